@@ -1,0 +1,35 @@
+# Each target does its own set-up: a virtual environment in .venv and an editable install.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := build/demo
+
+.PHONY: demo test test-fast lint clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/sweeper run sweeps/quickstart.yaml --results $(DEMO)
+	$(BIN)/sweeper report sweeps/quickstart.yaml --results $(DEMO) --out $(DEMO)/report
+	@echo
+	@echo "table   $(DEMO)/report/table_1.md"
+	@echo "figure  $(DEMO)/report/figure_1.png"
+	@echo "store   $(DEMO)/mlflow.db"
+	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
+
+test: $(VENV)/.installed lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.installed
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build

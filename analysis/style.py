@@ -1,0 +1,66 @@
+"""How figures look, and how they become bytes: one rc dict, one colour, marker and dash per line, no dates.
+
+Lines differ in marker and dash as well as in colour (seaborn's "colorblind" palette), so a grey print keeps them apart.
+"""
+
+import io
+from itertools import cycle, islice
+from typing import NamedTuple
+
+import matplotlib
+import seaborn
+from matplotlib.figure import Figure
+
+RC = {
+    **seaborn.axes_style("ticks"),
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.formatter.use_mathtext": False,
+    "axes.unicode_minus": True,
+    "grid.linewidth": 0.5,
+    "grid.color": "0.9",
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "legend.frameon": False,
+    "legend.title_fontsize": 8,
+    "pdf.fonttype": 42,
+    "savefig.dpi": 300,
+    "text.parse_math": False,  # a label is text, whatever dollar signs it has
+    "text.usetex": False,
+}
+GREY = "0.35"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.4, 1.2, 1.4)), (0, (3, 1, 1, 1, 1, 1)))
+
+
+class Look(NamedTuple):
+    """How one line is drawn."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    dash: str | tuple[float, tuple[float, ...]]
+
+
+def looks(count: int) -> list[Look]:
+    """Return one look for each of `count` lines; the first 35 differ even without colour."""
+    colours = seaborn.color_palette("colorblind", max(count, 1))
+    return [Look(*look) for look in islice(zip(cycle(colours), cycle(MARKERS), cycle(DASHES), strict=False), count)]
+
+
+def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
+    """Return the figure as "png" and "pdf" with `provenance` in the metadata; same figure, same bytes."""
+    with matplotlib.rc_context(RC):
+        png, pdf = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", metadata={"Description": provenance})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Subject": provenance})
+    return {"png": png.getvalue(), "pdf": pdf.getvalue()}

@@ -1,0 +1,1 @@
+"""Plan, run, track and report sweeps of few-shot meta-learning trials."""

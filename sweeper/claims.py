@@ -1,0 +1,66 @@
+"""Which run may write a trial: a kernel lock on the trial's folder, released by the kernel when its holder dies."""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from typing import Any
+
+from sweeper.results import TrialPaths
+
+PROBE_S = 0.02
+"""A status command holds a shared lock for less than this while it looks; a claim tries again that much later."""
+
+
+class Claim:
+    """This process's hold on one trial, from `take` to `release`."""
+
+    def __init__(self, paths: TrialPaths) -> None:
+        self.paths = paths
+        self._descriptor: int | None = None
+
+    def take(self) -> bool:
+        """Claim the trial; False if another process holds it. Raises OSError if the folder can't be written."""
+        self.paths.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        if not _locked(descriptor):
+            time.sleep(PROBE_S)
+            if not _locked(descriptor):
+                os.close(descriptor)
+                return False
+        holder = {"host": socket.gethostname(), "pid": os.getpid(), "since_ms": time.time_ns() // 1_000_000}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Let the trial go; without effect if it isn't held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def holder_of(paths: TrialPaths) -> dict[str, Any] | None:
+    """Return the host, pid and start of the process that holds the trial, or None if nobody does."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        content = os.pread(descriptor, 4096, 0)
+        return json.loads(content) if content else {}
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""One summary run a cell in the tracking store, so that its UI alone shows seeds aggregated."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.plan import TrialSpec
+from sweeper.results import Results
+from sweeper.survey import survey
+from sweeper.sweepfile import Sweep
+from sweeper.tracked import CellSummary
+
+if TYPE_CHECKING:
+    from sweeper.tracking import MlflowTracker
+
+
+def push_cells(tracker: "MlflowTracker", sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> None:
+    """Write the endpoint of every cell with a value, at the furthest step the endpoint names. Raises TrackingError."""
+    tracker.push_cells(_summaries(sweep, specs, results))
+
+
+def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> list[CellSummary]:
+    from analysis.endpoint import read
+    from analysis.stats import summary
+
+    values: dict[str, list[float]] = {spec.cell: [] for spec in specs}
+    for standing in survey(results, specs):
+        trial = standing.spec.planned()
+        step = trial.target if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
+        reading = read(trial, standing.record, sweep.endpoint, step)
+        if not reading.reason:
+            values[trial.cell].append(reading.value)
+    first_of_cell = {spec.cell: spec for spec in reversed(specs)}
+    return [
+        CellSummary(
+            cell=cell,
+            name=first_of_cell[cell].name().rpartition(" · ")[0],
+            labels=first_of_cell[cell].labels,
+            planned=sum(spec.cell == cell for spec in specs),
+            **summary(found)._asdict(),
+        )
+        for cell, found in values.items()
+        if found
+    ]

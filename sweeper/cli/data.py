@@ -1,0 +1,141 @@
+"""`sweeper data`: which data sets are there, getting one, and checking them from the archives to the last pixel."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from sweeper.cli.options import data_root_option, json_option, with_errors_shown
+from sweeper.errors import SweepError
+from trainers.catalog import DatasetName
+
+if TYPE_CHECKING:
+    from trainers.datasets import Description
+
+NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
+
+
+def _data_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command's function so that trouble with data ends in its one sentence and exit code 2."""
+
+    @with_errors_shown
+    @wraps(command)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        from trainers.datasets import DataError
+
+        try:
+            return command(*arguments, **options)
+        except DataError as error:
+            raise SweepError(str(error)) from None
+
+    return guarded
+
+
+@click.group()
+def data() -> None:
+    """List, get and verify the data sets.
+
+    \b
+    Example:
+      sweeper data list
+    """
+
+
+@data.command("list")
+@data_root_option
+@json_option
+@_data_errors_shown
+def list_(data_root: Path | None, as_json: bool) -> None:
+    """Show every data set: what it holds, and whether it is there. Reads no images.
+
+    \b
+    Example:
+      sweeper data list --data-root ~/few-shot
+    """
+    from trainers import datasets
+
+    found = [datasets.describe(name, datasets.data_root(data_root)) for name in NAMES]
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in found], default=str, indent=1))
+        return
+    for entry in found:
+        click.echo(_line(entry))
+    for entry in found:
+        if entry.trouble:
+            click.echo(entry.trouble, err=True)
+
+
+@data.command()
+@click.argument("name", type=click.Choice(NAMES))
+@data_root_option
+@_data_errors_shown
+def get(name: DatasetName, data_root: Path | None) -> None:
+    """Download NAME where that is allowed and it is not there, convert it, and print the path of the array.
+
+    Omniglot is downloaded from its original address, strokes is made here, and mini-ImageNet must be put in place by
+    hand, since nobody may redistribute it.
+
+    \b
+    Example:
+      sweeper data get omniglot
+    """
+    from trainers import datasets
+
+    root = datasets.data_root(data_root)
+    entry = datasets.describe(name, root)
+    if entry.trouble:
+        click.echo(f"{name}: not in {root}, trying to download", err=True)
+        datasets.download(name, root)
+    if entry.converted is None:
+        click.echo(f"{name}: checking and converting, once", err=True)
+    click.echo(datasets.prepare(name, root).path)
+
+
+@data.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=click.Choice(NAMES))
+@data_root_option
+@json_option
+@click.pass_context
+@_data_errors_shown
+def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Path | None, as_json: bool) -> None:
+    """Read, decode and compare every image with what is known of the set; exit code 1 if something is wrong.
+
+    Without a NAME it checks the data sets that are there.
+
+    \b
+    Example:
+      sweeper data verify omniglot mini_imagenet
+    """
+    from trainers import datasets
+
+    root = datasets.data_root(data_root)
+    findings: dict[str, list[str]] = {}
+    for name in names or NAMES:
+        if not names and not _there(datasets.describe(name, root)):
+            click.echo(f"{name}: not here, not checked", err=True)
+            continue
+        click.echo(f"{name}: reading everything", err=True)
+        findings[name] = datasets.verify(name, root)
+        if not as_json:
+            click.echo("\n".join(findings[name]) or f"{name}: good")
+    if as_json:
+        click.echo(json.dumps(findings, indent=1))
+    if any(findings.values()):
+        context.exit(1)
+
+
+def _there(entry: "Description") -> bool:
+    return entry.synthetic or bool(entry.sources)
+
+
+def _line(entry: "Description") -> str:
+    channels, height, width = entry.image_shape
+    splits = " ".join(f"{split} {count}" for split, count in entry.splits.items())
+    state = "converted" if entry.converted else "made when used" if entry.synthetic else "not converted yet"
+    where = "missing" if entry.trouble else f"{state}, {'synthetic' if entry.synthetic else entry.sources[0].parent}"
+    size = f"{entry.classes} x {entry.images_per_class} of {channels}x{height}x{width}"
+    return f"{entry.name:<14} {size:<24} {splits:<28} {where}"

@@ -1,0 +1,57 @@
+"""Options and error endings that several commands share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sweeper.errors import SweepError
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+sweep_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+results_option = click.option(
+    "--results", type=_FOLDER, default="results", show_default=True, help="Folder of journals, checkpoints and store."
+)
+profile_option = click.option("--profile", metavar="NAME", help="A profile of the sweep file.")
+data_root_option = click.option(
+    "--data-root", type=_FOLDER, help="Folder of the data sets [default: SWEEPER_DATA, else the user's cache]."
+)
+tracking_option = click.option(
+    "--tracking-uri", metavar="URI", help="MLflow store [default: MLFLOW_TRACKING_URI, else sqlite in the results]."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+class _Failure(click.ClickException):
+    """A user-facing error: its sentences on stderr as they are, and the exit code of its kind."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Turn an error meant for the user into its message and exit code; anything else is a bug and keeps its trace."""
+    try:
+        yield
+    except SweepError as error:
+        raise _Failure(str(error), error.exit_code) from None
+
+
+def with_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a command's function with `errors_shown`."""
+    from functools import wraps
+
+    @wraps(command)
+    def guarded(*arguments: Any, **options: Any) -> Any:
+        with errors_shown():
+            return command(*arguments, **options)
+
+    return guarded

@@ -1,0 +1,130 @@
+"""What a person sees of a run: a live view on a terminal, plain lines anywhere else."""
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.dealer import Dealer, Dealt
+from sweeper.sync import Syncer
+
+HEARTBEAT_S = 60.0
+ENDED = ("done", "diverged", "failed", "interrupted", "skipped")
+
+
+class Watcher:
+    """Watches one run's dealer from a thread of its own and writes to `stream`, the real stderr."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._live = stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._console = Console(file=stream, force_interactive=self._live, force_terminal=None if self._live else False)
+        self._started_s = time.monotonic()
+
+    @contextmanager
+    def watching(self, dealer: Dealer, syncer: Syncer | None) -> Iterator[None]:
+        """Show the run while the block lasts."""
+        over = threading.Event()
+        target = self._show_live if self._live else self._print_lines
+        thread = threading.Thread(target=target, args=(dealer, syncer, over), name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _show_live(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
+        with Live(console=self._console, refresh_per_second=4, transient=True) as live:
+            while not over.wait(0.25):
+                live.update(self._view(dealer, syncer))
+        self._print_ends(dealer, {})
+
+    def _view(self, dealer: Dealer, syncer: Syncer | None) -> Group:
+        trials = list(dealer.trials.values())
+        running = [trial for trial in trials if trial.phase == "running"]
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for trial in running:
+            target = trial.spec.target
+            table.add_row(
+                ProgressBar(total=target, completed=trial.step, width=20),
+                f"{trial.step}/{target}",
+                _rate(trial),
+                "" if trial.accuracy is None else f"{100 * trial.accuracy:.1f} %",
+                trial.spec.name(),
+            )
+        parts = [Text(self._sentence(trials)), table]
+        if syncer and syncer.problem:
+            parts.append(Text(syncer.problem, style="yellow"))
+        return Group(*parts)
+
+    def _print_lines(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
+        seen: dict[str, str] = {}
+        problem, beat_s = None, time.monotonic()
+        while not over.wait(0.25):
+            self._print_ends(dealer, seen)
+            if syncer and syncer.problem != problem:
+                problem = syncer.problem
+                self._line(problem or "the tracking store answers again")
+            if time.monotonic() - beat_s > HEARTBEAT_S:
+                beat_s = time.monotonic()
+                self._line(self._sentence(list(dealer.trials.values())))
+        self._print_ends(dealer, seen)
+
+    def _print_ends(self, dealer: Dealer, seen: dict[str, str]) -> None:
+        """Print a line for each trial whose phase has changed since `seen`, which is brought up to date."""
+        for trial in dealer.trials.values():
+            phase = trial.phase
+            if phase == seen.get(trial.spec.trial_id, "waiting"):
+                continue
+            seen[trial.spec.trial_id] = phase
+            if phase == "running":
+                begins = f"from step {trial.first_step} " if trial.first_step else ""
+                self._line(f"{trial.spec.trial_id} running {begins}to {trial.spec.target}: {trial.spec.name()}")
+            elif phase in ENDED:
+                self._line(f"{trial.spec.trial_id} {phase} at step {trial.step}: {trial.spec.name()}{_outcome(trial)}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _sentence(self, trials: list[Dealt]) -> str:
+        found = Counter(trial.phase for trial in trials)
+        ended = sum(found[phase] for phase in ENDED)
+        counts = ", ".join(f"{count} {phase}" for phase, count in found.items() if phase not in ("waiting", "done"))
+        return f"{ended}/{len(trials)} trials{f' ({counts})' if counts else ''} · {self._remaining(trials)}"
+
+    def _remaining(self, trials: list[Dealt]) -> str:
+        """Estimate from the outer steps of this run so far; trials differ in cost, so it is rough early on."""
+        made = sum(trial.step - trial.first_step for trial in trials)
+        elapsed_s = time.monotonic() - self._started_s
+        if not made:
+            return "no estimate yet"
+        left = sum(trial.spec.target - trial.step for trial in trials if trial.phase in ("waiting", "running"))
+        return f"{made / elapsed_s:.2f} outer steps/s · {_duration(left * elapsed_s / made)} left"
+
+
+def _rate(trial: Dealt) -> str:
+    made = trial.step - trial.first_step
+    return f"{made / max(time.monotonic() - trial.started_s, 1e-3):.2f}/s" if made else "starting"
+
+
+def _outcome(trial: Dealt) -> str:
+    if trial.message:
+        return f" · {trial.message.strip().splitlines()[-1]}"
+    if trial.phase == "done" and trial.accuracy is not None:
+        return f" · {trial.spec.config.eval_split} accuracy {100 * trial.accuracy:.1f} % (head zeroed)"
+    return ""
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

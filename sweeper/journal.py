@@ -1,0 +1,136 @@
+"""The truth about a trial: append-only JSON lines, on disk before anything is reported, and the fold that reads them.
+
+Kinds of line: `attempt` (opens attempt n, with all that is fixed for it), `record` (something measured), and the
+four ends `done`, `diverged`, `failed`, `interrupted`. Every line carries its attempt and a time in milliseconds. A
+worker that resumes sends its records again; the first of each (step, key) counts.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sweeper.schema import SCHEMA_VERSION, Status, Training, TrialRecord
+
+ENDS: tuple[Status, ...] = ("done", "diverged", "failed", "interrupted")
+
+Line = dict[str, Any]
+
+
+class Journal:
+    """One trial's journal, open for appending by the one driver that holds the trial's lock."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, cutting off a last line that a crash tore."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.torn_bytes = _cut_torn_line(path)
+        lines = list(read_lines(path))
+        self.attempts = max((line["attempt"] for line in lines), default=0)
+        self._seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
+
+    def open_attempt(self, facts: Line) -> int:
+        """Journal the next attempt with its `facts` and return its number."""
+        self.attempts += 1
+        self._append([{"kind": "attempt", **facts}])
+        return self.attempts
+
+    def add(self, attempt: int, records: Iterable[tuple[int, str, dict[str, Any]]]) -> int:
+        """Journal the (step, key, value) not known yet and return how many; those of a past attempt are dropped."""
+        if attempt != self.attempts:
+            return 0
+        new = [(step, key, value) for step, key, value in records if (step, key) not in self._seen]
+        self._seen.update((step, key) for step, key, _ in new)
+        self._append([{"kind": "record", "step": step, "key": key, "value": value} for step, key, value in new])
+        return len(new)
+
+    def end(self, attempt: int, status: Status, *, step: int, message: str = "") -> bool:
+        """Journal the end of `attempt`; False, and nothing written, if a later attempt has begun."""
+        if attempt != self.attempts:
+            return False
+        self._append([{"kind": status, "step": step, "message": message}])
+        return True
+
+    def _append(self, lines: list[Line]) -> None:
+        if not lines:
+            return
+        now = time.time_ns() // 1_000_000
+        stamped = [{"kind": line["kind"], "attempt": self.attempts, "time_ms": now} | line for line in lines]
+        text = "".join(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in stamped)
+        with self.path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _cut_torn_line(path: Path) -> int:
+    """Cut what follows the last newline of `path`; return the number of bytes cut."""
+    if not path.exists():
+        return 0
+    with path.open("r+b") as file:
+        content = file.read()
+        whole = content.rfind(b"\n") + 1
+        file.truncate(whole)
+        return len(content) - whole
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the whole lines of `path`; a torn last line, and a file that isn't there, give nothing."""
+    if not path.exists():
+        return
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n"):
+            yield json.loads(line)
+
+
+def fold(path: Path) -> TrialRecord | None:
+    """Return all that the journal at `path` says of its trial, or None if it holds no attempt.
+
+    An attempt without an end is "running"; whether somebody still holds its lock is not the journal's to know.
+    """
+    lines = list(read_lines(path))
+    attempts = [line for line in lines if line["kind"] == "attempt"]
+    if not attempts:
+        return None
+    newest = attempts[-1]
+    records: dict[tuple[int, str], Line] = {}
+    for line in lines:
+        if line["kind"] == "record":
+            records.setdefault((line["step"], line["key"]), line)
+    ordered = [records[key] for key in sorted(records)]
+    last = lines[-1]
+    status: Status = last["kind"] if last["kind"] in ENDS else "running"
+    scores = [line for line in ordered if line["key"] == "scores"]
+    reached = [line["step"] for line in lines if line["kind"] == "record" or line["kind"] in ENDS]
+    return TrialRecord(
+        schema=SCHEMA_VERSION,
+        trial_id=newest["trial_id"],
+        point=newest["point"],
+        cell=newest["cell"],
+        seed=newest["seed"],
+        status=status,
+        message=last["message"] if status == last["kind"] else "",
+        step=max(reached, default=0),
+        target=newest["target"],
+        done_step=max((line["step"] for line in lines if line["kind"] == "done"), default=0),
+        config=newest["config"],
+        training=_training([line for line in ordered if line["key"] == "training"]),
+        evaluations=[
+            {"step": line["step"], "time_ms": line["time_ms"], **line["value"]}
+            for line in ordered
+            if line["key"] == "evaluation"
+        ],
+        scores={"step": scores[-1]["step"], **scores[-1]["value"]} if scores else None,
+        attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
+    )
+
+
+def _training(lines: list[Line]) -> Training:
+    return Training(
+        step=[line["step"] for line in lines],
+        time_ms=[line["time_ms"] for line in lines],
+        query_loss=[line["value"]["query_loss"] for line in lines],
+        query_accuracy=[line["value"]["query_accuracy"] for line in lines],
+    )

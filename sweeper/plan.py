@@ -1,0 +1,213 @@
+"""From a sweep to its trials: every point of the grid complete, resolved and identified before anything runs.
+
+Pure: no result is read, and nothing depends on the order of a mapping, on the process or on the platform.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper.errors import Position, Problem
+from sweeper.grid import DEFAULTS, Cell, Grid, check_exclusions, grid_of, included
+from sweeper.schema import Endpoint, PlannedTrial
+from sweeper.sweepfile import Sweep
+from sweeper.yaml_source import Faults
+from trainers.catalog import CATALOG
+from trainers.config import ConfigError, TrialConfig, resolve
+from trainers.config import Problem as ConfigProblem
+from trainers.recipe import recipe_of
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_NO_DEFAULT = object()
+_IDENTIFYING = {
+    name: DEFAULTS[name].value if name in DEFAULTS else _NO_DEFAULT
+    for name in TrialConfig.model_fields
+    if name not in ("outer_steps", "eval_steps", "seed")
+}
+"""The fields that tell configs apart by themselves, with the value that leaves each out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """One planned trial.
+
+    `labels` maps each axis, in file order, to its value's label; `origins` maps each config field to where its value
+    came from ("zeroing_vs_steps.yaml:9", "protocol omniglot", "default"). `cell` is `point` without the seed, and
+    `cell_name` what a person calls it.
+    """
+
+    trial_id: str
+    point: str
+    cell: str
+    cell_name: str
+    seed: int
+    labels: Mapping[str, str]
+    config: TrialConfig
+    recipe: Mapping[str, int]
+    digest: str
+    origins: Mapping[str, str]
+
+    @property
+    def target(self) -> int:
+        """Outer steps to train to."""
+        return self.config.outer_steps
+
+    def name(self) -> str:
+        """Return what a person calls the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
+        return f"{self.cell_name} · s{self.seed}"
+
+    def planned(self) -> PlannedTrial:
+        """Return what a report needs to know of the trial."""
+        return PlannedTrial(
+            trial_id=self.trial_id,
+            cell=self.cell,
+            seed=self.seed,
+            target=self.target,
+            inner_steps=self.config.inner_steps,
+            eval_every=self.config.eval_every,
+            labels=self.labels,
+        )
+
+
+def identity(config: TrialConfig) -> dict[str, Any]:
+    """Return the fields of `config` that tell it from others, without the seed: those that differ from their default.
+
+    `outer_steps` is no part of it, since a trial can be continued; `eval_steps` is one only where it differs from
+    `inner_steps`, which is what null means.
+    """
+    fields = {name: value for name, left_out in _IDENTIFYING.items() if (value := getattr(config, name)) != left_out}
+    if config.scored_steps != config.inner_steps:
+        fields["eval_steps"] = config.scored_steps
+    return fields
+
+
+def identify(fields: Mapping[str, Any]) -> str:
+    """Return 16 hex digits for `fields`: the sha256 of their JSON with sorted keys, no spaces and floats by repr."""
+    return hashlib.sha256(_CANONICAL.encode(fields).encode("ascii")).hexdigest()[:16]
+
+
+def trial_id(*, point: str, digest: str, recipe: Mapping[str, int]) -> str:
+    """Return the id of the trial that computes `point` from the data array of `digest` by `recipe`."""
+    return identify({"point": point, "digest": digest, "recipe": recipe})
+
+
+def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] | None = None) -> tuple[TrialSpec, ...]:
+    """Return every trial of `sweep` under `profile`: axes in file order, the last fastest, seeds faster still.
+
+    `digests` maps data set names to the digests of their arrays; the catalogue has those that are not given.
+    Raises SweepFileError with every point that can't be, and SweepError for an unknown profile.
+    """
+    known = {name: facts.digest for name, facts in CATALOG.items()} | dict(digests or {})
+    grid = grid_of(sweep, profile)
+    faults = Faults(sweep.document)
+    check_exclusions(sweep, faults)
+    cells = included(sweep, grid)
+    if not cells:
+        under = f" under profile {profile}" if profile else ""
+        faults.add(("exclude",), f"no point is left{under}; exclude less", at_key=True)
+    configs = _resolve(cells, faults)
+    _check_endpoint(sweep.endpoint, configs, faults, whole=profile is None)
+    faults.raise_if_any()
+    identities = [identity(config) for _, config in configs]
+    names = [identify(fields) for fields in identities]
+    _check_twins(cells, names, faults)
+    faults.raise_if_any()
+    specs = []
+    for (cell, config), fields, name in zip(configs, identities, names, strict=True):
+        specs += _replicates(grid, cell, config, fields, name, known[config.dataset])
+    return tuple(specs)
+
+
+def _replicates(
+    grid: Grid, cell: Cell, config: TrialConfig, fields: dict[str, Any], cell_id: str, digest: str
+) -> Iterator[TrialSpec]:
+    recipe = recipe_of(config)
+    origins = {name: cell.settings[name].origin for name in TrialConfig.model_fields} | {"seed": grid.seed_origin}
+    for seed in grid.seeds:
+        point = identify({**fields, "seed": seed})
+        yield TrialSpec(
+            trial_id=trial_id(point=point, digest=digest, recipe=recipe),
+            point=point,
+            cell=cell_id,
+            cell_name=cell.name,
+            seed=seed,
+            labels=cell.labels,
+            config=config.model_copy(update={"seed": seed}),
+            recipe=recipe,
+            digest=digest,
+            origins=origins,
+        )
+
+
+def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialConfig]]:
+    """Return the cells that can be, with their configs; each distinct reason why one can't is noted once."""
+    configs = []
+    reasons: dict[tuple[Position, str], str] = {}
+    for cell in cells:
+        try:
+            configs.append((cell, resolve({name: setting.value for name, setting in cell.settings.items()})))
+        except ConfigError as error:
+            for problem in error.problems:
+                message = f"{problem.field}: {problem.message}"
+                if "dataset" not in cell.settings:
+                    message += "; name a protocol (use: omniglot) or a dataset"
+                reason = (_blamed(cell, problem, faults), message)
+                reasons.setdefault(reason, cell.name)
+    faults.problems.extend(Problem(at, f"{message} (at {name})") for (at, message), name in reasons.items())
+    return configs
+
+
+def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
+    """Return where to look: the field's own value in the file, else that of a field the message speaks of."""
+    spoken_of = [problem.field, *re.findall(r"\w+", problem.message), "dataset"]
+    for name in spoken_of:
+        if name in cell.settings and cell.settings[name].position is not None:
+            return cell.settings[name].position
+    return faults.document.key_at(("fixed",))
+
+
+def _check_endpoint(
+    endpoint: Endpoint, configs: Sequence[tuple[Cell, TrialConfig]], faults: Faults, *, whole: bool
+) -> None:
+    reasons: dict[tuple[str, str], str] = {}
+    for cell, config in configs:
+        for key, reason in _unanswerable(endpoint, config):
+            reasons.setdefault((key, reason), cell.name)
+    for (key, reason), name in reasons.items():
+        faults.add(("endpoint", key), f"{reason} (at {name})")
+    longest = max((config.outer_steps for _, config in configs), default=0)
+    if whole and configs and endpoint.at != "last" and max(endpoint.at) > longest:
+        faults.add(("endpoint", "at"), f"step {max(endpoint.at)}, but the longest trial ends at outer_steps {longest}")
+
+
+def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str, str]]:
+    """Yield the endpoint's key and the reason why a trial of `config` would never measure it."""
+    wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
+    if wanted > config.scored_steps:
+        given = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
+        yield "steps", f"asks for {wanted} inner steps, but {given} and 0 to {config.scored_steps} are scored"
+    measured = f"{config.eval_split}_accuracy"
+    if endpoint.metric != measured:
+        yield "metric", f"{endpoint.metric} is never measured, because eval_split is {config.eval_split}"
+
+
+def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) -> None:
+    """Note cells that are one and the same trial, once for each pair of axis values that makes them so."""
+    first: dict[str, Cell] = {}
+    noted: set[tuple[str, str, str]] = set()
+    for cell, name in zip(cells, names, strict=True):
+        twin = first.setdefault(name, cell)
+        if twin is cell:
+            continue
+        axis, before, after = next(
+            (axis, before, after)
+            for axis, before, after in zip(cell.labels, twin.choice, cell.choice, strict=True)
+            if before.label != after.label
+        )
+        if (axis, before.label, after.label) not in noted:
+            noted.add((axis, before.label, after.label))
+            message = f"{twin.name} and {cell.name} are the same trial; let {axis} set what tells them apart"
+            faults.problems.append(Problem(after.position, message))

@@ -1,0 +1,60 @@
+"""What a number was made with: code, versions, machine. Read once a run, without importing what is described."""
+
+import os
+import platform
+import socket
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "ray", "mlflow")
+
+
+@lru_cache(maxsize=1)
+def commit() -> tuple[str, bool]:
+    """Return the commit of this code and whether the checkout has changes; ("unknown", False) outside a checkout."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@lru_cache(maxsize=1)
+def circumstances() -> dict[str, Any]:
+    """Return host, pid, processor, commit, dirty flag and package versions, JSON-able."""
+    sha, dirty = commit()
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "processor": _processor(),
+        "commit": sha,
+        "dirty": dirty,
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,83 @@
+"""Where everything of a results folder lives; nobody else puts such a path together."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import SweepError
+
+CHECKPOINT_SUFFIX = ".ckpt"
+
+
+class ResultsError(SweepError):
+    """The results folder can't be written: full, read-only, or not a folder."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class TrialPaths:
+    """The files of one trial. Attempt n writes under `attempt(n)` and nowhere else."""
+
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    def attempt(self, number: int) -> Path:
+        return self.folder / f"a{number}"
+
+    def checkpoint(self, attempt: int, step: int) -> Path:
+        return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
+
+    def checkpoints(self) -> list[Path]:
+        """Return every checkpoint of every attempt, the furthest step first, then the latest attempt."""
+        found = self.folder.glob(f"a*/step-*{CHECKPOINT_SUFFIX}")
+        return sorted(found, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the outer step in a checkpoint's name."""
+    return int(checkpoint.name.removeprefix("step-").removesuffix(CHECKPOINT_SUFFIX))
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder; `root` is absolute."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: Path) -> "Results":
+        return cls(path.expanduser().resolve())
+
+    def trial(self, trial_id: str) -> TrialPaths:
+        return TrialPaths(self.root / "trials" / trial_id)
+
+    @property
+    def ray_log(self) -> Path:
+        return self.root / "ray.log"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    def report(self, experiment: str) -> Path:
+        return self.root / "reports" / experiment
+
+    def ensure_writable(self) -> None:
+        """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""
+        probe = self.root / ".probe"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise ResultsError(
+                f"{self.root}: the results folder can't be written ({error.strerror}); "
+                "free space or permissions there, or name another with --results DIR"
+            ) from None

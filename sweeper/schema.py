@@ -1,0 +1,134 @@
+"""The tracked record's contract: every name that sweeper writes to a tracking store and analysis reads back.
+
+Accuracies are fractions in [0, 1]. `head` is how the linear head was when adaptation began: "trained" as training
+left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken before scoring, from 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+SCHEMA_VERSION = 1
+
+ARTIFACT = "trial.json.gz"
+"""The one artefact of a trial's run: a gzipped `TrialRecord` with everything measured."""
+
+TAG_SCHEMA = "sweeper.schema"
+TAG_KIND = "sweeper.kind"  # "trial" or "cell"
+TAG_SWEEP = "sweeper.sweep"
+TAG_TRIAL_ID = "trial_id"
+TAG_POINT = "point"
+TAG_CELL = "cell"
+TAG_SEED = "seed"
+TAG_STATUS = "status"
+
+Status = Literal["running", "done", "diverged", "failed", "interrupted"]
+Head = Literal["trained", "zeroed"]
+
+
+class Training(TypedDict):
+    """Training curve: four lists of one length. Loss in nats, accuracy of the query sets after adaptation."""
+
+    step: list[int]
+    time_ms: list[int]
+    query_loss: list[float]
+    query_accuracy: list[float]
+
+
+class Evaluation(TypedDict):
+    """One pass over the fixed episode list after `step` outer steps.
+
+    `accuracy[head][k]` is the mean over `episodes` query sets after k inner steps and `sd[head][k]` the standard
+    deviation over those episodes (ddof 1; 0 for one episode).
+    """
+
+    step: int
+    time_ms: int
+    split: Literal["val", "test"]
+    episodes: int
+    accuracy: dict[Head, list[float]]
+    sd: dict[Head, list[float]]
+
+
+class Scores(TypedDict):
+    """Per-episode scores of the last evaluation: `correct[head][k][e]` of `queries` query images were right."""
+
+    step: int
+    queries: int
+    correct: dict[Head, list[list[int]]]
+
+
+class TrialRecord(TypedDict):
+    """All that is known of one trial.
+
+    `step` is the outer step reached, `target` the one last asked for, and `done_step` the furthest target reached
+    whole, evaluation included (0 if none was).
+    """
+
+    schema: int
+    trial_id: str
+    point: str
+    cell: str
+    seed: int
+    status: Status
+    message: str
+    step: int
+    target: int
+    done_step: int
+    config: dict[str, Any]
+    training: Training
+    evaluations: list[Evaluation]
+    scores: Scores | None
+    attempts: list[dict[str, Any]]
+
+
+def metric_key(head: Head, inner_step: str, split: str = "test") -> str:
+    """Return the tracked name of an accuracy; `inner_step` is "step_0", "step_1", "inner_steps" or "last_step"."""
+    return f"{split}_accuracy/{head}/{inner_step}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """What a report needs to know of one planned trial; `labels` maps each axis, in file order, to a value's name."""
+
+    trial_id: str
+    cell: str
+    seed: int
+    target: int
+    inner_steps: int
+    eval_every: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """The number a sweep is about, declared before it runs.
+
+    `steps` is the number of inner steps before scoring, or "inner_steps" for as many as the trial trained with.
+    `at` is "last" (the trial's planned length) or the outer steps to read. `window` evaluations, the last at or
+    before that step included, are averaged.
+    """
+
+    metric: Literal["test_accuracy", "val_accuracy"]
+    head: Head
+    steps: int | Literal["inner_steps"]
+    at: tuple[int, ...] | Literal["last"]
+    window: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSpec:
+    """Axes of a table; every axis of the sweep with more than one value is in `rows` or is `columns`."""
+
+    rows: tuple[str, ...]
+    columns: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSpec:
+    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a value."""
+
+    kind: Literal["inner_steps"]
+    x: str
+    hue: str | None
+    facets: str | None

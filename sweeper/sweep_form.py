@@ -1,0 +1,184 @@
+"""The form of a sweep file: which keys it has, which are required, and of what kind each value is.
+
+Judges single values; what they mean together is `sweeper.sweepfile`'s.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from sweeper.axes import FIELDS
+from sweeper.errors import shown, suggest
+from sweeper.wording import wording
+from sweeper.yaml_source import Faults, Place
+
+MOST_SEEDS = 10_000
+
+_REQUIRED = {
+    ("version",): "version: 1",
+    ("name",): "1 to 64 of a-z, 0-9, _ and -; it names the experiment",
+    ("question",): "one sentence, the question that the grid answers",
+    ("seeds",): "a count, or a list of seeds",
+    ("endpoint",): "metric, head, steps, at and window, declared before the sweep runs",
+    ("endpoint", "metric"): "test_accuracy or val_accuracy",
+    ("endpoint", "head"): "trained or zeroed, there is no default",
+    ("endpoint", "steps"): "a number of inner steps or inner_steps, there is no default",
+    ("endpoint", "at"): "last, or a list of outer steps",
+    ("endpoint", "window"): "how many evaluations are averaged",
+}
+"""What a missing required key should have held."""
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    if type(given) is int and 1 <= given <= MOST_SEEDS:
+        return tuple(range(given))
+    seeds = given if isinstance(given, list) else []
+    if not 1 <= len(seeds) <= MOST_SEEDS or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise ValueError(f"must be a count from 1, or a list of whole numbers from 0, got {shown(given)}")
+    if len(set(seeds)) < len(seeds):
+        twice = next(seed for index, seed in enumerate(seeds) if seed in seeds[:index])
+        raise ValueError(f"seed {twice} is given twice; keep one")
+    return tuple(seeds)
+
+
+def _steps(given: Any) -> int | Literal["inner_steps"]:
+    if given == "inner_steps" or (type(given) is int and given >= 0):
+        return given
+    raise ValueError(f"must be a number of inner steps from 0, or the word inner_steps, got {shown(given)}")
+
+
+def _at(given: Any) -> tuple[int, ...] | Literal["last"]:
+    if given == "last":
+        return "last"
+    steps = given if isinstance(given, list) else []
+    if not steps or any(type(step) is not int or step < 1 for step in steps) or len(set(steps)) < len(steps):
+        raise ValueError(f"must be the word last, or a list of distinct outer steps from 1, got {shown(given)}")
+    return tuple(steps)
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
+Seeds = Annotated[Any, AfterValidator(_seeds)]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class EndpointForm(_Form):
+    """`endpoint:`, all of it required."""
+
+    metric: Literal["test_accuracy", "val_accuracy"]
+    head: Literal["trained", "zeroed"]
+    steps: Annotated[Any, AfterValidator(_steps)]
+    at: Annotated[Any, AfterValidator(_at)]
+    window: Annotated[int, Field(ge=1)]
+
+
+class ProfileForm(_Form):
+    """One named variant of the grid under `profiles:`."""
+
+    fixed: dict[str, Any] = {}
+    matrix: dict[str, Any] = {}
+    seeds: Seeds = None  # the sweep's own
+
+
+class TableForm(_Form):
+    """One entry of `report.tables`."""
+
+    rows: list[str]
+    columns: str
+
+
+class FigureForm(_Form):
+    """One entry of `report.figures`."""
+
+    kind: Literal["inner_steps"]
+    x: str
+    hue: str | None = None
+    facets: str | None = None
+
+
+class ReportForm(_Form):
+    """`report:`, the tables and figures to draw."""
+
+    tables: list[TableForm] = []
+    figures: list[FigureForm] = []
+
+
+class SweepForm(_Form):
+    """The whole file."""
+
+    version: Literal[1]
+    name: Name
+    question: Annotated[str, Field(min_length=1)]
+    paper: str | None = None
+    fixed: dict[str, Any] = {}
+    matrix: dict[str, Any] = {}
+    exclude: list[dict[str, Any]] = []
+    seeds: Seeds
+    profiles: dict[Name, ProfileForm] = {}
+    endpoint: EndpointForm
+    report: ReportForm = ReportForm()
+
+
+_PLACEHOLDERS: dict[str, Any] = {
+    "version": 1,
+    "name": "placeholder",
+    "question": "?",
+    "seeds": 1,
+    "endpoint": {"metric": "test_accuracy", "head": "trained", "steps": 0, "at": "last", "window": 1},
+}
+
+
+def read_form(faults: Faults) -> tuple[SweepForm, frozenset[str]]:
+    """Return the document's form and the top-level keys that were faulty.
+
+    A faulty section is noted in `faults` and left empty in the form, so that the others can still be judged.
+    """
+    given = faults.document.value
+    try:
+        return SweepForm.model_validate(given), frozenset()
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+    for entry in details:
+        _note(faults, entry)
+    if not isinstance(given, dict):
+        faults.raise_if_any()
+    faulty = frozenset(str(entry["loc"][0]) for entry in details)
+    sound = {key: value for key, value in given.items() if key not in faulty}
+    return SweepForm.model_validate({**_PLACEHOLDERS, **sound}), faulty
+
+
+def _note(faults: Faults, details: Any) -> None:
+    place: Place = details["loc"]
+    kind = details["type"]
+    if kind == "extra_forbidden":
+        faults.add(place, _unknown_key(place), at_key=True)
+    elif kind == "missing" and place in _REQUIRED:
+        faults.add(place, f"required and not given ({_REQUIRED[place]})", at_key=True)
+    elif place[-1:] == ("[key]",):  # pydantic's way to speak of a key of a dict
+        faults.add(place[:-1], wording(details), at_key=True)
+    else:
+        faults.add(place, wording(details), at_key=kind == "missing")
+
+
+def _unknown_key(place: Place) -> str:
+    name = str(place[-1])
+    if len(place) == 1 and name in FIELDS:
+        return "a trial's field is given in fixed or in matrix, not at the top"
+    return f"unknown key; {suggest(name, _form_at(place[:-1]).model_fields)}"
+
+
+def _form_at(place: Place) -> type[BaseModel]:
+    match place:
+        case ("endpoint",):
+            return EndpointForm
+        case ("report",):
+            return ReportForm
+        case ("report", "tables", _):
+            return TableForm
+        case ("report", "figures", _):
+            return FigureForm
+        case ("profiles", _):
+            return ProfileForm
+    return SweepForm

@@ -1,0 +1,112 @@
+"""Where the tracking store is: the default, what a user may name, how it is quoted, and the command that shows it."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from sweeper.errors import SweepError, TrackingError
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SERVERS = ("http", "https")
+SQLITE = "sqlite:///"
+
+UI_ENVIRONMENT: Mapping[str, str] = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # runs jobs of the server's own; a viewer has none
+}
+"""Set these beside the environment in which `ui_command` runs."""
+
+
+def default_uri(results: Path) -> str:
+    """Return the sqlite store of a results folder, as an absolute URI."""
+    return f"{SQLITE}{results.absolute() / 'mlflow.db'}"
+
+
+def default_artifact_root(results: Path) -> Path:
+    """Return where artefacts go while the store is a database that this process writes itself."""
+    return results.absolute() / "artifacts"
+
+
+def resolve_uri(option: str | None, results: Path) -> str | None:
+    """Return the store to use: `option`, else MLFLOW_TRACKING_URI, else the default; None when that says "none".
+
+    Raises SweepError when it is no server and no database.
+    """
+    given = option or os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        return default_uri(results)
+    if given == "none":
+        return None
+    scheme = given.partition(":")[0].partition("+")[0] if "://" in given else ""
+    if scheme not in DATABASES + SERVERS:
+        source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
+        raise SweepError(
+            f"{source} is {given!r}, and MLflow no longer supports a folder as tracking store; give http://host:port, "
+            f"sqlite:////folder/mlflow.db or another database, or none, or leave it out for {default_uri(results)}"
+        )
+    return _absolute(given)
+
+
+def is_server(uri: str) -> bool:
+    """Return whether `uri` is an MLflow server, which then decides where artefacts lie."""
+    return urlsplit(uri).scheme in SERVERS
+
+
+def masked(uri: str) -> str:
+    """Return `uri` with any password replaced by ***."""
+    parts = urlsplit(uri)
+    credentials, at, host = parts.netloc.rpartition("@")
+    if ":" not in credentials:
+        return uri
+    return urlunsplit(parts._replace(netloc=f"{credentials.partition(':')[0]}:***{at}{host}"))
+
+
+def explain(error: Exception, uri: str) -> TrackingError:
+    """Return the sentence for what went wrong with the store at `uri`, without its password."""
+    told = str(error)
+    if "Invalid Host header" in told:
+        return TrackingError(
+            f"the tracking server refuses to be called {urlsplit(uri).netloc.rpartition('@')[2]!r} (403); start it "
+            f"with that name in MLFLOW_SERVER_ALLOWED_HOSTS, or give --tracking-uri with a name it allows"
+        )
+    reason = " ".join(_root_cause(error).replace(uri, masked(uri)).split())
+    shortened = reason if len(reason) <= 300 else f"{reason[:297]}..."
+    return TrackingError(
+        f"the tracking store {masked(uri)} can't be written: {shortened}; trials and their journals go on "
+        f"without it, so run `sweeper sync FILE` once it answers"
+    )
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return what the system said, if it did, rather than the wrappings that HTTP clients put around it."""
+    told, inner = str(error), error.__cause__ or error.__context__
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            told = inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return told
+
+
+def ui_url(uri: str, port: int) -> str:
+    """Return where a browser finds the store's UI."""
+    return uri if is_server(uri) else f"http://127.0.0.1:{port}"
+
+
+def ui_command(uri: str, port: int) -> list[str]:
+    """Return the command that serves the UI of `uri` on this machine alone; empty for a server, which has one."""
+    if is_server(uri):
+        return []
+    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    if uri.startswith(SQLITE):
+        root = default_artifact_root(Path(uri.removeprefix(SQLITE)).parent)
+        server += ["--default-artifact-root", str(root)]
+    return [*server, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def _absolute(uri: str) -> str:
+    """Return a relative sqlite path as an absolute one, since a UI or a later sync may start elsewhere."""
+    if not uri.startswith(SQLITE):
+        return uri
+    return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"

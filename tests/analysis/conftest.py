@@ -1,0 +1,119 @@
+"""Plans and records as short as a test can state them; accuracies are chosen, never drawn."""
+
+import gzip
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from sweeper.schema import Endpoint, PlannedTrial, TrialRecord
+
+
+def planned_trial(labels: Mapping[str, str], seed: int = 0, target: int = 60, inner_steps: int = 1) -> PlannedTrial:
+    cell = "-".join(labels.values())
+    return PlannedTrial(
+        trial_id=f"{cell}-s{seed}",
+        cell=cell,
+        seed=seed,
+        target=target,
+        inner_steps=inner_steps,
+        eval_every=20,
+        labels=labels,
+    )
+
+
+def trial_record(
+    trial: PlannedTrial,
+    scores: Mapping[int, float | Sequence[float]],
+    status: str = "done",
+    step: int | None = None,
+    split: str = "test",
+) -> TrialRecord:
+    """`scores` maps an outer step to the zeroed head's accuracy after one inner step (or after 0, 1, ...)."""
+    evaluations = []
+    for outer_step, score in scores.items():
+        zeroed = [0.2, score] if isinstance(score, float) else list(score)
+        evaluations.append(
+            {
+                "step": outer_step,
+                "time_ms": outer_step,
+                "split": split,
+                "episodes": 10,
+                "accuracy": {"trained": [value / 2 for value in zeroed], "zeroed": zeroed},
+                "sd": {"trained": [0.1] * len(zeroed), "zeroed": [0.1] * len(zeroed)},
+            }
+        )
+    return {
+        "schema": 1,
+        "trial_id": trial.trial_id,
+        "point": "point",
+        "cell": trial.cell,
+        "seed": trial.seed,
+        "status": status,
+        "message": "",
+        "step": max(scores, default=0) if step is None else step,
+        "target": trial.target,
+        "config": {},
+        "training": {"step": [], "time_ms": [], "query_loss": [], "query_accuracy": []},
+        "evaluations": evaluations,
+        "scores": None,
+        "attempts": [],
+    }
+
+
+@pytest.fixture
+def make_trial() -> Callable[..., PlannedTrial]:
+    return planned_trial
+
+
+@pytest.fixture
+def make_record() -> Callable[..., TrialRecord]:
+    return trial_record
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", window=1)
+
+
+class Store:
+    """A real MLflow store on disk, written the way a tracker writes it."""
+
+    def __init__(self, folder: Path) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self.folder = folder
+        self.uri = f"sqlite:///{folder / 'store.db'}"
+        self.client = MlflowClient(self.uri)
+        self.experiments: dict[str, str] = {}
+
+    def add(self, record: TrialRecord, experiment: str = "sweep", schema: str = "1", artifact: bool = True) -> str:
+        """Track `record` and return its run id."""
+        if experiment not in self.experiments:
+            location = (self.folder / "artefacts of" / experiment).as_uri()
+            self.experiments[experiment] = self.client.create_experiment(experiment, artifact_location=location)
+        tags = {"sweeper.schema": schema, "sweeper.kind": "trial", "trial_id": record["trial_id"]}
+        run_id = self.client.create_run(self.experiments[experiment], tags=tags).info.run_id
+        if artifact:
+            path = self.folder / "trial.json.gz"
+            path.write_bytes(gzip.compress(json.dumps(record).encode()))
+            self.client.log_artifact(run_id, str(path))
+        return run_id
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store; making one takes a second, copying it nothing."""
+    folder = tmp_path_factory.mktemp("migrated")
+    Store(folder).client.search_experiments()
+    return folder / "store.db"
+
+
+@pytest.fixture
+def store(tmp_path: Path, migrated: Path) -> Store:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    shutil.copy(migrated, folder / "store.db")
+    return Store(folder)

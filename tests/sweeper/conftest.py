@@ -1,0 +1,62 @@
+"""A tiny sweep on synthetic characters, and the parts of a run around it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweeper.plan import TrialSpec, expand
+from sweeper.results import Results
+from sweeper.sweepfile import load
+
+TINY = """\
+version: 1
+name: tiny
+question: Does the machinery work?
+fixed:
+  use: strokes
+  order: first
+  ways: 3
+  queries: 3
+  channels: 4
+  meta_batch_size: 2
+  outer_steps: 4
+  eval_every: 2
+  eval_episodes: 3
+matrix:
+  inner_steps: [1, 2]
+seeds: 2
+endpoint: {metric: test_accuracy, head: zeroed, steps: inner_steps, at: last, window: 1}
+report:
+  tables: [{rows: [], columns: inner_steps}]
+  figures: [{kind: inner_steps, x: inner_steps}]
+"""
+
+
+@pytest.fixture
+def write_sweep(tmp_path: Path) -> Callable[..., Path]:
+    """Return a writer of the tiny sweep with some of its text replaced, into tmp_path."""
+
+    def write(**replaced: str) -> Path:
+        text = TINY
+        for line in replaced.values():
+            key = line.partition(":")[0]
+            old = next(found for found in TINY.splitlines() if found.strip().startswith(f"{key.strip()}:"))
+            text = text.replace(old, line)
+        path = tmp_path / "tiny.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def specs(write_sweep: Callable[..., Path]) -> tuple[TrialSpec, ...]:
+    """Return the four trials of the tiny sweep."""
+    return expand(load(write_sweep()))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Return an empty results folder."""
+    return Results.at(tmp_path / "results")

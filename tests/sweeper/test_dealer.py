@@ -1,0 +1,195 @@
+"""What the dealer deals, journals and takes back, with workers played by the test."""
+
+import errno
+
+import pytest
+
+from sweeper import dealer as dealer_module
+from sweeper.claims import Claim, holder_of
+from sweeper.dealer import Dealer, Worker
+from sweeper.journal import fold
+from sweeper.results import ResultsError
+from sweeper.trial import MemberUpdate, Update
+
+TRAINING = (1, "training", {"query_loss": 1.0, "query_accuracy": 0.5})
+
+
+@pytest.fixture
+def noted():
+    return []
+
+
+@pytest.fixture
+def make_dealer(specs, results, noted):
+    def make(chosen=specs, pack=1, device="cpu") -> Dealer:
+        data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
+        worker = Worker(device=device, engine="loop", threads=1, pack=pack, data=data)
+        return Dealer(chosen, sweep="tiny", results=results, worker=worker, note=noted.append)
+
+    return make
+
+
+def update(assignment, status="running", step=1, records=(TRAINING,), message="") -> Update:
+    members = [
+        MemberUpdate(
+            trial_id=member["trial_id"],
+            attempt=member["attempt"],
+            step=step,
+            records=list(records),
+            status=status,
+            message=message,
+        )
+        for member in assignment["members"]
+    ]
+    return Update(pack=assignment["pack"], members=members, over=status != "running")
+
+
+def journal_of(results, spec):
+    return fold(results.trial(spec.trial_id).journal)
+
+
+def test_every_trial_is_dealt_once_and_done_is_the_drivers_line(make_dealer, specs, results, noted):
+    dealer = make_dealer()
+    dealt = []
+    while (assignment := dealer.next_assignment()) is not None:
+        (member,) = assignment["members"]
+        dealt.append(member["trial_id"])
+        assert journal_of(results, dealer.trials[member["trial_id"]].spec)["status"] == "running"
+        dealer.receive(update(assignment))
+        dealer.receive(update(assignment, "done", step=4))
+        dealer.ended(assignment["pack"])
+    assert dealt == [spec.trial_id for spec in specs]
+    assert dealer.over
+    assert {journal_of(results, spec)["done_step"] for spec in specs} == {4}
+    assert set(noted) == set(dealt)
+    assert all(holder_of(results.trial(spec.trial_id)) is None for spec in specs)
+
+
+def test_the_attempt_is_journalled_before_it_is_dealt_with_all_that_a_resume_needs(make_dealer, specs, results):
+    assignment = make_dealer().next_assignment()
+    attempt = journal_of(results, specs[0])["attempts"][0]
+    assert attempt["attempt"] == assignment["members"][0]["attempt"] == 1
+    wanted = {"engine", "threads", "pack", "device", "versions", "commit", "dirty", "host", "processor", "digest"}
+    assert wanted <= attempt.keys()
+
+
+def test_a_resume_keeps_the_first_attempts_engine_and_threads(make_dealer, specs, results):
+    first = make_dealer(specs[:1])
+    first.next_assignment()
+    first.stop()
+    first.end_all()
+    again = make_dealer(specs[:1])
+    again._worker = Worker(device="cpu", engine="vmap", threads=7, pack=1, data=again._worker.data)
+    assignment = again.next_assignment()
+    assert (assignment["engine"], assignment["threads"]) == ("loop", 1)
+    assert assignment["members"][0]["attempt"] == 2
+
+
+def test_a_lost_worker_puts_its_trial_back_three_times_ever_later(make_dealer, specs, results, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(dealer_module.time, "monotonic", lambda: now[0])
+    dealer = make_dealer(specs[:1])
+    waits = []
+    for attempt in (1, 2, 3, 4):
+        assignment = dealer.next_assignment()
+        assert assignment["members"][0]["attempt"] == attempt
+        dealer.ended(assignment["pack"])
+        if not dealer.over:
+            assert dealer.next_assignment() is None
+            began = now[0]
+            while dealer.next_assignment() is None and dealer.trials[specs[0].trial_id].phase == "waiting":
+                now[0] += 0.5
+                if dealer.trials[specs[0].trial_id].not_before_s <= now[0]:
+                    break
+            waits.append(now[0] - began)
+    assert waits == [2.0, 4.0, 8.0]
+    record = journal_of(results, specs[0])
+    assert (record["status"], record["message"]) == ("failed", "its worker was lost 4 times")
+
+
+def test_reports_of_a_past_attempt_are_dropped(make_dealer, specs, results, monkeypatch):
+    dealer = make_dealer(specs[:1])
+    stale = dealer.next_assignment()
+    dealer.ended(stale["pack"])
+    dealer.trials[specs[0].trial_id].not_before_s = 0.0
+    dealer.next_assignment()
+    dealer.receive(update(stale, "done", step=4))
+    assert journal_of(results, specs[0])["status"] == "running"
+    assert journal_of(results, specs[0])["training"]["step"] == []
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_one_trials_trouble_leaves_the_others_going(make_dealer, specs, results, status):
+    dealer = make_dealer()
+    dealer.receive(update(dealer.next_assignment(), status, message="Traceback\nValueError: because"))
+    dealer.receive(update(dealer.next_assignment(), "done", step=4))
+    assert [journal_of(results, spec)["status"] for spec in specs[:2]] == [status, "done"]
+    assert not dealer.over
+
+
+def test_stopping_takes_back_what_is_out_as_interrupted(make_dealer, specs, results):
+    dealer = make_dealer()
+    assignment = dealer.next_assignment()
+    dealer.receive(update(assignment))
+    dealer.stop()
+    assert dealer.next_assignment() is None
+    dealer.end_all()
+    assert (journal_of(results, specs[0])["status"], journal_of(results, specs[0])["step"]) == ("interrupted", 1)
+    assert journal_of(results, specs[1]) is None
+
+
+def test_a_trial_that_another_run_holds_is_skipped_and_named(make_dealer, specs, results):
+    claim = Claim(results.trial(specs[0].trial_id))
+    assert claim.take()
+    dealer = make_dealer()
+    assert dealer.next_assignment()["members"][0]["trial_id"] == specs[1].trial_id
+    skipped = dealer.trials[specs[0].trial_id]
+    assert skipped.phase == "skipped"
+    assert skipped.message.startswith("held by process ")
+    claim.release()
+
+
+def test_a_trial_does_not_move_between_devices(make_dealer, specs, results):
+    first = make_dealer(specs[:1], device="cuda")
+    first.next_assignment()
+    first.stop()
+    first.end_all()
+    other = make_dealer(specs[:1])
+    assert other.next_assignment() is None
+    assert other.trials[specs[0].trial_id].message == "began on cuda; go on with --device cuda"
+    assert holder_of(results.trial(specs[0].trial_id)) is None
+
+
+def test_a_pack_holds_new_trials_that_are_alike_but_for_what_a_pack_may_differ_in(make_dealer, specs):
+    dealer = make_dealer(pack=4)
+    packs = []
+    while (assignment := dealer.next_assignment()) is not None:
+        packs.append([member["trial_id"] for member in assignment["members"]])
+    by_steps = {spec.trial_id: spec.config.inner_steps for spec in specs}
+    assert [[by_steps[trial] for trial in pack] for pack in packs] == [[1, 1], [2, 2]]
+
+
+def test_out_of_memory_halves_a_pack_and_fails_a_trial_alone(make_dealer, specs, results):
+    dealer = make_dealer(specs[:2], pack=2)
+    pair = dealer.next_assignment()
+    dealer.receive(update(pair, "memory", records=(), message="out of memory"))
+    dealer.ended(pair["pack"])
+    alone = dealer.next_assignment()
+    assert len(alone["members"]) == 1
+    dealer.receive(update(alone, "memory", records=(), message="out of memory"))
+    assert journal_of(results, specs[0])["status"] == "failed"
+
+
+def test_a_full_disk_stops_the_run_and_says_what_to_do(make_dealer, specs, monkeypatch):
+    dealer = make_dealer()
+    assignment = dealer.next_assignment()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    dealer.receive(update(assignment))
+    assert dealer.stopping.is_set()
+    assert isinstance(dealer.fatal, ResultsError)
+    assert "No space left on device" in str(dealer.fatal)
+    assert dealer.fatal.exit_code == 4

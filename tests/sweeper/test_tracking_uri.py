@@ -1,0 +1,39 @@
+"""Which tracking store is meant, and how it is quoted."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SweepError
+from sweeper.tracking_uri import masked, resolve_uri, ui_command, ui_url
+
+
+def test_the_default_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert resolve_uri(None, Path("results")) == f"sqlite:///{tmp_path}/results/mlflow.db"
+    assert resolve_uri("sqlite:///mine.db", Path("results")) == f"sqlite:///{tmp_path}/mine.db"
+
+
+def test_the_option_outranks_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert resolve_uri(None, tmp_path) == "http://tracker:5000"
+    assert resolve_uri("none", tmp_path) is None
+    assert resolve_uri("postgresql+psycopg2://db/mlflow", tmp_path) == "postgresql+psycopg2://db/mlflow"
+
+
+@pytest.mark.parametrize("uri", ["file:///data/mlruns", "mlruns", "/data/mlruns"])
+def test_a_folder_as_store_is_refused_by_its_source(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(SweepError, match=r"MLFLOW_TRACKING_URI is .* no longer supports a folder"):
+        resolve_uri(None, tmp_path)
+
+
+def test_a_password_is_masked_and_only_it() -> None:
+    assert masked("postgresql://ada:pw@db:5432/mlflow") == "postgresql://ada:***@db:5432/mlflow"
+    assert masked("sqlite:////data/mlflow.db") == "sqlite:////data/mlflow.db"
+
+
+def test_a_server_needs_no_ui_started() -> None:
+    assert ui_command("http://tracker:5000", 5001) == []
+    assert ui_url("http://tracker:5000", 5001) == "http://tracker:5000"

@@ -1,0 +1,34 @@
+"""Small float64 configs and pixels that need no data set on disk."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trainers.catalog import CATALOG
+from trainers.config import TrialConfig, resolve
+
+
+@pytest.fixture
+def tiny() -> Callable[..., TrialConfig]:
+    """Return a maker of small configs: 4 channels, 3 ways, float64, everything overridable."""
+
+    def make(**values: Any) -> TrialConfig:
+        small = {
+            "dataset": "strokes", "channels": 4, "ways": 3, "shots": 2, "queries": 3, "inner_steps": 2,
+            "inner_lr": 0.1, "meta_batch_size": 2, "outer_steps": 6, "eval_episodes": 3, "dtype": "float64",
+        }  # fmt: skip
+        return resolve(small | values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise() -> Tensor:
+    """Return pixels of the shape of strokes, drawn at random: enough for what does not depend on what they show."""
+    facts = CATALOG["strokes"]
+    shape = (facts.classes, facts.images_per_class, *facts.image_shape)
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))

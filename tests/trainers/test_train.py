@@ -1,0 +1,142 @@
+"""The loop: bits that don't depend on chunks, kills or packs; zeroing; divergence; and that it learns."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainers import checkpoint, strokes
+from trainers.networks import initial_params
+from trainers.train import RunState, train
+
+
+def whole(config, pixels, states=None, **options):
+    """Return every record and the last state of one run."""
+    records, chunk = [], None
+    for chunk in train([config], pixels, states=states, **options):
+        records += chunk.runs[0].records
+    return records, chunk.states()[0]
+
+
+def same_bits(a: RunState, b: RunState) -> bool:
+    tensors = [(a.params, b.params), *zip(a.moments, b.moments, strict=True)]
+    return (
+        a.step == b.step
+        and a.records == b.records
+        and np.array_equal(a.correct, b.correct)
+        and all(torch.equal(x[name], y[name]) for x, y in tensors for name in x)
+    )
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_stopping_at_any_chunk_and_going_on_from_the_file_changes_no_bit(tiny, noise, tmp_path, order):
+    config = tiny(order=order, outer_steps=4, eval_every=2, eval_episodes=3, zero_head_every=2, dtype="float32")
+    records, last = whole(config, noise)
+    path = tmp_path / "x.ckpt"
+    stops = 0
+    for chunk in train([config], noise, chunk_s=0):
+        checkpoint.save(path, chunk.states()[0])
+        resumed, end = whole(config, noise, states=[checkpoint.read(path)])
+        assert resumed == records
+        assert same_bits(end, last)
+        stops += 1
+    assert stops == 4 + 2 * 3  # every outer step and every slice of both evaluations
+
+
+def test_a_longer_target_goes_on_where_the_shorter_ended(tiny, noise):
+    short, long = tiny(outer_steps=3, eval_every=2), tiny(outer_steps=5, eval_every=2)
+    _, at_three = whole(short, noise)
+    _, grown = whole(long, noise, states=[at_three])
+    _, at_once = whole(long, noise)
+    assert all(torch.equal(grown.params[name], at_once.params[name]) for name in grown.params)
+    assert [r for r in grown.records if r.step != 3] == [r for r in at_once.records if r.step != 3]
+
+
+def test_the_evaluation_schedule_does_not_touch_training(tiny, noise):
+    _, often = whole(tiny(eval_every=1), noise)
+    _, never = whole(tiny(eval_every=0, eval_episodes=1, eval_steps=0), noise)
+    assert all(torch.equal(often.params[name], never.params[name]) for name in often.params)
+
+
+def test_members_of_a_pack_equal_their_solo_runs(tiny, noise):
+    configs = [
+        tiny(seed=0, outer_steps=3), tiny(seed=1, outer_steps=3, zero_head_every=1),
+        tiny(seed=0, outer_steps=3, head_scale=0.0, inner_lr=0.3, outer_lr=0.01),
+    ]  # fmt: skip
+    *_, chunk = train(configs, noise)
+    for config, state in zip(configs, chunk.states(), strict=True):
+        assert same_bits(state, whole(config, noise)[1])
+
+
+def test_a_pack_refuses_runs_that_are_not_alike(tiny, noise):
+    with pytest.raises(ValueError, match=r"differ in \['inner_steps'\]"):
+        next(train([tiny(), tiny(inner_steps=1)], noise))
+
+
+def test_the_zeroed_head_is_one_adam_step_from_zero_after_every_outer_step(tiny, noise):
+    """Zeroing comes before the inner loops and the update after them (paper's released code and checkpoints)."""
+    _, zeroed = whole(tiny(zero_head_every=1, outer_steps=5), noise)
+    _, kept = whole(tiny(outer_steps=5), noise)
+    # Five steps of Adam's moments with any gradients move a parameter by a few times the rate at the most.
+    assert 0 < float(zeroed.params["head.weight"].abs().max()) < 3e-3
+    assert float(kept.params["head.weight"].abs().max()) > 0.5
+
+
+def test_zeroing_every_second_step_zeroes_before_steps_0_2_4(tiny, noise):
+    every_second = [whole(tiny(zero_head_every=2, outer_steps=n), noise)[1].params["head.weight"] for n in (1, 2, 3)]
+    every = [whole(tiny(zero_head_every=1, outer_steps=n), noise)[1].params["head.weight"] for n in (1, 2)]
+    assert torch.equal(every_second[0], every[0])
+    assert not torch.equal(every_second[1], every[1])
+    assert float(every_second[1].abs().max()) > float(every_second[2].abs().max())
+
+
+def test_zero_init_and_the_zeroing_trick_share_their_first_step(tiny, noise):
+    _, zero_init = whole(tiny(head_scale=0.0, outer_steps=1), noise)
+    _, trick = whole(tiny(zero_head_every=1, outer_steps=1), noise)
+    encoder = [name for name in trick.params if not name.startswith("head")]
+    assert all(torch.equal(zero_init.params[name], trick.params[name]) for name in encoder)
+
+
+def test_both_heads_are_scored_after_every_inner_step_and_kept_apart(tiny, noise):
+    records, _ = whole(tiny(outer_steps=2, eval_steps=3, eval_episodes=4), noise)
+    (evaluation,) = [record.value for record in records if record.key == "evaluation"]
+    (scores,) = [record.value for record in records if record.key == "scores"]
+    assert evaluation["episodes"] == 4
+    for head in ("trained", "zeroed"):
+        correct = np.array(scores["correct"][head])
+        assert correct.shape == (4, 4)
+        np.testing.assert_allclose(evaluation["accuracy"][head], correct.mean(1) / 9)
+        np.testing.assert_allclose(evaluation["sd"][head], (correct / 9).std(1, ddof=1))
+    assert evaluation["accuracy"]["zeroed"][0] == pytest.approx(1 / 3)
+    assert evaluation["accuracy"]["trained"] != evaluation["accuracy"]["zeroed"]
+
+
+def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise):
+    configs = [tiny(seed=0, inner_lr=1e200, outer_steps=3), tiny(seed=1, outer_steps=3)]
+    chunks = list(train(configs, noise))
+    statuses = [run.status for run in chunks[-1].runs]
+    assert statuses == ["diverged", "done"]
+    assert chunks[-1].runs[0].message.startswith("diverged at step 1: query loss nan")
+    state = chunks[-1].states()[0]
+    start = initial_params(configs[0])
+    assert all(torch.equal(state.params[name], start[name]) for name in start)  # the last finite values
+    assert same_bits(chunks[-1].states()[1], whole(configs[1], noise)[1])
+
+
+def test_every_chunk_comes_within_its_time_evaluations_included(tiny, noise):
+    config = tiny(outer_steps=2, eval_episodes=40)
+    chunks = list(train([config], noise, chunk_s=0))
+    assert len(chunks) == 2 + 40
+
+
+def test_training_on_strokes_beats_the_untrained_network_by_far(tiny):
+    pixels = torch.from_numpy(strokes.make(0))
+    config = tiny(
+        channels=16, ways=5, shots=1, queries=15, inner_steps=1, inner_lr=0.4, order="first", zero_head_every=1,
+        meta_batch_size=8, outer_steps=60, outer_lr=0.003, eval_episodes=60, dtype="float32",
+    )  # fmt: skip
+
+    def accuracy(steps: int) -> float:
+        records, _ = whole(config.model_copy(update={"outer_steps": steps}), pixels)
+        return next(r.value["accuracy"]["zeroed"][1] for r in records if r.key == "evaluation")
+
+    assert accuracy(60) > accuracy(1) + 0.1

@@ -1,0 +1,72 @@
+"""`python -m trainers CONFIG.yaml`: train one config and print what is measured as JSON lines, with nothing else."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from trainers import protocols
+from trainers.config import ConfigError, TrialConfig, resolve
+
+
+def read_config(path: Path) -> TrialConfig:
+    """Return the config in `path`: field names to values, and `use:` for a protocol they override.
+
+    Raises ValueError with one line for the file, or one for each field, that is wrong.
+    """
+    try:
+        values: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: a config maps field names to values; see trainers/protocols/ for examples")
+    values = dict(values)
+    protocol = values.pop("use", None)
+    if protocol is not None and protocol not in protocols.names():
+        raise ValueError(f"{path}: use: {protocol!r} is no protocol; there are {', '.join(protocols.names())}")
+    try:
+        return resolve({**(protocols.load(protocol) if protocol else {}), **values})
+    except ConfigError as error:
+        raise ValueError(
+            "\n".join(f"{path}: {problem.field}: {problem.message}" for problem in error.problems)
+        ) from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and print; return the exit code: 0 done, 2 bad input, 3 diverged."""
+    parser = argparse.ArgumentParser(prog="python -m trainers", description=__doc__)
+    parser.add_argument("config", type=Path, help="YAML file of config fields; `use: omniglot` starts from a protocol")
+    parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: SWEEPER_DATA, or the cache)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args(arguments)
+    try:
+        config = read_config(options.config)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+    from trainers.datasets import DataError, data_root, prepare
+    from trainers.device import DeviceError, load_pixels
+    from trainers.train import train
+
+    try:
+        pixels = load_pixels(prepare(config.dataset, data_root(options.data_root)), options.device)
+    except (DataError, DeviceError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for chunk in train([config], pixels):
+        (run,) = chunk.runs
+        for record in run.records:
+            print(json.dumps(record._asdict()), flush=True)
+        if run.message:
+            print(run.message, file=sys.stderr)
+            return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

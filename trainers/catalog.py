@@ -1,0 +1,82 @@
+"""The data sets by name: shapes, splits and digests, as constants.
+
+Planning a sweep and checking a config need these facts and no data, so nothing here touches a file.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DatasetName = Literal["omniglot", "strokes", "mini_imagenet"]
+Split = Literal["train", "val", "test"]
+OmniglotSplit = Literal["1200/423", "1028/172/423"]
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """What is fixed about one data set.
+
+    `image_shape` is (channels, height, width); `pixel_mean` and `pixel_std` normalise pixels scaled to [0, 1],
+    one entry a channel; `digest` is the sha256 of the converted uint8 array [classes, images, C, H, W].
+    """
+
+    classes: int
+    images_per_class: int
+    image_shape: tuple[int, int, int]
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    synthetic: bool
+    digest: str
+
+
+CATALOG: dict[DatasetName, DatasetFacts] = {
+    "omniglot": DatasetFacts(
+        classes=1623,
+        images_per_class=20,
+        image_shape=(1, 28, 28),
+        pixel_mean=(0.0,),  # the paper neither inverts nor normalises Omniglot
+        pixel_std=(1.0,),
+        synthetic=False,
+        digest="974a13f4a18a9e0bf5524829b8a4abbb127c1c956fc9305874c37fbd461c0a45",
+    ),
+    "strokes": DatasetFacts(
+        classes=500,
+        images_per_class=20,
+        image_shape=(1, 28, 28),
+        pixel_mean=(0.0,),
+        pixel_std=(1.0,),
+        synthetic=True,
+        digest="06c69bdd2e2ed70c327163f96a2392b312cf49a1623505a419d84b35d903ae6b",
+    ),
+    "mini_imagenet": DatasetFacts(
+        classes=100,
+        images_per_class=600,
+        image_shape=(3, 84, 84),
+        pixel_mean=(0.485, 0.456, 0.406),  # ImageNet statistics, as in the released code
+        pixel_std=(0.229, 0.224, 0.225),
+        synthetic=False,
+        digest="110bd87601e8179c88d1173899e4d2eacc04931e749bc74ec3d0bb122df79bb5",
+    ),
+}
+
+
+def class_ranges(dataset: DatasetName, omniglot_split: OmniglotSplit) -> dict[Split, range]:
+    """Return the rows of the converted array that form each split; a split the data set lacks is absent.
+
+    Omniglot's classes are ordered by alphabet and character. "1200/423" is the split of the paper's released code
+    (it has no validation classes); "1028/172/423" is the one the paper prints.
+    """
+    if dataset == "strokes":
+        sizes: dict[Split, int] = {"train": 350, "val": 50, "test": 100}
+    elif dataset == "mini_imagenet":
+        sizes = {"train": 64, "val": 16, "test": 20}
+    elif omniglot_split == "1200/423":
+        sizes = {"train": 1200, "test": 423}
+    else:
+        sizes = {"train": 1028, "val": 172, "test": 423}
+    ranges, start = {}, 0
+    for split, size in sizes.items():
+        ranges[split] = range(start, start + size)
+        start += size
+    return ranges

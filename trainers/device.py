@@ -1,0 +1,22 @@
+"""The edge between a prepared data set and a device: the whole data set as one uint8 tensor where training happens."""
+
+import torch
+from torch import Tensor
+
+from trainers.datasets import Prepared, load
+
+
+class DeviceError(Exception):
+    """The device asked for isn't there; nothing falls back to another."""
+
+
+def check_device(device: str) -> None:
+    """Raise DeviceError if `device` ("cpu" or "cuda") can't be used by this process."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
+
+
+def load_pixels(prepared: Prepared, device: str) -> Tensor:
+    """Return uint8 [classes, images, C, H, W] on `device`; on the CPU it is the memory-mapped file itself."""
+    check_device(device)
+    return torch.from_numpy(load(prepared)).to(device)

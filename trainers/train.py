@@ -1,0 +1,263 @@
+"""The one training loop, as a generator of chunks: callers decide what to log, when to save and when to stop.
+
+R runs train together as a pack; configs of a pack differ only in `PACKABLE` fields. Bits do not depend on where chunks
+end: a chunk ends between two outer steps or between two slices of an evaluation, and every slice has a fixed size.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.adam import Moments, adam_step, no_moments
+from trainers.config import HEADS, PACKABLE, TrialConfig
+from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
+from trainers.engines import build
+from trainers.episodes import evaluation_draw, gather, training_draw
+from trainers.networks import Params, initial_params, zero_head
+
+RECORD_EVERY = 10
+
+RunStatus = Literal["running", "done", "diverged"]
+
+
+class Record(NamedTuple):
+    """One thing measured after `step` outer steps; (step, key) is unique in a trial.
+
+    `key` is "training" (query_loss in nats and query_accuracy of that step's meta-batch), "evaluation" (split,
+    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes) or "scores"
+    (the same evaluation, query images right in each episode).
+    """
+
+    step: int
+    key: str
+    value: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """Everything needed to go on with one run as if it had never stopped.
+
+    `correct` (2, n, K + 1) holds the n episodes scored so far in the evaluation at `step`, for heads as in HEADS.
+    """
+
+    step: int
+    params: Params
+    moments: Moments
+    correct: np.ndarray
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class RunChunk:
+    """What is new of one run; `message` says why it diverged."""
+
+    records: tuple[Record, ...]
+    status: RunStatus
+    message: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is new of a pack since the last chunk; `states()` copies the whole resumable state at this boundary."""
+
+    step: int
+    runs: tuple[RunChunk, ...]
+    states: Callable[[], tuple[RunState, ...]]
+
+
+def train(
+    configs: Sequence[TrialConfig],
+    pixels: Tensor,
+    *,
+    states: Sequence[RunState] | None = None,
+    engine: EngineName | None = None,
+    chunk_s: float = 1.0,
+) -> Iterator[Chunk]:
+    """Train the runs of `configs` together on the device of `pixels` (uint8 [classes, images, C, H, W]).
+
+    Yields a chunk about every `chunk_s` seconds, evaluations included; one outer step or one evaluation slice is
+    never cut. From `states` it goes on where they were taken and first yields their records again.
+    Raises ValueError when the configs cannot share a pack or the states are at different points.
+    """
+    pack = _Pack(configs, pixels, engine or ENGINE_OF_DEVICE[pixels.device.type], states)
+    while not pack.finished:
+        ends = time.monotonic() + chunk_s
+        pack.advance()
+        while not pack.finished and time.monotonic() < ends:
+            pack.advance()
+        yield pack.chunk()
+    if states is not None and not pack.reported:
+        yield pack.chunk()
+
+
+class _Pack:
+    """The runs of one pack at one moment; `advance` moves them by one outer step or one slice of an evaluation."""
+
+    def __init__(
+        self, configs: Sequence[TrialConfig], pixels: Tensor, engine: EngineName, states: Sequence[RunState] | None
+    ) -> None:
+        _check_pack(configs, states)
+        self.configs = configs
+        self.shared = configs[0]
+        self.pixels = pixels
+        self.engine = build(engine, self.shared)
+        self.slice = SLICE_OF_ENGINE[engine]
+        self.inner_lr = self._per_run([config.inner_lr for config in configs])
+        self.outer_lr = self._per_run([config.outer_lr for config in configs])
+        if states is None:
+            self.params = self._stack([initial_params(config) for config in configs])
+            self.moments = no_moments(self.params)
+            self.step = 0
+            self.correct = np.zeros((len(configs), len(HEADS), 0, self.shared.scored_steps + 1), dtype=np.int64)
+            self.unsent: list[list[Record]] = [[] for _ in configs]
+        else:
+            self.params = self._stack([state.params for state in states])
+            self.moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
+            self.step = states[0].step
+            self.correct = np.stack([state.correct for state in states])
+            self.unsent = [list(state.records) for state in states]
+        self.records = [list(records) for records in self.unsent]
+        self.trouble = [""] * len(configs)
+        self.reported = False
+
+    def _per_run(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=getattr(torch, self.shared.dtype), device=self.pixels.device)
+
+    def _stack(self, runs: list[Params]) -> Params:
+        return {name: torch.stack([run[name] for run in runs]).to(self.pixels.device) for name in runs[0]}
+
+    @property
+    def alive(self) -> list[bool]:
+        return [not trouble for trouble in self.trouble]
+
+    @property
+    def evaluating(self) -> bool:
+        """Whether the evaluation that belongs after this step is not yet complete."""
+        every, scored = self.shared.eval_every, self.correct.shape[2]
+        due = self.step >= self.shared.outer_steps or (every > 0 and self.step > 0 and self.step % every == 0)
+        return due and scored < self.shared.eval_episodes
+
+    @property
+    def finished(self) -> bool:
+        return not any(self.alive) or (self.step >= self.shared.outer_steps and not self.evaluating)
+
+    def advance(self) -> None:
+        if self.evaluating:
+            self._score_slice()
+        else:
+            self._outer_step()
+
+    def _outer_step(self) -> None:
+        params = self._zeroed_where_due()
+        episodes = [gather(training_draw(config, self.step), self.pixels, config) for config in self.configs]
+        result = self.engine.meta_gradient(params, episodes, self.inner_lr, self.alive)
+        self.step += 1
+        for run in range(len(self.configs)):
+            self._check_finite(run, result.gradient, result.loss)
+        alive = torch.tensor(self.alive, device=self.pixels.device)
+        self.params, self.moments = adam_step(
+            params, self.moments, result.gradient, step=self.step, lr=self.outer_lr, alive=alive
+        )
+        self.correct = self.correct[:, :, :0]
+        if self.step == 1 or self.step % RECORD_EVERY == 0:
+            for run, (loss, accuracy) in enumerate(zip(result.loss.tolist(), result.accuracy.tolist(), strict=True)):
+                self._record(run, "training", {"query_loss": loss, "query_accuracy": accuracy})
+
+    def _zeroed_where_due(self) -> Params:
+        """Set the head to zero in the runs whose turn it is, just before the inner loops, as the released code does."""
+        due = [c.zero_head_every > 0 and self.step % c.zero_head_every == 0 for c in self.configs]
+        mask = torch.tensor(due, device=self.pixels.device)
+        zeroed = zero_head(self.params)
+        return {
+            name: torch.where(mask.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value)
+            for name, value in self.params.items()
+        }
+
+    def _check_finite(self, run: int, gradient: Params, loss: Tensor) -> None:
+        if self.trouble[run]:
+            return
+        value = float(loss[run])
+        if not math.isfinite(value):
+            self.trouble[run] = f"diverged at step {self.step}: query loss {value}"
+        elif not all(bool(grad[run].isfinite().all()) for grad in gradient.values()):
+            self.trouble[run] = f"diverged at step {self.step}: gradient not finite, query loss {value:.4g}"
+
+    def _score_slice(self) -> None:
+        first = self.correct.shape[2]
+        last = min(first + self.slice, self.shared.eval_episodes)
+        episodes = [gather(evaluation_draw(config, first, last), self.pixels, config) for config in self.configs]
+        params_of_head = {"trained": self.params, "zeroed": zero_head(self.params)}
+        counts = [
+            self.engine.correct(params_of_head[head], episodes, self.inner_lr, self.alive, self.shared.scored_steps)
+            for head in HEADS
+        ]
+        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, K + 1)
+        self.correct = np.concatenate([self.correct, new], axis=2)
+        if last == self.shared.eval_episodes:
+            for run in range(len(self.configs)):
+                self._record_evaluation(run)
+
+    def _record_evaluation(self, run: int) -> None:
+        queries = self.shared.ways * self.shared.queries
+        scores = self.correct[run] / queries
+        spread = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.zeros_like(scores[:, 0])
+        evaluation = {
+            "split": self.shared.eval_split,
+            "episodes": scores.shape[1],
+            "accuracy": dict(zip(HEADS, scores.mean(axis=1).tolist(), strict=True)),
+            "sd": dict(zip(HEADS, spread.tolist(), strict=True)),
+        }
+        self._record(run, "evaluation", evaluation)
+        if self.step >= self.shared.outer_steps:
+            correct = dict(zip(HEADS, self.correct[run].transpose(0, 2, 1).tolist(), strict=True))
+            self._record(run, "scores", {"queries": queries, "correct": correct})
+
+    def _record(self, run: int, key: str, value: dict[str, Any]) -> None:
+        if not self.trouble[run]:
+            record = Record(self.step, key, value)
+            self.unsent[run].append(record)
+            self.records[run].append(record)
+
+    def chunk(self) -> Chunk:
+        runs = tuple(
+            RunChunk(tuple(self.unsent[run]), self._status(run), self.trouble[run]) for run in range(len(self.configs))
+        )
+        self.unsent = [[] for _ in self.configs]
+        self.reported = True
+        return Chunk(self.step, runs, self.states)
+
+    def _status(self, run: int) -> RunStatus:
+        if self.trouble[run]:
+            return "diverged"
+        return "done" if self.finished else "running"
+
+    def states(self) -> tuple[RunState, ...]:
+        return tuple(
+            RunState(
+                step=self.step,
+                params=_cut(self.params, run),
+                moments=Moments(_cut(self.moments.first, run), _cut(self.moments.second, run)),
+                correct=self.correct[run].copy(),
+                records=tuple(self.records[run]),
+            )
+            for run in range(len(self.configs))
+        )
+
+
+def _cut(stacked: Params, run: int) -> Params:
+    return {name: value[run].detach().cpu().clone() for name, value in stacked.items()}
+
+
+def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:
+    shared = [{k: v for k, v in config.model_dump().items() if k not in PACKABLE} for config in configs]
+    differing = sorted({name for other in shared for name in other if other[name] != shared[0][name]})
+    if differing:
+        raise ValueError(f"runs of a pack may differ in {sorted(PACKABLE)} alone; these differ in {differing}")
+    if states is not None and len({(state.step, state.correct.shape) for state in states}) != 1:
+        raise ValueError(f"runs of a pack go on from one step; these are at {[state.step for state in states]}")
