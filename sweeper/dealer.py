@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from queue import SimpleQueue
+from typing import Literal, NamedTuple
 
 from sweeper.claims import Claim, holder_of
 from sweeper.journal import Journal, fold
@@ -47,7 +48,6 @@ class Dealt:
     first_step: int = 0
     started_s: float = 0.0
     accuracy: float | None = None
-    message: str = ""
     lost: int = 0
     largest_pack: int
     not_before_s: float = 0.0
@@ -56,8 +56,18 @@ class Dealt:
     attempt: int = 0
 
 
+class Change(NamedTuple):
+    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, head zeroed, as a fraction."""
+
+    spec: TrialSpec
+    phase: Phase
+    step: int
+    accuracy: float | None
+    message: str
+
+
 class Dealer:
-    """The trials of one run. Every method may be called from one thread at a time; `view` from any."""
+    """The trials of one run. Its methods belong to one thread; `changes` and `trials` may be read from any."""
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class Dealer:
         self._note = note
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
+        self.changes: SimpleQueue[Change] = SimpleQueue()
         self.stopping = threading.Event()
         self.fatal: Exception | None = None
 
@@ -154,13 +165,13 @@ class Dealer:
         claim = Claim(paths)
         if not claim.take():
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
-            trial.phase, trial.message = "skipped", f"held by process {holder['pid']} on {holder['host']}"
+            self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
             return False
         record = fold(paths.journal)
         began_on = record["attempts"][0]["device"] if record else self._worker.device
         if began_on != self._worker.device:
             claim.release()
-            trial.phase, trial.message = "skipped", f"began on {began_on}; go on with --device {began_on}"
+            self._enter(trial, "skipped", f"began on {began_on}; go on with --device {began_on}")
             return False
         trial.claim, trial.journal = claim, Journal(paths.journal)
         trial.step = trial.first_step = record["step"] if record else 0
@@ -173,7 +184,8 @@ class Dealer:
         fixed = first["attempts"][0] if first else {"engine": self._worker.engine, "threads": self._worker.threads}
         for trial in members:
             trial.attempt = trial.journal.open_attempt(self._facts(trial, fixed, len(members)))
-            trial.phase, trial.started_s = "running", time.monotonic()
+            trial.started_s = time.monotonic()
+            self._enter(trial, "running")
             self._note(trial.spec.trial_id)
         return Assignment(
             pack=self._dealt,
@@ -237,9 +249,13 @@ class Dealer:
         try:
             trial.journal.end(trial.attempt, status, step=trial.step, message=message)
         finally:
-            trial.phase, trial.message = status, message
+            self._enter(trial, status, message)
             trial.claim.release()
         self._note(trial.spec.trial_id)
+
+    def _enter(self, trial: Dealt, phase: Phase, message: str = "") -> None:
+        trial.phase = phase
+        self.changes.put(Change(trial.spec, phase, trial.step, trial.accuracy, message))
 
     @contextmanager
     def _storage_guarded(self) -> Iterator[None]:

@@ -25,7 +25,6 @@ from sweeper.schema import (
     TrialRecord,
     metric_key,
 )
-from trainers.catalog import CATALOG
 from trainers.config import TrialConfig, resolve
 
 Kind = Literal["trial", "cell"]
@@ -130,7 +129,7 @@ def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
         TAG_CELL: record["cell"],
         TAG_SEED: str(record["seed"]),
         TAG_STATUS: record["status"],
-        TAG_DATA_DIGEST: CATALOG[_config(record).dataset].digest,
+        TAG_DATA_DIGEST: record["attempts"][-1]["digest"],
         TAG_MESSAGE: message[:LONGEST_MESSAGE] + (" (shortened)" if shortened else ""),
         TAG_SHOWN: ""
         if record["status"] == "running"

@@ -5,6 +5,7 @@ An assignment and an update are plain data (JSON-able), so that any executor can
 """
 
 import errno
+import logging
 import time
 import traceback
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from sweeper.results import TrialPaths
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY_S = 30.0
 KEPT_CHECKPOINTS = 2
@@ -84,20 +87,20 @@ class Work:
             return self._trouble(error)
 
     def save(self) -> None:
-        """Checkpoint the last chunk's boundary, if there is one and the work isn't over. Never raises."""
+        """Checkpoint the last chunk's boundary, if there is one and the work isn't over. Never raises OSError."""
         if self._over or self._last is None:
             return
         try:
             self._save(self._last)
-        except OSError:
-            traceback.print_exc()
+        except OSError as error:
+            logger.warning("no checkpoint at step %d: %s", self._last.step, error)
 
     def _started(self) -> Iterator[Any]:
         if self._chunks is None:
             import torch
-            from trainers.datasets import Prepared
 
             from trainers.config import resolve
+            from trainers.datasets import Prepared
             from trainers.device import load_pixels
             from trainers.train import train
 
@@ -198,6 +201,6 @@ def _furthest(paths: TrialPaths) -> Any | None:
     for path in paths.checkpoints():
         try:
             return read(path)
-        except CheckpointError:
-            traceback.print_exc()
+        except CheckpointError as error:
+            logger.warning("passed over: %s", error)
     return None

@@ -172,7 +172,7 @@ def _download_omniglot(folder: Path) -> None:
                 Path(scratch, "omniglot-py", f"{half}.zip").replace(folder / f"{half}.zip")
     except (OSError, RuntimeError, HTTPException) as error:
         archives = " and ".join(f"{half}.zip" for half in omniglot.HALVES)
-        raise DataError(f"omniglot: no download ({error}); put {archives} into {folder} by hand") from None
+        raise DataError(f"omniglot: could not be downloaded ({error}); put {archives} into {folder} by hand") from None
 
 
 def _sources(name: DatasetName, root: Path) -> tuple[Path, ...]:

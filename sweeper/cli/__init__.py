@@ -1,6 +1,7 @@
 """The `sweeper` command: each subcommand parses, calls the library, and formats; loaded only when it is named."""
 
 import importlib
+import logging
 
 import click
 
@@ -40,3 +41,7 @@ def main() -> None:
     Exit codes: 0 all is well; 1 a check failed; 2 bad input; 3 trials failed or
     diverged; 4 the environment gave out; 130 and 143 ended by a signal.
     """
+    trainers = logging.getLogger("trainers")  # tells of what a data set does once and takes a while over
+    if not trainers.handlers:
+        trainers.addHandler(logging.StreamHandler())
+        trainers.setLevel(logging.INFO)

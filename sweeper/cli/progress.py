@@ -14,11 +14,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.dealer import Dealer, Dealt
+from sweeper.dealer import Change, Dealer, Dealt, Phase
 from sweeper.sync import Syncer
 
 HEARTBEAT_S = 60.0
-ENDED = ("done", "diverged", "failed", "interrupted", "skipped")
+ENDED: tuple[Phase, ...] = ("done", "diverged", "failed", "interrupted", "skipped")
+SHOWN: tuple[Phase, ...] = ("running", *ENDED)
 
 
 class Watcher:
@@ -45,8 +46,9 @@ class Watcher:
     def _show_live(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not over.wait(0.25):
+                self._print_changes(dealer, ENDED)
                 live.update(self._view(dealer, syncer))
-        self._print_ends(dealer, {})
+            self._print_changes(dealer, ENDED)
 
     def _view(self, dealer: Dealer, syncer: Syncer | None) -> Group:
         trials = list(dealer.trials.values())
@@ -67,30 +69,23 @@ class Watcher:
         return Group(*parts)
 
     def _print_lines(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
-        seen: dict[str, str] = {}
         problem, beat_s = None, time.monotonic()
         while not over.wait(0.25):
-            self._print_ends(dealer, seen)
+            self._print_changes(dealer, SHOWN)
             if syncer and syncer.problem != problem:
                 problem = syncer.problem
                 self._line(problem or "the tracking store answers again")
             if time.monotonic() - beat_s > HEARTBEAT_S:
                 beat_s = time.monotonic()
                 self._line(self._sentence(list(dealer.trials.values())))
-        self._print_ends(dealer, seen)
+        self._print_changes(dealer, SHOWN)
 
-    def _print_ends(self, dealer: Dealer, seen: dict[str, str]) -> None:
-        """Print a line for each trial whose phase has changed since `seen`, which is brought up to date."""
-        for trial in dealer.trials.values():
-            phase = trial.phase
-            if phase == seen.get(trial.spec.trial_id, "waiting"):
-                continue
-            seen[trial.spec.trial_id] = phase
-            if phase == "running":
-                begins = f"from step {trial.first_step} " if trial.first_step else ""
-                self._line(f"{trial.spec.trial_id} running {begins}to {trial.spec.target}: {trial.spec.name()}")
-            elif phase in ENDED:
-                self._line(f"{trial.spec.trial_id} {phase} at step {trial.step}: {trial.spec.name()}{_outcome(trial)}")
+    def _print_changes(self, dealer: Dealer, phases: tuple[Phase, ...]) -> None:
+        """Print one line for each change to one of `phases` that has come since the last call."""
+        while not dealer.changes.empty():
+            change = dealer.changes.get()
+            if change.phase in phases:
+                self._line(_told(change))
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -116,12 +111,17 @@ def _rate(trial: Dealt) -> str:
     return f"{made / max(time.monotonic() - trial.started_s, 1e-3):.2f}/s" if made else "starting"
 
 
-def _outcome(trial: Dealt) -> str:
-    if trial.message:
-        return f" · {trial.message.strip().splitlines()[-1]}"
-    if trial.phase == "done" and trial.accuracy is not None:
-        return f" · {trial.spec.config.eval_split} accuracy {100 * trial.accuracy:.1f} % (head zeroed)"
-    return ""
+def _told(change: Change) -> str:
+    spec = change.spec
+    if change.phase == "running":
+        begins = f"from step {change.step} " if change.step else ""
+        return f"{spec.trial_id} running {begins}to {spec.target}: {spec.name()}"
+    outcome = ""
+    if change.message:
+        outcome = f" · {change.message.strip().splitlines()[-1]}"
+    elif change.phase == "done" and change.accuracy is not None:
+        outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head zeroed)"
+    return f"{spec.trial_id} {change.phase} at step {change.step}: {spec.name()}{outcome}"
 
 
 def _duration(seconds: float) -> str:

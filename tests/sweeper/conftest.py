@@ -35,13 +35,13 @@ report:
 
 @pytest.fixture
 def write_sweep(tmp_path: Path) -> Callable[..., Path]:
-    """Return a writer of the tiny sweep with some of its text replaced, into tmp_path."""
+    """Return a writer of the tiny sweep into tmp_path, with the line of the same key replaced by each given."""
 
-    def write(**replaced: str) -> Path:
+    def write(*lines: str) -> Path:
         text = TINY
-        for line in replaced.values():
-            key = line.partition(":")[0]
-            old = next(found for found in TINY.splitlines() if found.strip().startswith(f"{key.strip()}:"))
+        for line in lines:
+            key = line.strip().partition(":")[0]
+            old = next(found for found in TINY.splitlines() if found.strip().startswith(f"{key}:"))
             text = text.replace(old, line)
         path = tmp_path / "tiny.yaml"
         path.write_text(text)

@@ -143,8 +143,8 @@ def test_a_trial_that_another_run_holds_is_skipped_and_named(make_dealer, specs,
     assert claim.take()
     dealer = make_dealer()
     assert dealer.next_assignment()["members"][0]["trial_id"] == specs[1].trial_id
-    skipped = dealer.trials[specs[0].trial_id]
-    assert skipped.phase == "skipped"
+    skipped = dealer.changes.get_nowait()
+    assert (skipped.spec, skipped.phase) == (specs[0], "skipped")
     assert skipped.message.startswith("held by process ")
     claim.release()
 
@@ -156,7 +156,7 @@ def test_a_trial_does_not_move_between_devices(make_dealer, specs, results):
     first.end_all()
     other = make_dealer(specs[:1])
     assert other.next_assignment() is None
-    assert other.trials[specs[0].trial_id].message == "began on cuda; go on with --device cuda"
+    assert other.changes.get_nowait().message == "began on cuda; go on with --device cuda"
     assert holder_of(results.trial(specs[0].trial_id)) is None
 
 
