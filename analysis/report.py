@@ -93,7 +93,7 @@ def build(
         "endpoint": asdict(endpoint),
         "command": command,
         "commit": commit,
-        "tracking_uri": without_password(tracking_uri),
+        "tracking_uri": _store(tracking_uri),
         "query": QUERY,
         "runs": dict(sorted(loaded.run_ids.items())),
         "missing": [miss._asdict() | {"at": cell.at} for cell in every for miss in cell.missing],
@@ -137,6 +137,14 @@ def _tables(named: Sequence[tuple[str, Table]], source: str) -> dict[str, bytes]
         files[f"{name}.md"] = f"{markdown(found)}\n<!-- {' '.join(source.replace('--', '- -').split())} -->\n".encode()
         files[f"{name}.tex"] = f"% {' '.join(source.split())}\n{latex(found)}".encode()
     return files
+
+
+def _store(tracking_uri: str) -> str:
+    """Return the store's URI without password, and relative if it is a file below this folder: fit to be published."""
+    scheme, _, path = tracking_uri.partition(":///")
+    if scheme == "sqlite" and Path(path).is_relative_to(Path.cwd()):
+        return f"sqlite:///{Path(path).relative_to(Path.cwd())}"
+    return without_password(tracking_uri)
 
 
 def _libraries() -> dict[str, str]:

@@ -31,6 +31,8 @@ Device = Literal["cpu", "cuda"]
 
 FLUSH_S = 60.0
 """How long the end of a run waits for the tracking store; what is late is sent by the next run or `sync`."""
+FLUSH_STOPPED_S = 3.0
+"""The same after a signal, when someone is waiting for the process to be gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,8 @@ def execute(
             _executor(options).run(dealer, signals.install)
         finally:
             signals.restore()
-    behind = syncer.close(FLUSH_S) if syncer else 0
+    flush_s = FLUSH_S if signals.received is None else FLUSH_STOPPED_S
+    behind = syncer.close(flush_s) if syncer else 0
     if dealer.fatal is not None:
         raise dealer.fatal
     if signals.received is not None:
