@@ -1,5 +1,7 @@
 """Where everything of a results folder lives; nobody else puts such a path together."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +70,22 @@ class Results:
 
     def report(self, experiment: str) -> Path:
         return self.root / "reports" / experiment
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each data set that runs of this folder used; empty before the first run.
+
+        Copies of mini-ImageNet differ in their bytes, so a plan must name the one that was trained on.
+        """
+        path = self.root / "digests.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def note_digests(self, digests: Mapping[str, str]) -> None:
+        """Remember `digests` for every later plan."""
+        known = self.digests() | dict(digests)
+        if known != self.digests():
+            part = self.root / ".digests.json.part"
+            part.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
+            part.replace(self.root / "digests.json")
 
     def ensure_writable(self) -> None:
         """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""

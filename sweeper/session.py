@@ -74,7 +74,8 @@ def prepare_run(sweep: Sweep, profile: str | None, results: Results, data_root: 
         arrays = {name: prepare(name, data_root) for name in sorted(names)}
     except DataError as error:
         raise SweepError(str(error)) from None
-    specs = expand(sweep, profile, {name: array.digest for name, array in arrays.items()})
+    results.note_digests({name: array.digest for name, array in arrays.items()})
+    specs = expand(sweep, profile, results.digests())
     data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
     return Prepared(
         sweep=sweep,

@@ -42,12 +42,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="YAML file of config fields; `use: omniglot` starts from a protocol")
     parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: SWEEPER_DATA, or the cache)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="bits depend on it; sweeper's workers have one")
     options = parser.parse_args(arguments)
     try:
         config = read_config(options.config)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+
+    import torch
 
     from trainers.datasets import DataError, data_root, prepare
     from trainers.device import DeviceError, load_pixels
@@ -58,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (DataError, DeviceError) as error:
         print(error, file=sys.stderr)
         return 2
+    torch.set_num_threads(options.threads)
     for chunk in train([config], pixels):
         (run,) = chunk.runs
         for record in run.records:

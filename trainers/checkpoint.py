@@ -33,12 +33,15 @@ def save(path: Path, state: RunState) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, correct=state.correct, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
     payload = buffer.getvalue()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> RunState:
@@ -52,9 +55,12 @@ def read(path: Path) -> RunState:
         raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, zipfile.BadZipFile) as error:
+            return _state({name: archive[name] for name in archive.files})
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a checkpoint ({error})") from None
+
+
+def _state(arrays: dict[str, np.ndarray]) -> RunState:
     text = json.loads(arrays["text"].tobytes())
     groups: dict[str, Params] = {group: {} for group in _GROUPS}
     for name, value in arrays.items():

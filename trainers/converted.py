@@ -172,8 +172,10 @@ def _header(shape: Shape) -> bytes:
 
 
 def _stat(source: Path) -> tuple[str, int, int]:
-    found = source.stat()
-    return str(source.resolve()), found.st_size, found.st_mtime_ns
+    """Return path, size and newest time of a file, or of a folder and all that is in it."""
+    inside = source.rglob("*") if source.is_dir() else ()
+    stats = [found.stat() for found in (source, *inside)]
+    return str(source.resolve()), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
 
 
 def _fingerprint(source: Path) -> Source:

@@ -28,7 +28,6 @@ __all__ = [
     "data_root",
     "describe",
     "download",
-    "known_digest",
     "load",
     "prepare",
     "verify",
@@ -92,17 +91,6 @@ def load(prepared: Prepared) -> NDArray[np.uint8]:
         return np.load(prepared.path, mmap_mode="c")
     except (OSError, ValueError) as error:
         raise DataError(f"{prepared.path}: can't be mapped ({error}); delete it, it is made again") from None
-
-
-def known_digest(name: DatasetName, root: Path) -> str:
-    """Return the digest of the array converted from the files below `root`, or the catalogue's. Reads no data."""
-    if required := _required(name):
-        return required
-    try:
-        array = _found(name, _sources(name, root))
-    except DataError:
-        array = None
-    return CATALOG[name].digest if array is None else array.digest
 
 
 def verify(name: DatasetName, root: Path) -> list[str]:

@@ -3,18 +3,25 @@
 Every engine computes the same gradients, tested in float64 for every variant; `engine_table` says which one runs.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from trainers.config import TrialConfig
+from trainers.config import Order, TrialConfig
 from trainers.engine_table import EngineName
 from trainers.episodes import Episode
-from trainers.maml import QueryOutcome, adapted_names, correct_counts, graph_gradient, query_outcome, transform_gradient
-from trainers.networks import Params, classify, encode, native_norm, split_norm
+from trainers.maml import (
+    Adaptation,
+    Forward,
+    adapted_names,
+    correct_counts,
+    graph_gradient,
+    query_outcome,
+    transform_gradient,
+)
+from trainers.networks import Normalise, Params, classify, encode, native_norm, split_norm
 
 
 class MetaGradient(NamedTuple):
@@ -62,26 +69,16 @@ class LoopEngine:
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         for run in _living(alive):
             leaves = {name: value[run].detach().requires_grad_() for name, value in params.items()}
+            how = self._how(leaves, self._config.inner_steps, inner_lr[run], self._config.order)
             count = len(episodes[run].support_labels)
             for e in range(count):
-                outcome = self._outcome(leaves, episodes[run].at(e), float(inner_lr[run]))
+                outcome = query_outcome(self._forward, leaves, episodes[run].at(e), how)
                 grads = torch.autograd.grad(outcome.loss / count, list(leaves.values()))
                 for name, grad in zip(leaves, grads, strict=True):
                     gradient[name][run] += grad
                 losses[run] += outcome.loss.detach() / count
                 accuracies[run] += outcome.accuracy / count
         return MetaGradient(gradient, losses, accuracies)
-
-    def _outcome(self, params: Params, episode: Episode, inner_lr: float) -> QueryOutcome:
-        return query_outcome(
-            self._forward,
-            params,
-            episode,
-            names=adapted_names(self._config.algorithm, params),
-            steps=self._config.inner_steps,
-            lr=inner_lr,
-            gradient=graph_gradient(self._config.order),
-        )
 
     def correct(
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], steps: int
@@ -91,17 +88,13 @@ class LoopEngine:
         counts = torch.zeros(len(alive), count, steps + 1, dtype=torch.int64, device=inner_lr.device)
         for run in _living(alive):
             own = {name: value[run] for name, value in params.items()}
+            how = self._how(own, steps, inner_lr[run], "first")
             for e in range(count):
-                counts[run, e] = correct_counts(
-                    self._forward,
-                    own,
-                    episodes[run].at(e),
-                    names=adapted_names(self._config.algorithm, own),
-                    steps=steps,
-                    lr=float(inner_lr[run]),
-                    gradient=graph_gradient("first"),
-                )
+                counts[run, e] = correct_counts(self._forward, own, episodes[run].at(e), how)
         return counts
+
+    def _how(self, params: Params, steps: int, lr: Tensor, order: Order) -> Adaptation:
+        return Adaptation(adapted_names(self._config.algorithm, params), steps, float(lr), graph_gradient(order))
 
 
 class VmapEngine:
@@ -116,19 +109,9 @@ class VmapEngine:
     ) -> MetaGradient:
         """See Engine."""
 
-        def run_loss(own: Params, stack: tuple[Tensor, ...], lr: Tensor) -> tuple[Tensor, Tensor]:
-            def one(*parts: Tensor) -> QueryOutcome:
-                return query_outcome(
-                    self._forward,
-                    own,
-                    Episode(*parts),
-                    names=adapted_names(self._config.algorithm, own),
-                    steps=self._config.inner_steps,
-                    lr=lr,
-                    gradient=transform_gradient(self._config.order),
-                )
-
-            loss, accuracy = torch.func.vmap(one)(*stack)
+        def run_loss(own: Params, stack: Episode, lr: Tensor) -> tuple[Tensor, Tensor]:
+            how = self._how(own, self._config.inner_steps, lr, self._config.order)
+            loss, accuracy = torch.func.vmap(lambda episode: query_outcome(self._forward, own, episode, how))(stack)
             return loss.mean(), accuracy.mean()
 
         gradient_of_run = torch.func.grad_and_value(run_loss, has_aux=True)
@@ -140,24 +123,17 @@ class VmapEngine:
     ) -> Tensor:
         """See Engine."""
 
-        def run_counts(own: Params, stack: tuple[Tensor, ...], lr: Tensor) -> Tensor:
-            def one(*parts: Tensor) -> Tensor:
-                return correct_counts(
-                    self._forward,
-                    own,
-                    Episode(*parts),
-                    names=adapted_names(self._config.algorithm, own),
-                    steps=steps,
-                    lr=lr,
-                    gradient=transform_gradient("first"),
-                )
-
-            return torch.func.vmap(one)(*stack)
+        def run_counts(own: Params, stack: Episode, lr: Tensor) -> Tensor:
+            how = self._how(own, steps, lr, "first")
+            return torch.func.vmap(lambda episode: correct_counts(self._forward, own, episode, how))(stack)
 
         return torch.func.vmap(run_counts)(params, _stacked(episodes), inner_lr)
 
+    def _how(self, params: Params, steps: int, lr: Tensor, order: Order) -> Adaptation:
+        return Adaptation(adapted_names(self._config.algorithm, params), steps, lr, transform_gradient(order))
 
-def _forward(config: TrialConfig, normalise: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable:
+
+def _forward(config: TrialConfig, normalise: Normalise) -> Forward:
     features = partial(encode, config.network, normalise=normalise)
     return lambda params, images: classify(params, features(params, images))
 
@@ -166,7 +142,6 @@ def _living(alive: list[bool]) -> list[int]:
     return [run for run, lives in enumerate(alive) if lives]
 
 
-def _stacked(episodes: list[Episode]) -> tuple[Tensor, ...]:
-    """Return the four parts of R episode stacks as tensors (R, E, ...)."""
-    fields = ("support_images", "support_labels", "query_images", "query_labels")
-    return tuple(torch.stack([getattr(stack, field) for stack in episodes]) for field in fields)
+def _stacked(episodes: list[Episode]) -> Episode:
+    """Return R stacks of E episodes as one with leading axes (R, E)."""
+    return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))

@@ -5,7 +5,6 @@ C, H, W an image.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ from trainers.config import TrialConfig
 from trainers.rng import stream
 
 
-@dataclass(frozen=True)
-class Episode:
+class Episode(NamedTuple):
     """One few-shot task, or a stack of tasks on leading axes. Images are normalised; labels are 0..N-1."""
 
     support_images: Tensor  # (..., S, C, H, W)
@@ -29,9 +27,7 @@ class Episode:
 
     def at(self, index: int) -> "Episode":
         """Return entry `index` of the first leading axis."""
-        return Episode(
-            self.support_images[index], self.support_labels[index], self.query_images[index], self.query_labels[index]
-        )
+        return Episode(*(part[index] for part in self))
 
 
 class Draw(NamedTuple):

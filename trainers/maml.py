@@ -34,6 +34,15 @@ class QueryOutcome(NamedTuple):
     accuracy: Tensor
 
 
+class Adaptation(NamedTuple):
+    """How the inner loop goes: which parameters move, in how many steps of which size, by which gradient."""
+
+    names: tuple[str, ...]
+    steps: int
+    lr: float | Tensor
+    gradient: Gradient
+
+
 def graph_gradient(order: Order) -> Gradient:
     """Return the inner gradient by torch.autograd: with its graph kept for second order, as a constant for first."""
 
@@ -64,74 +73,51 @@ def adapted_names(algorithm: Algorithm, params: Params) -> tuple[str, ...]:
     return tuple(name for name in params if algorithm == "maml" or name in HEAD)
 
 
-def cross_entropy(forward: Forward, params: Params, images: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy in nats."""
-    return F.cross_entropy(forward(params, images), labels)
+def adapt(loss: Loss, params: Params, how: Adaptation) -> list[Params]:
+    """Return the parameters after 0, 1, ..., `how.steps` full-batch gradient steps on `loss`.
 
-
-def adapt(
-    loss: Loss, params: Params, *, names: tuple[str, ...], steps: int, lr: float | Tensor, gradient: Gradient
-) -> list[Params]:
-    """Return the parameters after 0, 1, ..., `steps` full-batch gradient steps of size `lr` on `loss`.
-
-    Only `names` move. With a first-order `gradient` the returned parameters still depend on `params` through the
-    identity, so differentiating a loss at the last of them with respect to `params` is the gradient at the adapted
-    weights (FOMAML); with a second-order one it passes through every step (MAML, Finn et al. 2017, eq. 1).
+    With a first-order gradient the returned parameters still depend on `params` through the identity, so
+    differentiating a loss at the last of them with respect to `params` is the gradient at the adapted weights (FOMAML);
+    with a second-order one it passes through every step (MAML, Finn et al. 2017, eq. 1).
     """
     trajectory = [params]
-    for _ in range(steps):
+    for _ in range(how.steps):
         current = trajectory[-1]
-        frozen = {name: value for name, value in current.items() if name not in names}
-        moving = {name: current[name] for name in names}
-        slope = gradient(lambda fast, frozen=frozen: loss({**frozen, **fast}), moving)
-        moved = {name: value - lr * slope[name] for name, value in moving.items()}
+        frozen = {name: value for name, value in current.items() if name not in how.names}
+        moving = {name: current[name] for name in how.names}
+        slope = how.gradient(lambda fast, frozen=frozen: loss({**frozen, **fast}), moving)
+        moved = {name: value - how.lr * slope[name] for name, value in moving.items()}
         trajectory.append({name: moved.get(name, value) for name, value in current.items()})
     return trajectory
 
 
-def query_outcome(
-    forward: Forward,
-    params: Params,
-    episode: Episode,
-    *,
-    names: tuple[str, ...],
-    steps: int,
-    lr: float | Tensor,
-    gradient: Gradient,
-) -> QueryOutcome:
-    """Return the query loss after `steps` inner steps on the support set; its gradient is the meta-gradient."""
+def adapt_to(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
+    """Return the parameters after 0, 1, ..., `how.steps` steps on the mean cross-entropy of the support set."""
 
     def support_loss(fast: Params) -> Tensor:
-        return cross_entropy(forward, fast, episode.support_images, episode.support_labels)
+        return F.cross_entropy(forward(fast, episode.support_images), episode.support_labels)
 
-    adapted = adapt(support_loss, params, names=names, steps=steps, lr=lr, gradient=gradient)[-1]
-    logits = forward(adapted, episode.query_images)
-    return QueryOutcome(F.cross_entropy(logits, episode.query_labels), accuracy(logits, episode.query_labels))
+    return adapt(support_loss, params, how)
 
 
-def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of rows of `logits` (B, N) whose largest entry is their label's; ties go to the first class."""
-    return (logits.detach().argmax(dim=-1) == labels).to(logits.dtype).mean()
+def query_outcome(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> QueryOutcome:
+    """Return the query loss after adaptation; its gradient with respect to `params` is the meta-gradient."""
+    logits = forward(adapt_to(forward, params, episode, how)[-1], episode.query_images)
+    right = is_right(logits, episode.query_labels).to(logits.dtype)
+    return QueryOutcome(F.cross_entropy(logits, episode.query_labels), right.mean())
 
 
-def correct_counts(
-    forward: Forward,
-    params: Params,
-    episode: Episode,
-    *,
-    names: tuple[str, ...],
-    steps: int,
-    lr: float | Tensor,
-    gradient: Gradient,
-) -> Tensor:
-    """Return how many query images are right after 0..`steps` inner steps, integers of shape (steps + 1,)."""
-
-    def support_loss(fast: Params) -> Tensor:
-        return cross_entropy(forward, fast, episode.support_images, episode.support_labels)
-
-    trajectory = adapt(support_loss, params, names=names, steps=steps, lr=lr, gradient=gradient)
+def correct_counts(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> Tensor:
+    """Return how many query images are right after 0..`how.steps` inner steps, integers of shape (steps + 1,)."""
+    trajectory = adapt_to(forward, params, episode, how)
     with torch.no_grad():
-        counts = [
-            (forward(fast, episode.query_images).argmax(dim=-1) == episode.query_labels).sum() for fast in trajectory
-        ]
-    return torch.stack(counts)
+        logits = [forward(fast, episode.query_images) for fast in trajectory]
+    return torch.stack([is_right(found, episode.query_labels).sum() for found in logits])
+
+
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return whether the largest entry of each row of `logits` (B, N) is its label's, as booleans (B,).
+
+    Ties go to the first class; a row that isn't finite is no answer, so an adaptation that blew up scores nothing.
+    """
+    return (logits.argmax(dim=-1) == labels) & logits.isfinite().all(dim=-1)

@@ -37,6 +37,8 @@ def read(path: Path) -> Any:
         AttributeError,
         LookupError,
         RecursionError,
+        OverflowError,
+        MemoryError,
     ) as error:
         raise damaged(path, f"no readable pickle of plain arrays ({error})") from None
 

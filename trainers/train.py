@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class RunChunk:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What is new of a pack since the last chunk; `states()` copies the whole resumable state at this boundary."""
+    """What is new of a pack since the last chunk; `states()` is the whole resumable state at this boundary."""
 
     step: int
     runs: tuple[RunChunk, ...]
@@ -185,8 +186,9 @@ class _Pack:
         value = float(loss[run])
         if not math.isfinite(value):
             self.trouble[run] = f"diverged at step {self.step}: query loss {value}"
-        elif not all(bool(grad[run].isfinite().all()) for grad in gradient.values()):
-            self.trouble[run] = f"diverged at step {self.step}: gradient not finite, query loss {value:.4g}"
+        elif not all(bool(grad[run].square().isfinite().all()) for grad in gradient.values()):
+            # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
+            self.trouble[run] = f"diverged at step {self.step}: gradient out of range, query loss {value:.4g}"
 
     def _score_slice(self) -> None:
         first = self.correct.shape[2]
@@ -230,24 +232,29 @@ class _Pack:
         )
         self.unsent = [[] for _ in self.configs]
         self.reported = True
-        return Chunk(self.step, runs, self.states)
+        records = [tuple(records) for records in self.records]
+        return Chunk(self.step, runs, partial(_states, self.step, self.params, self.moments, self.correct, records))
 
     def _status(self, run: int) -> RunStatus:
         if self.trouble[run]:
             return "diverged"
         return "done" if self.finished else "running"
 
-    def states(self) -> tuple[RunState, ...]:
-        return tuple(
-            RunState(
-                step=self.step,
-                params=_cut(self.params, run),
-                moments=Moments(_cut(self.moments.first, run), _cut(self.moments.second, run)),
-                correct=self.correct[run].copy(),
-                records=tuple(self.records[run]),
-            )
-            for run in range(len(self.configs))
+
+def _states(
+    step: int, params: Params, moments: Moments, correct: np.ndarray, records: list[tuple[Record, ...]]
+) -> tuple[RunState, ...]:
+    """Return each run's state; a pack never changes these tensors in place, so it may have moved on meanwhile."""
+    return tuple(
+        RunState(
+            step=step,
+            params=_cut(params, run),
+            moments=Moments(_cut(moments.first, run), _cut(moments.second, run)),
+            correct=correct[run].copy(),
+            records=records[run],
         )
+        for run in range(len(records))
+    )
 
 
 def _cut(stacked: Params, run: int) -> Params:

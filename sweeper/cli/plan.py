@@ -31,11 +31,12 @@ def plan(file: Path, profile: str | None, results: Path, as_json: bool, show: st
       sweeper plan sweeps/zeroing_vs_steps.yaml --profile smoke
     """
     sweep = load(file)
-    specs = expand(sweep, profile)
+    folder = Results.at(results)
+    specs = expand(sweep, profile, folder.digests())
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)
         return
-    standings = survey(Results.at(results), specs)
+    standings = survey(folder, specs)
     if as_json:
         facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings)}
         click.echo(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))

@@ -42,7 +42,7 @@ def report(file: Path, profile: str | None, results: Path, tracking_uri: str | N
     name = experiment_name(sweep, profile)
     try:
         made = build(
-            plan=[spec.planned() for spec in expand(sweep, profile)],
+            plan=[spec.planned() for spec in expand(sweep, profile, folder.digests())],
             axes=[axis.name for axis in sweep.axes],
             sweep=name,
             question=sweep.question,

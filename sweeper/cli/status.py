@@ -28,10 +28,11 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool) -> Non
       sweeper status sweeps/quickstart.yaml
     """
     sweep = load(file)
-    # Another profile's trials are planned too, only not by this command; an orphan is named by no profile.
-    every = [spec for name in (None, *sweep.profiles) for spec in expand(sweep, name)]
     folder = Results.at(results)
-    standings = survey(folder, expand(sweep, profile))
+    digests = folder.digests()
+    # Another profile's trials are planned too, only not by this command; an orphan is named by no profile.
+    every = [spec for name in (None, *sweep.profiles) for spec in expand(sweep, name, digests)]
+    standings = survey(folder, expand(sweep, profile, digests))
     found = counts(standings)
     orphaned = orphans(folder, every, sweep.name)
     if as_json:

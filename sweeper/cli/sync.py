@@ -36,7 +36,7 @@ def sync(file: Path, profile: str | None, results: Path, tracking_uri: str | Non
     if uri is None:
         raise SweepError("--tracking-uri none: there is nothing to sync to; leave it out, or name a store")
     experiment = experiment_name(sweep, profile)
-    specs = expand(sweep, profile)
+    specs = expand(sweep, profile, folder.digests())
     begun = [standing.spec for standing in survey(folder, specs) if standing.record is not None]
     tracker = MlflowTracker(uri, experiment, folder.artifacts)
     report = sync_all(tracker, lambda trial_id: read_record(folder, trial_id), tracked(begun, experiment).values())

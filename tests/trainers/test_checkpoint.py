@@ -1,5 +1,9 @@
 """Checkpoints: exact, atomic, checked, and never unpickled."""
 
+import dataclasses
+import errno
+import hashlib
+import io
 import pickle
 
 import numpy as np
@@ -40,9 +44,6 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 
 
 def test_a_pickle_inside_an_intact_file_is_not_opened(tmp_path):
-    import hashlib
-    import io
-
     class Trap:
         def __reduce__(self):
             return (pytest.fail, ("a pickle was executed",))
@@ -54,3 +55,27 @@ def test_a_pickle_inside_an_intact_file_is_not_opened(tmp_path):
         path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         with pytest.raises(CheckpointError, match=r"trap\.ckpt: not a checkpoint"):
             read(path)
+
+
+def test_a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, state, monkeypatch):
+    path = tmp_path / "x.ckpt"
+    save(path, state)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(path, dataclasses.replace(state, step=7))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_intact_file_of_something_else_is_not_a_checkpoint(tmp_path):
+    buffer = io.BytesIO()
+    np.savez(buffer, other=np.zeros(3))
+    path = tmp_path / "other.ckpt"
+    path.write_bytes(hashlib.sha256(buffer.getvalue()).hexdigest().encode() + b"\n" + buffer.getvalue())
+    with pytest.raises(CheckpointError, match=r"other\.ckpt: not a checkpoint"):
+        read(path)

@@ -64,6 +64,17 @@ def test_a_file_that_changed_is_not_found(cache, archive):
     assert converted.find("some", (archive,), None) is None
 
 
+@pytest.mark.parametrize("change", ["replace", "add"])
+def test_a_folder_in_which_a_picture_changed_is_not_found(cache, tmp_path, change):
+    (tmp_path / "images" / "sub").mkdir(parents=True)
+    (tmp_path / "images" / "sub" / "a.jpg").write_bytes(b"one")
+    made = convert(tmp_path / "images")
+    assert converted.find("some", (tmp_path / "images",), None) == made
+    name = "a.jpg" if change == "replace" else "b.jpg"
+    (tmp_path / "images" / "sub" / name).write_bytes(b"other")
+    assert converted.find("some", (tmp_path / "images",), None) is None
+
+
 def test_the_same_content_at_another_place_or_time_is_not_converted_again(cache, archive, tmp_path):
     made = convert(archive)
     moved = archive.rename(tmp_path / "moved.zip")

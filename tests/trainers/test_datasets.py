@@ -85,12 +85,6 @@ def test_missing_data_is_an_error_and_no_other_data_takes_its_place(name, tmp_pa
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("name", ["omniglot", "mini_imagenet", "strokes"])
-def test_the_digest_is_known_without_data(name, tmp_path, cache):
-    assert datasets.known_digest(name, tmp_path) == CATALOG[name].digest
-    assert not cache.exists()
-
-
 def test_verify_of_missing_data_says_so(tmp_path):
     (finding,) = datasets.verify("omniglot", tmp_path)
     assert finding.startswith("omniglot: no images_background.zip")
@@ -159,7 +153,7 @@ def test_preparing_loads_no_torch(strokes_cache, monkeypatch):
     monkeypatch.setenv("SWEEPER_CACHE", str(strokes_cache))
     program = (
         "import sys; from pathlib import Path; from trainers import datasets; "
-        "datasets.load(datasets.prepare('strokes', Path('x'))); datasets.known_digest('mini_imagenet', Path('x')); "
+        "datasets.load(datasets.prepare('strokes', Path('x'))); "
         "sys.exit(' '.join({'torch', 'torchvision', 'PIL'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -26,7 +26,8 @@ def stacked(configs, pixels):
 
 
 def largest_difference(a, b):
-    return max(float((a[name] - b[name]).norm() / b[name].norm().clamp(min=1e-12)) for name in a if b[name].norm() > 0)
+    """Return the largest relative difference of a tensor; NaN if any is NaN."""
+    return float(torch.stack([(a[name] - b[name]).norm() / b[name].norm().clamp(min=1e-6) for name in b]).max())
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
@@ -58,7 +59,7 @@ def test_two_episodes_give_the_mean_of_the_single_ones(tiny, noise, order):
     whole = engine.meta_gradient(params, [both], rates, [True])
     halves = []
     for e in range(2):
-        one = type(both)(*(getattr(both, part)[e : e + 1] for part in vars(both)))
+        one = type(both)(*(part[e : e + 1] for part in both))
         halves.append(engine.meta_gradient(params, [one], rates, [True]))
     mean = {name: (halves[0].gradient[name] + halves[1].gradient[name]) / 2 for name in params}
     assert largest_difference(mean, whole.gradient) < 1e-12
@@ -73,7 +74,7 @@ def test_second_order_differs_from_first_on_the_real_network(tiny, noise):
     assert largest_difference(gradients["first"], gradients["second"]) > 0.05
 
 
-@pytest.mark.parametrize("variant", VARIANTS[::4], ids=lambda variant: "-".join(map(str, variant.values())))
+@pytest.mark.parametrize("variant", VARIANTS[:8], ids=lambda variant: "-".join(map(str, variant.values())))
 def test_engines_score_the_same_queries_right(tiny, noise, variant):
     configs = [tiny(seed=seed, **variant) for seed in (0, 1)]
     params, _, rates = stacked(configs, noise)

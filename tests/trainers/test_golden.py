@@ -1,4 +1,4 @@
-"""Golden losses: three outer steps in float64 on the synthetic characters, for each entry of the recipe.
+"""Golden numbers: three outer steps and an evaluation in float64 on the synthetic characters, for each recipe entry.
 
 A failure here means that numbers a user may have on disk have moved. If that was meant, raise the entry in
 `trainers.recipe.RECIPES` and put the new values here; never the one without the other.
@@ -7,16 +7,38 @@ A failure here means that numbers a user may have on disk have moved. If that wa
 import pytest
 import torch
 
-from trainers import strokes
+from trainers import protocols, strokes
+from trainers.catalog import CATALOG, class_ranges
 from trainers.config import resolve
 from trainers.recipe import RECIPES, recipe_of
 from trainers.train import train
 
-GOLDEN: dict[str, tuple[dict[str, object], tuple[float, ...]]] = {
-    "core": ({}, (1.5888620426229814, 1.6225631239897926, 1.5849106774975006)),
-    "second_order": ({"order": "second"}, (1.5888620426229814, 1.612628539839445, 1.5692673739818526)),
-    "anil": ({"algorithm": "anil"}, (1.5886299335272467, 1.6176668136959862, 1.5862269098108466)),
-    "episode_pool": ({"episode_pool": 3}, (1.572111399263307, 1.5960694167709286, 1.5173251723558105)),
+GOLDEN: dict[str, tuple[dict[str, object], tuple[float, ...], tuple[float, ...]]] = {
+    "core": (
+        {},
+        (1.5888620426229814, 1.6225631239897926, 1.5849106774975006),
+        (0.28, 0.33, 0.345, 0.2, 0.36, 0.365),
+    ),
+    "core, pooled network": (
+        {"network": "conv4_pooled"},
+        (1.5325032148014657, 1.5594008331720088, 1.5520090841109757),
+        (0.2, 0.36, 0.355, 0.2, 0.355, 0.36),
+    ),
+    "second_order": (
+        {"order": "second"},
+        (1.5888620426229814, 1.612628539839445, 1.5692673739818526),
+        (0.225, 0.315, 0.32, 0.2, 0.335, 0.34),
+    ),
+    "anil": (
+        {"algorithm": "anil"},
+        (1.5886299335272465, 1.6176668136959862, 1.5862269098108466),
+        (0.275, 0.33, 0.34, 0.2, 0.315, 0.31),
+    ),
+    "episode_pool": (
+        {"episode_pool": 3},
+        (1.572111399263307, 1.5960694167709286, 1.5173251723558103),
+        (0.28, 0.31, 0.305, 0.2, 0.275, 0.28),
+    ),
 }
 
 
@@ -25,27 +47,56 @@ def pixels():
     return torch.from_numpy(strokes.make(0))
 
 
-def losses(values, pixels) -> list[float]:
+def numbers(values, pixels) -> tuple[list[float], list[float]]:
+    """Return the query loss of three outer steps, and the accuracies after 0..2 inner steps, both heads."""
     config = resolve(
         {
             "dataset": "strokes", "channels": 8, "order": "first", "shots": 2, "queries": 5, "inner_steps": 2,
             "inner_lr": 0.1, "zero_head_every": 2, "meta_batch_size": 2, "outer_lr": 0.01, "outer_steps": 3,
-            "eval_episodes": 1, "eval_steps": 0, "dtype": "float64",
+            "eval_episodes": 8, "dtype": "float64",
         } | values
     )  # fmt: skip
     records = [record for chunk in train([config], pixels) for record in chunk.runs[0].records]
-    return [record.value["query_loss"] for record in records if record.key == "training"]
+    losses = [record.value["query_loss"] for record in records if record.key == "training"]
+    (accuracy,) = [record.value["accuracy"] for record in records if record.key == "evaluation"]
+    return losses, accuracy["trained"] + accuracy["zeroed"]
 
 
 @pytest.mark.parametrize("entry", GOLDEN)
 def test_numbers_have_not_moved_under_their_recipe(entry, pixels, monkeypatch):
     monkeypatch.setattr("trainers.train.RECORD_EVERY", 1)
-    values, expected = GOLDEN[entry]
-    assert losses(values, pixels) == pytest.approx(expected, rel=1e-8)
+    values, losses, accuracies = GOLDEN[entry]
+    found = numbers(values, pixels)
+    assert found[0] == pytest.approx(losses, rel=1e-8)
+    assert found[1] == pytest.approx(accuracies, rel=1e-8)
 
 
 def test_every_entry_of_the_recipe_has_a_guard():
-    data_sets = {"omniglot", "strokes", "mini_imagenet"}  # guarded by the digests of their arrays
-    assert set(GOLDEN) | data_sets == set(RECIPES)
-    used = [set(recipe_of(resolve({"dataset": "strokes", "order": "first"} | values))) for values, _ in GOLDEN.values()]
-    assert all(entry in found for entry, found in zip(GOLDEN, used, strict=True))
+    data_sets = {"omniglot", "strokes", "mini_imagenet"}  # guarded by digests, and by the constants below
+    assert set(GOLDEN) - {"core, pooled network"} | data_sets == set(RECIPES)
+    for entry, (values, *_) in GOLDEN.items():
+        assert entry.partition(",")[0] in recipe_of(resolve({"dataset": "strokes", "order": "first"} | values))
+
+
+def test_splits_and_normalisation_are_those_of_the_released_code():
+    assert class_ranges("omniglot", "1200/423") == {"train": range(1200), "test": range(1200, 1623)}
+    printed = {"train": range(1028), "val": range(1028, 1200), "test": range(1200, 1623)}
+    assert class_ranges("omniglot", "1028/172/423") == printed
+    mini = {"train": range(64), "val": range(64, 80), "test": range(80, 100)}
+    assert class_ranges("mini_imagenet", "1200/423") == mini
+    assert (CATALOG["omniglot"].pixel_mean, CATALOG["omniglot"].pixel_std) == ((0.0,), (1.0,))
+    assert CATALOG["mini_imagenet"].pixel_mean == (0.485, 0.456, 0.406)
+    assert CATALOG["mini_imagenet"].pixel_std == (0.229, 0.224, 0.225)
+
+
+def test_protocols_are_the_settings_of_the_released_code():
+    assert protocols.load("omniglot") == {
+        "dataset": "omniglot", "network": "conv4_strided", "channels": 64, "order": "first", "inner_lr": 0.4,
+        "inner_steps": 2, "meta_batch_size": 32, "outer_lr": 0.001, "outer_steps": 3000, "eval_every": 30,
+        "eval_episodes": 992, "eval_steps": 3,
+    }  # fmt: skip
+    assert protocols.load("mini_imagenet") == {
+        "dataset": "mini_imagenet", "network": "conv4_pooled", "channels": 32, "order": "first", "inner_lr": 0.01,
+        "inner_steps": 5, "meta_batch_size": 4, "outer_lr": 0.001, "outer_steps": 30000, "episode_pool": 10000,
+        "eval_every": 200, "eval_episodes": 400, "eval_steps": 10,
+    }  # fmt: skip

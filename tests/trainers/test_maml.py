@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainers.episodes import Episode
 from trainers.maml import (
+    Adaptation,
     adapt,
     adapted_names,
     correct_counts,
@@ -46,7 +47,7 @@ def test_meta_gradient_of_a_quadratic_has_its_closed_form(inner, order, steps):
     problem, rate = Quadratic(), 0.1
 
     def meta_loss(params: dict[str, Tensor]) -> Tensor:
-        fast = adapt(problem.support, params, names=("x",), steps=steps, lr=rate, gradient=inner(order))
+        fast = adapt(problem.support, params, Adaptation(("x",), steps, rate, inner(order)))
         return problem.query(fast[-1])
 
     start = {"x": problem.start.clone().requires_grad_()}
@@ -65,7 +66,7 @@ def test_meta_gradient_of_a_quadratic_has_its_closed_form(inner, order, steps):
 def test_adapt_returns_every_step_and_leaves_the_initial_parameters_alone():
     problem = Quadratic()
     start = {"x": problem.start.clone()}
-    path = adapt(problem.support, start, names=("x",), steps=3, lr=0.1, gradient=graph_gradient("first"))
+    path = adapt(problem.support, start, Adaptation(("x",), 3, 0.1, graph_gradient("first")))
     assert len(path) == 4
     assert torch.equal(path[0]["x"], problem.start)
     assert torch.equal(start["x"], problem.start)
@@ -111,13 +112,7 @@ def moved(params: dict[str, Tensor], direction: Tensor, h: float) -> dict[str, T
 def meta_gradient(params, episode, order, steps, names=None):
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     outcome = query_outcome(
-        smooth_forward,
-        leaves,
-        episode,
-        names=names or tuple(params),
-        steps=steps,
-        lr=0.1,
-        gradient=graph_gradient(order),
+        smooth_forward, leaves, episode, Adaptation(names or tuple(params), steps, 0.1, graph_gradient(order))
     )
     return torch.cat([g.flatten() for g in torch.autograd.grad(outcome.loss, list(leaves.values()))])
 
@@ -147,9 +142,7 @@ def test_second_order_is_the_finite_difference_of_the_meta_loss(smooth, steps, a
     def loss_at(direction: Tensor, h: float) -> Tensor:
         shifted = {name: value.requires_grad_() for name, value in moved(params, direction, h).items()}
         gradient = graph_gradient("second")
-        return query_outcome(
-            smooth_forward, shifted, episode, names=names, steps=steps, lr=0.1, gradient=gradient
-        ).loss.detach()
+        return query_outcome(smooth_forward, shifted, episode, Adaptation(names, steps, 0.1, gradient)).loss.detach()
 
     assert largest_slope_error(meta_gradient(params, episode, "second", steps, names), loss_at) < 1e-7
 
@@ -161,7 +154,7 @@ def test_first_order_is_the_finite_difference_with_the_inner_displacement_frozen
     def support_loss(fast: dict[str, Tensor]) -> Tensor:
         return F.cross_entropy(smooth_forward(fast, episode.support_images), episode.support_labels)
 
-    path = adapt(support_loss, params, names=tuple(params), steps=steps, lr=0.1, gradient=graph_gradient("first"))
+    path = adapt(support_loss, params, Adaptation(tuple(params), steps, 0.1, graph_gradient("first")))
     displacement = flat(path[-1]) - flat(path[0])
 
     def loss_at(direction: Tensor, h: float) -> Tensor:
@@ -185,7 +178,7 @@ def test_anil_moves_the_head_alone(smooth):
         return F.cross_entropy(smooth_forward(fast, episode.support_images), episode.support_labels)
 
     names = adapted_names("anil", params)
-    last = adapt(support_loss, params, names=names, steps=2, lr=0.1, gradient=graph_gradient("first"))[-1]
+    last = adapt(support_loss, params, Adaptation(names, 2, 0.1, graph_gradient("first")))[-1]
     changed = {name for name in params if not torch.equal(last[name], params[name])}
     assert changed == {"head.weight", "head.bias"}
 
@@ -193,7 +186,13 @@ def test_anil_moves_the_head_alone(smooth):
 def test_a_zero_head_scores_one_class_before_adaptation(smooth):
     params, episode = smooth
     zeroed = params | {name: torch.zeros_like(params[name]) for name in ("head.weight", "head.bias")}
-    counts = correct_counts(
-        smooth_forward, zeroed, episode, names=tuple(params), steps=1, lr=0.1, gradient=graph_gradient("first")
-    )
+    counts = correct_counts(smooth_forward, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")))
     assert counts[0] == 3
+
+
+def test_an_adaptation_that_blows_up_scores_nothing(smooth):
+    params, episode = smooth
+    how = Adaptation(tuple(params), 2, 1e200, graph_gradient("first"))
+    counts = correct_counts(smooth_forward, params, episode, how)
+    assert counts[0] > 0
+    assert counts[1:].tolist() == [0, 0]

@@ -1,0 +1,61 @@
+"""What a run plans and what it leaves out."""
+
+import pytest
+
+from sweeper.plan import expand
+from sweeper.session import pending, prepare_run
+from sweeper.survey import Standing, judge, survey
+from sweeper.sweepfile import load
+
+
+def record(**changed):
+    return {"status": "done", "message": "", "step": 4, "target": 4, "done_step": 4} | changed
+
+
+@pytest.mark.parametrize(
+    ("known", "target", "held", "state", "why"),
+    [
+        (None, 4, False, "new", "new"),
+        (record(), 4, False, "done", "done at step 4"),
+        (record(), 3, False, "done", "done at step 4"),
+        (record(), 9, False, "interrupted", "longer target: at step 4 of 9"),
+        (record(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
+        (record(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
+        (record(status="running", done_step=0, step=2), 4, False, "interrupted", "interrupted at step 2 of 4"),
+        (
+            record(status="diverged", done_step=0, message="diverged at step 2"),
+            4,
+            False,
+            "diverged",
+            "diverged at step 2",
+        ),
+        (record(status="failed", done_step=0, message="Trace\nValueError: x\n"), 4, False, "failed", "ValueError: x"),
+    ],
+)
+def test_a_trial_stands_where_its_journal_and_its_lock_say(known, target, held, state, why):
+    assert judge(known, target, held=held) == (state, why)
+
+
+def test_a_run_takes_new_and_interrupted_trials_and_failed_ones_when_asked(specs):
+    states = ["done", "diverged", "running", "interrupted", "failed", "new"]
+    standings = [
+        Standing(spec=specs[index % len(specs)], state=state, why="", record=None) for index, state in enumerate(states)
+    ]
+    taken = {id(standing): standing.state for standing in standings}
+    assert len(taken) == 6
+    assert pending(standings, retry_failed=False) == [standings[3].spec, standings[5].spec]
+    assert pending(standings, retry_failed=True) == [standings[3].spec, standings[4].spec, standings[5].spec]
+
+
+def test_later_plans_name_the_copy_of_the_data_that_was_trained_on(write_sweep, results, tmp_path):
+    """Copies of mini-ImageNet differ in their bytes, and with them the trials' ids."""
+    sweep = load(write_sweep())
+    results.ensure_writable()
+    results.note_digests({"mini_imagenet": "ab" * 32})
+    mini = load(write_sweep("  use: mini_imagenet"))
+    assert expand(mini, None, results.digests())[0].trial_id != expand(mini)[0].trial_id
+    prepared = prepare_run(sweep, None, results, tmp_path)
+    assert results.digests().keys() == {"mini_imagenet", "strokes"}
+    assert [standing.spec for standing in survey(results, expand(sweep, None, results.digests()))] == list(
+        prepared.specs
+    )
