@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUERY = f"tags.`{TAG_KIND}` = 'trial'"
 PAGE = 1000
+SQLITE = "sqlite:///"
 IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -32,11 +33,11 @@ IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a store knows of the wanted trials. `unreadable` are runs that have no record to read (yet)."""
+    """What a store knows of the wanted trials. `unreadable`: run id -> trial id of runs without a record."""
 
     records: dict[str, TrialRecord]
     run_ids: dict[str, str]
-    unreadable: tuple[str, ...]
+    unreadable: dict[str, str]
 
 
 def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
@@ -51,15 +52,16 @@ def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
     with _impatient():
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
 
         try:
             client = MlflowClient(tracking_uri)
             runs = [run for run in _trial_runs(client) if run.data.tags.get(TAG_TRIAL_ID) in wanted]
             _refuse_duplicates(runs, tracking_uri)
             _refuse_other_schemas(runs, tracking_uri)
-            found = {run.info.run_id: _record(client, run) for run in runs}
-        except MlflowException as error:
-            reason = str(error).splitlines()[0]
+            found = {run.info.run_id: _record(client, run, tracking_uri) for run in runs}
+        except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
+            reason = _masked(str(error).partition("\n")[0], tracking_uri)
             raise AnalysisError(
                 f"The tracking store {without_password(tracking_uri)} can't be read: {reason}; check that the server "
                 "runs (`sweeper ui`), or name another store with --tracking-uri"
@@ -75,7 +77,7 @@ def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
     return Loaded(
         records={trial_id: found[run.info.run_id] for trial_id, run in best.items()},
         run_ids={trial_id: run.info.run_id for trial_id, run in best.items()},
-        unreadable=tuple(run_id for run_id, record in found.items() if record is None),
+        unreadable={run.info.run_id: run.data.tags[TAG_TRIAL_ID] for run in runs if found[run.info.run_id] is None},
     )
 
 
@@ -85,15 +87,20 @@ def without_password(uri: str) -> str:
     return uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
 
 
+def _masked(text: str, uri: str) -> str:
+    credentials = urlsplit(uri).netloc.rpartition("@")[0]
+    return text.replace(f"{credentials}@", "") if credentials else text
+
+
 def _refuse_absent(uri: str) -> None:
     if "://" not in uri and not uri.startswith("file:"):
         raise AnalysisError(
             f"There is no tracking store {uri!r}; name one with --tracking-uri, e.g. sqlite:////absolute/path.db or "
             "http://host:5000, and fill it with `sweeper sync`"
         )
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(SQLITE):
         return
-    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    path = Path(uri.removeprefix(SQLITE).partition("?")[0])
     if not path.is_file():
         raise AnalysisError(
             f"There is no tracking store at {path}; run `sweeper run` or `sweeper sync` first, or name another with "
@@ -156,17 +163,26 @@ def _refuse_other_schemas(runs: list["Run"], uri: str) -> None:
         )
 
 
-def _record(client: "MlflowClient", run: "Run") -> TrialRecord | None:
-    """Return the run's record, or None if it has none yet."""
+def _record(client: "MlflowClient", run: "Run", uri: str) -> TrialRecord | None:
+    """Return the run's record, or None if it has none (yet)."""
     location = urlsplit(run.info.artifact_uri)
     if location.scheme in ("", "file"):
         folder = unquote(location.path) if location.scheme else run.info.artifact_uri
         path = Path(folder) / ARTIFACT
+        if not path.is_file() and uri.startswith(SQLITE):
+            path = _beside(client, run, uri)
         return _read(path, run.info.run_id) if path.is_file() else None
     if ARTIFACT not in {artifact.path for artifact in client.list_artifacts(run.info.run_id)}:
         return None
     with tempfile.TemporaryDirectory() as folder:
         return _read(Path(client.download_artifacts(run.info.run_id, ARTIFACT, folder)), run.info.run_id)
+
+
+def _beside(client: "MlflowClient", run: "Run", uri: str) -> Path:
+    """Return where the record is if the store was moved with its artefacts, whose absolute path MLflow keeps."""
+    experiment = client.get_experiment(run.info.experiment_id).name
+    folder = Path(uri.removeprefix(SQLITE).partition("?")[0]).parent / "artifacts"
+    return folder / experiment / run.info.run_id / "artifacts" / ARTIFACT
 
 
 def _read(path: Path, run_id: str) -> TrialRecord:

@@ -25,7 +25,7 @@ from analysis.page import answer, page
 from analysis.style import encode
 from analysis.tables import Table, cells, contrast, table
 from analysis.tidy import axis_column
-from sweeper.schema import SCHEMA_VERSION, Endpoint, FigureSpec, PlannedTrial, TableSpec
+from sweeper.schema import ARTIFACT, SCHEMA_VERSION, Endpoint, FigureSpec, PlannedTrial, TableSpec
 
 LIBRARIES = ("matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
 
@@ -61,6 +61,8 @@ def build(
     """
     loaded = load(tracking_uri, {trial.trial_id for trial in plan})
     values = endpoint_values(plan, loaded.records, endpoint)
+    unread = values["trial_id"].isin(loaded.unreadable.values()) & ~values["trial_id"].isin(loaded.records)
+    values.loc[unread, "reason"] = f"tracked without its {ARTIFACT}"
     _refuse_empty(values, sweep, tracking_uri)
     every = list(cells(values, axes, axes).values())
     caption = f"{endpoint_sentence(endpoint)}."
@@ -82,7 +84,7 @@ def build(
         tables=named,
         figures=[f"figure_{number}" for number in range(1, len(figures) + 1)],
         every=every,
-        unreadable=loaded.unreadable,
+        unreadable=list(loaded.unreadable),
         source=source,
     )
     files["report.md"] = text.encode()

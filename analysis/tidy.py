@@ -1,26 +1,16 @@
-"""Plan and records -> tidy frames: one row is one number measured. No statistics, no reading.
+"""A sweep's axes as columns of a tidy frame: ordered categories, their labels in the order of the plan."""
 
-A sweep's axes become ordered categorical columns, their labels in the order of the plan.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from sweeper.schema import Head, PlannedTrial, TrialRecord
+from sweeper.schema import PlannedTrial
 
-HEADS: tuple[Head, ...] = ("trained", "zeroed")
 RESERVED = frozenset(
     (
         "trial_id",
         "cell",
         "seed",
-        "split",
-        "outer_step",
-        "head",
-        "inner_step",
-        "accuracy",
-        "episodes",
         "at",
         "read_step",
         "value",
@@ -44,7 +34,7 @@ RESERVED = frozenset(
 
 
 def axis_column(axis: str) -> str:
-    """Return the column that holds an axis's labels: its name, or `head (axis)` where `head` is a column of ours."""
+    """Return the column that holds an axis's labels: its name, or `value (axis)` where `value` is a column of ours."""
     return f"{axis} (axis)" if axis in RESERVED else axis
 
 
@@ -61,23 +51,3 @@ def with_axes(frame: pd.DataFrame, plan: Sequence[PlannedTrial], rows: Sequence[
         column = pd.Categorical([trial.labels[axis] for trial in rows], categories=labels, ordered=True)
         frame.insert(position + offset, axis_column(axis), column)
     return frame
-
-
-def tidy(plan: Sequence[PlannedTrial], records: Mapping[str, TrialRecord]) -> pd.DataFrame:
-    """Return every accuracy of the planned trials that have a record.
-
-    Columns: trial_id, cell, seed, one an axis, split, outer_step, head, inner_step, accuracy (fraction of the query
-    images of `episodes` episodes), episodes. Rows are in the order of plan, outer step, head, inner step.
-    """
-    rows, trials = [], []
-    for trial in plan:
-        if trial.trial_id not in records:
-            continue
-        for evaluation in sorted(records[trial.trial_id]["evaluations"], key=lambda found: found["step"]):
-            where = (trial.trial_id, trial.cell, trial.seed, evaluation["split"], evaluation["step"])
-            for head in HEADS:
-                for inner_step, accuracy in enumerate(evaluation["accuracy"][head]):
-                    rows.append((*where, head, inner_step, accuracy, evaluation["episodes"]))
-                    trials.append(trial)
-    columns = ["trial_id", "cell", "seed", "split", "outer_step", "head", "inner_step", "accuracy", "episodes"]
-    return with_axes(pd.DataFrame(rows, columns=columns), plan, trials)

@@ -1,6 +1,8 @@
 """The axes of a grid, and the settings (one field, one value, one origin) that axes and fixed values are made of."""
 
 import math
+import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -18,6 +20,7 @@ FIELDS: tuple[str, ...] = tuple(name for name in TrialConfig.model_fields if nam
 
 LARGEST_AXIS = 10_000  # values; a typing slip in a linspace must not fill the memory
 LONGEST_NAME = 64  # letters of an axis or of a bundle's label
+_AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # becomes the key of a param, and MLflow takes no other
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +127,7 @@ def _may_be_axis(faults: Faults, place: Place, name: str) -> bool:
 def _read_bundles(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> tuple[AxisValue, ...]:
     if not given:
         faults.add(place, "an axis needs at least one value")
-    _check_name(faults, place, name)
+    _check_name(faults, place, name, axis=True)
     bundles = []
     for label, fields in given.items():
         inside = (*place, label)
@@ -134,9 +137,12 @@ def _read_bundles(faults: Faults, place: Place, name: str, given: dict[str, Any]
     return tuple(bundles)
 
 
-def _check_name(faults: Faults, place: Place, name: str) -> None:
+def _check_name(faults: Faults, place: Place, name: str, *, axis: bool = False) -> None:
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
         faults.add(place, f"a name is 1 to {LONGEST_NAME} printable letters, got {shown(name)}", at_key=True)
+    elif axis and (not _AXIS_NAME.fullmatch(name) or posixpath.normpath(name) != name):
+        allowed = "unaccented letters, digits, spaces and _ - . : and, inside, single /"
+        faults.add(place, f"an axis name is {allowed}, got {shown(name)}", at_key=True)
 
 
 def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:

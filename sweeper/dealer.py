@@ -16,8 +16,9 @@ from sweeper.claims import Claim, holder_of
 from sweeper.journal import Journal, fold
 from sweeper.plan import TrialSpec
 from sweeper.provenance import circumstances
-from sweeper.results import Results, ResultsError
-from sweeper.schema import Status
+from sweeper.results import Results, ResultsError, step_of
+from sweeper.schema import Status, TrialRecord
+from sweeper.survey import FINISHED, judge
 from sweeper.trial import Assignment, Member, MemberUpdate, Update
 from trainers.config import PACKABLE
 
@@ -77,6 +78,7 @@ class Dealer:
         results: Results,
         worker: Worker,
         note: Callable[[str], None],
+        retry_failed: bool = False,
     ) -> None:
         """`note` is told of each trial whose journal has grown; it must return at once."""
         self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
@@ -84,6 +86,7 @@ class Dealer:
         self._results = results
         self._worker = worker
         self._note = note
+        self._retry_failed = retry_failed
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
         self.changes: SimpleQueue[Change] = SimpleQueue()
@@ -108,11 +111,6 @@ class Dealer:
         return self.stopping.is_set() or all(
             trial.phase not in ("waiting", "running") for trial in self.trials.values()
         )
-
-    @property
-    def idle(self) -> bool:
-        """Whether no pack is out."""
-        return not self._packs
 
     def receive(self, update: Update) -> None:
         """Journal what a worker reports, and a trial's end when it says so; reports of past attempts are dropped."""
@@ -157,7 +155,7 @@ class Dealer:
         return alike[:size]
 
     def _begun(self, trial: Dealt) -> bool:
-        return self._results.trial(trial.spec.trial_id).journal.exists()
+        return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
 
     def _open(self, trial: Dealt) -> bool:
         """Claim `trial` and open its journal; a trial that another run holds, or another device began, is skipped."""
@@ -167,15 +165,25 @@ class Dealer:
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
             return False
-        record = fold(paths.journal)
-        began_on = record["attempts"][0]["device"] if record else self._worker.device
-        if began_on != self._worker.device:
+        why_not = self._why_not(trial.spec, fold(paths.journal))
+        if why_not:
             claim.release()
-            self._enter(trial, "skipped", f"began on {began_on}; go on with --device {began_on}")
+            self._enter(trial, "skipped", why_not)
             return False
         trial.claim, trial.journal = claim, Journal(paths.journal)
-        trial.step = trial.first_step = record["step"] if record else 0
+        trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True
+
+    def _why_not(self, spec: TrialSpec, record: TrialRecord | None) -> str:
+        """Return why a claimed trial is not to be trained, judged anew: another run may have had it meanwhile."""
+        if record is None:
+            return ""
+        began_on = record["attempts"][0]["device"]
+        if began_on != self._worker.device:
+            return f"began on {began_on}; go on with --device {began_on}"
+        state, why = judge(record, spec.target, held=False)
+        ended = state in FINISHED or (state == "failed" and not self._retry_failed)
+        return f"{why}, by another run" if ended else ""
 
     def _assignment(self, members: list[Dealt]) -> Assignment:
         self._dealt += 1
@@ -227,7 +235,7 @@ class Dealer:
     def _receive(self, trial: Dealt, update: MemberUpdate) -> None:
         if trial.journal.add(update["attempt"], update["records"]):
             self._note(trial.spec.trial_id)
-        trial.step = max(trial.step, update["step"])
+        trial.step = update["step"]
         for _, key, value in update["records"]:
             if key == "evaluation":
                 trial.accuracy = value["accuracy"]["zeroed"][-1]

@@ -12,7 +12,7 @@ class Executor(Protocol):
     """Runs what a dealer deals until it is over or stopping, and reports every update and every end to it."""
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
-        """Run to the end. `ready` is called once, in the main thread, when signal handlers may be installed."""
+        """Run to the end. `ready` is called in the main thread whenever signal handlers must be installed again."""
 
 
 class InlineExecutor:

@@ -5,14 +5,19 @@ four ends `done`, `diverged`, `failed`, `interrupted`. Every line carries its at
 worker that resumes sends its records again; the first of each (step, key) counts.
 """
 
+import errno
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from sweeper.results import ResultsError
 from sweeper.schema import SCHEMA_VERSION, Status, Training, TrialRecord
+
+logger = logging.getLogger(__name__)
 
 ENDS: tuple[Status, ...] = ("done", "diverged", "failed", "interrupted")
 
@@ -26,7 +31,7 @@ class Journal:
         """Open `path`, cutting off a last line that a crash tore."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self.torn_bytes = _cut_torn_line(path)
+        _cut_torn_line(path)
         lines = list(read_lines(path))
         self.attempts = max((line["attempt"] for line in lines), default=0)
         self._seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
@@ -42,8 +47,8 @@ class Journal:
         if attempt != self.attempts:
             return 0
         new = [(step, key, value) for step, key, value in records if (step, key) not in self._seen]
-        self._seen.update((step, key) for step, key, _ in new)
         self._append([{"kind": "record", "step": step, "key": key, "value": value} for step, key, value in new])
+        self._seen.update((step, key) for step, key, _ in new)
         return len(new)
 
     def end(self, attempt: int, status: Status, *, step: int, message: str = "") -> bool:
@@ -59,30 +64,43 @@ class Journal:
         now = time.time_ns() // 1_000_000
         stamped = [{"kind": line["kind"], "attempt": self.attempts, "time_ms": now} | line for line in lines]
         text = "".join(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in stamped)
-        with self.path.open("ab") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(text.encode()) < len(text.encode()):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)  # the next line must not be glued to half of this one
+                raise
 
 
-def _cut_torn_line(path: Path) -> int:
-    """Cut what follows the last newline of `path`; return the number of bytes cut."""
+def _cut_torn_line(path: Path) -> None:
     if not path.exists():
-        return 0
+        return
     with path.open("r+b") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
-        file.truncate(whole)
-        return len(content) - whole
+        if whole < len(content):
+            logger.warning("%s: cut off a last line of %d bytes that a crash tore", path, len(content) - whole)
+            file.truncate(whole)
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the whole lines of `path`; a torn last line, and a file that isn't there, give nothing."""
+    """Yield the whole lines of `path`; a torn last line, and a file that isn't there, give nothing.
+
+    Raises ResultsError naming a line that is none of ours.
+    """
     if not path.exists():
         return
-    for line in path.read_bytes().splitlines(keepends=True):
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if line.endswith(b"\n"):
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except ValueError:
+                raise ResultsError(
+                    f"{path}:{number}: no line of a journal; move the trial's folder away to train it anew"
+                ) from None
 
 
 def fold(path: Path) -> TrialRecord | None:

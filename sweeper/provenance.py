@@ -17,6 +17,8 @@ def commit() -> tuple[str, bool]:
     """Return the commit of this code and whether the checkout has changes; ("unknown", False) outside a checkout."""
     root = Path(__file__).resolve().parent.parent
     try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown", False  # an install inside somebody else's checkout
         head = _git(root, "rev-parse", "HEAD")
         return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):

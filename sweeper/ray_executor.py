@@ -47,6 +47,12 @@ class RayLostError(SweepError):
     exit_code = 4
 
 
+class RayStartError(SweepError):
+    """Ray can't be started here."""
+
+    exit_code = 4
+
+
 class _Driver:
     """What Tune's hooks work on. Tune pickles its hooks with its own state, so they hold nothing and look here."""
 
@@ -175,15 +181,21 @@ class RayExecutor:
                 return
 
     def _fit(self, ready: Callable[[], None]) -> None:
-        ray.init(
-            address="local",
-            num_cpus=self._workers * self._threads,
-            num_gpus=self._gpus,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                address="local",
+                num_cpus=self._workers * self._threads,
+                num_gpus=self._gpus,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise RayStartError(
+                f"Ray can't be started ({error}); if a path is too long, set TMPDIR to a short one; "
+                "--executor inline does without Ray"
+            ) from error
         _Driver.raylet_checked_s = time.monotonic()
         try:
             ready()

@@ -1,6 +1,7 @@
 """Where everything of a results folder lives; nobody else puts such a path together."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,11 @@ class TrialPaths:
     def checkpoint(self, attempt: int, step: int) -> Path:
         return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
 
-    def checkpoints(self) -> list[Path]:
-        """Return every checkpoint of every attempt, the furthest step first, then the latest attempt."""
-        found = self.folder.glob(f"a*/step-*{CHECKPOINT_SUFFIX}")
-        return sorted(found, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
+    def checkpoints(self, furthest: int, attempt: int | None = None) -> list[Path]:
+        """Return the checkpoints up to step `furthest` of one attempt or all: last step first, then last attempt."""
+        found = self.folder.glob(f"a{'*' if attempt is None else attempt}/step-*{CHECKPOINT_SUFFIX}")
+        usable = [path for path in found if step_of(path) <= furthest]
+        return sorted(usable, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -55,7 +57,10 @@ class Results:
 
     @classmethod
     def at(cls, path: Path) -> "Results":
-        return cls(path.expanduser().resolve())
+        try:
+            return cls(path.expanduser().resolve())
+        except RuntimeError as error:
+            raise SweepError(f"{path}: {error}; name the results folder in full") from None
 
     def trial(self, trial_id: str) -> TrialPaths:
         return TrialPaths(self.root / "trials" / trial_id)
@@ -77,19 +82,24 @@ class Results:
         Copies of mini-ImageNet differ in their bytes, so a plan must name the one that was trained on.
         """
         path = self.root / "digests.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError:
+            raise ResultsError(f"{path}: not readable as JSON; delete it, the next run writes it again") from None
 
     def note_digests(self, digests: Mapping[str, str]) -> None:
         """Remember `digests` for every later plan."""
         known = self.digests() | dict(digests)
         if known != self.digests():
-            part = self.root / ".digests.json.part"
+            part = self.root / f".digests.json.{os.getpid()}"
             part.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
             part.replace(self.root / "digests.json")
 
     def ensure_writable(self) -> None:
         """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""
-        probe = self.root / ".probe"
+        probe = self.root / f".probe.{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Device = Literal["cpu", "cuda"]
 
 FLUSH_S = 60.0
-"""How long the end of a run waits for the tracking store; what is late is sent by the next run or `sync`."""
+"""How long the end of a run waits for the tracking store; what is late is sent by `sync`."""
 FLUSH_STOPPED_S = 3.0
 """The same after a signal, when someone is waiting for the process to be gone."""
 
@@ -45,6 +45,7 @@ class Options:
     pack: int
     executor: Literal["ray", "inline"]
     tracking_uri: str | None
+    retry_failed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +65,16 @@ def experiment_name(sweep: Sweep, profile: str | None) -> str:
 
 
 def prepare_run(sweep: Sweep, profile: str | None, results: Results, data_root: Path) -> Prepared:
-    """Prepare the data sets of the plan, convert them if need be, and fold what has been done.
+    """Prepare the data sets of the plan, convert them if need be, and fold what has been done; write no results.
 
     The plan is made again with the digests of the arrays as they are. Raises SweepError.
     """
     names = {spec.config.dataset for spec in expand(sweep, profile)}
-    results.ensure_writable()
     try:
         arrays = {name: prepare(name, data_root) for name in sorted(names)}
     except DataError as error:
         raise SweepError(str(error)) from None
-    results.note_digests({name: array.digest for name, array in arrays.items()})
-    specs = expand(sweep, profile, results.digests())
+    specs = expand(sweep, profile, {name: array.digest for name, array in arrays.items()})
     data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
     return Prepared(
         sweep=sweep,
@@ -90,6 +89,19 @@ def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialS
     """Return what a run would train: everything planned that isn't finished, failed trials only if asked for."""
     left_out = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
     return [standing.spec for standing in standings if standing.state not in left_out]
+
+
+def refuse_other_device(standings: Iterable[Standing], device: Device) -> None:
+    """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
+    for standing in standings:
+        if standing.record is None or standing.state in FINISHED | {"running"}:
+            continue
+        began_on = standing.record["attempts"][0]["device"]
+        if began_on != device:
+            raise SweepError(
+                f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
+                f"go on with --device {began_on}, or name another folder with --results to begin anew on {device}"
+            )
 
 
 class InterruptedRunError(Exception):
@@ -111,6 +123,7 @@ def execute(
     `watching` wraps the run in a view of it. Raises InterruptedRunError after a signal, SweepError when the results
     folder or Ray gave out.
     """
+    options.results.note_digests({name: array["digest"] for name, array in prepared.data.items()})
     syncer = _syncer(prepared, options)
     worker = Worker(
         device=options.device,
@@ -120,8 +133,16 @@ def execute(
         data=prepared.data,
     )
     note = syncer.note if syncer else _unnoted
-    dealer = Dealer(todo, sweep=prepared.sweep.name, results=options.results, worker=worker, note=note)
+    dealer = Dealer(
+        todo,
+        sweep=prepared.sweep.name,
+        results=options.results,
+        worker=worker,
+        note=note,
+        retry_failed=options.retry_failed,
+    )
     signals = _Signals(dealer)
+    signals.install()
     if syncer:
         syncer.start()
         for standing in prepared.standings:

@@ -42,7 +42,8 @@ def judge(record: TrialRecord | None, target: int, *, held: bool) -> tuple[State
     """Return the state of a trial wanted to `target` outer steps, and why. `held`: a living run holds it."""
     if record is None:
         return "new", "new"
-    if record["done_step"] >= target:
+    evaluated = any(evaluation["step"] == target for evaluation in record["evaluations"])
+    if record["done_step"] >= target and evaluated:
         return "done", f"done at step {record['done_step']}"
     if held:
         return "running", f"running at step {record['step']} of {record['target']}"
@@ -50,6 +51,8 @@ def judge(record: TrialRecord | None, target: int, *, held: bool) -> tuple[State
         return "diverged", record["message"]
     if record["status"] == "failed":
         return "failed", record["message"].strip().splitlines()[-1]
+    if record["done_step"] >= target:
+        return "interrupted", f"trained to step {record['done_step']}, not evaluated at step {target}"
     if record["status"] == "done":
         return "interrupted", f"longer target: at step {record['step']} of {target}"
     return "interrupted", f"interrupted at step {record['step']} of {target}"

@@ -1,4 +1,4 @@
-"""What a trial's tracked run shows: pure functions from a `TrialRecord` to params, tags, points and the artefact.
+"""What a tracked run shows: pure functions from a `TrialRecord` to params, tags, points and the artefact.
 
 Says nothing of how a store takes them; that is `sweeper.tracking`.
 """
@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from sweeper.schema import (
@@ -108,6 +108,24 @@ class CellSummary:
             "planned": str(self.planned),
             TAG_SHOWN: _hash([self.name, self.planned, self._values()]),
         }
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """What one run shows, as far as this process knows; `sent` and `archived` count what it sent itself."""
+
+    run_id: str
+    name: str
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    artifact_uri: str
+    archived: tuple[int, Status, int] | None = None
+    sent: set[tuple[str, int]] = field(default_factory=set)
+
+    def is_whole(self, tags: Mapping[str, str]) -> bool:
+        """Return whether the run was once brought up to `tags` entirely."""
+        return tags[TAG_SHOWN] != "" and self.tags.get(TAG_SHOWN) == tags[TAG_SHOWN]
 
 
 def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:

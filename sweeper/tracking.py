@@ -8,42 +8,26 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sweeper import tracked
 from sweeper.errors import TrackingError
-from sweeper.schema import ARTIFACT, TAG_KIND, Status, TrialRecord
-from sweeper.tracked import IDENTITY_TAGS, RUN_STATUS, CellSummary, Kind, Point, TrackedTrial
-from sweeper.tracking_uri import SQLITE, explain, is_server, masked
+from sweeper.schema import ARTIFACT, SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA, TrialRecord
+from sweeper.tracked import IDENTITY_TAGS, RUN_STATUS, CellSummary, Kind, Point, Shown, TrackedTrial
+from sweeper.tracking_uri import SQLITE, artifact_folder, explain, is_server, masked
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 METRICS_A_BATCH = 1000  # MLflow's limits, as is the next
 LONGEST_DIGEST = 36
-
-
-@dataclass(kw_only=True)
-class _Shown:
-    """What one run shows, as far as this process knows; `sent` and `archived` count what it sent itself."""
-
-    run_id: str
-    name: str
-    status: str
-    params: dict[str, str]
-    tags: dict[str, str]
-    archived: tuple[int, Status, int] | None = None
-    sent: set[tuple[str, int]] = field(default_factory=set)
-
-    def is_whole(self, tags: Mapping[str, str]) -> bool:
-        return tags[tracked.TAG_SHOWN] != "" and self.tags.get(tracked.TAG_SHOWN) == tags[tracked.TAG_SHOWN]
 
 
 class MlflowTracker:
@@ -56,7 +40,7 @@ class MlflowTracker:
         itself. Raises TrackingError.
         """
         self.uri, self.experiment = uri, experiment
-        self._runs: dict[tuple[Kind, str], _Shown] = {}
+        self._runs: dict[tuple[Kind, str], Shown] = {}
         self._deleted: dict[tuple[Kind, str], None] = {}
         self._mlflow = _load_mlflow()
         with self._explaining():
@@ -79,7 +63,7 @@ class MlflowTracker:
         tags = tracked.tags(record, trial)
         start_ms = tracked.first_time_ms(record)
         with self._explaining(), self._open_run("trial", trial.trial_id, trial.name, start_ms) as run:
-            if run is None or run.is_whole(tags):
+            if run is None or (run.is_whole(tags) and not self._lost_artifact(run)):
                 return
             self._describe_data(run, record, tags[tracked.TAG_DATA_DIGEST])
             self._archive(run, record)
@@ -110,7 +94,7 @@ class MlflowTracker:
             raise explain(error, self.uri) from error
 
     @contextmanager
-    def _open_run(self, kind: Kind, identity: str, name: str, start_ms: int | None) -> Iterator[_Shown | None]:
+    def _open_run(self, kind: Kind, identity: str, name: str, start_ms: int | None) -> Iterator[Shown | None]:
         """Yield the run of a trial or cell, created if there is none; None if it was deleted by hand."""
         key = (kind, identity)
         if key in self._deleted:
@@ -137,7 +121,10 @@ class MlflowTracker:
     def _open_experiment(self, artifact_root: Path | None) -> str:
         found = self._client.get_experiment_by_name(self.experiment)
         if found is None:
-            location = None if is_server(self.uri) or artifact_root is None else str(artifact_root / self.experiment)
+            location = None
+            if artifact_root is not None and not is_server(self.uri):
+                location = str(artifact_root / self.experiment)
+                Path(location).mkdir(parents=True, exist_ok=True)  # its absence later says that the results were moved
             try:
                 return self._client.create_experiment(self.experiment, artifact_location=location)
             except self._mlflow.MlflowException as error:
@@ -173,16 +160,16 @@ class MlflowTracker:
             yield from page
             token = page.token or ""
 
-    def _find_run(self, key: tuple[Kind, str]) -> _Shown | None:
+    def _find_run(self, key: tuple[Kind, str]) -> Shown | None:
         """Look before creating: another process, or a call that seemed to fail, may have created it by now."""
         wanted = f"tags.`{TAG_KIND}` = '{key[0]}' AND tags.`{IDENTITY_TAGS[key[0]]}` = '{key[1]}'"
         return next(map(_shown, self._search(wanted, self._mlflow.entities.ViewType.ACTIVE_ONLY)), None)
 
-    def _create_run(self, key: tuple[Kind, str], name: str, start_ms: int | None) -> _Shown:
-        identity = {TAG_KIND: key[0], IDENTITY_TAGS[key[0]]: key[1]}
-        return _shown(self._client.create_run(self._experiment_id, start_ms, identity, run_name=name))
+    def _create_run(self, key: tuple[Kind, str], name: str, start_ms: int | None) -> Shown:
+        first_tags = {TAG_SCHEMA: str(SCHEMA_VERSION), TAG_KIND: key[0], IDENTITY_TAGS[key[0]]: key[1]}
+        return _shown(self._client.create_run(self._experiment_id, start_ms, first_tags, run_name=name))
 
-    def _describe_data(self, run: _Shown, record: TrialRecord, digest: str) -> None:
+    def _describe_data(self, run: Shown, record: TrialRecord, digest: str) -> None:
         if tracked.TAG_DATA_DIGEST in run.tags:
             return
         entities, name = self._mlflow.entities, record["config"]["dataset"]
@@ -190,26 +177,35 @@ class MlflowTracker:
         context = entities.InputTag("mlflow.data.context", "training")
         self._client.log_inputs(run.run_id, datasets=[entities.DatasetInput(dataset, [context])])
 
-    def _archive(self, run: _Shown, record: TrialRecord) -> None:
+    def _archive(self, run: Shown, record: TrialRecord) -> None:
         """Write the artefact, if an evaluation came or the trial ended since this process wrote it."""
         ended_at = 0 if record["status"] == "running" else record["step"]
         stage = (len(record["evaluations"]), record["status"], ended_at)
         if run.archived == stage:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / ARTIFACT
+        folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)
+        with tempfile.TemporaryDirectory() as outbox:
+            path = Path(outbox) / ARTIFACT
             path.write_bytes(tracked.artifact(record))
-            self._client.log_artifact(run.run_id, str(path))
+            if folder is None:
+                self._client.log_artifact(run.run_id, str(path))
+            else:
+                folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only where it once was
+                shutil.copy(path, folder)
         run.archived = stage
 
-    def _set_state(self, run: _Shown, name: str, status: str, end_ms: int | None) -> None:
+    def _lost_artifact(self, run: Shown) -> bool:
+        folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)
+        return folder is not None and not (folder / ARTIFACT).is_file()
+
+    def _set_state(self, run: Shown, name: str, status: str, end_ms: int | None) -> None:
         if status != "RUNNING":
             self._client.set_terminated(run.run_id, status, end_ms)
         if (run.status, run.name) != (status, name):
             self._client.update_run(run.run_id, status, name)
         run.status, run.name = status, name
 
-    def _write(self, run: _Shown, unsent: list[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def _write(self, run: Shown, unsent: list[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Send points, new params and changed tags; the tags last, since one of them says that all is there.
 
         A param can't be changed in MLflow: an axis value that was renamed keeps its first name here.
@@ -240,11 +236,12 @@ def _load_mlflow() -> ModuleType:
     return mlflow
 
 
-def _shown(run: "Run") -> _Shown:
-    return _Shown(
+def _shown(run: "Run") -> Shown:
+    return Shown(
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
         params=dict(run.data.params),
         tags=dict(run.data.tags),
+        artifact_uri=run.info.artifact_uri,
     )

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sweeper.errors import SweepError, TrackingError
 
@@ -20,7 +20,12 @@ UI_ENVIRONMENT: Mapping[str, str] = {
 
 
 def default_uri(results: Path) -> str:
-    """Return the sqlite store of a results folder, as an absolute URI."""
+    """Return the sqlite store of a results folder, as an absolute URI; SweepError for a path that no URI can hold."""
+    if any(letter in str(results.absolute()) for letter in "?#%"):
+        raise SweepError(
+            f"the results folder {str(results.absolute())!r} has ?, # or % in its path, which the URI of a tracking "
+            f"store can't hold; use another --results"
+        )
     return f"{SQLITE}{results.absolute() / 'mlflow.db'}"
 
 
@@ -29,24 +34,56 @@ def default_artifact_root(results: Path) -> Path:
     return results.absolute() / "artifacts"
 
 
+def artifact_folder(stored: str, uri: str, experiment: str) -> Path | None:
+    """Return the local folder of a run's artefacts, None if they are not local; `stored` is where the store says.
+
+    Where the folder that the store knows for its experiment is gone, as when the results were moved, it is beside
+    the sqlite file.
+    """
+    location = urlsplit(stored)
+    if location.scheme not in ("", "file"):
+        return None
+    folder = Path(unquote(location.path) if location.scheme else stored)  # <experiment's folder>/<run id>/artifacts
+    if folder.parent.parent.is_dir() or not uri.startswith(SQLITE):
+        return folder
+    beside = default_artifact_root(Path(uri.removeprefix(SQLITE)).parent)
+    return beside.joinpath(experiment, *folder.parts[-2:])
+
+
 def resolve_uri(option: str | None, results: Path) -> str | None:
     """Return the store to use: `option`, else MLFLOW_TRACKING_URI, else the default; None when that says "none".
 
-    Raises SweepError when it is no server and no database.
+    Raises SweepError when it is no server and no database, or an sqlite path that can be no file.
     """
     given = option or os.environ.get("MLFLOW_TRACKING_URI")
     if not given:
         return default_uri(results)
     if given == "none":
         return None
-    scheme = given.partition(":")[0].partition("+")[0] if "://" in given else ""
+    source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
+    try:
+        urlsplit(given)
+    except ValueError as error:
+        raise SweepError(f"{source} is {given!r}, which is no URI ({error}); give e.g. http://host:port") from None
+    kind, separator, place = given.partition("://")
+    scheme = kind.partition("+")[0] if separator else ""
     if scheme not in DATABASES + SERVERS:
-        source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
         raise SweepError(
             f"{source} is {given!r}, and MLflow no longer supports a folder as tracking store; give http://host:port, "
             f"sqlite:////folder/mlflow.db or another database, or none, or leave it out for {default_uri(results)}"
         )
+    if scheme == "sqlite":
+        _refuse_no_file(given, place, source)
     return _absolute(given)
+
+
+def _refuse_no_file(given: str, place: str, source: str) -> None:
+    path = place.removeprefix("/").partition("?")[0]
+    if not place.startswith("/") or not path or Path(path).is_dir():
+        raise SweepError(
+            f"{source} is {given!r}, which names no file; give three slashes and the path of one, "
+            f"e.g. {SQLITE}mlflow.db or {SQLITE}/folder/mlflow.db"
+        )
 
 
 def is_server(uri: str) -> bool:

@@ -145,8 +145,7 @@ class Work:
                 continue
             paths = TrialPaths(Path(member["folder"]))
             save(paths.checkpoint(member["attempt"], state.step), state)
-            own = [path for path in paths.checkpoints() if path.parent == paths.attempt(member["attempt"])]
-            for old in own[KEPT_CHECKPOINTS:]:
+            for old in paths.checkpoints(state.step, member["attempt"])[KEPT_CHECKPOINTS:]:
                 old.unlink()
         self._saved_s = time.monotonic()
 
@@ -188,17 +187,17 @@ def _states(members: list[Member]) -> list[Any] | None:
     A damaged checkpoint is passed over for an earlier one. Members of a pack that are at different points start
     again from nothing rather than wait for each other.
     """
-    states = [_furthest(TrialPaths(Path(member["folder"]))) for member in members]
+    states = [_furthest(TrialPaths(Path(member["folder"])), member["config"]["outer_steps"]) for member in members]
     if any(state is None for state in states):
         return None
     alike = len({(state.step, state.correct.shape) for state in states}) == 1
     return states if alike else None
 
 
-def _furthest(paths: TrialPaths) -> Any | None:
+def _furthest(paths: TrialPaths, target: int) -> Any | None:
     from trainers.checkpoint import CheckpointError, read
 
-    for path in paths.checkpoints():
+    for path in paths.checkpoints(target):
         try:
             return read(path)
         except CheckpointError as error:

@@ -1,5 +1,6 @@
 """One summary run a cell in the tracking store, so that its UI alone shows seeds aggregated."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,14 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> li
         reading = read(trial, standing.record, sweep.endpoint, step)
         if not reading.reason:
             values[trial.cell].append(reading.value)
+    planned = Counter(spec.cell for spec in specs)
     first_of_cell = {spec.cell: spec for spec in reversed(specs)}
     return [
         CellSummary(
             cell=cell,
-            name=first_of_cell[cell].name().rpartition(" · ")[0],
+            name=first_of_cell[cell].cell_name,
             labels=first_of_cell[cell].labels,
-            planned=sum(spec.cell == cell for spec in specs),
+            planned=planned[cell],
             **summary(found)._asdict(),
         )
         for cell, found in values.items()

@@ -1,5 +1,6 @@
 """Options and error endings that several commands share."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,11 @@ def errors_shown() -> Iterator[None]:
         yield
     except SweepError as error:
         raise _Failure(str(error), error.exit_code) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+    except BrokenPipeError:  # the reader of a pipe has seen enough; what is still buffered must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise click.exceptions.Exit(0) from None
 
 
 def with_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:

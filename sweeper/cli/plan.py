@@ -1,6 +1,7 @@
 """`sweeper plan`: the whole grid before anything runs."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweeper.cli.options import json_option, profile_option, results_option, sweep_file, with_errors_shown
 from sweeper.plan import TrialSpec, expand
 from sweeper.results import Results
 from sweeper.survey import Standing, counts, survey
 from sweeper.sweepfile import load
+
+PIPE_WIDTH = 10_000
 
 
 @click.command()
@@ -41,10 +45,12 @@ def plan(file: Path, profile: str | None, results: Path, as_json: bool, show: st
         facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings)}
         click.echo(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
         return
-    console = Console(soft_wrap=False)
-    console.print(f"[bold]{sweep.name}[/bold]{f' @ {profile}' if profile else ''}: {sweep.question}", highlight=False)
-    console.print(_table(specs, standings))
-    click.echo(_sentence(standings))
+    # A pipe has no width, and what a file says is no markup.
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    with console.capture() as rendered:
+        console.print(Text.assemble((sweep.name, "bold"), f" @ {profile}" if profile else "", f": {sweep.question}"))
+        console.print(_table(specs, standings))
+    click.echo(rendered.get() + _sentence(standings))
 
 
 def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:

@@ -61,7 +61,7 @@ class Watcher:
                 f"{trial.step}/{target}",
                 _rate(trial),
                 "" if trial.accuracy is None else f"{100 * trial.accuracy:.1f} %",
-                trial.spec.name(),
+                Text(trial.spec.name()),
             )
         parts = [Text(self._sentence(trials)), table]
         if syncer and syncer.problem:

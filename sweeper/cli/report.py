@@ -9,7 +9,7 @@ from sweeper.cli.options import profile_option, results_option, sweep_file, trac
 from sweeper.errors import SweepError
 from sweeper.plan import expand
 from sweeper.provenance import commit
-from sweeper.results import Results
+from sweeper.results import Results, ResultsError
 from sweeper.session import experiment_name
 from sweeper.sweepfile import load
 from sweeper.tracking_uri import resolve_uri
@@ -57,7 +57,10 @@ def report(file: Path, profile: str | None, results: Path, tracking_uri: str | N
     except AnalysisError as error:
         raise SweepError(str(error)) from None
     except OSError as error:
-        raise SweepError(f"{out or folder.report(name)}: the report can't be written ({error.strerror})") from None
+        place = out or folder.report(name)
+        raise ResultsError(
+            f"{place}: the report can't be written ({error.strerror}); name another folder with --out"
+        ) from None
     print(made.sentence, file=sys.stderr)
     print(f"{made.complete} cells complete, {made.incomplete} with missing seeds", file=sys.stderr)
     for path in made.paths:

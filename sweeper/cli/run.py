@@ -17,7 +17,7 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
-from sweeper.errors import TrackingError
+from sweeper.errors import SweepError, TrackingError
 from sweeper.results import Results
 from sweeper.streams import chatter_to
 from sweeper.survey import Standing, counts, survey
@@ -74,6 +74,7 @@ def run(
     uri = resolve_uri(tracking_uri, folder.root)
     chosen, reason = session.choose_device(device)
     prepared = session.prepare_run(sweep, profile, folder, resolve_root(data_root))
+    session.refuse_other_device(prepared.standings, chosen)
     todo = session.pending(prepared.standings, retry_failed=retry_failed)
     _say(f"{prepared.experiment}: {_spoken(prepared.standings)}; {len(todo)} to run on {chosen} ({reason})")
     if dry_run or not todo:
@@ -81,34 +82,45 @@ def run(
             click.echo(f"{spec.trial_id}  {spec.name()}")
         _finish(prepared.standings, as_json)
         return
+    most = session.default_workers(chosen)
+    if chosen == "cuda" and workers is not None and workers > most:
+        raise SweepError(f"--workers {workers}: there are {most} CUDA devices here, and a worker has one to itself")
     options = session.Options(
         results=folder,
         device=chosen,
-        workers=workers or session.default_workers(chosen),
+        workers=workers or most,
         pack=pack,
         executor=executor,
         tracking_uri=uri,
+        retry_failed=retry_failed,
     )
     try:
-        _execute(prepared, todo, options)
+        behind = _execute(prepared, todo, options)
     except session.InterruptedRunError as stopped:
         _say("Stopped; everything is saved. The same command goes on from there.")
         raise click.exceptions.Exit(128 + stopped.signal_number) from None
+    if behind:
+        late = f"sweeper sync {file}{f' --profile {profile}' if profile else ''} --results {results}"
+        _say(f"{behind}; once the store answers, this sends the rest: {late}")
     _finish(survey(folder, prepared.specs), as_json)
 
 
-def _execute(prepared: "Prepared", todo: "list[TrialSpec]", options: "Options") -> None:
-    """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log."""
+def _execute(prepared: "Prepared", todo: "list[TrialSpec]", options: "Options") -> str:
+    """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log.
+
+    Return what the tracking store lacks, as a sentence; empty if nothing.
+    """
     from sweeper import session
     from sweeper.cli.progress import Watcher
 
+    options.results.ensure_writable()
     quiet = chatter_to(options.results.ray_log) if options.executor == "ray" else nullcontext(sys.stderr)
     with quiet as stream:
         behind = session.execute(prepared, todo, options, Watcher(stream).watching)
         trouble = _push_cells(prepared, options)
-    if behind or trouble:
-        store = masked(options.tracking_uri or "")
-        _say(f"{behind} trials are not yet in {store}; `sweeper sync` sends them{f' ({trouble})' if trouble else ''}")
+    if not behind:
+        return trouble or ""
+    return f"{behind} trials are not yet in {masked(options.tracking_uri or '')}"
 
 
 def _push_cells(prepared: "Prepared", options: "Options") -> str | None:

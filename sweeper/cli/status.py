@@ -1,12 +1,14 @@
 """`sweeper status`: how far a sweep is, also while another process runs it and after one died."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from sweeper.cli.options import json_option, profile_option, results_option, sweep_file, with_errors_shown
-from sweeper.plan import expand
+from sweeper.errors import SweepError
+from sweeper.plan import TrialSpec, expand
 from sweeper.results import Results
 from sweeper.survey import counts, orphans, survey
 from sweeper.sweepfile import load
@@ -31,7 +33,10 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool) -> Non
     folder = Results.at(results)
     digests = folder.digests()
     # Another profile's trials are planned too, only not by this command; an orphan is named by no profile.
-    every = [spec for name in (None, *sweep.profiles) for spec in expand(sweep, name, digests)]
+    every: list[TrialSpec] = []
+    for name in (None, *sweep.profiles):
+        with suppress(SweepError):  # another profile may have faults of its own
+            every += expand(sweep, name, digests)
     standings = survey(folder, expand(sweep, profile, digests))
     found = counts(standings)
     orphaned = orphans(folder, every, sweep.name)

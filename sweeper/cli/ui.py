@@ -1,7 +1,7 @@
 """`sweeper ui`: MLflow on the store of a results folder."""
 
 import os
-import subprocess
+import socket
 from pathlib import Path
 
 import click
@@ -31,14 +31,17 @@ def ui(results: Path, tracking_uri: str | None, port: int) -> None:
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         raise SweepError(f"{uri.removeprefix(SQLITE)}: there is no tracking store yet; `sweeper run FILE` makes it")
     command = ui_command(uri, port)
+    if command:
+        _refuse_taken(port)
     click.echo(f"MLflow: {ui_url(uri, port)}", err=True)
-    if not command:
-        return
-    try:
-        ended = subprocess.run(command, env={**os.environ, **UI_ENVIRONMENT}, check=False)
-    except KeyboardInterrupt:
-        return
-    if ended.returncode:
-        raise SweepError(
-            f"MLflow ended with code {ended.returncode}; if port {port} is taken, give another with --port"
-        )
+    if command:
+        os.execvpe(command[0], command, {**os.environ, **UI_ENVIRONMENT})  # signals then reach the server itself
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise SweepError(f"port {port} can't be used ({error.strerror}); give another with --port") from None

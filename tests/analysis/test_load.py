@@ -24,7 +24,7 @@ def test_a_tracked_record_comes_back_whole(store, trial, make_trial, make_record
     store.add(make_record(make_trial({"zeroing": "none"}, seed=9), {60: 0.1}))
     loaded = load(store.uri, [trial.trial_id, "never tracked"])
     assert loaded.records == {trial.trial_id: record}
-    assert loaded.run_ids == {trial.trial_id: run_id} and loaded.unreadable == ()
+    assert loaded.run_ids == {trial.trial_id: run_id} and loaded.unreadable == {}
 
 
 def test_a_shared_trial_is_read_from_the_run_that_went_furthest(store, trial, make_record) -> None:
@@ -71,7 +71,7 @@ def test_another_schema_version_is_an_error_that_names_the_runs(store, trial, ma
 def test_a_run_without_a_record_yet_is_listed_and_not_read(store, trial, make_record) -> None:
     run_id = store.add(make_record(trial, {}), artifact=False)
     loaded = load(store.uri, [trial.trial_id])
-    assert loaded.records == {} and loaded.unreadable == (run_id,)
+    assert loaded.records == {} and loaded.unreadable == {run_id: trial.trial_id}
 
 
 def test_a_damaged_record_is_an_error_that_names_the_run(store, trial, make_record) -> None:
@@ -114,6 +114,31 @@ def test_a_server_that_is_down_is_one_clear_error_within_seconds() -> None:
         load(f"http://127.0.0.1:{port}", ["a"])
     assert time.monotonic() - start < 15
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("uri", ["postgresql+nope://me:secret@localhost/x", "mysql+nope://h/x", "sqlite://rel.db"])
+def test_a_database_that_cannot_be_opened_is_one_error_without_its_password(uri: str) -> None:
+    with pytest.raises(AnalysisError, match="can't be read") as error:
+        load(uri, ["a"])
+    assert "secret" not in str(error.value)
+
+
+def test_a_missing_driver_is_an_error_that_hides_the_password(monkeypatch, tmp_path) -> None:
+    def fail(uri: str) -> None:
+        raise ModuleNotFoundError(f"No module named 'psycopg2' for {uri}")
+
+    monkeypatch.setattr("mlflow.tracking.MlflowClient", fail)
+    with pytest.raises(AnalysisError, match="No module named 'psycopg2' for postgresql://localhost/x"):
+        load("postgresql://me:secret@localhost/x", ["a"])
+
+
+def test_a_moved_store_is_read_with_the_artefacts_beside_it(store, trial, make_record) -> None:
+    record = make_record(trial, {60: 0.7})
+    run_id = store.add(record)
+    beside = store.folder / "artifacts" / "sweep" / run_id / "artifacts"
+    beside.parent.mkdir(parents=True)
+    (store.folder / "artefacts of" / "sweep" / run_id / "artifacts").rename(beside)
+    assert load(store.uri, [trial.trial_id]).records == {trial.trial_id: record}
 
 
 def test_a_password_is_not_repeated() -> None:

@@ -74,6 +74,14 @@ def test_a_partial_sweep_names_what_is_missing_everywhere(make_report) -> None:
     assert "none with the 3 seeds" in report.sentence
 
 
+def test_a_run_without_its_artefact_is_told_from_one_not_run(make_report, store) -> None:
+    scores = {key: score for key, score in WHOLE.items() if key != ("none", 2)}
+    make_report(scores)
+    next(path for path in store.folder.rglob("trial.json.gz") if path.parent != store.folder).unlink()
+    text = (make_report({}, out="again").paths[0].parent / "report.md").read_text()
+    assert text.count("tracked without its trial.json.gz") >= 1 and text.count("seed 2, trial none-1-s2, not run") == 1
+
+
 def test_every_artefact_carries_where_it_comes_from(make_report) -> None:
     for path in make_report(WHOLE).paths:
         if path.suffix != ".csv":

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sweeper.cli import main
+from sweeper.journal import Journal
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_dry_run_names_what_would_run_and_runs_nothing(invoke, write_sweep, tmp_
     result = invoke("run", write_sweep(), "--dry-run")
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 4
-    assert not (tmp_path / "results" / "trials").exists()
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_wrong_sweep_file_is_told_by_line_and_column_for_all_its_faults(invoke, write_sweep):
@@ -90,7 +92,7 @@ def test_every_command_names_the_profiles_when_one_is_unknown(invoke, write_swee
 def test_a_missing_archive_is_told_with_where_to_put_it_and_nothing_is_written(invoke, write_sweep, tmp_path):
     path = write_sweep("  use: omniglot")
     refused(invoke("run", path, "--data-root", tmp_path / "data"), 2, "images_background.zip", str(tmp_path / "data"))
-    assert not (tmp_path / "results" / "trials").exists()
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow
@@ -174,3 +176,43 @@ def test_cuda_where_there_is_none_is_refused_and_nothing_falls_back(invoke, writ
     refused(
         invoke("run", write_sweep(), "--device", "cuda"), 2, "--device cuda: no NVIDIA driver here; use --device cpu"
     )
+
+
+def test_what_a_file_says_is_shown_as_it_is_and_is_no_markup(invoke, write_sweep):
+    result = invoke("plan", write_sweep("question: Does [a] or [/b] help?"))
+    assert result.stdout.splitlines()[0] == "tiny: Does [a] or [/b] help?"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(write_sweep):
+    command = f"{sys.executable} -c 'from sweeper.cli import main; main()' plan {write_sweep()} | head -1"
+    ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert ended.stdout == "tiny: Does the machinery work?\n"
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_trial_that_began_on_another_device_is_refused_before_anything_runs(invoke, write_sweep, specs, results):
+    Journal(results.trial(specs[0].trial_id).journal).open_attempt(
+        {
+            "trial_id": specs[0].trial_id,
+            "point": "p",
+            "cell": "c",
+            "seed": 0,
+            "target": 4,
+            "config": {},
+            "device": "cuda",
+        }
+    )
+    words = (specs[0].trial_id, "began on cuda", "--device cuda")
+    refused(invoke("run", write_sweep(), "--results", results.root, "--executor", "inline"), 2, *words)
+
+
+def test_status_of_a_good_profile_does_not_mind_a_bad_one(invoke, write_sweep):
+    path = write_sweep("seeds: 2\nprofiles:\n  bad: {fixed: {shots: 18}}\n  good: {seeds: 1}")
+    assert invoke("status", path, "--profile", "good").exit_code == 0
+    refused(invoke("status", path, "--profile", "bad"), 2, "shots + queries = 18 + 3 = 21")
+
+
+def test_damaged_notes_of_a_results_folder_are_named(invoke, write_sweep, tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "digests.json").write_text("{")
+    refused(invoke("status", write_sweep()), 4, "digests.json", "delete it")

@@ -8,7 +8,9 @@ from sweeper import dealer as dealer_module
 from sweeper.claims import Claim, holder_of
 from sweeper.dealer import Dealer, Worker
 from sweeper.journal import fold
+from sweeper.plan import expand
 from sweeper.results import ResultsError
+from sweeper.sweepfile import load
 from sweeper.trial import MemberUpdate, Update
 
 TRAINING = (1, "training", {"query_loss": 1.0, "query_accuracy": 0.5})
@@ -169,15 +171,37 @@ def test_a_pack_holds_new_trials_that_are_alike_but_for_what_a_pack_may_differ_i
     assert [[by_steps[trial] for trial in pack] for pack in packs] == [[1, 1], [2, 2]]
 
 
-def test_out_of_memory_halves_a_pack_and_fails_a_trial_alone(make_dealer, specs, results):
-    dealer = make_dealer(specs[:2], pack=2)
-    pair = dealer.next_assignment()
-    dealer.receive(update(pair, "memory", records=(), message="out of memory"))
-    dealer.ended(pair["pack"])
-    alone = dealer.next_assignment()
-    assert len(alone["members"]) == 1
-    dealer.receive(update(alone, "memory", records=(), message="out of memory"))
-    assert journal_of(results, specs[0])["status"] == "failed"
+def test_out_of_memory_halves_a_pack_and_fails_a_trial_alone(make_dealer, write_sweep, results):
+    specs = expand(load(write_sweep("seeds: 4", "  inner_steps: [1]")))
+    dealer = make_dealer(specs, pack=4)
+    sizes = []
+    while (assignment := dealer.next_assignment()) is not None:
+        sizes.append(len(assignment["members"]))
+        dealer.receive(update(assignment, "memory", records=(), message="out of memory"))
+        dealer.ended(assignment["pack"])
+    assert sorted(sizes, reverse=True) == [4, 2, 2, 1, 1, 1, 1]
+    assert {journal_of(results, spec)["status"] for spec in specs} == {"failed"}
+
+
+def test_a_trial_that_another_run_has_ended_meanwhile_is_not_trained_again(make_dealer, specs, results):
+    ours, other = make_dealer(specs[:1]), make_dealer(specs[:1])
+    assignment = other.next_assignment()
+    other.receive(update(assignment, "diverged", message="diverged at step 1"))
+    assert ours.next_assignment() is None
+    assert ours.over
+    assert ours.changes.get_nowait().message == "diverged at step 1, by another run"
+    assert len(journal_of(results, specs[0])["attempts"]) == 1
+
+
+def test_done_is_journalled_at_the_step_trained_to_not_the_furthest_ever_recorded(make_dealer, specs, results):
+    """A kill can leave records further than any checkpoint; a shorter target then ends before them."""
+    first = make_dealer(specs[:1])
+    first.receive(update(first.next_assignment(), step=20))
+    first.stop()
+    first.end_all()
+    again = make_dealer(specs[:1])
+    again.receive(update(again.next_assignment(), "done", step=4))
+    assert journal_of(results, specs[0])["done_step"] == 4
 
 
 def test_a_full_disk_stops_the_run_and_says_what_to_do(make_dealer, specs, monkeypatch):

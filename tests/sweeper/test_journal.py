@@ -1,10 +1,12 @@
 """The journal: first record counts, stale attempts are dropped, torn lines are cut, the fold says where a trial is."""
 
+import errno
 import json
 
 import pytest
 
 from sweeper.journal import Journal, fold, read_lines
+from sweeper.results import ResultsError
 
 FACTS = {"trial_id": "t", "point": "p", "cell": "c", "seed": 0, "target": 4, "config": {"ways": 5}, "device": "cpu"}
 TRAINING = {"query_loss": 1.5, "query_accuracy": 0.25}
@@ -85,7 +87,7 @@ def test_a_torn_last_line_is_cut_and_the_journal_goes_on(path, kept_bytes):
     path.write_bytes(whole + torn)
     assert fold(path)["training"]["step"] == [1]
     again = Journal(path)
-    assert again.torn_bytes == len(torn)
+    assert path.read_bytes() == whole
     assert again.add(again.open_attempt(FACTS), [(2, "training", TRAINING)]) == 1
     assert fold(path)["training"]["step"] == [1, 2]
     assert all(json.loads(line) for line in path.read_text().splitlines())
@@ -99,3 +101,24 @@ def test_what_is_reported_is_on_disk_first(path, monkeypatch):
     journal.add(attempt, [(1, "training", TRAINING)])
     journal.end(attempt, "done", step=4)
     assert len(synced) == 3
+
+
+def test_a_write_that_fails_half_way_leaves_no_half_line_before_the_next(path, monkeypatch):
+    journal = Journal(path)
+    attempt = journal.open_attempt(FACTS)
+    before = path.read_bytes()
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(errno.EIO, "I/O error")))
+        with pytest.raises(OSError, match="I/O error"):
+            journal.add(attempt, [(1, "training", TRAINING)])
+    assert path.read_bytes() == before
+    assert journal.add(attempt, [(1, "training", TRAINING)]) == 1
+    assert fold(path)["training"]["step"] == [1]
+
+
+def test_a_line_that_is_none_of_ours_is_named(path):
+    journal = Journal(path)
+    journal.open_attempt(FACTS)
+    path.write_bytes(b"xx" + path.read_bytes())
+    with pytest.raises(ResultsError, match=r"journal\.jsonl:1: no line of a journal"):
+        fold(path)

@@ -29,7 +29,7 @@ def measured(results: Results) -> dict[str, list[tuple]]:
 
 
 def final_bytes(results: Results, trial_id: str) -> bytes:
-    return results.trial(trial_id).checkpoints()[0].read_bytes()
+    return results.trial(trial_id).checkpoints(10**6)[0].read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_a_new_seed_runs_only_new_trials_and_a_longer_target_goes_on(write_sweep
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(write_sweep, tmp_path, number, code):
     """A kill leaves no checkpoint so early, a signal does; either way the rerun completes the plan, each trial once."""
-    path = write_sweep("  outer_steps: 250", "seeds: 1", "  eval_every: 50")
+    path = write_sweep("  outer_steps: 600", "seeds: 1", "  eval_every: 200", "  inner_steps: [1]")
     process = start(["run", path, "--executor", "inline", "--tracking-uri", "none"], tmp_path)
     results = Results.at(tmp_path / "results")
     deadline = time.monotonic() + 60

@@ -9,7 +9,15 @@ from sweeper.sweepfile import load
 
 
 def record(**changed):
-    return {"status": "done", "message": "", "step": 4, "target": 4, "done_step": 4} | changed
+    evaluations = [{"step": 2}, {"step": 4}]
+    return {
+        "status": "done",
+        "message": "",
+        "step": 4,
+        "target": 4,
+        "done_step": 4,
+        "evaluations": evaluations,
+    } | changed
 
 
 @pytest.mark.parametrize(
@@ -17,7 +25,8 @@ def record(**changed):
     [
         (None, 4, False, "new", "new"),
         (record(), 4, False, "done", "done at step 4"),
-        (record(), 3, False, "done", "done at step 4"),
+        (record(), 2, False, "done", "done at step 4"),
+        (record(), 3, False, "interrupted", "trained to step 4, not evaluated at step 3"),
         (record(), 9, False, "interrupted", "longer target: at step 4 of 9"),
         (record(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
         (record(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
@@ -55,6 +64,7 @@ def test_later_plans_name_the_copy_of_the_data_that_was_trained_on(write_sweep, 
     mini = load(write_sweep("  use: mini_imagenet"))
     assert expand(mini, None, results.digests())[0].trial_id != expand(mini)[0].trial_id
     prepared = prepare_run(sweep, None, results, tmp_path)
+    results.note_digests({name: array["digest"] for name, array in prepared.data.items()})
     assert results.digests().keys() == {"mini_imagenet", "strokes"}
     assert [standing.spec for standing in survey(results, expand(sweep, None, results.digests()))] == list(
         prepared.specs

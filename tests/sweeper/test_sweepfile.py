@@ -134,6 +134,15 @@ BAD = [
         "none: {seed: 1}",
         "8:12: matrix.zeroing.none.seed: seeds are no part of the grid; give them in seeds:",
     ),
+    *(
+        (
+            "  zeroing:",
+            f"  {name!r}:",
+            f"7:3: matrix.{name}: an axis name is unaccented letters, digits, spaces and _ - . : and, inside, single "
+            f"/, got {name!r}",
+        )
+        for name in ("steps (inner)", "zéroing", "/zeroing", "a//b", "..")
+    ),
     ("none: {}", "none:", "9:5: matrix.zeroing.none: must be a mapping of fields, got null"),
     (
         "none: {}",

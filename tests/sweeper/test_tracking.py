@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.load import load
 from sweeper.errors import TrackingError
 from sweeper.schema import ARTIFACT, SCHEMA_VERSION, TrialRecord, metric_key
 from sweeper.tracked import POINTS_A_KEY, CellSummary, TrackedTrial, points
@@ -192,9 +193,51 @@ def test_an_ended_trial_costs_another_process_no_write(connect: Callable[[], Mlf
     connect().push(record, TRIAL)
     tracker = connect()
     artefact = Path(runs_of(tracker)[0].info.artifact_uri) / ARTIFACT
-    artefact.unlink()
+    artefact.write_bytes(b"untouched")
     tracker.push(record, TRIAL)
-    assert not artefact.exists()
+    assert artefact.read_bytes() == b"untouched"
+
+
+def test_a_lost_artefact_of_an_ended_trial_is_written_again(connect: Callable[[], MlflowTracker]) -> None:
+    record = make_record(100, status="done")
+    connect().push(record, TRIAL)
+    tracker = connect()
+    shutil.rmtree(Path(tracker.uri.removeprefix("sqlite:///")).parent / "artifacts")
+    tracker.push(record, TRIAL)
+    assert stored_record(runs_of(tracker)[0]) == record
+    assert_each_point_once(tracker, record)
+
+
+@pytest.mark.parametrize("artefacts", ["moved too", "deleted"])
+def test_moved_results_are_read_and_brought_up_where_they_are_now(
+    connect: Callable[[], MlflowTracker], tmp_path: Path, artefacts: str
+) -> None:
+    record, grown = make_record(100, status="done"), make_record(200, status="done")
+    connect().push(record, TRIAL)
+    moved = (tmp_path / "results").rename(tmp_path / "elsewhere")
+    uri = default_uri(moved)
+    if artefacts == "deleted":
+        shutil.rmtree(moved / "artifacts")
+        assert load(uri, [TRIAL.trial_id]).records == {}
+        MlflowTracker(uri, "demo", moved / "artifacts").push(record, TRIAL)
+    assert load(uri, [TRIAL.trial_id]).records == {TRIAL.trial_id: record}
+    MlflowTracker(uri, "demo", moved / "artifacts").push(grown, TRIAL)
+    assert load(uri, [TRIAL.trial_id]).records == {TRIAL.trial_id: grown}
+    assert not (tmp_path / "results").exists()
+
+
+def test_artefacts_of_a_store_elsewhere_go_where_they_were_said_to(
+    connect: Callable[[], MlflowTracker], tmp_path: Path
+) -> None:
+    tracker = MlflowTracker(connect().uri, "fresh", tmp_path / "apart")
+    tracker.push(make_record(100, status="done"), TRIAL)
+    assert len(list((tmp_path / "apart" / "fresh").rglob(ARTIFACT))) == 1
+
+
+def test_a_run_that_was_only_created_blocks_no_report(connect: Callable[[], MlflowTracker]) -> None:
+    tracker = connect()
+    tracker._create_run(("trial", TRIAL.trial_id), TRIAL.name, START_MS)
+    assert len(load(tracker.uri, [TRIAL.trial_id]).unreadable) == 1
 
 
 def test_a_grown_target_reopens_the_run_and_finishes_it_again(connect: Callable[[], MlflowTracker]) -> None:

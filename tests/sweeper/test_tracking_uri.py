@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweepError
-from sweeper.tracking_uri import masked, resolve_uri, ui_command, ui_url
+from sweeper.tracking_uri import default_uri, masked, resolve_uri, ui_command, ui_url
 
 
 def test_the_default_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +37,18 @@ def test_a_password_is_masked_and_only_it() -> None:
 def test_a_server_needs_no_ui_started() -> None:
     assert ui_command("http://tracker:5000", 5001) == []
     assert ui_url("http://tracker:5000", 5001) == "http://tracker:5000"
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://[bad", "sqlite://", "sqlite:///", "sqlite://rel.db", "sqlite:////", "sqlite:///."]
+)
+def test_what_names_no_store_is_refused_in_one_sentence(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"--tracking-uri is .*; give") as caught:
+        resolve_uri(uri, tmp_path)
+    assert repr(uri) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("letter", "?#%")
+def test_a_results_folder_that_no_uri_can_hold_is_refused(letter: str, tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"results folder .*; use another --results"):
+        default_uri(tmp_path / f"50{letter}")
