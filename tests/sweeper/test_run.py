@@ -7,6 +7,7 @@ import time
 
 import pytest
 from command import start, sweeper
+from tiny import TINY
 
 from sweeper.journal import fold, read_lines
 from sweeper.plan import expand
@@ -35,8 +36,6 @@ def final_bytes(results: Results, trial_id: str) -> bytes:
 @pytest.fixture(scope="module")
 def ray_run(tmp_path_factory):
     """Run the tiny sweep once on real Ray with two workers and the default store."""
-    from conftest import TINY
-
     folder = tmp_path_factory.mktemp("ray run with a space")
     (folder / "tiny.yaml").write_text(TINY)
     ended = sweeper("run", "tiny.yaml", "--workers", "2", cwd=folder)
