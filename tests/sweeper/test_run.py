@@ -13,6 +13,7 @@ from sweeper.journal import fold, read_lines
 from sweeper.plan import expand
 from sweeper.results import Results
 from sweeper.sweepfile import load
+from trainers.catalog import CATALOG
 
 pytestmark = pytest.mark.slow
 
@@ -192,3 +193,15 @@ def test_an_unreachable_tracking_server_does_not_stop_training(write_sweep, tmp_
     assert late.code == 0, late.err
     assert "2 trials in tiny of sqlite:///" in late.err
     assert sweeper("report", path, cwd=tmp_path).code == 0
+
+
+def test_real_omniglot_trains_from_its_archives(write_sweep, tmp_path, real_data, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    path = write_sweep("  use: omniglot", "seeds: 1", "  inner_steps: [1]")
+    ended = inline(path, "--data-root", real_data, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "omniglot: converting, once" in ended.err
+    (spec,) = expand(load(path))
+    record = fold(Results.at(tmp_path / "results").trial(spec.trial_id).journal)
+    assert (record["status"], record["attempts"][0]["digest"]) == ("done", CATALOG["omniglot"].digest)
+    assert "converting" not in inline(path, "--data-root", real_data, cwd=tmp_path).err
