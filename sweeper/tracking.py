@@ -228,6 +228,7 @@ def _load_mlflow() -> ModuleType:
     """Import MLflow with its habits set: no telemetry, no silent cutting, no minutes spent on a dead server."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     mlflow = importlib.import_module("mlflow")

@@ -458,7 +458,9 @@ def _wait_for(port: int, process: subprocess.Popen) -> None:
     raise AssertionError("mlflow server did not start within 40 s")
 
 
-def test_through_a_server_all_holds_too(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_through_a_server_all_holds_too(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     trackers = [MlflowTracker(server, "demo", None) for _ in range(2)]
     record = make_record(300, status="done")
@@ -472,3 +474,4 @@ def test_through_a_server_all_holds_too(server: str, tmp_path: Path, monkeypatch
     trackers[1]._client.delete_run(run.info.run_id)
     trackers[0].push(make_record(400, status="done"), TRIAL)
     assert trackers[0].deleted == [TRIAL.trial_id]
+    assert capfd.readouterr().out == ""  # MLflow's greetings must not mix with data
