@@ -135,14 +135,15 @@ def fold(path: Path) -> TrialRecord | None:
         done_step=max((line["step"] for line in lines if line["kind"] == "done"), default=0),
         config=newest["config"],
         training=_training([line for line in ordered if line["key"] == "training"]),
-        evaluations=[
-            {"step": line["step"], "time_ms": line["time_ms"], **line["value"]}
-            for line in ordered
-            if line["key"] == "evaluation"
-        ],
+        evaluations=_stamped(ordered, "evaluation"),
+        probes=_stamped(ordered, "probe"),
         scores={"step": scores[-1]["step"], **scores[-1]["value"]} if scores else None,
         attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
     )
+
+
+def _stamped(lines: list[Line], key: str) -> list[dict[str, Any]]:
+    return [{"step": line["step"], "time_ms": line["time_ms"], **line["value"]} for line in lines if line["key"] == key]
 
 
 def _training(lines: list[Line]) -> Training:

@@ -62,7 +62,8 @@ class TrialRecord(TypedDict):
     """All that is known of one trial.
 
     `step` is the outer step reached, `target` the one last asked for, and `done_step` the furthest target reached
-    whole, evaluation included (0 if none was).
+    whole, evaluation included (0 if none was). Each entry of `probes` is a `trainers.probes.Probe` with its `step` and
+    `time_ms`.
     """
 
     schema: int
@@ -78,6 +79,7 @@ class TrialRecord(TypedDict):
     config: dict[str, Any]
     training: Training
     evaluations: list[Evaluation]
+    probes: list[dict[str, Any]]
     scores: Scores | None
     attempts: list[dict[str, Any]]
 

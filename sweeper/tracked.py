@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -49,6 +50,9 @@ TAG_SHOWN = "sweeper.shown"
 LONGEST_MESSAGE = 500
 FILTERED_FIELDS = (
     "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
+)  # fmt: skip
+PROBED_PER_EPISODE = (
+    "positive", "negative", "interference_norm", "contrastive_norm", "smallest_live_variance", "flat_channels",
 )  # fmt: skip
 ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
 
@@ -171,7 +175,7 @@ def points(record: TrialRecord) -> list[Point]:
     unions of a shorter one's, so whatever was sent stays right when a target grows; each doubling of the target
     then adds at most 100 to what was sent before.
     """
-    return _training_points(record) + _evaluation_points(record)
+    return _training_points(record) + _evaluation_points(record) + _probe_points(record)
 
 
 def artifact(record: TrialRecord) -> bytes:
@@ -239,3 +243,24 @@ def _evaluation_points(record: TrialRecord) -> list[Point]:
         for name, taken in inner_steps.items()
         if taken < len(accuracy) and math.isfinite(accuracy[taken])
     ]
+
+
+def _probe_points(record: TrialRecord) -> list[Point]:
+    """Return what a probe has as one number, and the median and largest of what it has for each episode."""
+    found = []
+    for probe in record["probes"]:
+        for name, value in _probe_numbers(probe).items():
+            found.append(Point(f"probe_{name}", value, probe["time_ms"], probe["step"]))
+    return found
+
+
+def _probe_numbers(probe: dict[str, Any]) -> dict[str, float]:
+    lists = {name: value for name, value in probe.items() if name in PROBED_PER_EPISODE}
+    lists |= {f"gradient_norm/{order}": norms for order, norms in probe["gradient_norm"].items()}
+    numbers = {"head_norm": probe["head_norm"], "feature_change": probe["feature_change"]}
+    numbers |= {f"layer_change/{layer}": change for layer, change in probe["layer_change"].items()}
+    for name, values in lists.items():
+        finite = [value for value in values if value is not None]
+        if finite:
+            numbers |= {f"{name}/median": statistics.median(finite), f"{name}/max": max(finite)}
+    return {name: value for name, value in numbers.items() if value is not None}

@@ -10,8 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
 
-Algorithm = Literal["maml", "anil"]
+Algorithm = Literal["maml", "anil", "contrastive"]
 Order = Literal["first", "second"]
+NetOrder = Literal["relu_bn", "bn_relu"]
+BatchNorm = Literal["transductive", "inductive"]
+LossName = Literal["cross_entropy", "squared_error"]
+LabelRule = Literal["random", "groups", "consecutive"]
 Head = Literal["trained", "zeroed"]
 HEADS: tuple[Head, ...] = ("trained", "zeroed")
 
@@ -50,8 +54,21 @@ class TrialConfig(BaseModel):
     )
     channels: Positive = Field(64, description="filters of each convolution")
     head_bias: bool = Field(True, description="whether the linear head has a bias")
+    net_order: NetOrder = Field(
+        "relu_bn", description="ReLU before batch norm as in the paper's released code, or after it as printed"
+    )
+    bn_eps: Rate = Field(1e-5, description="added to the variance in batch norm")
+    batch_norm: BatchNorm = Field(
+        "transductive", description="query images normalised by their own batch, or (inductive) by the support set's"
+    )
 
-    algorithm: Algorithm = Field("maml", description="maml adapts every parameter, anil the head alone")
+    algorithm: Algorithm = Field(
+        "maml",
+        description="maml adapts every parameter, anil the head alone; contrastive is anil by the explicit loss",
+    )
+    loss: LossName = Field(
+        "cross_entropy", description="mean cross-entropy, or half the sum of squared errors to one-hot labels"
+    )
     order: Order = Field("second", description="whether the outer gradient passes through the inner gradients")
     ways: Annotated[int, Field(ge=2)] = Field(5, description="classes of an episode")
     shots: Positive = Field(1, description="support images of each class")
@@ -65,10 +82,41 @@ class TrialConfig(BaseModel):
         0, description="set the head to zero before every n-th outer step; 0 is never, 1 the paper's zeroing trick"
     )
 
+    zero_head_when: Literal["before_inner_loop", "after_update"] = Field(
+        "before_inner_loop",
+        description="the moment of zeroing: as in the released code, or after the outer update (and once at the start) "
+        "as in the paper's Algorithm; the encoder's training is the same",
+    )
+    zero_head_adam: Literal["kept", "reset"] = Field(
+        "kept", description="what becomes of Adam's moments of the head when it is zeroed; the paper keeps them"
+    )
+    interference: bool = Field(True, description="contrastive alone: whether the interference term is in the loss")
+    coefficient: Literal["full", "reduced"] = Field(
+        "full", description="contrastive alone: the coefficient of Eqs. 7 and 8, or the noise-free one of Eqs. 9 and 10"
+    )
+    second_order_form: Literal["exact", "printed"] = Field(
+        "exact", description="contrastive, second order: Eq. 8 as it is exact, or with the whole coefficient stopped"
+    )
+    head_update: Literal["paper", "released"] = Field(
+        "paper",
+        description="contrastive alone: the head follows Eq. 5 (second order: Eq. 11), or never moves as in the "
+        "released code",
+    )
+
     meta_batch_size: Positive = Field(4, description="episodes of an outer step")
     outer_lr: Rate = Field(0.001, description="step size of the outer loop's Adam")
     outer_steps: Positive = Field(1000, description="outer steps to train to; growable, no part of the identity")
     episode_pool: NotNegative = Field(0, description="training episodes drawn once and revisited; 0 is fresh episodes")
+
+    train_split: Literal["train", "test"] = Field(
+        "train", description="classes that training draws from; test only for Fig. 2, which trains on one test task"
+    )
+    label_rule: LabelRule = Field(
+        "random",
+        description="labels drawn anew in each episode; or a function of the class (memorisation): one class of each "
+        "of N fixed groups, or N consecutive classes",
+    )
+    rotations: bool = Field(False, description="training classes turned by 90, 180 and 270 degrees are further classes")
 
     eval_split: Literal["val", "test"] = Field("test", description="classes that evaluations draw from")
     eval_every: NotNegative = Field(0, description="outer steps between evaluations; 0 is only at the end")
@@ -76,6 +124,12 @@ class TrialConfig(BaseModel):
     eval_steps: NotNegative | None = Field(
         None, description="inner steps taken at evaluation, scored after each; null is as many as inner_steps"
     )
+
+    eval_adapts: Literal["all", "head"] | None = Field(
+        None, description="parameters the inner loop moves at evaluation; null is as in training"
+    )
+    probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0 is never")
+    probe_episodes: Positive = Field(8, description="fixed training episodes that probes look at")
 
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of all arithmetic")
     seed: NotNegative = Field(0, description="root of every random stream of the trial")
@@ -114,7 +168,7 @@ def _problem(details: Any) -> Problem:
 
 def _impossible(config: TrialConfig) -> list[Problem]:
     facts = CATALOG[config.dataset]
-    problems = []
+    problems = [*_impossible_objective(config), *_impossible_labels(config)]
     if config.shots + config.queries > facts.images_per_class:
         problems.append(
             Problem(
@@ -133,7 +187,7 @@ def _impossible(config: TrialConfig) -> list[Problem]:
             )
         )
     else:
-        fewest = min(len(ranges["train"]), len(ranges[config.eval_split]))
+        fewest = min(len(ranges[config.train_split]), len(ranges[config.eval_split]))
         if config.ways > fewest:
             problems.append(
                 Problem("ways", f"{config.ways} ways, but {config.dataset} has a split of {fewest} classes")
@@ -141,3 +195,29 @@ def _impossible(config: TrialConfig) -> list[Problem]:
     if config.omniglot_split != "1200/423" and config.dataset != "omniglot":
         problems.append(Problem("omniglot_split", f"{config.omniglot_split} has no meaning for {config.dataset}"))
     return problems
+
+
+def _impossible_objective(config: TrialConfig) -> list[Problem]:
+    if config.algorithm != "contrastive":
+        own = ("interference", "coefficient", "second_order_form", "head_update")
+        changed = [name for name in own if getattr(config, name) != TrialConfig.model_fields[name].default]
+        return [Problem(name, f"{getattr(config, name)!r} is for algorithm contrastive alone") for name in changed]
+    problems = []
+    if config.inner_steps < 1 or (config.order == "second" and config.inner_steps > 1):
+        allowed = "exactly 1" if config.order == "second" else "at least 1"
+        problems.append(
+            Problem("inner_steps", f"{config.inner_steps}, but contrastive in {config.order} order needs {allowed}")
+        )
+    if config.loss != "cross_entropy":
+        problems.append(Problem("loss", f"{config.loss}, but contrastive is derived from cross_entropy"))
+    return problems
+
+
+def _impossible_labels(config: TrialConfig) -> list[Problem]:
+    if not config.rotations:
+        return []
+    if config.dataset == "mini_imagenet":
+        return [Problem("rotations", "true, but a turned photograph is no class of its own; for characters alone")]
+    if config.label_rule != "random":
+        return [Problem("rotations", f"true, but that needs label_rule random, and it is {config.label_rule}")]
+    return []

@@ -3,25 +3,32 @@
 Every engine computes the same gradients, tested in float64 for every variant; `engine_table` says which one runs.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from trainers.config import Order, TrialConfig
+from trainers.config import Algorithm, Order, TrialConfig
+from trainers.contrastive import Explicit, explicit_outcome
 from trainers.engine_table import EngineName
 from trainers.episodes import Episode
 from trainers.maml import (
     Adaptation,
-    Forward,
+    Gradient,
+    QueryOutcome,
     adapted_names,
     correct_counts,
     graph_gradient,
     query_outcome,
     transform_gradient,
 )
-from trainers.networks import Normalise, Params, classify, encode, native_norm, split_norm
+from trainers.model import Model, build_model
+from trainers.networks import Params
+
+Rate = float | Tensor
+Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
+Scores = Callable[[Params, Episode, Rate, int], Tensor]
 
 
 class MetaGradient(NamedTuple):
@@ -58,8 +65,9 @@ class LoopEngine:
     """One episode at a time through torch.autograd, each graph freed before the next is built."""
 
     def __init__(self, config: TrialConfig) -> None:
-        self._config = config
-        self._forward = _forward(config, native_norm)
+        self._model = build_model(config, vectorised=False)
+        self._outcome = outcome_of(config, self._model, graph_gradient)
+        self._scores = _scores_of(config, self._model, graph_gradient)
 
     def meta_gradient(
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
@@ -69,14 +77,15 @@ class LoopEngine:
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         for run in _living(alive):
             leaves = {name: value[run].detach().requires_grad_() for name, value in params.items()}
-            how = self._how(leaves, self._config.inner_steps, inner_lr[run], self._config.order)
             count = len(episodes[run].support_labels)
             for e in range(count):
-                outcome = query_outcome(self._forward, leaves, episodes[run].at(e), how)
-                grads = torch.autograd.grad(outcome.loss / count, list(leaves.values()))
+                outcome = self._outcome(leaves, episodes[run].at(e), float(inner_lr[run]))
+                grads = torch.autograd.grad(
+                    outcome.objective / count, list(leaves.values()), allow_unused=True, materialize_grads=True
+                )
                 for name, grad in zip(leaves, grads, strict=True):
                     gradient[name][run] += grad
-                losses[run] += outcome.loss.detach() / count
+                losses[run] += outcome.loss / count
                 accuracies[run] += outcome.accuracy / count
         return MetaGradient(gradient, losses, accuracies)
 
@@ -88,33 +97,29 @@ class LoopEngine:
         counts = torch.zeros(len(alive), count, steps + 1, dtype=torch.int64, device=inner_lr.device)
         for run in _living(alive):
             own = {name: value[run] for name, value in params.items()}
-            how = self._how(own, steps, inner_lr[run], "first")
             for e in range(count):
-                counts[run, e] = correct_counts(self._forward, own, episodes[run].at(e), how)
+                counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), steps)
         return counts
-
-    def _how(self, params: Params, steps: int, lr: Tensor, order: Order) -> Adaptation:
-        return Adaptation(adapted_names(self._config.algorithm, params), steps, float(lr), graph_gradient(order))
 
 
 class VmapEngine:
     """All episodes of all runs at once through torch.func; the affine part of batch norm stays outside (exactness)."""
 
     def __init__(self, config: TrialConfig) -> None:
-        self._config = config
-        self._forward = _forward(config, split_norm)
+        self._model = build_model(config, vectorised=True)
+        self._outcome = outcome_of(config, self._model, transform_gradient)
+        self._scores = _scores_of(config, self._model, transform_gradient)
 
     def meta_gradient(
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
     ) -> MetaGradient:
         """See Engine."""
 
-        def run_loss(own: Params, stack: Episode, lr: Tensor) -> tuple[Tensor, Tensor]:
-            how = self._how(own, self._config.inner_steps, lr, self._config.order)
-            loss, accuracy = torch.func.vmap(lambda episode: query_outcome(self._forward, own, episode, how))(stack)
-            return loss.mean(), accuracy.mean()
+        def run_objective(own: Params, stack: Episode, lr: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            found = torch.func.vmap(lambda episode: self._outcome(own, episode, lr))(stack)
+            return found.objective.mean(), (found.loss.mean(), found.accuracy.mean())
 
-        gradient_of_run = torch.func.grad_and_value(run_loss, has_aux=True)
+        gradient_of_run = torch.func.grad(run_objective, has_aux=True)
         gradient, (loss, accuracy) = torch.func.vmap(gradient_of_run)(params, _stacked(episodes), inner_lr)
         return MetaGradient(gradient, loss, accuracy)
 
@@ -124,18 +129,43 @@ class VmapEngine:
         """See Engine."""
 
         def run_counts(own: Params, stack: Episode, lr: Tensor) -> Tensor:
-            how = self._how(own, steps, lr, "first")
-            return torch.func.vmap(lambda episode: correct_counts(self._forward, own, episode, how))(stack)
+            return torch.func.vmap(lambda episode: self._scores(own, episode, lr, steps))(stack)
 
         return torch.func.vmap(run_counts)(params, _stacked(episodes), inner_lr)
 
-    def _how(self, params: Params, steps: int, lr: Tensor, order: Order) -> Adaptation:
-        return Adaptation(adapted_names(self._config.algorithm, params), steps, lr, transform_gradient(order))
+
+def outcome_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Outcome:
+    """Return (params, episode, inner lr) -> outcome of one training episode under the algorithm of `config`."""
+
+    def explicit(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
+        how = Explicit(
+            order=config.order,
+            steps=config.inner_steps,
+            lr=lr,
+            interference=config.interference,
+            coefficient=config.coefficient,
+            form=config.second_order_form,
+            head_update=config.head_update,
+        )
+        return explicit_outcome(model, params, episode, how)
+
+    def adapted(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
+        names = adapted_names(config.algorithm, params)
+        return query_outcome(model, params, episode, Adaptation(names, config.inner_steps, lr, inner(config.order)))
+
+    return explicit if config.algorithm == "contrastive" else adapted
 
 
-def _forward(config: TrialConfig, normalise: Normalise) -> Forward:
-    features = partial(encode, config.network, normalise=normalise)
-    return lambda params, images: classify(params, features(params, images))
+def _scores_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Scores:
+    """Return (params, episode, inner lr, steps) -> queries right after each inner step at evaluation."""
+    trained: dict[str, Algorithm] = {"all": "maml", "head": "anil"}
+    algorithm = config.algorithm if config.eval_adapts is None else trained[config.eval_adapts]
+
+    def scores(params: Params, episode: Episode, lr: Rate, steps: int) -> Tensor:
+        how = Adaptation(adapted_names(algorithm, params), steps, lr, inner("first"))
+        return correct_counts(model, params, episode, how)
+
+    return scores
 
 
 def _living(alive: list[bool]) -> list[int]:

@@ -31,17 +31,33 @@ class Episode(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which images make up E episodes: `classes` (E, N) and `images` (E, N, K + Q), shots before queries."""
+    """Which images make up E episodes: `classes` (E, N) and `images` (E, N, K + Q), shots before queries.
+
+    `turns` (E, N) are quarter turns of each class; a turned character is another class.
+    """
 
     classes: np.ndarray
     images: np.ndarray
+    turns: np.ndarray
 
 
 def training_draw(config: TrialConfig, step: int) -> Draw:
     """Return the meta-batch of outer step `step` (from 0): fresh episodes, or the next visits to the fixed pool."""
     if config.episode_pool:
         return _pool_draw(config, step)
-    return _fresh_draw(config, "train", config.meta_batch_size, stream(config.seed, "episodes", "train", step))
+    generator = stream(config.seed, "episodes", "train", step)
+    return _fresh_draw(config, config.train_split, config.meta_batch_size, generator, turned=config.rotations)
+
+
+def probe_draw(config: TrialConfig) -> Draw:
+    """Return the fixed training episodes that probes look at: the pool's first ones, else episodes of their own.
+
+    Their labels are never permuted; a pool smaller than `probe_episodes` gives all it has.
+    """
+    if config.episode_pool:
+        return _stack([_pool_entry(config, n) for n in range(min(config.probe_episodes, config.episode_pool))])
+    generator = stream(config.seed, "episodes", "probe")
+    return _fresh_draw(config, config.train_split, config.probe_episodes, generator, turned=config.rotations)
 
 
 def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
@@ -55,25 +71,54 @@ def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
     return _stack(draws)
 
 
-def _fresh_draw(config: TrialConfig, split: Split, episodes: int, generator: np.random.Generator) -> Draw:
+def _fresh_draw(
+    config: TrialConfig, split: Split, episodes: int, generator: np.random.Generator, *, turned: bool = False
+) -> Draw:
     rows = class_ranges(config.dataset, config.omniglot_split)[split]
     images_per_class = CATALOG[config.dataset].images_per_class
-    order = generator.random((episodes, len(rows))).argsort(axis=1, kind="stable")
+    kinds = _drawn_kinds(config, len(rows) * 4 if turned else len(rows), episodes, generator)
     images = generator.random((episodes, config.ways, images_per_class)).argsort(axis=2, kind="stable")
-    return Draw(order[:, : config.ways] + rows.start, images[:, :, : config.shots + config.queries])
+    turns, classes = np.divmod(kinds, len(rows))
+    return Draw(classes + rows.start, images[:, :, : config.shots + config.queries], turns)
+
+
+def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.random.Generator) -> np.ndarray:
+    """Return (E, N) distinct numbers below `kinds`; position in the row is the label.
+
+    "groups" gives label t to one class of the t-th of N runs of classes as equal as can be (13, 13, 13, 13, 12 of
+    mini-ImageNet's 64), "consecutive" takes classes cN to cN + N - 1; both as in the paper's released code, where a
+    class keeps its label for ever and the episodes can be memorised.
+    """
+    if config.label_rule == "groups":
+        size, larger = divmod(kinds, config.ways)
+        sizes = size + (np.arange(config.ways) < larger)
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        return starts + (generator.random((episodes, config.ways)) * sizes).astype(np.int64)
+    if config.label_rule == "consecutive":
+        first = (generator.random((episodes, 1)) * (kinds // config.ways)).astype(np.int64) * config.ways
+        return first + np.arange(config.ways)
+    return generator.random((episodes, kinds)).argsort(axis=1, kind="stable")[:, : config.ways]
 
 
 def _pool_draw(config: TrialConfig, step: int) -> Draw:
-    """Visit the pool in an order shuffled each epoch, with the labels permuted anew at every visit."""
+    """Visit the pool in an order shuffled each epoch, with the labels permuted anew at every visit.
+
+    Where the label is a function of the class it stays one: nothing is permuted.
+    """
     visits = range(step * config.meta_batch_size, (step + 1) * config.meta_batch_size)
     draws = []
     for visit in visits:
         epoch, position = divmod(visit, config.episode_pool)
-        entry = int(_pool_order(config.seed, config.episode_pool, epoch)[position])
-        drawn = _fresh_draw(config, "train", 1, stream(config.seed, "pool", entry))
-        labels = stream(config.seed, "labels", visit).random(config.ways).argsort(kind="stable")
-        draws.append(Draw(drawn.classes[:, labels], drawn.images[:, labels]))
+        drawn = _pool_entry(config, int(_pool_order(config.seed, config.episode_pool, epoch)[position]))
+        if config.label_rule == "random":
+            labels = stream(config.seed, "labels", visit).random(config.ways).argsort(kind="stable")
+            drawn = Draw(*(part[:, labels] for part in drawn))
+        draws.append(drawn)
     return _stack(draws)
+
+
+def _pool_entry(config: TrialConfig, entry: int) -> Draw:
+    return _fresh_draw(config, config.train_split, 1, stream(config.seed, "pool", entry), turned=config.rotations)
 
 
 @lru_cache(maxsize=16)
@@ -82,7 +127,7 @@ def _pool_order(seed: int, episodes: int, epoch: int) -> np.ndarray:
 
 
 def _stack(draws: Sequence[Draw]) -> Draw:
-    return Draw(np.concatenate([d.classes for d in draws]), np.concatenate([d.images for d in draws]))
+    return Draw(*(np.concatenate(parts) for parts in zip(*draws, strict=True)))
 
 
 def gather(draw: Draw, pixels: Tensor, config: TrialConfig) -> Episode:
@@ -91,7 +136,12 @@ def gather(draw: Draw, pixels: Tensor, config: TrialConfig) -> Episode:
     dtype = getattr(torch, config.dtype)
     classes = torch.from_numpy(draw.classes).to(pixels.device)
     images = torch.from_numpy(draw.images).to(pixels.device)
-    picked = pixels[classes[:, :, None], images].to(dtype) / 255  # (E, N, K + Q, C, H, W)
+    picked = pixels[classes[:, :, None], images]  # (E, N, K + Q, C, H, W)
+    if draw.turns.any():
+        for turns in (1, 2, 3):
+            where = torch.from_numpy(draw.turns == turns).to(pixels.device)
+            picked[where] = torch.rot90(picked[where], turns, dims=(-2, -1))
+    picked = picked.to(dtype) / 255
     mean = torch.tensor(facts.pixel_mean, dtype=dtype, device=pixels.device).view(-1, 1, 1)
     std = torch.tensor(facts.pixel_std, dtype=dtype, device=pixels.device).view(-1, 1, 1)
     picked = (picked - mean) / std

@@ -8,28 +8,30 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.config import Algorithm, Order
 from trainers.episodes import Episode
+from trainers.model import Model
 from trainers.networks import HEAD, Params
 
-Forward = Callable[[Params, Tensor], Tensor]
-"""(parameters, images (B, C, H, W)) -> logits (B, N)."""
-
-Loss = Callable[[Params], Tensor]
+Objective = Callable[[Params], Tensor]
 
 
 class Gradient(Protocol):
     """The gradient of a scalar `loss` at `params`, itself differentiable exactly when the inner loop needs it."""
 
-    def __call__(self, loss: Loss, params: Params) -> Params: ...
+    def __call__(self, loss: Objective, params: Params) -> Params: ...
 
 
 class QueryOutcome(NamedTuple):
-    """Query loss in nats and query accuracy in [0, 1] of one episode after adaptation, both scalars."""
+    """One episode after adaptation, all scalars.
 
+    The gradient of `objective` is the outer gradient; `loss` of the query set is what is reported (in nats for
+    cross-entropy), and `accuracy` is in [0, 1].
+    """
+
+    objective: Tensor
     loss: Tensor
     accuracy: Tensor
 
@@ -46,7 +48,7 @@ class Adaptation(NamedTuple):
 def graph_gradient(order: Order) -> Gradient:
     """Return the inner gradient by torch.autograd: with its graph kept for second order, as a constant for first."""
 
-    def gradient(loss: Loss, params: Params) -> Params:
+    def gradient(loss: Objective, params: Params) -> Params:
         if order == "first":
             params = {name: value.detach().requires_grad_() for name, value in params.items()}
         grads = torch.autograd.grad(loss(params), list(params.values()), create_graph=order == "second")
@@ -58,7 +60,7 @@ def graph_gradient(order: Order) -> Gradient:
 def transform_gradient(order: Order) -> Gradient:
     """Return the inner gradient by torch.func, for use under vmap."""
 
-    def gradient(loss: Loss, params: Params) -> Params:
+    def gradient(loss: Objective, params: Params) -> Params:
         if order == "second":
             return torch.func.grad(loss)(params)
         slope = torch.func.grad(loss)({name: value.detach() for name, value in params.items()})
@@ -69,11 +71,11 @@ def transform_gradient(order: Order) -> Gradient:
 
 
 def adapted_names(algorithm: Algorithm, params: Params) -> tuple[str, ...]:
-    """Return the parameters the inner loop moves: all for MAML, the head alone for ANIL."""
+    """Return the parameters the inner loop moves: all for MAML, else the head alone (ANIL, the paper's EFIL)."""
     return tuple(name for name in params if algorithm == "maml" or name in HEAD)
 
 
-def adapt(loss: Loss, params: Params, how: Adaptation) -> list[Params]:
+def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
     """Return the parameters after 0, 1, ..., `how.steps` full-batch gradient steps on `loss`.
 
     With a first-order gradient the returned parameters still depend on `params` through the identity, so
@@ -91,27 +93,24 @@ def adapt(loss: Loss, params: Params, how: Adaptation) -> list[Params]:
     return trajectory
 
 
-def adapt_to(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
-    """Return the parameters after 0, 1, ..., `how.steps` steps on the mean cross-entropy of the support set."""
-
-    def support_loss(fast: Params) -> Tensor:
-        return F.cross_entropy(forward(fast, episode.support_images), episode.support_labels)
-
-    return adapt(support_loss, params, how)
+def adapt_to(model: Model, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
+    """Return the parameters after 0, 1, ..., `how.steps` steps on the loss of the support set."""
+    return adapt(lambda fast: model.support_loss(fast, episode), params, how)
 
 
-def query_outcome(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> QueryOutcome:
+def query_outcome(model: Model, params: Params, episode: Episode, how: Adaptation) -> QueryOutcome:
     """Return the query loss after adaptation; its gradient with respect to `params` is the meta-gradient."""
-    logits = forward(adapt_to(forward, params, episode, how)[-1], episode.query_images)
+    logits = model.query_logits(adapt_to(model, params, episode, how)[-1], episode)
     right = is_right(logits, episode.query_labels).to(logits.dtype)
-    return QueryOutcome(F.cross_entropy(logits, episode.query_labels), right.mean())
+    loss = model.loss(logits, episode.query_labels)
+    return QueryOutcome(loss, loss.detach(), right.mean())
 
 
-def correct_counts(forward: Forward, params: Params, episode: Episode, how: Adaptation) -> Tensor:
+def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation) -> Tensor:
     """Return how many query images are right after 0..`how.steps` inner steps, integers of shape (steps + 1,)."""
-    trajectory = adapt_to(forward, params, episode, how)
+    trajectory = adapt_to(model, params, episode, how)
     with torch.no_grad():
-        logits = [forward(fast, episode.query_images) for fast in trajectory]
+        logits = [model.query_logits(fast, episode) for fast in trajectory]
     return torch.stack([is_right(found, episode.query_labels).sum() for found in logits])
 
 

@@ -1,8 +1,8 @@
 """The paper's two Conv-4 networks as pure functions of a parameter dictionary.
 
-Both normalise with the statistics of the batch at hand, always: support and query sets each with their own, in
-training and at test (the transductive setting of the paper), so there are no running buffers to leak between
-episodes. The activation comes before the normalisation, as in the released code and against the paper's text.
+Both normalise with the statistics of images at hand, always, so there are no running buffers to leak between episodes:
+support and query sets each with their own (the transductive setting of the paper), or both with the support set's
+(inductive).
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from trainers.rng import stream
 
 Params = dict[str, Tensor]
 Normalise = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(x (B, C, H, W), scale (C,), shift (C,)) -> x normalised over batch and space, times scale, plus shift."""
 
 HEAD = ("head.weight", "head.bias")
-BN_EPS = 1e-5
 
 
 class Block(NamedTuple):
@@ -38,19 +38,25 @@ BLOCKS: dict[str, tuple[Block, ...]] = {
 }
 
 
-def native_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def native_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
     """Normalise x (B, C, H, W) over batch and space, affine inside the native call: fastest in a plain loop.
 
     Under `vmap` its batching rule loses the path from the gradient of `scale` back to x, and second-order gradients
     come out silently wrong; use `split_norm` there.
     """
-    return F.batch_norm(x, None, None, scale, shift, training=True, eps=BN_EPS)
+    return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
 
 
-def split_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def split_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
     """Normalise x (B, C, H, W) over batch and space with the affine part outside the native call: exact under vmap."""
-    normed = F.batch_norm(x, None, None, None, None, training=True, eps=BN_EPS)
+    normed = F.batch_norm(x, None, None, None, None, training=True, eps=eps)
     return normed * scale[:, None, None] + shift[:, None, None]
+
+
+def reference_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float, reference: int) -> Tensor:
+    """Normalise all of x (B, C, H, W) with the mean and variance of its first `reference` images."""
+    variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0, keepdim=True)
+    return (x - mean) * (variance + eps).rsqrt() * scale[:, None, None] + shift[:, None, None]
 
 
 def initial_params(config: TrialConfig) -> Params:
@@ -87,12 +93,14 @@ def feature_count(config: TrialConfig) -> int:
     return config.channels * size * size
 
 
-def encode(network: str, params: Params, images: Tensor, normalise: Normalise) -> Tensor:
+def encode(config: TrialConfig, params: Params, images: Tensor, normalise: Normalise) -> Tensor:
     """Return the features (B, D) of `images` (B, C, H, W), normalised as one batch."""
     x = images
-    for n, block in enumerate(BLOCKS[network], start=1):
+    for n, block in enumerate(BLOCKS[config.network], start=1):
         x = F.conv2d(x, params[f"conv{n}.weight"], params[f"conv{n}.bias"], block.stride, block.padding)
-        x = normalise(F.relu(x), params[f"norm{n}.weight"], params[f"norm{n}.bias"])
+        scale, shift = params[f"norm{n}.weight"], params[f"norm{n}.bias"]
+        relu_first = config.net_order == "relu_bn"
+        x = normalise(F.relu(x), scale, shift) if relu_first else F.relu(normalise(x, scale, shift))
         x = F.max_pool2d(x, 2) if block.pool else x
     return x.flatten(1)
 

@@ -10,7 +10,14 @@ RECIPES: dict[str, int] = {
     "core": 1,  # network, initialisation, episodes, first-order MAML, Adam, evaluation
     "second_order": 1,
     "anil": 1,
+    "contrastive": 1,
+    "squared_error": 1,
+    "bn_relu": 1,
+    "inductive": 1,
     "episode_pool": 1,
+    "label_rule": 1,
+    "rotations": 1,
+    "probes": 1,
     "omniglot": 1,
     "strokes": 1,
     "mini_imagenet": 1,
@@ -22,8 +29,15 @@ def recipe_of(config: TrialConfig) -> dict[str, int]:
     used = ["core", config.dataset]
     if config.order == "second" and config.inner_steps > 0:
         used.append("second_order")
-    if config.algorithm == "anil":
-        used.append("anil")
-    if config.episode_pool:
-        used.append("episode_pool")
+    optional = {
+        config.algorithm: config.algorithm != "maml",
+        config.loss: config.loss != "cross_entropy",
+        config.net_order: config.net_order != "relu_bn",
+        config.batch_norm: config.batch_norm != "transductive",
+        "episode_pool": config.episode_pool > 0,
+        "label_rule": config.label_rule != "random",
+        "rotations": config.rotations,
+        "probes": config.probe_every > 0,
+    }
+    used += [name for name, is_used in optional.items() if is_used]
     return {name: RECIPES[name] for name in used}

@@ -19,8 +19,9 @@ from trainers.adam import Moments, adam_step, no_moments
 from trainers.config import HEADS, PACKABLE, TrialConfig
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
 from trainers.engines import build
-from trainers.episodes import evaluation_draw, gather, training_draw
+from trainers.episodes import evaluation_draw, gather, probe_draw, training_draw
 from trainers.networks import Params, initial_params, zero_head
+from trainers.probes import probe
 
 RECORD_EVERY = 10
 
@@ -31,8 +32,8 @@ class Record(NamedTuple):
     """One thing measured after `step` outer steps; (step, key) is unique in a trial.
 
     `key` is "training" (query_loss in nats and query_accuracy of that step's meta-batch), "evaluation" (split,
-    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes) or "scores"
-    (the same evaluation, query images right in each episode).
+    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes), "scores" (the
+    same evaluation, query images right in each episode) or "probe" (a `trainers.probes.Probe`).
     """
 
     step: int
@@ -124,10 +125,11 @@ class _Pack:
             self.correct = np.stack([state.correct for state in states])
             self.unsent = [list(state.records) for state in states]
         self.records = [list(records) for records in self.unsent]
+        self.probed = max((record.step for record in self.records[0] if record.key == "probe"), default=-1)
         self.trouble = [""] * len(configs)
         self.reported = False
 
-    def _per_run(self, values: list[float]) -> Tensor:
+    def _per_run(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=getattr(torch, self.shared.dtype), device=self.pixels.device)
 
     def _stack(self, runs: list[Params]) -> Params:
@@ -145,40 +147,72 @@ class _Pack:
         return due and scored < self.shared.eval_episodes
 
     @property
+    def probing(self) -> bool:
+        """Whether the probe that belongs after this step is not yet taken."""
+        every = self.shared.probe_every
+        return every > 0 and self.step % every == 0 and self.probed < self.step
+
+    @property
     def finished(self) -> bool:
-        return not any(self.alive) or (self.step >= self.shared.outer_steps and not self.evaluating)
+        return not any(self.alive) or (
+            self.step >= self.shared.outer_steps and not self.evaluating and not self.probing
+        )
 
     def advance(self) -> None:
-        if self.evaluating:
+        if self.probing:
+            self._probe()
+        elif self.evaluating:
             self._score_slice()
         else:
             self._outer_step()
 
     def _outer_step(self) -> None:
-        params = self._zeroed_where_due()
+        params, moments, head_steps = self._zeroed_where_due(self.params), self.moments, None
+        if self.shared.zero_head_adam == "reset":
+            moments = Moments(*(self._zeroed_where_due(kept) for kept in self.moments))
+            head_steps = [1 + self.step % n if (n := c.zero_head_every) else 1 + self.step for c in self.configs]
         episodes = [gather(training_draw(config, self.step), self.pixels, config) for config in self.configs]
         result = self.engine.meta_gradient(params, episodes, self.inner_lr, self.alive)
         self.step += 1
         for run in range(len(self.configs)):
             self._check_finite(run, result.gradient, result.loss)
-        alive = torch.tensor(self.alive, device=self.pixels.device)
         self.params, self.moments = adam_step(
-            params, self.moments, result.gradient, step=self.step, lr=self.outer_lr, alive=alive
-        )
+            params, moments, result.gradient, step=self.step, lr=self.outer_lr, alive=self._mask(self.alive),
+            head_steps=head_steps,
+        )  # fmt: skip
+        if self.shared.zero_head_when == "after_update":
+            self.params = self._zeroed_where_due(self.params)
         self.correct = self.correct[:, :, :0]
         if self.step == 1 or self.step % RECORD_EVERY == 0:
             for run, (loss, accuracy) in enumerate(zip(result.loss.tolist(), result.accuracy.tolist(), strict=True)):
                 self._record(run, "training", {"query_loss": loss, "query_accuracy": accuracy})
 
-    def _zeroed_where_due(self) -> Params:
-        """Set the head to zero in the runs whose turn it is, just before the inner loops, as the released code does."""
-        due = [c.zero_head_every > 0 and self.step % c.zero_head_every == 0 for c in self.configs]
-        mask = torch.tensor(due, device=self.pixels.device)
-        zeroed = zero_head(self.params)
+    def _zeroed_where_due(self, params: Params) -> Params:
+        """Zero the head of every living run where the outer steps taken are a multiple of its zero_head_every.
+
+        Called before the inner loops, as the released code zeroes. The paper's Algorithm zeroes once at the start and
+        after each update; what the inner loops start from is the same, so that moment is only one call more.
+        """
+        due = [
+            lives and config.zero_head_every > 0 and self.step % config.zero_head_every == 0
+            for config, lives in zip(self.configs, self.alive, strict=True)
+        ]
+        mask, zeroed = self._mask(due), zero_head(params)
         return {
             name: torch.where(mask.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value)
-            for name, value in self.params.items()
+            for name, value in params.items()
         }
+
+    def _mask(self, runs: list[bool]) -> Tensor:
+        return torch.tensor(runs, device=self.pixels.device)
+
+    def _probe(self) -> None:
+        params = self._zeroed_where_due(self.params)
+        for run, config in enumerate(self.configs):
+            if self.alive[run]:
+                episodes = gather(probe_draw(config), self.pixels, config)
+                self._record(run, "probe", dict(probe(config, _row(params, run), episodes)))
+        self.probed = self.step
 
     def _check_finite(self, run: int, gradient: Params, loss: Tensor) -> None:
         if self.trouble[run]:
@@ -257,8 +291,12 @@ def _states(
     )
 
 
+def _row(stacked: Params, run: int) -> Params:
+    return {name: value[run] for name, value in stacked.items()}
+
+
 def _cut(stacked: Params, run: int) -> Params:
-    return {name: value[run].detach().cpu().clone() for name, value in stacked.items()}
+    return {name: value.detach().cpu().clone() for name, value in _row(stacked, run).items()}
 
 
 def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:

@@ -22,7 +22,7 @@ def problems(**values) -> list[tuple[str, str]]:
         ({"inner_lr": -0.1}, "inner_lr", "greater than 0, got -0.1"),
         ({"outer_lr": float("nan")}, "outer_lr", "got nan"),
         ({"inner_lr": float("inf")}, "inner_lr", "finite number, got inf"),
-        ({"algorithm": "reptile"}, "algorithm", "'maml' or 'anil', got 'reptile'"),
+        ({"algorithm": "reptile"}, "algorithm", "'maml', 'anil' or 'contrastive', got 'reptile'"),
         ({"order": True}, "order", "'first' or 'second', got True"),
         ({"inner_steps": 2.0}, "inner_steps", "got 2.0"),
         ({"eval_split": "val"}, "eval_split", "has no validation classes; use test, or omniglot_split 1028/172/423"),

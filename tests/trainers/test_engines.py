@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import trainers.engines
+import trainers.model
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, training_draw
 from trainers.networks import initial_params, native_norm
@@ -46,7 +46,7 @@ def test_native_affine_batch_norm_under_vmap_is_caught(tiny, noise, monkeypatch)
     config = tiny(order="second")
     params, episodes, rates = stacked([config], noise)
     loop = build("loop", config).meta_gradient(params, episodes, rates, [True])
-    monkeypatch.setattr(trainers.engines, "split_norm", native_norm)
+    monkeypatch.setattr(trainers.model, "split_norm", native_norm)
     wrong = build("vmap", config).meta_gradient(params, episodes, rates, [True])
     assert largest_difference(wrong.gradient, loop.gradient) > 1e-6
 

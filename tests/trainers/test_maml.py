@@ -15,6 +15,7 @@ from trainers.maml import (
     query_outcome,
     transform_gradient,
 )
+from trainers.model import Model
 
 GRADIENTS = pytest.mark.parametrize("inner", [graph_gradient, transform_gradient])
 
@@ -74,13 +75,20 @@ def test_adapt_returns_every_step_and_leaves_the_initial_parameters_alone():
     torch.testing.assert_close(path[3]["x"], path[2]["x"] - 0.1 * slope)
 
 
-def smooth_forward(params: dict[str, Tensor], images: Tensor) -> Tensor:
-    """A smooth twin of our networks: strided convolutions, softplus, batch norm kept."""
+def smooth_features(params: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Features of a smooth twin of our networks: strided convolutions, softplus, batch norm kept."""
     x = images
     for n in (1, 2):
         x = F.softplus(F.conv2d(x, params[f"conv{n}"], stride=2))
         x = F.batch_norm(x, None, None, params[f"scale{n}"], params[f"shift{n}"], training=True)
-    return F.linear(x.flatten(1), params["head.weight"], params["head.bias"])
+    return x.flatten(1)
+
+
+SMOOTH = Model(
+    lambda params, episode: smooth_features(params, episode.support_images),
+    lambda params, episode: smooth_features(params, episode.query_images),
+    F.cross_entropy,
+)
 
 
 @pytest.fixture
@@ -112,9 +120,9 @@ def moved(params: dict[str, Tensor], direction: Tensor, h: float) -> dict[str, T
 def meta_gradient(params, episode, order, steps, names=None):
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     outcome = query_outcome(
-        smooth_forward, leaves, episode, Adaptation(names or tuple(params), steps, 0.1, graph_gradient(order))
+        SMOOTH, leaves, episode, Adaptation(names or tuple(params), steps, 0.1, graph_gradient(order))
     )
-    return torch.cat([g.flatten() for g in torch.autograd.grad(outcome.loss, list(leaves.values()))])
+    return torch.cat([g.flatten() for g in torch.autograd.grad(outcome.objective, list(leaves.values()))])
 
 
 def directions(gradient: Tensor) -> list[Tensor]:
@@ -142,7 +150,7 @@ def test_second_order_is_the_finite_difference_of_the_meta_loss(smooth, steps, a
     def loss_at(direction: Tensor, h: float) -> Tensor:
         shifted = {name: value.requires_grad_() for name, value in moved(params, direction, h).items()}
         gradient = graph_gradient("second")
-        return query_outcome(smooth_forward, shifted, episode, Adaptation(names, steps, 0.1, gradient)).loss.detach()
+        return query_outcome(SMOOTH, shifted, episode, Adaptation(names, steps, 0.1, gradient)).loss.detach()
 
     assert largest_slope_error(meta_gradient(params, episode, "second", steps, names), loss_at) < 1e-7
 
@@ -152,14 +160,14 @@ def test_first_order_is_the_finite_difference_with_the_inner_displacement_frozen
     params, episode = smooth
 
     def support_loss(fast: dict[str, Tensor]) -> Tensor:
-        return F.cross_entropy(smooth_forward(fast, episode.support_images), episode.support_labels)
+        return SMOOTH.support_loss(fast, episode)
 
     path = adapt(support_loss, params, Adaptation(tuple(params), steps, 0.1, graph_gradient("first")))
     displacement = flat(path[-1]) - flat(path[0])
 
     def loss_at(direction: Tensor, h: float) -> Tensor:
         fast = moved(params, displacement + h * direction, 1.0)
-        return F.cross_entropy(smooth_forward(fast, episode.query_images), episode.query_labels)
+        return F.cross_entropy(SMOOTH.query_logits(fast, episode), episode.query_labels)
 
     assert largest_slope_error(meta_gradient(params, episode, "first", steps), loss_at) < 1e-7
 
@@ -175,7 +183,7 @@ def test_anil_moves_the_head_alone(smooth):
     params, episode = smooth
 
     def support_loss(fast: dict[str, Tensor]) -> Tensor:
-        return F.cross_entropy(smooth_forward(fast, episode.support_images), episode.support_labels)
+        return SMOOTH.support_loss(fast, episode)
 
     names = adapted_names("anil", params)
     last = adapt(support_loss, params, Adaptation(names, 2, 0.1, graph_gradient("first")))[-1]
@@ -186,13 +194,13 @@ def test_anil_moves_the_head_alone(smooth):
 def test_a_zero_head_scores_one_class_before_adaptation(smooth):
     params, episode = smooth
     zeroed = params | {name: torch.zeros_like(params[name]) for name in ("head.weight", "head.bias")}
-    counts = correct_counts(smooth_forward, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")))
+    counts = correct_counts(SMOOTH, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")))
     assert counts[0] == 3
 
 
 def test_an_adaptation_that_blows_up_scores_nothing(smooth):
     params, episode = smooth
     how = Adaptation(tuple(params), 2, 1e200, graph_gradient("first"))
-    counts = correct_counts(smooth_forward, params, episode, how)
+    counts = correct_counts(SMOOTH, params, episode, how)
     assert counts[0] > 0
     assert counts[1:].tolist() == [0, 0]
