@@ -1,15 +1,15 @@
 """The axes of a grid, and the settings (one field, one value, one origin) that axes and fixed values are made of."""
 
-import math
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from sweeper.errors import Position, shown, suggest
+from sweeper.generators import generated
 from sweeper.wording import wording
 from sweeper.yaml_source import Faults, Place, Scalar
 from trainers import protocols
@@ -18,7 +18,6 @@ from trainers.config import TrialConfig
 FIELDS: tuple[str, ...] = tuple(name for name in TrialConfig.model_fields if name != "seed")
 """What `fixed` and axes may set, besides `use`."""
 
-LARGEST_AXIS = 10_000  # values; a typing slip in a linspace must not fill the memory
 LONGEST_NAME = 64  # letters of an axis or of a bundle's label
 _AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # becomes the key of a param, and MLflow takes no other
 
@@ -57,7 +56,8 @@ class Axis:
 def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting]:
     """Return the settings of the mapping at `place`; what can't be is noted in `faults` and left out."""
     if not isinstance(given, dict):
-        faults.add(place, f"must be a mapping of fields, got {shown(given)}")
+        hint = "; to change nothing, write {}" if given is None else ""
+        faults.add(place, f"must be a mapping of fields, got {shown(given)}{hint}")
         return {}
     found = ((name, _read_setting(faults, (*place, name), name, value)) for name, value in given.items())
     return {name: setting for name, setting in found if setting is not None}
@@ -65,8 +65,11 @@ def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting
 
 def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
     if name == "use":
-        if not isinstance(value, str) or value not in protocols.names():
-            faults.add(place, f"unknown protocol {shown(value)}; {suggest(str(value), protocols.names())}")
+        if not isinstance(value, str):
+            faults.add(place, f"must be one protocol, got {shown(value)}; known are {', '.join(protocols.names())}")
+            return None
+        if value not in protocols.names():
+            faults.add(place, f"unknown protocol {shown(value)}; {suggest(value, protocols.names())}")
             return None
         return _setting(faults, place, value)
     if not known_field(faults, place, name):
@@ -89,7 +92,8 @@ def read_value(faults: Faults, place: Place, name: str, value: Any) -> Setting |
         # Any data set will do: only the types and bounds of single fields are judged here, not combinations.
         config = TrialConfig.model_validate({"dataset": "strokes", name: value})
     except ValidationError as error:
-        faults.add(place, wording(error.errors(include_url=False)[0]))
+        nullable = type(None) in get_args(TrialConfig.model_fields[name].annotation)
+        faults.add(place, wording(error.errors(include_url=False)[0], nullable=nullable))
         return None
     return _setting(faults, place, getattr(config, name))
 
@@ -121,6 +125,10 @@ def _may_be_axis(faults: Faults, place: Place, name: str) -> bool:
     if name == "use":
         faults.add(place, "protocols are no plain axis; name them in the values of a bundle", at_key=True)
         return False
+    if name not in (*FIELDS, "seed") and not suggest(name, FIELDS).startswith("did"):
+        message = "no field of a trial, so its values have names: a mapping of them, each with the fields that it sets"
+        faults.add(place, message, at_key=True)
+        return False
     return known_field(faults, place, name)
 
 
@@ -148,7 +156,7 @@ def _check_name(faults: Faults, place: Place, name: str, *, axis: bool = False) 
 def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:
     """Return the values of a plain axis over field `name`: a list, or one of range, linspace and logspace."""
     if isinstance(given, dict):
-        numbers = _generated(faults, place, name, given)
+        numbers = _generated_for(faults, place, name, given)
         places = [place] * len(numbers)
     elif isinstance(given, list):
         numbers, places = given, [(*place, index) for index in range(len(given))]
@@ -174,77 +182,6 @@ def label_of(value: Scalar) -> str:
     return value if isinstance(value, str) else shown(value)
 
 
-def _generated(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> list[int | float]:
-    if len(given) != 1:
-        faults.add(place, f"must be exactly one of range, linspace and logspace, got {len(given)} keys")
-        return []
-    kind, numbers = next(iter(given.items()))
-    inside = (*place, kind)
-    if kind not in _GENERATORS:
-        faults.add(inside, f"unknown key; {suggest(kind, _GENERATORS)}", at_key=True)
-        return []
+def _generated_for(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> list[int | float]:
     annotation = TrialConfig.model_fields[name].annotation
-    kinds = {annotation, *get_args(annotation)}
-    if not kinds & {int, float}:
-        faults.add(inside, f"{name} takes no numbers; list its values")
-        return []
-    if not _three_numbers(numbers):
-        faults.add(inside, f"must be a list of three finite numbers, got {shown(numbers)}")
-        return []
-    try:
-        between = _GENERATORS[kind](*numbers)[1:-1]
-    except ValueError as error:
-        faults.add(inside, str(error))
-        return []
-    # Rounded, so that 0.1 + 0.2 is 0.3 and no platform's pow() moves an identity.
-    rounded = [value if isinstance(value, int) else float(f"{value:.12g}") for value in between]
-    values = [numbers[0], *rounded, numbers[1]]
-    return _whole(faults, inside, values) if int in kinds else values
-
-
-def _three_numbers(given: Any) -> bool:
-    return (
-        isinstance(given, list)
-        and len(given) == 3
-        and all(type(number) in (int, float) and math.isfinite(number) for number in given)
-    )
-
-
-def _whole(faults: Faults, place: Place, values: list[int | float]) -> list[int | float]:
-    broken = [value for value in values if not float(value).is_integer()]
-    if broken:
-        faults.add(place, f"gives {shown(broken[0])}, but the field takes whole numbers; list its values")
-        return []
-    return [int(value) for value in values]
-
-
-def _range(first: float, last: float, step: float) -> list[float]:
-    count = (last - first) / step if step else -1.0
-    if not 0 <= count < math.inf or abs(count - round(count)) > 1e-9 * max(1.0, count):
-        raise ValueError(f"steps of {step} don't lead from {first} to {last}; both ends are included")
-    _check_count(round(count) + 1)
-    return [first + index * step for index in range(round(count) + 1)]
-
-
-def _linspace(first: float, last: float, count: float) -> list[float]:
-    _check_count(count)
-    return [first + (last - first) * index / (count - 1) for index in range(int(count))]
-
-
-def _logspace(first: float, last: float, count: float) -> list[float]:
-    if min(first, last) <= 0:
-        raise ValueError(f"logspace needs both ends above 0, got {shown(min(first, last))}")
-    _check_count(count)
-    return [first * (last / first) ** (index / (count - 1)) for index in range(int(count))]
-
-
-def _check_count(count: float) -> None:
-    if not isinstance(count, int) or not 2 <= count <= LARGEST_AXIS:
-        raise ValueError(f"the number of values must be a whole number from 2 to {LARGEST_AXIS}, got {shown(count)}")
-
-
-_GENERATORS: dict[str, Callable[[float, float, float], list[float]]] = {
-    "range": _range,
-    "linspace": _linspace,
-    "logspace": _logspace,
-}
+    return generated(faults, place, name, given, {annotation, *get_args(annotation)})

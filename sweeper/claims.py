@@ -1,4 +1,4 @@
-"""Which run may write a trial: a kernel lock on the trial's folder, released by the kernel when its holder dies."""
+"""Who may write a trial or run a sweep: a kernel lock on a file, released by the kernel when its holder dies."""
 
 import fcntl
 import json
@@ -7,21 +7,21 @@ import socket
 import time
 from typing import Any
 
-from sweeper.results import TrialPaths
+from sweeper.results import RunPaths, TrialPaths
 
 PROBE_S = 0.02
 """A status command holds a shared lock for less than this while it looks; a claim tries again that much later."""
 
 
 class Claim:
-    """This process's hold on one trial, from `take` to `release`."""
+    """This process's hold on one trial or run, from `take` to `release`."""
 
-    def __init__(self, paths: TrialPaths) -> None:
+    def __init__(self, paths: TrialPaths | RunPaths) -> None:
         self.paths = paths
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Claim the trial; False if another process holds it. Raises OSError if the folder can't be written."""
+        """Take hold; False if another process holds it. Raises OSError if the folder can't be written."""
         self.paths.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
         if not _locked(descriptor):
@@ -36,7 +36,7 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Let the trial go; without effect if it isn't held."""
+        """Let go; without effect if it isn't held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -50,8 +50,8 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def holder_of(paths: TrialPaths) -> dict[str, Any] | None:
-    """Return the host, pid and start of the process that holds the trial, or None if nobody does."""
+def holder_of(paths: TrialPaths | RunPaths) -> dict[str, Any] | None:
+    """Return the host, pid and start of the process that holds it, or None if nobody does."""
     try:
         descriptor = os.open(paths.lock, os.O_RDONLY)
     except FileNotFoundError:

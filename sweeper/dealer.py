@@ -8,63 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Literal, NamedTuple
 
+from sweeper.assignment import Assignment, Member, MemberUpdate, Update
+from sweeper.brief import brief_of
 from sweeper.claims import Claim, holder_of
-from sweeper.journal import Journal, fold
+from sweeper.dealt import Change, Dealt, Phase, Worker, facts, why_not
+from sweeper.journal import Journal, fold, read_lines
 from sweeper.plan import TrialSpec
-from sweeper.provenance import circumstances
 from sweeper.results import Results, ResultsError, step_of
-from sweeper.schema import Status, TrialRecord
-from sweeper.survey import FINISHED, judge
-from sweeper.trial import Assignment, Member, MemberUpdate, Update
+from sweeper.schema import Status
+from sweeper.silence import Silence
+from sweeper.stop_requests import STOPPED, taken
 from trainers.config import PACKABLE
 
 LOST_RETRIES = 3
-
-Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Worker:
-    """What every worker of a run is like. `data` maps a data set's name to its prepared array (name, path, digest)."""
-
-    device: str
-    engine: str
-    threads: int
-    pack: int
-    data: Mapping[str, dict[str, str]]
-    chunk_s: float = 1.0
-
-
-@dataclass(kw_only=True)
-class Dealt:
-    """One trial on its way through this run; what a progress view shows."""
-
-    spec: TrialSpec
-    phase: Phase = "waiting"
-    step: int = 0
-    first_step: int = 0
-    started_s: float = 0.0
-    accuracy: float | None = None
-    lost: int = 0
-    largest_pack: int
-    not_before_s: float = 0.0
-    claim: Claim | None = field(default=None, repr=False)
-    journal: Journal | None = field(default=None, repr=False)
-    attempt: int = 0
-
-
-class Change(NamedTuple):
-    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, head zeroed, as a fraction."""
-
-    spec: TrialSpec
-    phase: Phase
-    step: int
-    accuracy: float | None
-    message: str
+POLL_EVERY_S = 1.0
 
 
 class Dealer:
@@ -74,23 +33,31 @@ class Dealer:
         self,
         specs: Iterable[TrialSpec],
         *,
-        sweep: str,
+        sweeps: Mapping[str, str],
         results: Results,
         worker: Worker,
         note: Callable[[str], None],
         retry_failed: bool = False,
     ) -> None:
-        """`note` is told of each trial whose journal has grown; it must return at once."""
+        """`sweeps` names the sweep that each trial is run for.
+
+        `note` is told of each trial whose journal has grown; it must return at once.
+        """
         self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._results = results
         self._worker = worker
         self._note = note
         self._retry_failed = retry_failed
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
+        self._silence = Silence(worker.timeout_s)
+        self._began_ms = time.time_ns() // 1_000_000
+        self._polled_s = 0.0
         self.changes: SimpleQueue[Change] = SimpleQueue()
         self.stopping = threading.Event()
+        self.stop_requested = False
+        """Whether `sweeper stop` has ended the run, and no signal."""
         self.fatal: Exception | None = None
 
     def next_assignment(self) -> Assignment | None:
@@ -112,29 +79,51 @@ class Dealer:
             trial.phase not in ("waiting", "running") for trial in self.trials.values()
         )
 
+    @property
+    def stopped_trials(self) -> frozenset[str]:
+        """The trials that `sweeper stop` has named; this run has no more to do with them."""
+        return frozenset(trial_id for trial_id, trial in self.trials.items() if trial.stop_asked)
+
     def receive(self, update: Update) -> None:
         """Journal what a worker reports, and a trial's end when it says so; reports of past attempts are dropped."""
+        self.heard(update["pack"])
         with self._storage_guarded():
             for member in update["members"]:
                 trial = self.trials[member["trial_id"]]
                 if trial.phase == "running" and trial.attempt == member["attempt"]:
                     self._receive(trial, member)
 
+    def heard(self, pack: int) -> None:
+        """Note that the worker of `pack` lives; without effect once it was taken back."""
+        if pack in self._packs:
+            self._silence.heard(pack)
+
+    def overdue(self) -> list[int]:
+        """Return the packs that were silent for too long, to be killed and taken back; ask often."""
+        return self._silence.overdue()
+
     def ended(self, pack: int) -> None:
         """Take back what `pack` did not finish: its worker is gone, or the run is stopping."""
+        if pack not in self._packs:
+            return
+        silent_s = self._silence.forget(pack)
+        silence = f"no word for {silent_s:.0f} s" if silent_s >= self._worker.timeout_s else ""
         with self._storage_guarded():
-            for trial in self._packs.pop(pack, []):
-                if trial.phase != "running":
-                    continue
-                if self.stopping.is_set():
-                    self._end(trial, "interrupted", "the run was stopped")
-                elif trial.lost >= LOST_RETRIES:
-                    self._end(trial, "failed", f"its worker was lost {trial.lost + 1} times")
-                else:
-                    trial.lost += 1
-                    self._end(trial, "interrupted", "its worker was lost")
-                    trial.phase, trial.largest_pack = "waiting", 1
-                    trial.not_before_s = time.monotonic() + 2.0**trial.lost
+            for trial in self._packs.pop(pack):
+                if trial.phase == "running":
+                    self._take_back(trial, silence)
+
+    def _take_back(self, trial: Dealt, silence: str) -> None:
+        if trial.stop_asked or self.stopping.is_set():
+            self._end(trial, "interrupted", STOPPED if trial.stop_asked else "the run was stopped")
+        elif trial.lost >= LOST_RETRIES:
+            times = f"its worker was lost {trial.lost + 1} times"
+            self._end(trial, "failed", f"{silence}; {times}" if silence else times)
+        else:
+            trial.lost += 1
+            self._end(trial, "interrupted", silence or "its worker was lost")
+            trial.phase, trial.largest_pack = "waiting", 1
+            trial.not_before_s = time.monotonic() + 2.0**trial.lost
 
     def end_all(self) -> None:
         """Take back every pack that is still out."""
@@ -144,6 +133,29 @@ class Dealer:
     def stop(self) -> None:
         """Deal no more; whatever is out is taken back as interrupted."""
         self.stopping.set()
+
+    def poll(self) -> None:
+        """Obey what `sweeper stop` asks of this run; looks once a second, however often it is called."""
+        if time.monotonic() - self._polled_s < POLL_EVERY_S:
+            return
+        self._polled_s = time.monotonic()
+        with self._storage_guarded():
+            for trial_id in taken(self._results, self._began_ms):
+                if trial_id is None:
+                    self.stop_requested = True
+                    self.stop()
+                else:
+                    self._leave(self.trials[trial_id])
+
+    def _leave(self, trial: Dealt) -> None:
+        """Ask the worker of `trial` to save and leave it; never deal it again."""
+        trial.stop_asked = True
+        if trial.phase == "running":
+            mark = self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt)
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
+        elif trial.phase == "waiting":
+            self._enter(trial, "interrupted", STOPPED)
 
     def _mates(self, ready: list[Dealt]) -> list[Dealt]:
         """Return the first ready trial and those that may train with it: alike but for PACKABLE, none begun."""
@@ -165,33 +177,25 @@ class Dealer:
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
             return False
-        why_not = self._why_not(trial.spec, fold(paths.journal))
-        if why_not:
+        reason = why_not(trial.spec, brief_of(list(read_lines(paths.journal))), self._worker, self._retry_failed)
+        if reason:
             claim.release()
-            self._enter(trial, "skipped", why_not)
+            self._enter(trial, "skipped", reason)
             return False
         trial.claim, trial.journal = claim, Journal(paths.journal)
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True
 
-    def _why_not(self, spec: TrialSpec, record: TrialRecord | None) -> str:
-        """Return why a claimed trial is not to be trained, judged anew: another run may have had it meanwhile."""
-        if record is None:
-            return ""
-        began_on = record["attempts"][0]["device"]
-        if began_on != self._worker.device:
-            return f"began on {began_on}; go on with --device {began_on}"
-        state, why = judge(record, spec.target, held=False)
-        ended = state in FINISHED or (state == "failed" and not self._retry_failed)
-        return f"{why}, by another run" if ended else ""
-
     def _assignment(self, members: list[Dealt]) -> Assignment:
         self._dealt += 1
         self._packs[self._dealt] = members
+        self._silence.heard(self._dealt)
         first = fold(self._results.trial(members[0].spec.trial_id).journal)
         fixed = first["attempts"][0] if first else {"engine": self._worker.engine, "threads": self._worker.threads}
         for trial in members:
-            trial.attempt = trial.journal.open_attempt(self._facts(trial, fixed, len(members)))
+            trial.attempt = trial.journal.open_attempt(
+                facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
+            )
             trial.started_s = time.monotonic()
             self._enter(trial, "running")
             self._note(trial.spec.trial_id)
@@ -203,26 +207,8 @@ class Dealer:
             engine=fixed["engine"],
             threads=fixed["threads"],
             chunk_s=self._worker.chunk_s,
+            timeout_s=self._worker.timeout_s,
         )
-
-    def _facts(self, trial: Dealt, fixed: Mapping[str, object], pack: int) -> dict[str, object]:
-        spec = trial.spec
-        return {
-            "trial_id": spec.trial_id,
-            "point": spec.point,
-            "cell": spec.cell,
-            "seed": spec.seed,
-            "target": spec.target,
-            "config": spec.config.model_dump(),
-            "recipe": dict(spec.recipe),
-            "digest": spec.digest,
-            "sweep": self._sweep,
-            "engine": fixed["engine"],
-            "threads": fixed["threads"],
-            "pack": pack,
-            "device": self._worker.device,
-            **circumstances(),
-        }
 
     def _member(self, trial: Dealt) -> Member:
         return Member(
@@ -242,7 +228,10 @@ class Dealer:
         if update["status"] == "memory" and len(self._pack_of(trial)) > 1:
             size = len(self._pack_of(trial)) // 2
             self._end(trial, "interrupted", f"out of memory in a pack; tried again in packs of {size}")
-            trial.phase, trial.largest_pack = "waiting", size
+            if not trial.stop_asked:
+                trial.phase, trial.largest_pack = "waiting", size
+        elif update["status"] == "stopped":
+            self._end(trial, "interrupted", STOPPED)
         elif update["status"] in ("memory", "failed"):
             self._end(trial, "failed", update["message"])
         elif update["status"] == "storage":
@@ -258,6 +247,8 @@ class Dealer:
             trial.journal.end(trial.attempt, status, step=trial.step, message=message)
         finally:
             self._enter(trial, status, message)
+            if trial.stop_asked:
+                self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
             trial.claim.release()
         self._note(trial.spec.trial_id)
 

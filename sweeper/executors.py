@@ -22,6 +22,7 @@ class InlineExecutor:
         """See Executor."""
         ready()
         while not dealer.over:
+            dealer.poll()
             assignment = dealer.next_assignment()
             if assignment is None:
                 time.sleep(0.05)
@@ -32,5 +33,6 @@ class InlineExecutor:
                 dealer.receive(update)
                 if update["over"]:
                     break
+                dealer.poll()
             work.save()
             dealer.ended(assignment["pack"])

@@ -6,6 +6,7 @@ Precedence, weakest first: trainer default, protocol, `fixed`, axis, profile. Id
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from sweeper.axes import AxisValue, Setting
 from sweeper.errors import SweepError, suggest
@@ -23,17 +24,27 @@ DEFAULTS: Mapping[str, Setting] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination of axis values; `settings` has, for every field given or with a default, the winning value."""
+    """One combination of axis values. `given` has what the file says of it, over its protocol's fields."""
 
     choice: tuple[AxisValue, ...]
     labels: Mapping[str, str]
-    settings: Mapping[str, Setting]
+    protocol: Mapping[str, Setting]
+    given: Mapping[str, Setting]
     name: str
+
+    def setting(self, name: str) -> Setting | None:
+        """Return the winning value of field `name`, its default if nobody gives one, None if it has none."""
+        return self.given.get(name) or self.protocol.get(name) or DEFAULTS.get(name)
+
+    def values(self) -> dict[str, Any]:
+        """Return the value of every field that the file or the protocol gives."""
+        return {name: setting.value for name, setting in (self.protocol | self.given).items()}
 
     def excluded_by(self, rule: Exclusion) -> bool:
         """Return whether every label and every field of `rule` agrees."""
         return all(self.labels[axis] == label for axis, label in rule.labels.items()) and all(
-            name in self.settings and self.settings[name].value == value for name, value in rule.fields.items()
+            (setting := self.setting(name)) is not None and setting.value == value
+            for name, value in rule.fields.items()
         )
 
 
@@ -59,16 +70,17 @@ class Grid:
             use = explicit.pop("use", None)
             if use not in chosen:
                 chosen[use] = _protocol(use)
-            settings = {**DEFAULTS, **chosen[use], **explicit}
             labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
-            yield Cell(choice=choice, labels=labels, settings=settings, name=self._name(labels, settings))
+            protocol = chosen[use]
+            name = self._name(labels, explicit.get("dataset") or protocol.get("dataset"))
+            yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, name=name)
 
-    def _name(self, labels: Mapping[str, str], settings: Mapping[str, Setting]) -> str:
+    def _name(self, labels: Mapping[str, str], dataset: Setting | None) -> str:
         # The axis that chooses the data set has labels that speak for themselves; the others need their axis' name.
         if self.task_axis is not None:
             task = labels[self.task_axis]
         else:
-            task = str(settings["dataset"].value) if "dataset" in settings else "no data set"
+            task = str(dataset.value) if dataset else "no data set"
         return " · ".join([task, *(f"{axis} {label}" for axis, label in labels.items() if axis != self.task_axis)])
 
 

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,11 @@ def fold(path: Path) -> TrialRecord | None:
 
     An attempt without an end is "running"; whether somebody still holds its lock is not the journal's to know.
     """
-    lines = list(read_lines(path))
+    return fold_lines(list(read_lines(path)))
+
+
+def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
+    """Return what a journal's `lines` say; see `fold`."""
     attempts = [line for line in lines if line["kind"] == "attempt"]
     if not attempts:
         return None

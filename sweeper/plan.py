@@ -7,10 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
-from sweeper.errors import Position, Problem
+from sweeper.collector import paused
+from sweeper.errors import Position, Problem, SweepError
 from sweeper.grid import DEFAULTS, Cell, Grid, check_exclusions, grid_of, included
 from sweeper.schema import Endpoint, PlannedTrial
 from sweeper.sweepfile import Sweep
@@ -34,26 +37,44 @@ _IDENTIFYING = {
 class TrialSpec:
     """One planned trial.
 
-    `labels` maps each axis, in file order, to its value's label; `origins` maps each config field to where its value
-    came from ("zeroing_vs_steps.yaml:9", "protocol omniglot", "default"). `cell` is `point` without the seed, and
-    `cell_name` what a person calls it.
+    `labels` maps each axis, in file order, to its value's label. `cell` is `point` without the seed, and `cell_name`
+    what a person calls it. What all seeds of a cell share is kept once: plans of 100,000 trials are made at a go.
     """
 
     trial_id: str
     point: str
     cell: str
-    cell_name: str
     seed: int
-    labels: Mapping[str, str]
-    config: TrialConfig
     recipe: Mapping[str, int]
     digest: str
-    origins: Mapping[str, str]
+    grid_cell: Cell
+    cell_config: TrialConfig
+    seed_origin: str
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.grid_cell.labels
+
+    @property
+    def cell_name(self) -> str:
+        return self.grid_cell.name
+
+    @cached_property
+    def config(self) -> TrialConfig:
+        """The complete config."""
+        return self.cell_config.model_copy(update={"seed": self.seed})
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each field's value came from: "zeroing_vs_steps.yaml:9", "protocol omniglot" or "default"."""
+        found = {name: self.grid_cell.setting(name) for name in TrialConfig.model_fields}
+        origins = {name: setting.origin for name, setting in found.items() if setting is not None}
+        return origins | {"seed": self.seed_origin}
 
     @property
     def target(self) -> int:
         """Outer steps to train to."""
-        return self.config.outer_steps
+        return self.cell_config.outer_steps
 
     def name(self) -> str:
         """Return what a person calls the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
@@ -66,8 +87,8 @@ class TrialSpec:
             cell=self.cell,
             seed=self.seed,
             target=self.target,
-            inner_steps=self.config.inner_steps,
-            eval_every=self.config.eval_every,
+            inner_steps=self.cell_config.inner_steps,
+            eval_every=self.cell_config.eval_every,
             labels=self.labels,
         )
 
@@ -78,7 +99,8 @@ def identity(config: TrialConfig) -> dict[str, Any]:
     `outer_steps` is no part of it, since a trial can be continued; `eval_steps` is one only where it differs from
     `inner_steps`, which is what null means.
     """
-    fields = {name: value for name, left_out in _IDENTIFYING.items() if (value := getattr(config, name)) != left_out}
+    values = vars(config)
+    fields = {name: values[name] for name, left_out in _IDENTIFYING.items() if values[name] != left_out}
     if config.scored_steps != config.inner_steps:
         fields["eval_steps"] = config.scored_steps
     return fields
@@ -86,14 +108,29 @@ def identity(config: TrialConfig) -> dict[str, Any]:
 
 def identify(fields: Mapping[str, Any]) -> str:
     """Return 16 hex digits for `fields`: the sha256 of their JSON with sorted keys, no spaces and floats by repr."""
-    return hashlib.sha256(_CANONICAL.encode(fields).encode("ascii")).hexdigest()[:16]
+    return _hash(",".join(_members(fields)))
+
+
+def _members(fields: Mapping[str, Any]) -> list[str]:
+    return [_member(name, type(fields[name]), fields[name]) for name in sorted(fields)]
+
+
+@lru_cache(maxsize=100_000)
+def _member(name: str, kind: type, value: Any) -> str:
+    """Return `"name":value` in canonical JSON; `kind` keeps 1, 1.0 and True apart, which are one key otherwise."""
+    return _CANONICAL.encode({name: value})[1:-1]
+
+
+def _hash(members: str) -> str:
+    return hashlib.sha256(f"{{{members}}}".encode("ascii")).hexdigest()[:16]
 
 
 def trial_id(*, point: str, digest: str, recipe: Mapping[str, int]) -> str:
     """Return the id of the trial that computes `point` from the data array of `digest` by `recipe`."""
-    return identify({"point": point, "digest": digest, "recipe": recipe})
+    return _hash(f'{_member("digest", str, digest)},"point":"{point}","recipe":{{{",".join(_members(recipe))}}}')
 
 
+@paused()
 def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] | None = None) -> tuple[TrialSpec, ...]:
     """Return every trial of `sweep` under `profile`: axes in file order, the last fastest, seeds faster still.
 
@@ -121,24 +158,31 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     return tuple(specs)
 
 
+def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:
+    """Return the trials of `sweep` under no profile and under each: what none of them names is an orphan."""
+    every: list[TrialSpec] = []
+    for name in (None, *sweep.profiles):
+        with suppress(SweepError):  # a profile with faults of its own names nothing
+            every += expand(sweep, name, digests)
+    return every
+
+
 def _replicates(
     grid: Grid, cell: Cell, config: TrialConfig, fields: dict[str, Any], cell_id: str, digest: str
 ) -> Iterator[TrialSpec]:
     recipe = recipe_of(config)
-    origins = {name: cell.settings[name].origin for name in TrialConfig.model_fields} | {"seed": grid.seed_origin}
     for seed in grid.seeds:
         point = identify({**fields, "seed": seed})
         yield TrialSpec(
             trial_id=trial_id(point=point, digest=digest, recipe=recipe),
             point=point,
             cell=cell_id,
-            cell_name=cell.name,
             seed=seed,
-            labels=cell.labels,
-            config=config.model_copy(update={"seed": seed}),
             recipe=recipe,
             digest=digest,
-            origins=origins,
+            grid_cell=cell,
+            cell_config=config,
+            seed_origin=grid.seed_origin,
         )
 
 
@@ -148,11 +192,11 @@ def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialCon
     reasons: dict[tuple[Position, str], str] = {}
     for cell in cells:
         try:
-            configs.append((cell, resolve({name: setting.value for name, setting in cell.settings.items()})))
+            configs.append((cell, resolve(cell.values())))
         except ConfigError as error:
             for problem in error.problems:
                 message = f"{problem.field}: {problem.message}"
-                if "dataset" not in cell.settings:
+                if cell.setting("dataset") is None:
                     message += "; name a protocol (use: omniglot) or a dataset"
                 reason = (_blamed(cell, problem, faults), message)
                 reasons.setdefault(reason, cell.name)
@@ -164,8 +208,9 @@ def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
     """Return where to look: the field's own value in the file, else that of a field the message speaks of."""
     spoken_of = [problem.field, *re.findall(r"\w+", problem.message), "dataset"]
     for name in spoken_of:
-        if name in cell.settings and cell.settings[name].position is not None:
-            return cell.settings[name].position
+        setting = cell.setting(name)
+        if setting is not None and setting.position is not None:
+            return setting.position
     return faults.document.key_at(("fixed",))
 
 

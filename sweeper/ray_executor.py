@@ -65,6 +65,7 @@ class _DealtPacks(Searcher):
     """Tune's search algorithm: whatever the dealer deals next."""
 
     def suggest(self, trial_id: str) -> Any:
+        _guarded(_Driver.dealer.poll)  # while nothing trains, Tune asks for more and does nothing else
         assignment = _Driver.dealer.next_assignment()
         if assignment is not None:
             _Driver.pack_of_trial[trial_id] = assignment["pack"]
@@ -85,7 +86,10 @@ class _DealtPacks(Searcher):
 
 
 class _Reports(tune.Callback):
-    """Hands every result to the dealer and notices a dead raylet, which would leave `fit` waiting for ever."""
+    """Hands every result to the dealer, and notices what `fit` would wait on for ever: dead raylets, frozen workers."""
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        _Driver.dealer.heard(_Driver.pack_of_trial[trial.trial_id])
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -98,6 +102,8 @@ class _Reports(tune.Callback):
             _Driver.raylet_checked_s = time.monotonic()
             if not _raylet_lives():
                 raise ConnectionError("the local raylet is gone")
+        _guarded(_Driver.dealer.poll)
+        _guarded(lambda: _give_up_silent(trials))
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return (_Reports, ())
@@ -120,10 +126,10 @@ class _Trainable(tune.Trainable):
     """A worker that Tune reuses from pack to pack. `step` never raises; `cleanup` saves what is under way."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self.work = Work(json.loads(config["assignment"]))
+        self.work = Work(json.loads(config["assignment"]), watched=True)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.work = Work(json.loads(new_config["assignment"]))
+        self.work = Work(json.loads(new_config["assignment"]), watched=True)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -146,6 +152,22 @@ def _guarded(action: Callable[[], None]) -> None:
         logger.exception("the driver could not take a report")
         _Driver.dealer.fatal = error
         _Driver.dealer.stop()
+
+
+def _give_up_silent(trials: list[Any]) -> None:
+    """Kill the workers that a frozen process or a lost node keeps from saying so; Ray kills even a suspended one.
+
+    A pack whose worker is still to start is left to Ray, which starts another if one doesn't come up.
+    """
+    overdue = _Driver.dealer.overdue()
+    if not overdue:
+        return
+    trial_of_pack = {_Driver.pack_of_trial[t.trial_id]: t for t in trials if t.trial_id in _Driver.pack_of_trial}
+    for pack in overdue:
+        actor = trial_of_pack[pack].temporary_state.ray_actor
+        if actor is not None:
+            _Driver.dealer.ended(pack)
+            ray.kill(actor, no_restart=True)
 
 
 def _raylet_lives() -> bool:

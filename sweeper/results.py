@@ -9,6 +9,8 @@ from pathlib import Path
 from sweeper.errors import SweepError
 
 CHECKPOINT_SUFFIX = ".ckpt"
+JOURNAL = "journal.jsonl"
+MOST_NAMED = 8
 
 
 class ResultsError(SweepError):
@@ -25,7 +27,7 @@ class TrialPaths:
 
     @property
     def journal(self) -> Path:
-        return self.folder / "journal.jsonl"
+        return self.folder / JOURNAL
 
     @property
     def lock(self) -> Path:
@@ -33,6 +35,13 @@ class TrialPaths:
 
     def attempt(self, number: int) -> Path:
         return self.folder / f"a{number}"
+
+    def log(self, attempt: int) -> Path:
+        return self.attempt(attempt) / "trial.log"
+
+    def stop_mark(self, attempt: int) -> Path:
+        """Return the file by which a driver asks a worker to save this trial and leave it."""
+        return self.attempt(attempt) / "stop"
 
     def checkpoint(self, attempt: int, step: int) -> Path:
         return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
@@ -50,6 +59,18 @@ def step_of(checkpoint: Path) -> int:
 
 
 @dataclass(frozen=True)
+class RunPaths:
+    """What one sweep's run leaves while it lives: a lock, so that no second one starts."""
+
+    folder: Path
+    experiment: str
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.experiment}.lock"
+
+
+@dataclass(frozen=True)
 class Results:
     """One results folder; `root` is absolute."""
 
@@ -64,6 +85,37 @@ class Results:
 
     def trial(self, trial_id: str) -> TrialPaths:
         return TrialPaths(self.root / "trials" / trial_id)
+
+    def superseded(self, trial_id: str, number: int) -> Path:
+        return self.root / "superseded" / f"{trial_id}-{number}"
+
+    def run(self, experiment: str) -> RunPaths:
+        return RunPaths(self.runs, experiment)
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def stops(self) -> Path:
+        return self.root / "stop"
+
+    def trial_named(self, beginning: str) -> str:
+        """Return the one trial here whose id starts so. Raises SweepError naming the candidates if it isn't one."""
+        folder = self.root / "trials"
+        found = (
+            sorted(path.name for path in folder.iterdir() if path.name.startswith(beginning)) if folder.is_dir() else []
+        )
+        if not found:
+            raise SweepError(f"no trial that has begun in {self.root} has an id that starts with {beginning!r}")
+        if len(found) > 1:
+            more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            raise SweepError(f"{beginning!r} starts the ids of {', '.join(found[:MOST_NAMED])}{more}; give more digits")
+        return found[0]
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.db"
 
     @property
     def ray_log(self) -> Path:

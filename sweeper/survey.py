@@ -1,15 +1,16 @@
-"""Where each planned trial stands: a fold over the journals and the locks of a results folder."""
+"""Where each planned trial stands: the briefs of a results folder, its locks, and a plan."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sweeper.brief import Brief
 from sweeper.claims import holder_of
-from sweeper.journal import fold
+from sweeper.collector import paused
+from sweeper.index import briefs
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
-from sweeper.schema import TrialRecord
 
 State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
 STATES: tuple[State, ...] = ("done", "diverged", "running", "interrupted", "failed", "new")
@@ -23,39 +24,63 @@ class Standing:
     spec: TrialSpec
     state: State
     why: str
-    record: TrialRecord | None
+    brief: Brief | None
 
 
-def survey(results: Results, specs: Iterable[TrialSpec]) -> list[Standing]:
-    """Return the standing of every planned trial, in plan order."""
-    return [_standing(results, spec) for spec in specs]
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A plan against a results folder: `standings` in plan order, and every trial that has begun, by id."""
+
+    standings: list[Standing]
+    briefs: Mapping[str, Brief]
 
 
-def _standing(results: Results, spec: TrialSpec) -> Standing:
-    paths = results.trial(spec.trial_id)
-    record = fold(paths.journal)
-    state, why = judge(record, spec.target, held=record is not None and holder_of(paths) is not None)
-    return Standing(spec=spec, state=state, why=why, record=record)
+@paused()
+def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
+    """Return where every planned trial stands."""
+    known = briefs(results)
+    past = {brief.point: brief for brief in known.values()}
+    return Survey(standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], briefs=known)
 
 
-def judge(record: TrialRecord | None, target: int, *, held: bool) -> tuple[State, str]:
+def _standing(results: Results, spec: TrialSpec, brief: Brief | None, past: Mapping[str, Brief]) -> Standing:
+    held = (
+        brief is not None and not _is_done(brief, spec.target) and holder_of(results.trial(spec.trial_id)) is not None
+    )
+    state, why = judge(brief, spec.target, held=held)
+    if brief is None and spec.point in past:
+        why = _made_anew(spec, past[spec.point])
+    return Standing(spec=spec, state=state, why=why, brief=brief)
+
+
+def _made_anew(spec: TrialSpec, before: Brief) -> str:
+    """Say why a point that was trained once is another trial now."""
+    if before.digest != spec.digest:
+        return f"new: the data changed since {before.trial_id}"
+    was = {name: before.recipe.get(name, 0) for name in spec.recipe}
+    raised = [f"{name} {was[name]} to {now}" for name, now in spec.recipe.items() if was[name] != now]
+    return f"new: recipe raised since {before.trial_id} ({', '.join(raised)})"
+
+
+def _is_done(brief: Brief, target: int) -> bool:
+    return brief.done_step >= target and target in brief.evaluated
+
+
+def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
     """Return the state of a trial wanted to `target` outer steps, and why. `held`: a living run holds it."""
-    if record is None:
+    if brief is None:
         return "new", "new"
-    evaluated = any(evaluation["step"] == target for evaluation in record["evaluations"])
-    if record["done_step"] >= target and evaluated:
-        return "done", f"done at step {record['done_step']}"
+    if _is_done(brief, target):
+        return "done", f"done at step {brief.done_step}"
     if held:
-        return "running", f"running at step {record['step']} of {record['target']}"
-    if record["status"] == "diverged":
-        return "diverged", record["message"]
-    if record["status"] == "failed":
-        return "failed", record["message"].strip().splitlines()[-1]
-    if record["done_step"] >= target:
-        return "interrupted", f"trained to step {record['done_step']}, not evaluated at step {target}"
-    if record["status"] == "done":
-        return "interrupted", f"longer target: at step {record['step']} of {target}"
-    return "interrupted", f"interrupted at step {record['step']} of {target}"
+        return "running", f"running at step {brief.step} of {brief.target}"
+    if brief.status in ("diverged", "failed"):
+        return brief.status, brief.message
+    if brief.done_step >= target:
+        return "interrupted", f"trained to step {brief.done_step}, not evaluated at step {target}"
+    if brief.status == "done":
+        return "interrupted", f"longer target: at step {brief.step} of {target}"
+    return "interrupted", f"interrupted at step {brief.step} of {target}"
 
 
 def counts(standings: Iterable[Standing]) -> dict[State, int]:
@@ -64,14 +89,7 @@ def counts(standings: Iterable[Standing]) -> dict[State, int]:
     return {state: found[state] for state in STATES}
 
 
-def orphans(results: Results, specs: Iterable[TrialSpec], sweep: str) -> list[str]:
-    """Return ids of trials that `sweep` once ran and whose plan no longer names them."""
-    planned = {spec.trial_id for spec in specs}
-    found = []
-    for folder in sorted((results.root / "trials").glob("*")):
-        if folder.name in planned:
-            continue
-        record = fold(results.trial(folder.name).journal)
-        if record is not None and any(attempt["sweep"] == sweep for attempt in record["attempts"]):
-            found.append(folder.name)
-    return found
+def orphans(known: Mapping[str, Brief], planned: Iterable[TrialSpec], sweep: str) -> list[Brief]:
+    """Return the trials that `sweep` once ran and whose plan no longer names them, by id."""
+    named = {spec.trial_id for spec in planned}
+    return [known[name] for name in sorted(known.keys() - named) if sweep in known[name].sweeps]

@@ -25,20 +25,32 @@ _REQUIRED = {
     ("endpoint", "steps"): "a number of inner steps or inner_steps, there is no default",
     ("endpoint", "at"): "last, or a list of outer steps",
     ("endpoint", "window"): "how many evaluations are averaged",
+    ("report", "tables", "rows"): "a list of axes",
+    ("report", "tables", "columns"): "one axis",
+    ("report", "figures", "kind"): "inner_steps",
+    ("report", "figures", "x"): "one axis",
 }
-"""What a missing required key should have held."""
+"""What a missing required key should have held; lists count as what they are lists of."""
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
-    if type(given) is int and 1 <= given <= MOST_SEEDS:
-        return tuple(range(given))
-    seeds = given if isinstance(given, list) else []
-    if not 1 <= len(seeds) <= MOST_SEEDS or any(type(seed) is not int or seed < 0 for seed in seeds):
+    count = len(given) if isinstance(given, list) else given
+    if type(count) is not int or count < 1:
         raise ValueError(f"must be a count from 1, or a list of whole numbers from 0, got {shown(given)}")
-    if len(set(seeds)) < len(seeds):
-        twice = next(seed for index, seed in enumerate(seeds) if seed in seeds[:index])
-        raise ValueError(f"seed {twice} is given twice; keep one")
-    return tuple(seeds)
+    if count > MOST_SEEDS:
+        raise ValueError(f"{count} seeds, but a sweep holds at most {MOST_SEEDS}")
+    return _distinct(given, "seed", 0) if isinstance(given, list) else tuple(range(count))
+
+
+def _distinct(numbers: list[Any], noun: str, least: int) -> tuple[int, ...]:
+    seen: dict[int, None] = {}
+    for number in numbers:
+        if type(number) is not int or number < least:
+            raise ValueError(f"each {noun} must be a whole number from {least}, got {shown(number)}")
+        if number in seen:
+            raise ValueError(f"{noun} {number} is given twice; keep one")
+        seen[number] = None
+    return tuple(seen)
 
 
 def _steps(given: Any) -> int | Literal["inner_steps"]:
@@ -50,10 +62,9 @@ def _steps(given: Any) -> int | Literal["inner_steps"]:
 def _at(given: Any) -> tuple[int, ...] | Literal["last"]:
     if given == "last":
         return "last"
-    steps = given if isinstance(given, list) else []
-    if not steps or any(type(step) is not int or step < 1 for step in steps) or len(set(steps)) < len(steps):
+    if not isinstance(given, list) or not given:
         raise ValueError(f"must be the word last, or a list of distinct outer steps from 1, got {shown(given)}")
-    return tuple(steps)
+    return _distinct(given, "step", 1)
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
@@ -152,10 +163,13 @@ def read_form(faults: Faults) -> tuple[SweepForm, frozenset[str]]:
 def _note(faults: Faults, details: Any) -> None:
     place: Place = details["loc"]
     kind = details["type"]
-    if kind == "extra_forbidden":
+    keys = tuple(step for step in place if isinstance(step, str))
+    if not place:
+        faults.add(place, f"a sweep file is a mapping that begins with version: 1, got {shown(details['input'])}")
+    elif kind == "extra_forbidden":
         faults.add(place, _unknown_key(place), at_key=True)
-    elif kind == "missing" and place in _REQUIRED:
-        faults.add(place, f"required and not given ({_REQUIRED[place]})", at_key=True)
+    elif kind == "missing" and keys in _REQUIRED:
+        faults.add(place, f"required and not given ({_REQUIRED[keys]})", at_key=True)
     elif place[-1:] == ("[key]",):  # pydantic's way to speak of a key of a dict
         faults.add(place[:-1], wording(details), at_key=True)
     else:
@@ -164,8 +178,10 @@ def _note(faults: Faults, details: Any) -> None:
 
 def _unknown_key(place: Place) -> str:
     name = str(place[-1])
-    if len(place) == 1 and name in FIELDS:
+    if len(place) == 1 and name in (*FIELDS, "use"):
         return "a trial's field is given in fixed or in matrix, not at the top"
+    if place[0] == "profiles" and name in (*FIELDS, "use"):
+        return "a trial's field is given in the profile's fixed"
     return f"unknown key; {suggest(name, _form_at(place[:-1]).model_fields)}"
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sweeper import schema, yaml_source
 from sweeper.axes import (
+    FIELDS,
     Axis,
     AxisValue,
     Setting,
@@ -120,7 +121,9 @@ def _read_profile(faults: Faults, name: str, given: ProfileForm, axes: Mapping[s
         inside = (*place, "matrix", key)
         axis = axes.get(key)
         if key not in axes and None not in axes.values():
-            faults.add(inside, f"unknown axis; {suggest(key, axes)}", at_key=True)
+            known = f"unknown axis; {suggest(key, axes)}"
+            hint = f"{known}; a field that is no axis takes one value, in this profile's fixed"
+            faults.add(inside, hint if key in FIELDS else known, at_key=True)
         if axis is not None:
             values[key] = _profile_values(faults, inside, axis, chosen)
     return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds)
@@ -156,7 +159,11 @@ def _read_exclusion(faults: Faults, index: int, given: dict[str, Any], axes: Map
         faults.add(place, "matches everything; name at least one axis or field")
     for name, value in given.items():
         inside = (*place, name)
-        if name in axes:
+        if isinstance(value, list):
+            faults.add(inside, f"takes one value, got {shown(value)}; write an entry for each")
+        elif name == "use":
+            faults.add(inside, "protocols are not matched; name the axis that chooses them, or dataset", at_key=True)
+        elif name in axes:
             axis = axes[name]
             if axis is not None:
                 labels[name] = _excluded_label(faults, inside, axis, value)
@@ -201,7 +208,8 @@ def _check_roles(
     seen: set[str] = set()
     for role, name in roles.items():
         if name not in sizes and complete:
-            faults.add((*place, *role), f"unknown axis {shown(name)}; {suggest(name, sizes)}")
+            hint = "seeds are averaged, so leave it out" if name in ("seed", "seeds") else suggest(name, sizes)
+            faults.add((*place, *role), f"unknown axis {shown(name)}; {hint}")
         if name in seen:
             faults.add((*place, *role), f"axis {name} is named twice; give it one role")
         seen.add(name)
@@ -215,7 +223,9 @@ def _check_size(faults: Faults, axes: Sequence[Axis], seeds: Sequence[int], prof
     def check(place: Place, sizes: Iterable[int], replicates: int) -> None:
         trials = math.prod(sizes) * replicates
         if trials > LARGEST_GRID:
-            faults.add(place, f"{trials:,} trials; one sweep holds at most {LARGEST_GRID:,}", at_key=True)
+            faults.add(
+                place, f"{trials:,} trials; one sweep holds at most {LARGEST_GRID:,}; give fewer values", at_key=True
+            )
 
     check(("matrix",), (len(axis.values) for axis in axes), len(seeds))
     for profile in profiles:

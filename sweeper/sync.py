@@ -5,7 +5,8 @@ Knows nothing of any store: a tracker is whatever takes records.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sweeper.errors import TrackingError
@@ -92,6 +93,10 @@ class Syncer:
         """Start the thread."""
         self._thread.start()
 
+    def shows(self, trial_id: str) -> bool:
+        """Return whether the trial belongs to this view."""
+        return trial_id in self._trials
+
     def note(self, trial_id: str) -> None:
         """Say that there is more of `trial_id` in its journal; returns at once."""
         with self._lock:
@@ -161,3 +166,33 @@ class Syncer:
             self._noted[trial_id] -= notes
             if not self._noted[trial_id]:
                 del self._noted[trial_id]
+
+
+class Views:
+    """The syncers of one run, one for each sweep that shows it; a trial goes to each of those that name it."""
+
+    def __init__(self, syncers: Sequence[Syncer]) -> None:
+        self._syncers = syncers
+
+    def start(self, begun: Iterable[str]) -> None:
+        """Start every thread, with the trials that have `begun` before to be looked at."""
+        for syncer in self._syncers:
+            syncer.start()
+        for trial_id in begun:
+            self.note(trial_id)
+
+    def note(self, trial_id: str) -> None:
+        """Say that there is more of `trial_id` in its journal; returns at once."""
+        for syncer in self._syncers:
+            if syncer.shows(trial_id):
+                syncer.note(trial_id)
+
+    @property
+    def problem(self) -> str | None:
+        """What keeps a view behind at this moment; None when nothing does."""
+        return next((syncer.problem for syncer in self._syncers if syncer.problem), None)
+
+    def close(self, timeout_s: float) -> int:
+        """Give all together `timeout_s` to push what is noted; return how many trials stayed behind."""
+        ends_s = time.monotonic() + timeout_s
+        return sum(syncer.close(max(ends_s - time.monotonic(), 0.0)) for syncer in self._syncers)

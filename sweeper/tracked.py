@@ -121,6 +121,7 @@ class Shown:
     run_id: str
     name: str
     status: str
+    start_ms: int
     params: dict[str, str]
     tags: dict[str, str]
     artifact_uri: str
@@ -186,8 +187,8 @@ def artifact(record: TrialRecord) -> bytes:
 
 def last_time_ms(record: TrialRecord) -> int | None:
     """Return when the newest record was made, in ms since 1970; None if there is none."""
-    times_ms = record["training"]["time_ms"] + [evaluation["time_ms"] for evaluation in record["evaluations"]]
-    return max(times_ms, default=None)
+    stamped = [*record["evaluations"], *record["probes"]]
+    return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
 
 
 def first_time_ms(record: TrialRecord) -> int | None:
@@ -246,21 +247,27 @@ def _evaluation_points(record: TrialRecord) -> list[Point]:
 
 
 def _probe_points(record: TrialRecord) -> list[Point]:
-    """Return what a probe has as one number, and the median and largest of what it has for each episode."""
-    found = []
+    """Return what a probe has as one number, and the median and the extreme of what it has for each episode.
+
+    Decimated like the training curve.
+    """
+    width, span, found = stride(record["target"]), -1, []
     for probe in record["probes"]:
-        for name, value in _probe_numbers(probe).items():
-            found.append(Point(f"probe_{name}", value, probe["time_ms"], probe["step"]))
+        if probe["step"] // width != span:
+            span = probe["step"] // width
+            numbers = _probe_numbers(probe).items()
+            found += [Point(f"probe_{name}", value, probe["time_ms"], probe["step"]) for name, value in numbers]
     return found
 
 
 def _probe_numbers(probe: dict[str, Any]) -> dict[str, float]:
-    lists = {name: value for name, value in probe.items() if name in PROBED_PER_EPISODE}
+    lists = {name: probe[name] for name in PROBED_PER_EPISODE}
     lists |= {f"gradient_norm/{order}": norms for order, norms in probe["gradient_norm"].items()}
     numbers = {"head_norm": probe["head_norm"], "feature_change": probe["feature_change"]}
     numbers |= {f"layer_change/{layer}": change for layer, change in probe["layer_change"].items()}
     for name, values in lists.items():
         finite = [value for value in values if value is not None]
         if finite:
-            numbers |= {f"{name}/median": statistics.median(finite), f"{name}/max": max(finite)}
+            extreme = ("min", min(finite)) if name == "smallest_live_variance" else ("max", max(finite))
+            numbers |= {f"{name}/median": statistics.median(finite), f"{name}/{extreme[0]}": extreme[1]}
     return {name: value for name, value in numbers.items() if value is not None}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 METRICS_A_BATCH = 1000  # MLflow's limits, as is the next
 LONGEST_DIGEST = 36
+SUPERSEDED = "superseded"
 
 
 class MlflowTracker:
@@ -95,7 +96,10 @@ class MlflowTracker:
 
     @contextmanager
     def _open_run(self, kind: Kind, identity: str, name: str, start_ms: int | None) -> Iterator[Shown | None]:
-        """Yield the run of a trial or cell, created if there is none; None if it was deleted by hand."""
+        """Yield the run of a trial or cell, created if there is none; None if it isn't to be written.
+
+        That is a run deleted by hand, and one that shows a later training of the trial.
+        """
         key = (kind, identity)
         if key in self._deleted:
             yield None
@@ -103,6 +107,11 @@ class MlflowTracker:
         if key not in self._runs:
             self._runs[key] = self._find_run(key) or self._create_run(key, name, start_ms)
         run = self._runs[key]
+        if kind == "trial" and start_ms is not None and start_ms != run.start_ms:
+            if start_ms < run.start_ms:
+                yield None  # of an earlier training than the one that is shown
+                return
+            run = self._succeed(run, key, name, start_ms)
         try:
             yield run
         except self._mlflow.MlflowException as error:
@@ -168,6 +177,15 @@ class MlflowTracker:
     def _create_run(self, key: tuple[Kind, str], name: str, start_ms: int | None) -> Shown:
         first_tags = {TAG_SCHEMA: str(SCHEMA_VERSION), TAG_KIND: key[0], IDENTITY_TAGS[key[0]]: key[1]}
         return _shown(self._client.create_run(self._experiment_id, start_ms, first_tags, run_name=name))
+
+    def _succeed(self, run: Shown, key: tuple[Kind, str], name: str, start_ms: int) -> Shown:
+        """Return a new run for a trial that was trained again from nothing; the old one stays, as another kind.
+
+        So no curve has two values at a step, and nothing is lost.
+        """
+        self._client.set_tag(run.run_id, TAG_KIND, SUPERSEDED)
+        self._runs[key] = self._create_run(key, name, start_ms)
+        return self._runs[key]
 
     def _describe_data(self, run: Shown, record: TrialRecord, digest: str) -> None:
         if tracked.TAG_DATA_DIGEST in run.tags:
@@ -242,6 +260,7 @@ def _shown(run: "Run") -> Shown:
         run_id=run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
+        start_ms=run.info.start_time,
         params=dict(run.data.params),
         tags=dict(run.data.tags),
         artifact_uri=run.info.artifact_uri,

@@ -4,13 +4,13 @@ Refuses what makes a file mean something else than it seems to: duplicate keys, 
 documents, other YAML versions. Knows nothing of sweeps.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -22,9 +22,9 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 from ruamel.yaml.nodes import ScalarNode
-from ruamel.yaml.reader import ReaderError
 
 from sweeper.errors import Position, Problem, SweepFileError, shown
+from sweeper.yaml_syntax import OTHER_VERSION, REFUSALS, one_line, position_of, syntax_problem
 
 Scalar = bool | int | float | str | None
 Place = tuple[str | int, ...]
@@ -33,6 +33,7 @@ Place = tuple[str | int, ...]
 LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 12  # nested mappings and lists
 LARGEST_INT = 2**63 - 1
+_HALVES = re.compile("[\ud800-\udfff]")  # no text by themselves, and nothing can encode them
 
 _START = Position(1, 1)
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
@@ -70,10 +71,16 @@ class Faults:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems = list(document.problems)
+        self._refused = {problem.position for problem in document.problems}
 
     def add(self, place: Place, message: str, *, at_key: bool = False) -> None:
-        """Note `message` about `place`, at its value or at the key that leads to it."""
+        """Note `message` about `place`, at its value or at the key that leads to it.
+
+        What the document's own problems are about stands for nothing the user meant, so nothing more is said of it.
+        """
         position = self.document.key_at(place) if at_key else self.document.at(place)
+        if place and position in self._refused:
+            return
         self.problems.append(Problem(position, f"{spelled(place)}: {message}" if place else message))
 
     def raise_if_any(self) -> None:
@@ -86,7 +93,7 @@ def spelled(place: Place) -> str:
     """Return `place` as messages write it: `profiles.smoke.matrix.task[0]`."""
     text = ""
     for step in place:
-        text += f"[{step}]" if isinstance(step, int) else f".{_one_line(step)}"
+        text += f"[{step}]" if isinstance(step, int) else f".{one_line(step)}"
     return text.removeprefix(".")
 
 
@@ -99,17 +106,8 @@ def read(path: Path) -> Document:
     reader = _Reader(path, text)
     try:
         value = reader.document()
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise SweepFileError(path, [Problem(_position(mark) if mark else _START, _syntax(error))]) from None
-    except ReaderError as error:
-        lines = text[: error.position].split("\n")
-        where = Position(len(lines), len(lines[-1]) + 1)
-        message = f"character U+{error.character:04X} is not allowed in YAML; remove it"
-        raise SweepFileError(path, [Problem(where, message)]) from None
-    except (YAMLError, ValueError, NotImplementedError) as error:
-        # Some malformed escapes and directives leave the scanner as plain ValueErrors.
-        raise SweepFileError(path, [Problem(_START, f"not YAML: {_one_line(str(error))}")]) from None
+    except REFUSALS as error:
+        raise SweepFileError(path, [syntax_problem(error, text, reader.reached)]) from None
     return Document(path=path, value=value, keys=reader.keys, values=reader.values, problems=tuple(reader.problems))
 
 
@@ -137,21 +135,6 @@ def _unreadable(path: Path, message: str) -> SweepFileError:
     return SweepFileError(path, [Problem(_START, message)])
 
 
-def _position(mark: StringMark) -> Position:
-    return Position(mark.line + 1, mark.column + 1)
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:120]
-
-
-def _syntax(error: MarkedYAMLError) -> str:
-    problem = _one_line(str(error.problem or error.context))
-    if "'\\t'" in problem:
-        return "a tab; indent with spaces"
-    return f"not YAML: {problem}"
-
-
 class _Reader:
     """Turns the event stream into values; problems that don't stop the parser collect in `problems`."""
 
@@ -163,15 +146,21 @@ class _Reader:
         self._text = text
         # Apart from the parser, whose rules for scalars follow any %YAML line it meets.
         self._scalars = YAML(typ="safe", pure=True)
+        self.reached = _START  # the end of the last event; some errors of the parser have no place of their own
+
+    def _events(self) -> Iterator[Event]:
+        for event in YAML(typ="safe", pure=True).parse(self._text):
+            self.reached = position_of(event.end_mark)
+            yield event
 
     def document(self) -> Any:
-        events = iter(YAML(typ="safe", pure=True).parse(self._text))
+        events = self._events()
         starts = (event for event in events if isinstance(event, DocumentStartEvent))
         start = next(starts, None)
         if start is None:
             raise SweepFileError(self.path, [Problem(_START, "empty; a sweep file begins with version: 1")])
         if start.version not in (None, (1, 2)):
-            self._complain(start, "another YAML version; sweep files are YAML 1.2, so leave %YAML out")
+            self._complain(start, OTHER_VERSION)
         value = self._value(next(events), events, ())
         second = next(starts, None)
         if second is not None:
@@ -179,18 +168,20 @@ class _Reader:
         return value
 
     def _complain(self, event: Event, message: str) -> None:
-        self.problems.append(Problem(_position(event.start_mark), message))
+        self.problems.append(Problem(position_of(event.start_mark), message))
 
     def _value(self, event: Event, events: Iterator[Event], place: Place) -> Any:
-        self.values[place] = _position(event.start_mark)
+        blank = isinstance(event, ScalarEvent) and event.start_mark.index == event.end_mark.index
+        # The parser finds a value left blank only where the next thing begins, which may be lines below its key.
+        self.values[place] = self.keys[place] if blank and place in self.keys else position_of(event.start_mark)
         if isinstance(event, AliasEvent) or event.anchor is not None:
             self._complain(event, "anchors and aliases (& and *) are not used here; write the value out")
         if isinstance(event, AliasEvent):
             return None
         if event.tag is not None:
-            self._complain(event, f"tag {_one_line(str(event.tag))}: tags are not used here; remove it")
+            self._complain(event, f"tag {one_line(str(event.tag))}: tags are not used here; remove it")
         if len(place) > DEEPEST:
-            problem = Problem(_position(event.start_mark), f"nested deeper than {DEEPEST} levels")
+            problem = Problem(position_of(event.start_mark), f"nested deeper than {DEEPEST} levels; none is needed")
             raise SweepFileError(self.path, [*self.problems, problem])
         if isinstance(event, MappingStartEvent):
             return self._mapping(events, place)
@@ -206,7 +197,7 @@ class _Reader:
             if key in mapping:
                 first = self.keys[inside].line
                 self._complain(event, f"{spelled(inside)}: duplicate key, first given on line {first}; keep one")
-            self.keys.setdefault(inside, _position(event.start_mark))
+            self.keys.setdefault(inside, position_of(event.start_mark))
             value = self._value(next(events), events, inside)
             mapping.setdefault(key, value)
         return mapping
@@ -215,10 +206,18 @@ class _Reader:
         if isinstance(event, ScalarEvent):
             if event.anchor is not None:
                 self._complain(event, "anchors and aliases (& and *) are not used here; write the value out")
-            return event.value
+            if event.value == "<<" and event.style is None:
+                self._complain(event, "merge keys (<<) are not used here; write the fields out")
+            return self._text_of(event)
         self._complain(event, "a key that is no plain text; keys are names")
         self._value(event, events, (*place, "?"))
         return "?"
+
+    def _text_of(self, event: ScalarEvent) -> str:
+        if event.value.isascii() or not _HALVES.search(event.value):
+            return event.value
+        self._complain(event, "an escape from \\ud800 to \\udfff is half a character; write the character itself")
+        return _HALVES.sub("?", event.value)
 
     def _sequence(self, events: Iterator[Event], place: Place) -> list[Any]:
         sequence: list[Any] = []
@@ -230,13 +229,15 @@ class _Reader:
         implicit = event.implicit if event.tag is None else (True, False)  # a refused tag counts as not written
         tag = str(self._scalars.resolver.resolve(ScalarNode, event.value, implicit))
         if tag not in _PLAIN_TAGS:
-            return event.value  # YAML 1.2 has no dates and no `=`; ruamel resolves both
+            return self._text_of(event)  # YAML 1.2 has no dates and no `=`; ruamel resolves both
+        if "_" in event.value:
+            return event.value  # nor 1_000
         node = ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
             value = self._scalars.constructor.construct_object(node, deep=True)
         except ValueError:  # thousands of digits
             value = LARGEST_INT + 1
         if isinstance(value, int) and abs(value) > LARGEST_INT:
-            self._complain(event, f"{shown(event.value)}: a whole number beyond 64 bits")
+            self._complain(event, f"{shown(event.value)}: a whole number beyond 64 bits, at most {LARGEST_INT}")
             return 1  # stands in, so that the rest of the file can be judged
         return value

@@ -4,6 +4,7 @@ Planning a sweep and checking a config need these facts and no data, so nothing 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, get_args
 
 DatasetName = Literal["omniglot", "strokes", "mini_imagenet"]
@@ -61,6 +62,7 @@ CATALOG: dict[DatasetName, DatasetFacts] = {
 }
 
 
+@cache
 def class_ranges(dataset: DatasetName, omniglot_split: OmniglotSplit) -> dict[Split, range]:
     """Return the rows of the converted array that form each split; a split the data set lacks is absent.
 

@@ -140,6 +140,12 @@ class TrialConfig(BaseModel):
         return self.inner_steps if self.eval_steps is None else self.eval_steps
 
 
+_CONTRASTIVE_ALONE = {
+    name: TrialConfig.model_fields[name].default
+    for name in ("interference", "coefficient", "second_order_form", "head_update")
+}
+
+
 def resolve(values: dict[str, Any]) -> TrialConfig:
     """Return the config of `values` (plain field names to plain values).
 
@@ -199,9 +205,12 @@ def _impossible(config: TrialConfig) -> list[Problem]:
 
 def _impossible_objective(config: TrialConfig) -> list[Problem]:
     if config.algorithm != "contrastive":
-        own = ("interference", "coefficient", "second_order_form", "head_update")
-        changed = [name for name in own if getattr(config, name) != TrialConfig.model_fields[name].default]
-        return [Problem(name, f"{getattr(config, name)!r} is for algorithm contrastive alone") for name in changed]
+        changed = [name for name, default in _CONTRASTIVE_ALONE.items() if getattr(config, name) != default]
+        given = {name: getattr(config, name) for name in changed}
+        return [
+            Problem(name, f"{'false' if value is False else repr(value)} is for algorithm contrastive alone")
+            for name, value in given.items()
+        ]
     problems = []
     if config.inner_steps < 1 or (config.order == "second" and config.inner_steps > 1):
         allowed = "exactly 1" if config.order == "second" else "at least 1"

@@ -6,7 +6,6 @@ support and query sets each with their own (the transductive setting of the pape
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from trainers.catalog import CATALOG
 from trainers.config import TrialConfig
+from trainers.layout import BLOCKS, feature_count
 from trainers.rng import stream
 
 Params = dict[str, Tensor]
@@ -21,21 +21,6 @@ Normalise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x (B, C, H, W), scale (C,), shift (C,)) -> x normalised over batch and space, times scale, plus shift."""
 
 HEAD = ("head.weight", "head.bias")
-
-
-class Block(NamedTuple):
-    """One convolution: kernel size, stride, padding, and whether 2x2 max-pooling ends the block."""
-
-    kernel: int
-    stride: int
-    padding: int
-    pool: bool
-
-
-BLOCKS: dict[str, tuple[Block, ...]] = {
-    "conv4_strided": (Block(3, 2, 0, False),) * 3 + (Block(2, 1, 0, False),),
-    "conv4_pooled": (Block(3, 1, 1, True),) * 4,
-}
 
 
 def native_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
@@ -82,15 +67,6 @@ def initial_params(config: TrialConfig) -> Params:
     if config.head_bias:
         params["head.bias"] = torch.zeros(config.ways, dtype=dtype)
     return params
-
-
-def feature_count(config: TrialConfig) -> int:
-    """Return the number of features the encoder hands to the head."""
-    size = CATALOG[config.dataset].image_shape[1]
-    for block in BLOCKS[config.network]:
-        size = (size + 2 * block.padding - block.kernel) // block.stride + 1
-        size = size // 2 if block.pool else size
-    return config.channels * size * size
 
 
 def encode(config: TrialConfig, params: Params, images: Tensor, normalise: Normalise) -> Tensor:

@@ -45,16 +45,16 @@ class Probe(TypedDict):
     the smallest, the smallest that isn't zero, and the share of the last layer's channels above zero and below 1e-3.
     """
 
-    cosine: list[list[float]]
+    cosine: list[list[float | None]]
     positive: list[float]
     negative: list[float]
-    head_norm: float
+    head_norm: float | None
     interference_norm: list[float | None]
     contrastive_norm: list[float | None]
     gradient_norm: dict[Order, list[float | None]]
     layer_change: dict[str, float | None]
     feature_change: float | None
-    smallest_variance: list[float]
+    smallest_variance: list[float | None]
     smallest_live_variance: list[float | None]
     flat_channels: list[float]
 
@@ -68,10 +68,10 @@ def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
     changes = [_changes(config, model, leaves, episode) for episode in each]
     variances = [_variances(config, leaves, episode) for episode in each]
     return Probe(
-        cosine=class_cosines(model, leaves, each[0], config.ways).tolist(),
+        cosine=[[_finite(value) for value in row] for row in class_cosines(model, leaves, each[0], config.ways)],
         positive=[float((found > 0).to(torch.float64).mean()) for found, _, _ in terms],
         negative=[float((found < 0).to(torch.float64).mean()) for found, _, _ in terms],
-        head_norm=float(torch.cat([params[name].flatten() for name in HEAD if name in params]).norm()),
+        head_norm=_finite(_norm([params[name] for name in HEAD if name in params])),
         interference_norm=[_finite(norm) for _, norm, _ in terms],
         contrastive_norm=[_finite(norm) for _, _, norm in terms],
         gradient_norm={
@@ -80,7 +80,7 @@ def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
         },
         layer_change={layer: _mean([change[0][layer] for change in changes]) for layer in changes[0][0]},
         feature_change=_mean([change[1] for change in changes]),
-        smallest_variance=[float(torch.cat(found).min()) for found in variances],
+        smallest_variance=[_finite(torch.cat(found).min()) for found in variances],
         smallest_live_variance=[_smallest_live(torch.cat(found)) for found in variances],
         flat_channels=[float(((v[-1] > 0) & (v[-1] < FLAT)).to(torch.float64).mean()) for v in variances],
     )
@@ -157,7 +157,7 @@ def _norm(parts: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
 
 def _smallest_live(variances: Tensor) -> float | None:
     live = variances[variances > 0]
-    return float(live.min()) if len(live) else None
+    return _finite(live.min()) if len(live) else None
 
 
 def _mean(values: list[Tensor]) -> float | None:

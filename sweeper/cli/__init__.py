@@ -1,17 +1,24 @@
 """The `sweeper` command: each subcommand parses, calls the library, and formats; loaded only when it is named."""
 
 import importlib
+import keyword
 import logging
 
 import click
 
 _COMMANDS = {
     "data": "List, fetch and verify the data sets.",
+    "doctor": "Check this machine, its folders and its tracking store.",
+    "export": "Write a sweep's journals and checkpoints into one archive.",
+    "import": "Bring a results folder up to an archive.",
+    "logs": "Print a trial's log, also while it trains.",
     "plan": "Show every trial of a sweep and where it stands.",
     "report": "Write a sweep's tables and figures from the tracked runs.",
     "run": "Run what a sweep still lacks.",
     "status": "Count a sweep's trials by where they stand.",
+    "stop": "Save and end a run, or one trial of it, from another shell.",
     "sync": "Bring the tracking store up to the journals.",
+    "theory": "Check the formulas of the paper, and this code, by computing them.",
     "ui": "Open MLflow on the results' tracking store.",
 }
 
@@ -25,7 +32,8 @@ class _LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        return getattr(importlib.import_module(f"sweeper.cli.{name}"), name)
+        module = f"{name}_" if keyword.iskeyword(name) else name  # `import` lives in import_.py
+        return getattr(importlib.import_module(f"sweeper.cli.{module}"), module)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
+from sweeper.session import read_record
 from sweeper.survey import survey
 from sweeper.sweepfile import Sweep
 from sweeper.tracked import CellSummary
@@ -24,10 +25,11 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> li
     from analysis.stats import summary
 
     values: dict[str, list[float]] = {spec.cell: [] for spec in specs}
-    for standing in survey(results, specs):
+    for standing in survey(results, specs).standings:
         trial = standing.spec.planned()
         step = trial.target if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
-        reading = read(trial, standing.record, sweep.endpoint, step)
+        record = None if standing.brief is None else read_record(results, trial.trial_id)
+        reading = read(trial, record, sweep.endpoint, step)
         if not reading.reason:
             values[trial.cell].append(reading.value)
     planned = Counter(spec.cell for spec in specs)

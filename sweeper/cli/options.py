@@ -23,6 +23,9 @@ data_root_option = click.option(
 tracking_option = click.option(
     "--tracking-uri", metavar="URI", help="MLflow store [default: MLFLOW_TRACKING_URI, else sqlite in the results]."
 )
+only_option = click.option(
+    "--only", multiple=True, metavar="SELECTOR", help="Trials by axis=label,field=value or the start of an id."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

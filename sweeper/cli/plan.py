@@ -1,23 +1,28 @@
 """`sweeper plan`: the whole grid before anything runs."""
 
 import json
-import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from sweeper.cli.options import json_option, profile_option, results_option, sweep_file, with_errors_shown
-from sweeper.plan import TrialSpec, expand
+from sweeper.cli.options import (
+    json_option,
+    only_option,
+    profile_option,
+    results_option,
+    sweep_file,
+    with_errors_shown,
+)
+from sweeper.devices import likely_device, usable_cpus
+from sweeper.estimate import estimate
+from sweeper.plan import TrialSpec, expand, expand_every
 from sweeper.results import Results
-from sweeper.survey import Standing, counts, survey
+from sweeper.selectors import select
+from sweeper.survey import FINISHED, Standing, counts, orphans, survey
 from sweeper.sweepfile import load
-
-PIPE_WIDTH = 10_000
 
 
 @click.command()
@@ -25,9 +30,19 @@ PIPE_WIDTH = 10_000
 @profile_option
 @results_option
 @json_option
+@only_option
+@click.option("--workers", type=click.IntRange(1), help="Workers the estimate is for [default: one a CPU core].")
 @click.option("--show", "show", metavar="ID", help="Print one trial whole, with the line each value came from.")
 @with_errors_shown
-def plan(file: Path, profile: str | None, results: Path, as_json: bool, show: str | None) -> None:
+def plan(
+    file: Path,
+    profile: str | None,
+    results: Path,
+    as_json: bool,
+    only: tuple[str, ...],
+    workers: int | None,
+    show: str | None,
+) -> None:
     """Show every trial of sweep FILE, its id, and what a run would do with it.
 
     \b
@@ -40,17 +55,20 @@ def plan(file: Path, profile: str | None, results: Path, as_json: bool, show: st
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)
         return
-    standings = survey(folder, specs)
+    surveyed = survey(folder, specs)
+    chosen = {spec.trial_id for spec in select(specs, only, "--only")}
+    standings = [standing for standing in surveyed.standings if standing.spec.trial_id in chosen]
+    todo = [standing for standing in standings if standing.state not in FINISHED | {"running", "failed"}]
+    cost = estimate(todo, surveyed.briefs, likely_device())
     if as_json:
-        facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings)}
+        facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings), "estimate": asdict(cost)}
         click.echo(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
         return
-    # A pipe has no width, and what a file says is no markup.
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
-    with console.capture() as rendered:
-        console.print(Text.assemble((sweep.name, "bold"), f" @ {profile}" if profile else "", f": {sweep.question}"))
-        console.print(_table(specs, standings))
-    click.echo(rendered.get() + _sentence(standings))
+    click.echo(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
+    click.echo("\n".join([*_table(specs, standings), _sentence(standings)]))
+    click.echo(cost.sentence(workers or usable_cpus()))
+    for brief in orphans(surveyed.briefs, expand_every(sweep, folder.digests()), sweep.name):
+        click.echo(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}, named by no profile any more")
 
 
 def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:
@@ -87,15 +105,15 @@ def _facts(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _table(specs: Sequence[TrialSpec], standings: Sequence[Standing]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("trial", *specs[0].labels, "seed", "steps"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("state", overflow="fold")
+def _table(specs: Sequence[TrialSpec], standings: Sequence[Standing]) -> list[str]:
+    """Return one line a trial under one of headings; no wrapping, and made at once for 10,000 trials."""
+    rows = [("trial", *specs[0].labels, "seed", "steps", "state")]
     for standing in standings:
         spec = standing.spec
-        table.add_row(spec.trial_id, *spec.labels.values(), str(spec.seed), str(spec.target), standing.why)
-    return table
+        rows.append((spec.trial_id, *spec.labels.values(), str(spec.seed), str(spec.target), standing.why))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [click.style(lines[0], bold=True), *lines[1:]]
 
 
 def _sentence(standings: Sequence[Standing]) -> str:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from sweeper.batch import experiment_name
 from sweeper.cli.options import profile_option, results_option, sweep_file, tracking_option, with_errors_shown
 from sweeper.errors import SweepError
 from sweeper.plan import expand
 from sweeper.provenance import commit
 from sweeper.results import Results, ResultsError
-from sweeper.session import experiment_name
 from sweeper.sweepfile import load
 from sweeper.tracking_uri import resolve_uri
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from sweeper.batch import experiment_name
 from sweeper.cli.cells import push_cells
 from sweeper.cli.options import profile_option, results_option, sweep_file, tracking_option, with_errors_shown
 from sweeper.errors import SweepError, TrackingError
 from sweeper.plan import expand
 from sweeper.results import Results
-from sweeper.session import experiment_name, read_record, tracked
+from sweeper.session import read_record, tracked
 from sweeper.survey import survey
 from sweeper.sweepfile import load
 from sweeper.sync import sync_all
@@ -37,7 +38,7 @@ def sync(file: Path, profile: str | None, results: Path, tracking_uri: str | Non
         raise SweepError("--tracking-uri none: there is nothing to sync to; leave it out, or name a store")
     experiment = experiment_name(sweep, profile)
     specs = expand(sweep, profile, folder.digests())
-    begun = [standing.spec for standing in survey(folder, specs) if standing.record is not None]
+    begun = [standing.spec for standing in survey(folder, specs).standings if standing.brief is not None]
     tracker = MlflowTracker(uri, experiment, folder.artifacts)
     report = sync_all(tracker, lambda trial_id: read_record(folder, trial_id), tracked(begun, experiment).values())
     push_cells(tracker, sweep, specs, folder)

@@ -1,5 +1,6 @@
 """What the dealer deals, journals and takes back, with workers played by the test."""
 
+import dataclasses
 import errno
 
 import pytest
@@ -25,8 +26,9 @@ def noted():
 def make_dealer(specs, results, noted):
     def make(chosen=specs, pack=1, device="cpu") -> Dealer:
         data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
-        worker = Worker(device=device, engine="loop", threads=1, pack=pack, data=data)
-        return Dealer(chosen, sweep="tiny", results=results, worker=worker, note=noted.append)
+        worker = Worker(device=device, engine="loop", threads=1, pack=pack, data=data, timeout_s=60.0)
+        sweeps = {spec.trial_id: "tiny" for spec in chosen}
+        return Dealer(chosen, sweeps=sweeps, results=results, worker=worker, note=noted.append)
 
     return make
 
@@ -81,7 +83,7 @@ def test_a_resume_keeps_the_first_attempts_engine_and_threads(make_dealer, specs
     first.stop()
     first.end_all()
     again = make_dealer(specs[:1])
-    again._worker = Worker(device="cpu", engine="vmap", threads=7, pack=1, data=again._worker.data)
+    again._worker = dataclasses.replace(again._worker, engine="vmap", threads=7)
     assignment = again.next_assignment()
     assert (assignment["engine"], assignment["threads"]) == ("loop", 1)
     assert assignment["members"][0]["attempt"] == 2

@@ -2,43 +2,38 @@
 
 import pytest
 
+from sweeper.batch import pending, prepare_run
+from sweeper.brief import Brief
 from sweeper.plan import expand
-from sweeper.session import pending, prepare_run
 from sweeper.survey import Standing, judge, survey
 from sweeper.sweepfile import load
 
 
-def record(**changed):
-    evaluations = [{"step": 2}, {"step": 4}]
-    return {
-        "status": "done",
-        "message": "",
-        "step": 4,
-        "target": 4,
-        "done_step": 4,
-        "evaluations": evaluations,
-    } | changed
+def brief(**changed) -> Brief:
+    known = {"trial_id": "t", "point": "p", "digest": "d", "recipe": {"core": 1}, "sweeps": ["tiny"], "message": ""}
+    known |= {"attempt": 1, "status": "done", "step": 4, "target": 4, "done_step": 4, "evaluated": [2, 4]}
+    return Brief(**known | {"device": "cpu", "kin": "k", "worker_s": 8.0} | changed)
 
 
 @pytest.mark.parametrize(
     ("known", "target", "held", "state", "why"),
     [
         (None, 4, False, "new", "new"),
-        (record(), 4, False, "done", "done at step 4"),
-        (record(), 2, False, "done", "done at step 4"),
-        (record(), 3, False, "interrupted", "trained to step 4, not evaluated at step 3"),
-        (record(), 9, False, "interrupted", "longer target: at step 4 of 9"),
-        (record(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
-        (record(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
-        (record(status="running", done_step=0, step=2), 4, False, "interrupted", "interrupted at step 2 of 4"),
+        (brief(), 4, False, "done", "done at step 4"),
+        (brief(), 2, False, "done", "done at step 4"),
+        (brief(), 3, False, "interrupted", "trained to step 4, not evaluated at step 3"),
+        (brief(), 9, False, "interrupted", "longer target: at step 4 of 9"),
+        (brief(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
+        (brief(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
+        (brief(status="running", done_step=0, step=2), 4, False, "interrupted", "interrupted at step 2 of 4"),
         (
-            record(status="diverged", done_step=0, message="diverged at step 2"),
+            brief(status="diverged", done_step=0, message="diverged at step 2"),
             4,
             False,
             "diverged",
             "diverged at step 2",
         ),
-        (record(status="failed", done_step=0, message="Trace\nValueError: x\n"), 4, False, "failed", "ValueError: x"),
+        (brief(status="failed", done_step=0, message="ValueError: x"), 4, False, "failed", "ValueError: x"),
     ],
 )
 def test_a_trial_stands_where_its_journal_and_its_lock_say(known, target, held, state, why):
@@ -48,7 +43,7 @@ def test_a_trial_stands_where_its_journal_and_its_lock_say(known, target, held, 
 def test_a_run_takes_new_and_interrupted_trials_and_failed_ones_when_asked(specs):
     states = ["done", "diverged", "running", "interrupted", "failed", "new"]
     standings = [
-        Standing(spec=specs[index % len(specs)], state=state, why="", record=None) for index, state in enumerate(states)
+        Standing(spec=specs[index % len(specs)], state=state, why="", brief=None) for index, state in enumerate(states)
     ]
     taken = {id(standing): standing.state for standing in standings}
     assert len(taken) == 6
@@ -63,9 +58,8 @@ def test_later_plans_name_the_copy_of_the_data_that_was_trained_on(write_sweep, 
     results.note_digests({"mini_imagenet": "ab" * 32})
     mini = load(write_sweep("  use: mini_imagenet"))
     assert expand(mini, None, results.digests())[0].trial_id != expand(mini)[0].trial_id
-    prepared = prepare_run(sweep, None, results, tmp_path)
+    prepared = prepare_run([sweep], None, results, tmp_path)
     results.note_digests({name: array["digest"] for name, array in prepared.data.items()})
     assert results.digests().keys() == {"mini_imagenet", "strokes"}
-    assert [standing.spec for standing in survey(results, expand(sweep, None, results.digests()))] == list(
-        prepared.specs
-    )
+    found = survey(results, expand(sweep, None, results.digests())).standings
+    assert [standing.spec for standing in found] == list(prepared.parts[0].specs)

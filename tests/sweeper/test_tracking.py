@@ -65,6 +65,7 @@ def make_record(steps: int, *, target: int | None = None, status: str = "running
             }
             for step in range(every, steps + 1, every)
         ],
+        probes=[],
         scores=None,
         attempts=[
             {
@@ -475,3 +476,18 @@ def test_through_a_server_all_holds_too(
     trackers[0].push(make_record(400, status="done"), TRIAL)
     assert trackers[0].deleted == [TRIAL.trial_id]
     assert capfd.readouterr().out == ""  # MLflow's greetings must not mix with data
+
+
+def test_a_trial_trained_again_from_nothing_gets_a_run_of_its_own_and_keeps_the_old_one(
+    connect: Callable[[], MlflowTracker],
+) -> None:
+    first, again = make_record(100, status="done"), make_record(200, status="done")
+    again["attempts"][0]["time_ms"] += 1_000_000
+    for record in (first, again, first):  # the last by somebody who still has the old journals
+        connect().push(record, TRIAL)
+    (old,) = runs_of(connect(), "superseded")
+    assert_each_point_once(connect(), again)
+    (new,) = runs_of(connect())
+    assert (old.info.start_time, new.info.start_time) == (START_MS, START_MS + 1_000_000)
+    assert len(stored_record(old)["training"]["step"]) == 100
+    assert len(stored_record(new)["training"]["step"]) == 200

@@ -1,8 +1,14 @@
 """Configs that can't be are refused before anything is loaded, with every reason, the value and what is allowed."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from trainers.config import ConfigError, resolve
+
+EXPLICIT = {"algorithm": "contrastive", "order": "first"}
 
 
 def problems(**values) -> list[tuple[str, str]]:
@@ -29,6 +35,29 @@ def problems(**values) -> list[tuple[str, str]]:
         ({"dataset": "strokes", "omniglot_split": "1028/172/423"}, "omniglot_split", "has no meaning for strokes"),
         ({"innner_lr": 0.1}, "innner_lr", "unknown field"),
         ({"dataset": "cifar"}, "dataset", "got 'cifar'"),
+        ({"outer_lr": 0.0}, "outer_lr", "greater than 0, got 0.0"),
+        ({"bn_eps": 0.0}, "bn_eps", "greater than 0, got 0.0"),
+        (EXPLICIT | {"inner_steps": 0}, "inner_steps", "0, but contrastive in first order needs at least 1"),
+        (EXPLICIT | {"order": "second", "inner_steps": 2}, "inner_steps", "2, but contrastive in second order needs"),
+        (EXPLICIT | {"order": "second", "inner_steps": 0}, "inner_steps", "needs exactly 1"),
+        (EXPLICIT | {"loss": "squared_error"}, "loss", "squared_error, but contrastive is derived from cross_entropy"),
+        ({"interference": False}, "interference", "false is for algorithm contrastive alone"),
+        ({"coefficient": "reduced"}, "coefficient", "'reduced' is for algorithm contrastive alone"),
+        ({"algorithm": "anil", "second_order_form": "printed"}, "second_order_form", "'printed' is for algorithm"),
+        ({"algorithm": "anil", "head_update": "released"}, "head_update", "'released' is for algorithm contrastive"),
+        ({"dataset": "mini_imagenet", "rotations": True}, "rotations", "a turned photograph is no class of its own"),
+        ({"rotations": True, "label_rule": "groups"}, "rotations", "needs label_rule random, and it is groups"),
+        ({"rotations": True, "label_rule": "consecutive"}, "rotations", "random, and it is consecutive"),
+        (
+            {"dataset": "mini_imagenet", "train_split": "test", "ways": 21},
+            "ways",
+            "21 ways, but mini_imagenet has a split of 20 classes",
+        ),
+        ({"train_split": "val"}, "train_split", "'train' or 'test', got 'val'"),
+        ({"label_rule": "fixed"}, "label_rule", "'random', 'groups' or 'consecutive', got 'fixed'"),
+        ({"loss": "hinge"}, "loss", "got 'hinge'"),
+        ({"probe_episodes": 0}, "probe_episodes", "greater than or equal to 1, got 0"),
+        ({"probe_every": -1}, "probe_every", "greater than or equal to 0, got -1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_value_and_what_is_allowed(values, field, words):
@@ -53,3 +82,58 @@ def test_a_whole_number_serves_as_a_rate_and_is_the_same_config():
 def test_evaluation_takes_as_many_steps_as_training_unless_told_otherwise():
     assert resolve({"dataset": "omniglot", "inner_steps": 7}).scored_steps == 7
     assert resolve({"dataset": "omniglot", "inner_steps": 7, "eval_steps": 3}).scored_steps == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        EXPLICIT,
+        EXPLICIT | {"inner_steps": 7, "interference": False, "coefficient": "reduced", "head_update": "released"},
+        {"algorithm": "contrastive", "order": "second", "inner_steps": 1, "second_order_form": "printed"},
+        {"rotations": True},
+        {"dataset": "strokes", "rotations": True, "episode_pool": 9},
+        {"dataset": "mini_imagenet", "label_rule": "groups"},
+        {"dataset": "mini_imagenet", "train_split": "test", "ways": 20},
+        {"algorithm": "anil", "loss": "squared_error", "inner_steps": 0},
+        {"dataset": "mini_imagenet", "shots": 25},
+        {"ways": 20, "shots": 5},
+    ],
+    ids=str,
+)
+def test_what_the_paper_does_is_allowed(values):
+    config = resolve({"dataset": "omniglot"} | values)
+    assert values.items() <= config.model_dump().items()
+
+
+def test_several_impossible_combinations_are_given_at_once():
+    found = problems(algorithm="contrastive", inner_steps=2, loss="squared_error", ways=500, shots=9)
+    assert [field for field, _ in found] == ["inner_steps", "loss", "shots", "ways"]
+
+
+def test_a_config_is_refused_with_nothing_of_weight_loaded():
+    refused = [
+        EXPLICIT | {"inner_steps": 0},
+        {"algorithm": "contrastive", "order": "second", "inner_steps": 2},
+        EXPLICIT | {"loss": "squared_error"},
+        {"interference": False},
+        {"dataset": "mini_imagenet", "rotations": True},
+        {"outer_lr": 0.0},
+        {"inner_lr": -1.0},
+        {"dataset": "mini_imagenet", "train_split": "test", "ways": 21},
+        {"shots": 6},
+        {"algorithm": "reptile"},
+    ]
+    program = f"""
+import json, sys
+from trainers.config import ConfigError, resolve
+refused = 0
+for values in {refused!r}:
+    try:
+        resolve({{"dataset": "omniglot"}} | values)
+    except ConfigError:
+        refused += 1
+heavy = ("torch", "numpy", "PIL", "ray", "mlflow")
+print(json.dumps([refused, [name for name in heavy if name in sys.modules]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [len(refused), []]

@@ -4,9 +4,12 @@ import pytest
 import torch
 
 import trainers.model
+import trainers.theory.engines
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, training_draw
 from trainers.networks import initial_params, native_norm
+from trainers.theory.claim import Setting
+from trainers.theory.engines import CLAIMS, agreement, difference
 
 VARIANTS = [
     {"order": order, "algorithm": algorithm, "network": network, "head_bias": bias}
@@ -15,6 +18,25 @@ VARIANTS = [
     for network in ("conv4_strided", "conv4_pooled")
     for bias in (True, False)
 ]
+OPTIONS = [
+    {"order": order, **options}
+    for order in ("first", "second")
+    for options in (
+        {"net_order": "bn_relu"},
+        {"batch_norm": "inductive"},
+        {"loss": "squared_error"},
+        {"net_order": "bn_relu", "batch_norm": "inductive", "loss": "squared_error", "algorithm": "anil"},
+        {"inner_steps": 0},
+        {"bn_eps": 0.1},
+        *({"algorithm": "contrastive", "inner_steps": 1} | own for own in (
+            {},
+            {"head_bias": False},
+            {"interference": False, "coefficient": "reduced"},
+            {"second_order_form": "printed"},
+            {"head_update": "released", "batch_norm": "inductive"},
+        )),
+    )
+]  # fmt: skip
 
 
 def stacked(configs, pixels):
@@ -25,19 +47,18 @@ def stacked(configs, pixels):
     return params, episodes, rates
 
 
-def largest_difference(a, b):
-    """Return the largest relative difference of a tensor; NaN if any is NaN."""
-    return float(torch.stack([(a[name] - b[name]).norm() / b[name].norm().clamp(min=1e-6) for name in b]).max())
+def label(variant):
+    return "-".join(map(str, variant.values()))
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
+@pytest.mark.parametrize("variant", VARIANTS + OPTIONS, ids=label)
 def test_vectorised_equals_loop(tiny, noise, variant):
     configs = [tiny(seed=seed, inner_lr=rate, **variant) for seed, rate in ((0, 0.1), (1, 0.3))]
     params, episodes, rates = stacked(configs, noise)
     alive = [True, True]
     loop = build("loop", configs[0]).meta_gradient(params, episodes, rates, alive)
     vmap = build("vmap", configs[0]).meta_gradient(params, episodes, rates, alive)
-    assert largest_difference(vmap.gradient, loop.gradient) < 1e-10
+    assert difference(configs[0], vmap.gradient, loop.gradient) < 1e-10
     torch.testing.assert_close(vmap.loss, loop.loss, rtol=1e-12, atol=0)
     assert torch.equal(vmap.accuracy.round(decimals=12), loop.accuracy.round(decimals=12))
 
@@ -48,7 +69,30 @@ def test_native_affine_batch_norm_under_vmap_is_caught(tiny, noise, monkeypatch)
     loop = build("loop", config).meta_gradient(params, episodes, rates, [True])
     monkeypatch.setattr(trainers.model, "split_norm", native_norm)
     wrong = build("vmap", config).meta_gradient(params, episodes, rates, [True])
-    assert largest_difference(wrong.gradient, loop.gradient) > 1e-6
+    assert difference(config, wrong.gradient, loop.gradient) > 1e-6
+
+
+@pytest.mark.parametrize("claims_of", CLAIMS, ids=lambda claims_of: claims_of.__name__)
+def test_every_claim_about_engines_comes_out_as_expected(tiny, noise, claims_of):
+    setting = Setting(name="small", config=tiny(), pixels=noise)
+    assert [claim.row() for claim in claims_of(setting) if not claim.as_expected] == []
+
+
+def test_native_affine_batch_norm_turns_the_verdict_on_second_order(tiny, noise, monkeypatch):
+    monkeypatch.setattr(trainers.theory.engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
+    assert agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second").verdict == "holds"
+    monkeypatch.setattr(trainers.model, "split_norm", native_norm)
+    claim = agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second")
+    assert claim.verdict == "does not hold"
+
+
+def test_a_bias_that_should_be_idle_is_seen_when_it_moves(tiny):
+    config = tiny(net_order="bn_relu")
+    gradient = {"conv1.bias": torch.full((4,), 1e-17), "norm1.weight": torch.ones(4)}
+    rounding = gradient | {"conv1.bias": torch.full((4,), -3e-17)}
+    wrong = gradient | {"conv1.bias": torch.full((4,), 1e-3)}
+    assert difference(config, rounding, gradient) < 1e-15
+    assert difference(config, wrong, gradient) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize("order", ["first", "second"])
@@ -62,7 +106,7 @@ def test_two_episodes_give_the_mean_of_the_single_ones(tiny, noise, order):
         one = type(both)(*(part[e : e + 1] for part in both))
         halves.append(engine.meta_gradient(params, [one], rates, [True]))
     mean = {name: (halves[0].gradient[name] + halves[1].gradient[name]) / 2 for name in params}
-    assert largest_difference(mean, whole.gradient) < 1e-12
+    assert difference(config, mean, whole.gradient) < 1e-12
 
 
 def test_second_order_differs_from_first_on_the_real_network(tiny, noise):
@@ -71,10 +115,10 @@ def test_second_order_differs_from_first_on_the_real_network(tiny, noise):
         config = tiny(order=order)
         params, episodes, rates = stacked([config], noise)
         gradients[order] = build("loop", config).meta_gradient(params, episodes, rates, [True]).gradient
-    assert largest_difference(gradients["first"], gradients["second"]) > 0.05
+    assert difference(config, gradients["first"], gradients["second"]) > 0.05
 
 
-@pytest.mark.parametrize("variant", VARIANTS[:8], ids=lambda variant: "-".join(map(str, variant.values())))
+@pytest.mark.parametrize("variant", VARIANTS[:8], ids=label)
 def test_engines_score_the_same_queries_right(tiny, noise, variant):
     configs = [tiny(seed=seed, **variant) for seed in (0, 1)]
     params, _, rates = stacked(configs, noise)

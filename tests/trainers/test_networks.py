@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from trainers.networks import encode, feature_count, initial_params, native_norm, split_norm, zero_head
+from trainers.layout import feature_count, parameter_count
+from trainers.networks import encode, initial_params, native_norm, split_norm, zero_head
 
 NORM = partial(native_norm, eps=1e-5)
 
@@ -21,6 +22,7 @@ def test_the_omniglot_network_has_64_features_and_the_mini_imagenet_one_800(tiny
         assert encode(config, params, images, NORM).shape == (2, features)
         assert feature_count(config) == features
         assert params["head.weight"].shape == (5, features)
+        assert parameter_count(config) == sum(value.numel() for value in params.values())
     assert sum(value.numel() for value in initial_params(mini).values()) == 32901  # 896 + 3 * 9248 + 4 * 64 + 4005
 
 

@@ -107,6 +107,132 @@ def test_zero_init_and_the_zeroing_trick_share_their_first_step(tiny, noise):
     assert all(torch.equal(zero_init.params[name], trick.params[name]) for name in encoder)
 
 
+def encoder_gap(a: RunState, b: RunState) -> float:
+    """Return the largest difference of an encoder parameter."""
+    return max(float((a.params[n] - b.params[n]).abs().max()) for n in a.params if not n.startswith("head"))
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "anil", "contrastive"])
+def test_zeroing_after_the_update_trains_the_same_encoder_and_leaves_a_zero_head(tiny, noise, algorithm):
+    values = {"algorithm": algorithm, "order": "first", "zero_head_every": 1, "outer_steps": 5}
+    _, before = whole(tiny(**values), noise)
+    records, after = whole(tiny(zero_head_when="after_update", **values), noise)
+    assert encoder_gap(before, after) == 0
+    assert not any(after.params[name].any() for name in ("head.weight", "head.bias"))
+    assert before.params["head.weight"].any()
+    for found, expected in zip(after.moments, before.moments, strict=True):
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    (accuracy,) = [record.value["accuracy"] for record in records if record.key == "evaluation"]
+    assert accuracy["trained"] == accuracy["zeroed"]
+
+
+def test_zeroing_after_every_second_update_leaves_a_zero_head_after_steps_2_and_4(tiny, noise):
+    config = tiny(zero_head_every=2, zero_head_when="after_update", outer_steps=4)
+    plain = config.model_copy(update={"zero_head_when": "before_inner_loop"})
+    after, before = ([chunk.states()[0] for chunk in train([c], noise, chunk_s=0)][:4] for c in (config, plain))
+    assert [bool(state.params["head.weight"].any()) for state in after] == [True, False, True, False]
+    assert [encoder_gap(a, b) for a, b in zip(after, before, strict=True)] == [0] * 4
+    assert torch.equal(after[2].params["head.weight"], before[2].params["head.weight"])
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "anil", "contrastive"])
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_adams_memory_of_a_zeroed_head_never_reaches_the_encoder(tiny, noise, order, algorithm):
+    """Zeroed before every step, the head that Adam moved is gone before anything looks at it."""
+    values = {"algorithm": algorithm, "order": order, "zero_head_every": 1, "inner_steps": 1, "outer_steps": 5}
+    _, kept = whole(tiny(**values), noise)
+    _, reset = whole(tiny(zero_head_adam="reset", **values), noise)
+    assert encoder_gap(kept, reset) == 0
+    assert not torch.equal(kept.params["head.weight"], reset.params["head.weight"])
+
+
+def test_where_the_head_lives_two_steps_adams_memory_reaches_the_encoder(tiny, noise):
+    values = {"zero_head_every": 2, "outer_steps": 4}
+    states = {
+        (kind, steps): whole(tiny(zero_head_adam=kind, **values | {"outer_steps": steps}), noise)[1]
+        for kind in ("kept", "reset")
+        for steps in (3, 4)
+    }
+    assert encoder_gap(states["kept", 3], states["reset", 3]) == 0  # zeroed before step 2, first seen unequal in step 3
+    assert encoder_gap(states["kept", 4], states["reset", 4]) > 1e-6
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_head_zeroed_with_its_memory_moves_by_the_outer_rate(tiny, noise, every):
+    """Adam's first step is lr * g / (|g| + eps): the rate but for eps, whatever the gradient."""
+    config = tiny(zero_head_every=every, zero_head_adam="reset", outer_lr=0.02, outer_steps=7)
+    states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)][:7]
+    for state in states:
+        for name in ("head.weight", "head.bias"):
+            gradient = state.moments.first[name] / 0.1
+            closed_form = -0.02 * gradient / (gradient.abs() + 1e-8)
+            fits = torch.allclose(state.params[name], closed_form, rtol=1e-9, atol=0)
+            assert fits == ((state.step - 1) % every == 0), (state.step, name)
+        if (state.step - 1) % every == 0:
+            size = state.params["head.weight"].abs()
+            torch.testing.assert_close(size, torch.full_like(size, 0.02), rtol=1e-3, atol=0)
+    kept = whole(config.model_copy(update={"zero_head_adam": "kept"}), noise)[1]
+    assert not torch.allclose(kept.params["head.weight"].abs(), torch.tensor(0.02).double(), rtol=1e-3)
+
+
+def test_a_reset_head_counts_its_own_steps_from_each_zeroing(tiny, noise):
+    """From steps 0 and 3 on, torch's own Adam started anew on the same gradients takes the head the same way."""
+    config = tiny(zero_head_every=3, zero_head_adam="reset", outer_lr=0.02, outer_steps=6)
+    states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)][:6]
+    for cycle in (states[:3], states[3:]):
+        weight = torch.zeros_like(cycle[0].params["head.weight"], requires_grad=True)
+        adam = torch.optim.Adam([weight], lr=0.02)
+        first = torch.zeros_like(weight)
+        for state in cycle:
+            found = state.moments.first["head.weight"]
+            weight.grad = ((found - 0.9 * first) / 0.1).detach()
+            first = found
+            adam.step()
+            torch.testing.assert_close(state.params["head.weight"], weight.detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_reset_without_zeroing_changes_nothing(tiny, noise):
+    _, kept = whole(tiny(outer_steps=3), noise)
+    _, reset = whole(tiny(outer_steps=3, zero_head_adam="reset"), noise)
+    assert same_bits(kept, reset)
+
+
+@pytest.mark.parametrize("values", [{"zero_head_when": "after_update"}, {"zero_head_adam": "reset"}], ids=str)
+def test_a_reset_or_late_zeroing_resumes_with_the_same_bits(tiny, noise, tmp_path, values):
+    config = tiny(zero_head_every=3, outer_steps=5, **values)
+    records, last = whole(config, noise)
+    for chunk in train([config], noise, chunk_s=0):
+        checkpoint.save(tmp_path / "x.ckpt", chunk.states()[0])
+        resumed, end = whole(config, noise, states=[checkpoint.read(tmp_path / "x.ckpt")])
+        assert resumed == records
+        assert same_bits(end, last)
+
+
+@pytest.mark.parametrize("when", ["before_inner_loop", "after_update"])
+@pytest.mark.parametrize("kind", ["kept", "reset"])
+def test_a_diverged_runs_head_stays_as_it_was_while_its_neighbour_is_zeroed_on(tiny, noise, monkeypatch, when, kind):
+    """Run 0 diverges at step 2, the very step after which the trick zeroes; its last finite head is of interest."""
+    honest, calls = LoopEngine.meta_gradient, []
+
+    def failing(self, *arguments):
+        found = honest(self, *arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            found.loss[0] = torch.nan
+        return found
+
+    values = {"zero_head_every": 2, "zero_head_when": when, "zero_head_adam": kind}
+    _, expected = whole(tiny(outer_steps=1, **values), noise)
+    monkeypatch.setattr(LoopEngine, "meta_gradient", failing)
+    *_, chunk = train([tiny(seed=seed, outer_steps=5, **values) for seed in (0, 1)], noise, chunk_s=60)
+    dead, alive = chunk.states()
+    assert [run.status for run in chunk.runs] == ["diverged", "done"]
+    assert all(torch.equal(dead.params[name], expected.params[name]) for name in dead.params)
+    assert all(torch.equal(dead.moments.first[name], expected.moments.first[name]) for name in dead.params)
+    monkeypatch.setattr(LoopEngine, "meta_gradient", honest)
+    assert same_bits(alive, whole(tiny(seed=1, outer_steps=5, **values), noise)[1])
+
+
 def test_both_heads_are_scored_after_every_inner_step_and_kept_apart(tiny, noise):
     records, _ = whole(tiny(outer_steps=2, eval_steps=3, eval_episodes=4), noise)
     (evaluation,) = [record.value for record in records if record.key == "evaluation"]

@@ -1,0 +1,96 @@
+"""Wall time of one outer step of every algorithm on one thread: a table for people, one JSON line for machines.
+
+    python benchmarks/outer_step.py [--rounds N] [--dtype float32|float64]
+
+Every algorithm makes a step in turn, `rounds` times over after one to warm up, so that what else the machine does
+falls on all alike; the median and the quartiles are of those. Pixels are random: their values change no time.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainers import protocols
+from trainers.catalog import CATALOG
+from trainers.config import TrialConfig, resolve
+from trainers.engine_table import ENGINE_OF_DEVICE
+from trainers.engines import build
+from trainers.episodes import gather, training_draw
+from trainers.networks import initial_params
+
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "FOMAML": {"order": "first"},
+    "FOMAML, zeroing": {"order": "first", "zero_head_every": 1, "head_scale": 0.0},
+    "SOMAML": {"order": "second"},
+    "ANIL, first order": {"algorithm": "anil", "order": "first"},
+    "ANIL, second order": {"algorithm": "anil", "order": "second"},
+    "contrastive, first order, 1 inner step": {"algorithm": "contrastive", "order": "first", "inner_steps": 1},
+    "contrastive, second order, 1 inner step": {"algorithm": "contrastive", "order": "second", "inner_steps": 1},
+    "FOMAML, BN before ReLU": {"order": "first", "net_order": "bn_relu"},
+    "FOMAML, inductive BN": {"order": "first", "batch_norm": "inductive"},
+    "FOMAML, squared error": {"order": "first", "loss": "squared_error"},
+}
+
+
+class Step:
+    """One algorithm ready to take an outer step of `protocol` from its initial parameters, again and again."""
+
+    def __init__(self, protocol: str, changes: dict[str, Any], dtype: str) -> None:
+        self.config: TrialConfig = resolve(protocols.load(protocol) | {"episode_pool": 0, "dtype": dtype} | changes)
+        facts = CATALOG[self.config.dataset]
+        shape = (facts.classes, self.config.shots + self.config.queries, *facts.image_shape)
+        pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        draw = training_draw(self.config, 0)
+        self.episodes = [gather(draw._replace(images=draw.images % shape[1]), pixels, self.config)]
+        self.params = {name: value[None] for name, value in initial_params(self.config).items()}
+        self.rates = torch.tensor([self.config.inner_lr], dtype=getattr(torch, dtype))
+        self.engine = build(ENGINE_OF_DEVICE["cpu"], self.config)
+
+    def seconds(self) -> float:
+        """Take the step and return how long it took."""
+        begun = time.perf_counter()
+        self.engine.meta_gradient(self.params, self.episodes, self.rates, [True])
+        return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Time every algorithm on both protocols and print what came out."""
+    parser = argparse.ArgumentParser(description="Wall time of one outer step of every algorithm.")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = []
+    for protocol in ("omniglot", "mini_imagenet"):
+        steps = {name: Step(protocol, changes, arguments.dtype) for name, changes in ALGORITHMS.items()}
+        for step in steps.values():
+            step.seconds()
+        rounds = [{name: step.seconds() for name, step in steps.items()} for _ in range(arguments.rounds)]
+        for name, step in steps.items():
+            taken = sorted(one[name] for one in rounds)
+            low, median, high = statistics.quantiles(taken, n=4)
+            ratio = statistics.median(one[name] / one["FOMAML"] for one in rounds)
+            episodes, inner = step.config.meta_batch_size, step.config.inner_steps
+            results.append(
+                {"protocol": protocol, "episodes": episodes, "inner_steps": inner, "algorithm": name,
+                 "ms": round(median * 1e3), "quartiles_ms": [round(low * 1e3), round(high * 1e3)],
+                 "of_fomaml": round(ratio, 2)}
+            )  # fmt: skip
+    print("| protocol | episodes x inner steps | algorithm | ms a step | quartiles | of FOMAML |")
+    print("|---|---|---|---:|---|---:|")
+    for row in results:
+        low, high = row["quartiles_ms"]
+        print(
+            f"| {row['protocol']} | {row['episodes']} x {row['inner_steps']} | {row['algorithm']} | {row['ms']} | "
+            f"{low} to {high} | {row['of_fomaml']:.2f} |"
+        )
+    print(json.dumps({"torch": torch.__version__, "threads": 1, "dtype": arguments.dtype, "steps": results}))
+
+
+if __name__ == "__main__":
+    main()

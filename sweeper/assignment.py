@@ -1,0 +1,49 @@
+"""What a dealer and a worker tell each other: plain data (JSON-able), so that any executor can carry it."""
+
+from typing import Any, Literal, TypedDict
+
+UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage"]
+"""`stopped` is saved and left on request; `failed` an exception of the trainer, `memory` too little of it, `storage` a
+results folder full or read-only.
+"""
+
+
+class Member(TypedDict):
+    """One trial of an assignment; `folder` is the trial's, `attempt` the number it was dealt under."""
+
+    trial_id: str
+    attempt: int
+    folder: str
+    config: dict[str, Any]
+
+
+class Assignment(TypedDict):
+    """A pack of trials to train together, and where and how; a chunk every `chunk_s`, one in `timeout_s` at least."""
+
+    pack: int
+    members: list[Member]
+    data: dict[str, str]
+    device: str
+    engine: str
+    threads: int
+    chunk_s: float
+    timeout_s: float
+
+
+class MemberUpdate(TypedDict):
+    """What is new of one trial: records as (step, key, value), and its status with a message if it has ended."""
+
+    trial_id: str
+    attempt: int
+    step: int
+    records: list[tuple[int, str, dict[str, Any]]]
+    status: UpdateStatus
+    message: str
+
+
+class Update(TypedDict):
+    """What is new of a pack; `over` when its worker has nothing more to do for it."""
+
+    pack: int
+    members: list[MemberUpdate]
+    over: bool

@@ -1,0 +1,117 @@
+"""The sweeps of one run before it starts: their data in place, their trials known, what is left of them to do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sweeper.claims import Claim, holder_of
+from sweeper.devices import Device
+from sweeper.errors import SweepError
+from sweeper.plan import TrialSpec, expand
+from sweeper.results import Results
+from sweeper.survey import FINISHED, Standing, Survey, survey
+from sweeper.sweepfile import Sweep
+from trainers.datasets import DataError, prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A sweep whose data is in place and whose trials are known; `experiment` is its name in the tracking store."""
+
+    sweep: Sweep
+    experiment: str
+    specs: tuple[TrialSpec, ...]
+    survey: Survey
+
+    @property
+    def standings(self) -> list[Standing]:
+        return self.survey.standings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The sweeps of one run; a trial that several of them name is trained once. `data` is by data set."""
+
+    parts: tuple[Prepared, ...]
+    data: Mapping[str, dict[str, str]]
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Where the trials stand, each (trial, target) once."""
+        every = {(found.spec.trial_id, found.spec.target): found for part in self.parts for found in part.standings}
+        return list(every.values())
+
+
+def experiment_name(sweep: Sweep, profile: str | None) -> str:
+    """Return the tracking store's name for a sweep under a profile."""
+    return f"{sweep.name}@{profile}" if profile else sweep.name
+
+
+def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, data_root: Path) -> Batch:
+    """Prepare the data sets of the plans, convert them if need be, and fold what has been done; write no results.
+
+    The plans are made again with the digests of the arrays as they are. Raises SweepError.
+    """
+    sweeps = list(sweeps)
+    names = {spec.cell_config.dataset for sweep in sweeps for spec in expand(sweep, profile)}
+    try:
+        arrays = {name: prepare(name, data_root) for name in sorted(names)}
+    except DataError as error:
+        raise SweepError(str(error)) from None
+    digests = {name: array.digest for name, array in arrays.items()}
+    parts = []
+    for sweep in sweeps:
+        specs = expand(sweep, profile, digests)
+        found = survey(results, specs)
+        parts.append(Prepared(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
+    data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
+    return Batch(parts=tuple(parts), data=data)
+
+
+def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialSpec]:
+    """Return what a run would train: everything planned that isn't finished, failed trials only if asked for."""
+    left_out = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
+    return [standing.spec for standing in standings if standing.state not in left_out]
+
+
+def refuse_other_device(standings: Iterable[Standing], device: Device) -> None:
+    """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
+    for standing in standings:
+        if standing.brief is None or standing.state in FINISHED | {"running"}:
+            continue
+        began_on = standing.brief.device
+        if began_on != device:
+            raise SweepError(
+                f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
+                f"go on with --device {began_on}, or name another folder with --results to begin anew on {device}"
+            )
+
+
+@contextmanager
+def only_run(batch: Batch, results: Results) -> Iterator[None]:
+    """Hold the sweeps of `batch` for this process. Raises SweepError saying who runs one of them already."""
+    claims = []
+    try:
+        for part in batch.parts:
+            paths = results.run(part.experiment)
+            claim = Claim(paths)
+            if not claim.take():
+                raise SweepError(f"{part.experiment} is being run already, {_described(holder_of(paths))}")
+            claims.append(claim)
+        yield
+    finally:
+        for claim in claims:
+            claim.release()
+
+
+def _described(holder: Mapping[str, Any] | None) -> str:
+    if not holder:
+        return "by a process that doesn't say who it is"
+    since = datetime.fromtimestamp(holder["since_ms"] / 1000).astimezone().isoformat(" ", "seconds")
+    return (
+        f"by process {holder['pid']} on {holder['host']} since {since}; `sweeper status` shows how far it is and "
+        "`sweeper stop` ends it"
+    )

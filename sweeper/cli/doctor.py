@@ -1,0 +1,44 @@
+"""`sweeper doctor`: is all here that a run needs, and if not, what to do."""
+
+import json
+from pathlib import Path
+
+import click
+
+from sweeper.cli.options import data_root_option, json_option, results_option, tracking_option, with_errors_shown
+from sweeper.results import Results
+
+
+@click.command()
+@results_option
+@data_root_option
+@tracking_option
+@json_option
+@click.pass_context
+@with_errors_shown
+def doctor(
+    context: click.Context, results: Path, data_root: Path | None, tracking_uri: str | None, as_json: bool
+) -> None:
+    """Check Python, packages, devices, disk, locks, clock, tracking store and data, a line each with what to do.
+
+    Each is really tried, and nothing is left behind. Exit code 1 if something is bad; a warning keeps no run from
+    starting.
+
+    \b
+    Example:
+      sweeper doctor --results results
+    """
+    from sweeper.doctor import examine
+    from trainers.datasets import data_root as resolve_root
+
+    checks = []
+    for check in examine(Results.at(results).root, resolve_root(data_root), tracking_uri):
+        checks.append(check)
+        if not as_json:
+            click.echo(f"{check.verdict:<5} {check.name:<19} {check.found}")
+            if check.advice:
+                click.echo(f"{'':<25} -> {check.advice}")
+    if as_json:
+        click.echo(json.dumps([check._asdict() for check in checks], indent=1))
+    if any(check.verdict == "bad" for check in checks):
+        context.exit(1)

@@ -1,0 +1,46 @@
+"""`sweeper export`: one file with all that a results folder has of a sweep."""
+
+from pathlib import Path
+
+import click
+
+from sweeper.cli.options import profile_option, results_option, sweep_file, with_errors_shown
+from sweeper.results import Results
+
+
+@click.command()
+@sweep_file
+@profile_option
+@results_option
+@click.option(
+    "--out",
+    metavar="ARCHIVE",
+    type=click.Path(path_type=Path),
+    help="The file to write [default: the sweep's name with .zip, here].",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@with_errors_shown
+def export(file: Path, profile: str | None, results: Path, out: Path | None, force: bool) -> None:
+    """Write the journals and last good checkpoints of sweep FILE into one archive, and print its path.
+
+    The results folder stays as it is. Of trials that are being trained now the archive has what is on disk by now.
+
+    \b
+    Example:
+      sweeper export sweeps/quickstart.yaml --out quickstart.zip
+    """
+    from sweeper.batch import experiment_name
+    from sweeper.pack import pack
+    from sweeper.plan import expand
+    from sweeper.sweepfile import load
+
+    sweep, folder = load(file), Results.at(results)
+    specs = expand(sweep, profile, folder.digests())
+    target = out or Path(f"{experiment_name(sweep, profile)}.zip")
+    packed = pack(sweep, profile, specs, folder, target, force=force)
+    click.echo(
+        f"{packed.trials} of {len(specs)} trials, {packed.checkpoints} checkpoints, {packed.size} bytes", err=True
+    )
+    for trial_id in packed.running:
+        click.echo(f"{trial_id}: still running; the archive has what it had journalled by now", err=True)
+    click.echo(target)

@@ -1,0 +1,85 @@
+"""`sweeper logs`: what a trial's worker wrote down, also while it is at it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from sweeper.claims import holder_of
+from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.errors import SweepError
+from sweeper.journal import fold
+from sweeper.results import Results, TrialPaths
+from sweeper.stop_requests import STOPPED, last_holder, living_runs
+
+LOOK_EVERY_S = 0.3
+
+
+@click.command()
+@click.argument("trial", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until the trial's run is done with it.")
+@click.option("--all", "every", is_flag=True, help="Print the logs of all attempts, not only the newest.")
+@results_option
+@with_errors_shown
+def logs(trial: str, follow: bool, every: bool, results: Path) -> None:
+    """Print the log of the trial whose id starts with ID: what its newest attempt did, tracebacks in full.
+
+    \b
+    Example:
+      sweeper logs 3fa4 -f
+    """
+    folder = Results.at(results)
+    trial_id = folder.trial_named(trial)
+    paths = folder.trial(trial_id)
+    found = _logs(paths)
+    if not found and not (follow and _goes_on(folder, trial_id)):
+        raise SweepError(f"{trial_id} has no log: no worker has begun it; its journal is {paths.journal}")
+    first = 0 if every else max(0, len(found) - 1)
+    for content in _followed(folder, trial_id, first) if follow else _read(found[first:]):
+        click.echo(content, nl=False)
+
+
+def _logs(paths: TrialPaths) -> list[Path]:
+    """Return the logs of the trial's attempts, oldest first."""
+    numbers = sorted(int(folder.name[1:]) for folder in paths.folder.glob("a[0-9]*"))
+    return [paths.log(number) for number in numbers if paths.log(number).exists()]
+
+
+def _read(files: list[Path]) -> Iterator[bytes]:
+    for file in files:
+        yield file.read_bytes()
+
+
+def _followed(folder: Results, trial_id: str, first: int) -> Iterator[bytes]:
+    """Yield what the logs hold from the `first` on, and what they get, to the end of the trial's run."""
+    index, offset = first, 0
+    while True:
+        over = not _goes_on(folder, trial_id)  # asked before reading: what was written up to then is still printed
+        found = _logs(folder.trial(trial_id))
+        while index < len(found):
+            with found[index].open("rb") as file:
+                file.seek(offset)
+                content = file.read()
+            offset += len(content)
+            if content:
+                yield content
+            if index == len(found) - 1:
+                break
+            index, offset = index + 1, 0
+        if over:
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def _goes_on(folder: Results, trial_id: str) -> bool:
+    """Whether somebody trains the trial, or is about to do so again after losing a worker."""
+    paths = folder.trial(trial_id)
+    if holder_of(paths) is not None:
+        return True
+    record, last = fold(paths.journal), last_holder(paths)
+    if record is None or last is None or record["status"] not in ("running", "interrupted"):
+        return False
+    if record["message"] == STOPPED:
+        return False
+    return any((run["host"], run["pid"]) == (last["host"], last["pid"]) for run in living_runs(folder).values())

@@ -1,0 +1,121 @@
+"""`sweeper theory`: the paper's formulas, and our own code, checked by the machine, one row a claim."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sweeper.cli.options import json_option, with_errors_shown
+from sweeper.errors import SweepError
+
+if TYPE_CHECKING:
+    from trainers.theory.claim import Claim, Setting
+
+WIDE = 160
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the data sets: check on the paper's network and real Omniglot episodes too.",
+)
+@json_option
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown tables for a page.")
+@click.pass_context
+@with_errors_shown
+def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown: bool) -> None:
+    """Compute every formula of the paper against the gradient it stands for, in float64, and print one row a claim.
+
+    Controls, and formulas known to be wrong as printed, must not hold; they are rows too. Exit code 1 when a claim
+    that should hold does not, or a control does.
+
+    \b
+    Example:
+      sweeper theory
+      sweeper theory --data ~/few-shot --json
+    """
+    claims: list[Claim] = []
+    rows = []
+    for setting in _settings(data):
+        found = list(_checked(setting))
+        claims += found
+        rows += [claim.row() | {"setting": setting.name} for claim in found]
+        if as_markdown:
+            click.echo(_page(setting, found))
+        elif not as_json:
+            _print(setting, found)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        click.echo(_summary(claims))
+    if not all(claim.as_expected for claim in claims):
+        context.exit(1)
+
+
+def _settings(data: Path | None) -> Iterator["Setting"]:
+    from trainers import datasets
+    from trainers.theory import settings
+
+    # A missing data set is said before a minute is spent on what needs none.
+    try:
+        prepared = None if data is None else datasets.prepare("omniglot", data)
+    except datasets.DataError as error:
+        raise SweepError(str(error)) from None
+    yield settings.small()
+    if prepared is not None:
+        yield settings.real(prepared)
+
+
+def _checked(setting: "Setting") -> Iterator["Claim"]:
+    from trainers.theory.examine import CHECKS
+
+    click.echo(f"checking on {setting.name}", err=True)
+    for check in CHECKS:
+        begun = time.monotonic()
+        yield from check(setting)
+        click.echo(f"  {check.__name__.replace('_', ' ').strip()} {time.monotonic() - begun:.1f} s", err=True)
+
+
+def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    table = Table(title=f"On {setting.name}", title_justify="left", show_lines=True)
+    for heading in ("claim", "source", "computed"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("error", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for claim in claims:
+        verdict = claim.verdict if claim.as_expected else f"{claim.verdict} !"
+        table.add_row(claim.statement, claim.source, claim.computed, f"{claim.error:.1e}", verdict)
+    with console.capture() as capture:
+        console.print(table, markup=False)
+    click.echo(capture.get(), nl=False)
+
+
+def _page(setting: "Setting", claims: Sequence["Claim"]) -> str:
+    lines = [f"## On {setting.name}", "", "| claim | source | computed | error | verdict |", "|---|---|---|---:|---|"]
+    for claim in claims:
+        told = (claim.statement, claim.source, claim.computed)
+        cells = [text.replace("|", "\\|").replace("<", "&lt;") for text in told]
+        lines.append(f"| {' | '.join(cells)} | {claim.error:.1e} | {claim.verdict} |")
+    return "\n".join([*lines, ""])
+
+
+def _summary(claims: Sequence["Claim"]) -> str:
+    expected = Counter(claim.should for claim in claims if claim.as_expected)
+    text = (
+        f"{len(claims)} claims: {expected['hold']} hold, {expected['fail']} do not and should not, "
+        f"{expected['report']} reported"
+    )
+    surprises = [claim for claim in claims if not claim.as_expected]
+    lines = [f"not as it should be: {claim.statement} ({claim.computed}: {claim.error:.1e})" for claim in surprises]
+    return "\n".join([text, *lines])

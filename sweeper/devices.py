@@ -1,0 +1,44 @@
+"""What there is to run on, found out without importing torch where no GPU can be."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from sweeper.errors import SweepError
+
+Device = Literal["cpu", "cuda"]
+
+
+def usable_cpus() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def likely_device() -> Device:
+    """Return what `choose_device("auto")` would most likely choose, at no cost."""
+    return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+
+
+def default_workers(device: Device) -> int:
+    """Return one worker a GPU, or one a CPU core that this process may use."""
+    if device == "cpu":
+        return usable_cpus()
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:
+    """Return the device and the reason for it. Raises SweepError when cuda is asked for and isn't there."""
+    if wanted == "cpu":
+        return "cpu", "asked for"
+    has_driver = Path("/dev/nvidiactl").exists()
+    if has_driver:
+        import torch
+
+        if torch.cuda.is_available():
+            return "cuda", f"{torch.cuda.device_count()} CUDA device(s) found"
+    if wanted == "cuda":
+        seen = "a driver but no usable device" if has_driver else "no NVIDIA driver"
+        raise SweepError(f"--device cuda: {seen} here; use --device cpu, or run where a GPU is")
+    return "cpu", "no CUDA device found"

@@ -1,0 +1,77 @@
+"""A cache of briefs beside the journals, so that plan and status of 10,000 trials need not read 10,000 files.
+
+An entry counts only while its journal has the size and the time it was made from. The file can be deleted at any
+time; where it can't be read or written the journals are read instead, and nothing but time is lost.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from sweeper.brief import Brief, brief_of
+from sweeper.journal import read_lines
+from sweeper.results import JOURNAL, Results
+
+VERSION = 1
+"""Raised when Brief changes; entries of another version are made again."""
+
+Stamp = tuple[int, int]
+
+
+def briefs(results: Results) -> dict[str, Brief]:
+    """Return every trial of the results folder that has begun, by id, and bring the index up to date."""
+    journals = dict(_journals(results))
+    known = _read(results.index)
+    found = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}
+    fresh = {}
+    for trial_id in journals.keys() - found.keys():
+        entry = brief_of(list(read_lines(results.trial(trial_id).journal)))
+        if entry is not None:
+            fresh[trial_id] = entry
+    gone = known.keys() - journals.keys()
+    if fresh or gone:
+        _write(results.index, [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items()], gone)
+    return found | fresh
+
+
+def _journals(results: Results) -> Iterable[tuple[str, Stamp]]:
+    """Yield the id of each trial with a journal, and the journal's size and time of change (ns)."""
+    try:
+        folders = os.scandir(results.root / "trials")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with folders:
+        for folder in folders:
+            try:
+                found = os.stat(f"{folder.path}/{JOURNAL}")  # noqa: PTH116, a Path costs more than the call
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            yield folder.name, (found.st_size, found.st_mtime_ns)
+
+
+def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
+    if not path.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+            rows = database.execute("SELECT trial_id, size, mtime_ns, brief FROM briefs WHERE version = ?", (VERSION,))
+            return {name: ((size, mtime_ns), Brief(*json.loads(text))) for name, size, mtime_ns, text in rows}
+    except sqlite3.Error:
+        return {}
+
+
+def _write(path: Path, fresh: Iterable[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
+    rows = [(name, VERSION, *stamp, json.dumps(entry)) for name, stamp, entry in fresh]
+    try:
+        with closing(sqlite3.connect(path, timeout=1)) as database, database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS briefs "
+                "(trial_id TEXT PRIMARY KEY, version INTEGER, size INTEGER, mtime_ns INTEGER, brief TEXT)"
+            )
+            database.executemany("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany("DELETE FROM briefs WHERE trial_id = ?", [(name,) for name in gone])
+    except sqlite3.Error:
+        return  # full, read-only or busy: the next command reads the journals again

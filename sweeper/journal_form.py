@@ -1,0 +1,156 @@
+"""The form of a journal's lines: what a journal that comes from elsewhere must look like before it is believed.
+
+Strict on what `journal.fold` and its readers use; a line may hold more.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+TRIAL_ID = r"[0-9a-f]{16}"
+
+
+Hash = Annotated[str, Field(pattern=f"^{TRIAL_ID}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Score = TypeVar("Score")
+
+
+class JournalFormError(ValueError):
+    """A line that no run writes; says which and why."""
+
+
+class Facts(NamedTuple):
+    """What a whole journal says of itself: how many attempts it holds, and the digest of each data set it used."""
+
+    attempts: int
+    data: Mapping[str, str]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+
+class _TrainingValue(_Form):
+    query_loss: float
+    query_accuracy: float
+
+
+class _Heads(_Form, Generic[Score]):
+    """One score for each number of inner steps from 0, by how the head was."""
+
+    trained: Annotated[list[Score], Field(min_length=1)]
+    zeroed: Annotated[list[Score], Field(min_length=1)]
+
+
+class _EvaluationValue(_Form):
+    split: Literal["val", "test"]
+    episodes: PositiveInt
+    accuracy: _Heads[float]
+    sd: _Heads[float]
+
+
+class _ScoresValue(_Form):
+    queries: PositiveInt
+    correct: _Heads[list[int]]
+
+
+_VALUES: Mapping[str, type[_Form]] = {
+    "training": _TrainingValue,
+    "evaluation": _EvaluationValue,
+    "scores": _ScoresValue,
+}
+
+
+class _Config(_Form):
+    dataset: str
+
+
+class _Attempt(_Form):
+    kind: Literal["attempt"]
+    attempt: PositiveInt
+    time_ms: NonNegativeInt
+    trial_id: Hash
+    point: Hash
+    cell: Hash
+    seed: NonNegativeInt
+    target: PositiveInt
+    config: _Config
+    recipe: dict[str, int]
+    digest: Digest
+    sweep: str
+    engine: str
+    threads: PositiveInt
+    pack: PositiveInt
+    device: str
+
+
+class _Record(_Form):
+    kind: Literal["record"]
+    attempt: PositiveInt
+    time_ms: NonNegativeInt
+    step: NonNegativeInt
+    key: str
+    value: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_the_value_of_its_key(self) -> "_Record":
+        if self.key in _VALUES:
+            _VALUES[self.key].model_validate(self.value)
+        return self
+
+
+class _End(_Form):
+    kind: Literal["done", "diverged", "interrupted"]
+    attempt: PositiveInt
+    time_ms: NonNegativeInt
+    step: NonNegativeInt
+    message: str
+
+
+class _Failure(_End):
+    """The one end that always says why; its last line is shown in tables."""
+
+    kind: Literal["failed"]
+    message: Annotated[str, Field(pattern=r"\S")]
+
+
+_Line = _Attempt | _Record | _End | _Failure
+_LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
+
+
+def check(content: bytes, trial_id: str) -> Facts:
+    """Return what the journal of `trial_id` says of itself. Raises JournalFormError for anything no run writes."""
+    lines = [_read(number, line) for number, line in enumerate(content.splitlines(keepends=True), start=1)]
+    attempts = [line for line in lines if isinstance(line, _Attempt)]
+    if not attempts or lines[0] is not attempts[0]:
+        raise JournalFormError("line 1: doesn't open an attempt")
+    data: dict[str, str] = {}
+    for attempt in attempts:
+        if attempt.trial_id != trial_id:
+            raise JournalFormError(f"an attempt is of trial {attempt.trial_id}, not of {trial_id}")
+        if data.setdefault(attempt.config.dataset, attempt.digest) != attempt.digest:
+            raise JournalFormError(f"its attempts trained on two copies of {attempt.config.dataset}")
+    return Facts(len(attempts), data)
+
+
+def _read(number: int, line: bytes) -> _Line:
+    if not line.endswith(b"\n"):
+        raise JournalFormError(f"line {number}: is cut short")
+    try:
+        return _LINE.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise JournalFormError(f"line {number}: {place + ': ' if place else ''}{first['msg']}") from None

@@ -1,0 +1,53 @@
+"""The claims about slopes come out as they should on a small setting, and wrong code turns their verdict."""
+
+import pytest
+import torch
+
+from trainers.contrastive import Explicit
+from trainers.maml import graph_gradient
+from trainers.networks import HEAD
+from trainers.theory import differences, twins
+from trainers.theory.claim import Setting
+from trainers.theory.twins import TWIN_LR, noise_episode, smooth_case, worst
+
+
+@pytest.fixture
+def setting(tiny, noise) -> Setting:
+    return Setting(name="small", config=tiny(channels=8, ways=5, shots=1, inner_steps=1), pixels=noise)
+
+
+@pytest.mark.parametrize("claims_of", differences.CLAIMS, ids=lambda claims_of: claims_of.__name__)
+def test_every_claim_comes_out_as_expected(setting, claims_of):
+    assert [claim.row() for claim in claims_of(setting) if not claim.as_expected] == []
+
+
+def test_a_first_order_gradient_passed_off_as_second_turns_the_verdicts(setting, monkeypatch):
+    for module in (twins, differences):
+        monkeypatch.setattr(module, "graph_gradient", lambda order: graph_gradient("first"))
+    claims = [*differences.second_order(setting), differences.quadratic(setting)[0]]
+    assert [claim.verdict for claim in claims] == ["does not hold"] * 3
+
+
+def test_a_gradient_off_by_a_millionth_is_seen():
+    case = smooth_case(noise_episode(28))
+    how = case.how("maml", "second", 2)
+    gradient, loss = case.meta_gradient(how), case.meta_loss(how)
+    assert worst(case.slope_errors(gradient, loss, h=1e-5)) < 1e-7
+    off = {name: value * (1 + 1e-6) for name, value in gradient.items()}
+    assert worst(case.slope_errors(off, loss, h=1e-5)) == pytest.approx(1e-6, rel=0.1)
+
+
+def test_a_gradient_of_nan_is_never_within_a_bound():
+    case = smooth_case(noise_episode(28))
+    how = case.how("maml", "first", 1)
+    gradient = {name: torch.full_like(value, torch.nan) for name, value in case.params.items()}
+    errors = case.slope_errors(gradient, case.displaced_loss(how), h=1e-5)
+    assert worst([0.0, *errors]) != worst([0.0, *errors])
+
+
+def test_the_printed_eq_8_is_no_slope_of_the_exact_one():
+    case = smooth_case(noise_episode(28))
+    printed = case.explicit_gradient(Explicit("second", 1, TWIN_LR, form="printed"))
+    encoder = {name: value for name, value in printed.items() if name not in HEAD}
+    exact = case.frozen_explicit_loss(Explicit("second", 1, TWIN_LR))
+    assert worst(case.slope_errors(encoder, exact, h=1e-5)) > 1e-3

@@ -1,0 +1,1 @@
+"""The paper's claims, and ours about the code, as computations: each gives rows of statement, error and verdict."""
