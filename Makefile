@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
+ROUNDS ?= 30
+SEED ?= $(shell date +%j%H%M%S)
+CHAOS := build/chaos.md
 
-.PHONY: demo test test-fast lint clean
+.PHONY: demo test test-fast chaos lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +28,11 @@ test: $(VENV)/.installed lint
 
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not slow'
+
+chaos: $(VENV)/.installed
+	mkdir -p $(dir $(CHAOS))
+	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
+		$(BIN)/python -m pytest tests/chaos -s
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

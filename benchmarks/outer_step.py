@@ -1,9 +1,10 @@
 """Wall time of one outer step of every algorithm on one thread: a table for people, one JSON line for machines.
 
-    python benchmarks/outer_step.py [--rounds N] [--dtype float32|float64]
+    python -m benchmarks.outer_step [--rounds N] [--dtype float32|float64]
 
-Every algorithm makes a step in turn, `rounds` times over after one to warm up, so that what else the machine does
-falls on all alike; the median and the quartiles are of those. Pixels are random: their values change no time.
+A step is all of it: drawing and gathering the episodes, the meta-gradient, the checks and Adam. Every algorithm makes
+one in turn, `rounds` times over after one to warm up, so that what else the machine does falls on all alike; median and
+quartiles are of those. Pixels are random: their values change no time.
 """
 
 import argparse
@@ -18,10 +19,7 @@ import torch
 from trainers import protocols
 from trainers.catalog import CATALOG
 from trainers.config import TrialConfig, resolve
-from trainers.engine_table import ENGINE_OF_DEVICE
-from trainers.engines import build
-from trainers.episodes import gather, training_draw
-from trainers.networks import initial_params
+from trainers.train import train
 
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "FOMAML": {"order": "first"},
@@ -29,7 +27,9 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "SOMAML": {"order": "second"},
     "ANIL, first order": {"algorithm": "anil", "order": "first"},
     "ANIL, second order": {"algorithm": "anil", "order": "second"},
+    "ANIL, first order, 1 inner step": {"algorithm": "anil", "order": "first", "inner_steps": 1},
     "contrastive, first order, 1 inner step": {"algorithm": "contrastive", "order": "first", "inner_steps": 1},
+    "ANIL, second order, 1 inner step": {"algorithm": "anil", "order": "second", "inner_steps": 1},
     "contrastive, second order, 1 inner step": {"algorithm": "contrastive", "order": "second", "inner_steps": 1},
     "FOMAML, BN before ReLU": {"order": "first", "net_order": "bn_relu"},
     "FOMAML, inductive BN": {"order": "first", "batch_norm": "inductive"},
@@ -37,25 +37,26 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 }
 
 
-class Step:
-    """One algorithm ready to take an outer step of `protocol` from its initial parameters, again and again."""
+class Steps:
+    """One algorithm in training under `protocol`, one outer step at a time."""
 
-    def __init__(self, protocol: str, changes: dict[str, Any], dtype: str) -> None:
-        self.config: TrialConfig = resolve(protocols.load(protocol) | {"episode_pool": 0, "dtype": dtype} | changes)
-        facts = CATALOG[self.config.dataset]
-        shape = (facts.classes, self.config.shots + self.config.queries, *facts.image_shape)
-        pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-        draw = training_draw(self.config, 0)
-        self.episodes = [gather(draw._replace(images=draw.images % shape[1]), pixels, self.config)]
-        self.params = {name: value[None] for name, value in initial_params(self.config).items()}
-        self.rates = torch.tensor([self.config.inner_lr], dtype=getattr(torch, dtype))
-        self.engine = build(ENGINE_OF_DEVICE["cpu"], self.config)
+    def __init__(self, protocol: str, changes: dict[str, Any], dtype: str, pixels: torch.Tensor) -> None:
+        values = protocols.load(protocol) | {"dtype": dtype, "outer_steps": 10**6, "eval_every": 0}
+        self.config: TrialConfig = resolve(values | changes)
+        self._chunks = train([self.config], pixels, chunk_s=0)
 
     def seconds(self) -> float:
-        """Take the step and return how long it took."""
+        """Take the next outer step and return how long it took."""
         begun = time.perf_counter()
-        self.engine.meta_gradient(self.params, self.episodes, self.rates, [True])
+        next(self._chunks)
         return time.perf_counter() - begun
+
+
+def random_pixels(protocol: str) -> torch.Tensor:
+    """Return an array of the shape of the protocol's data set."""
+    facts = CATALOG[protocols.load(protocol)["dataset"]]
+    shape = (facts.classes, facts.images_per_class, *facts.image_shape)
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
 
 def main() -> None:
@@ -67,7 +68,8 @@ def main() -> None:
     torch.set_num_threads(1)
     results = []
     for protocol in ("omniglot", "mini_imagenet"):
-        steps = {name: Step(protocol, changes, arguments.dtype) for name, changes in ALGORITHMS.items()}
+        pixels = random_pixels(protocol)
+        steps = {name: Steps(protocol, changes, arguments.dtype, pixels) for name, changes in ALGORITHMS.items()}
         for step in steps.values():
             step.seconds()
         rounds = [{name: step.seconds() for name, step in steps.items()} for _ in range(arguments.rounds)]
@@ -81,7 +83,7 @@ def main() -> None:
                  "ms": round(median * 1e3), "quartiles_ms": [round(low * 1e3), round(high * 1e3)],
                  "of_fomaml": round(ratio, 2)}
             )  # fmt: skip
-    print("| protocol | episodes x inner steps | algorithm | ms a step | quartiles | of FOMAML |")
+    print("| protocol | episodes x inner steps | algorithm | ms a step | quartiles | times FOMAML |")
     print("|---|---|---|---:|---|---:|")
     for row in results:
         low, high = row["quartiles_ms"]

@@ -13,7 +13,7 @@ from trainers.config import PACKABLE, TrialConfig, resolve
 class Brief(NamedTuple):
     """A journal, folded small.
 
-    `digest` and `recipe` are the last attempt's, `device` the first's. `message` is the last line of why it ended.
+    `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
     `evaluated` are the outer steps with an evaluation. `kin` names the trials that cost as much an outer step;
     `worker_s` is the time its attempts took, of a pack its share.
     """
@@ -41,7 +41,6 @@ def brief_of(lines: Sequence[Line]) -> Brief | None:
     if record is None:
         return None
     first, last = record["attempts"][0], record["attempts"][-1]
-    message = record["message"].strip()
     return Brief(
         trial_id=record["trial_id"],
         point=record["point"],
@@ -50,7 +49,7 @@ def brief_of(lines: Sequence[Line]) -> Brief | None:
         sweeps=list(dict.fromkeys(attempt["sweep"] for attempt in record["attempts"])),
         attempt=last["attempt"],
         status=record["status"],
-        message=message.splitlines()[-1] if message else "",
+        message=in_one_line(record["message"]),
         step=record["step"],
         target=record["target"],
         done_step=record["done_step"],
@@ -59,6 +58,14 @@ def brief_of(lines: Sequence[Line]) -> Brief | None:
         kin=kin_of(resolve(record["config"]), first["device"]),
         worker_s=_worker_s(lines),
     )
+
+
+def in_one_line(message: str) -> str:
+    """Return the first line of the error that a traceback ends with, or of a plain message."""
+    lines = message.strip().splitlines()
+    traces = [number for number, line in enumerate(lines) if line.strip() == "Traceback (most recent call last):"]
+    after = lines[traces[-1] + 1 :] if traces else lines
+    return next((line for line in after if line[:1].strip()), "")
 
 
 def kin_of(config: TrialConfig, device: str) -> str:

@@ -7,16 +7,23 @@ time; where it can't be read or written the journals are read instead, and nothi
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sweeper.brief import Brief, brief_of
 from sweeper.journal import read_lines
 from sweeper.results import JOURNAL, Results
 
-VERSION = 1
+VERSION = 2
 """Raised when Brief changes; entries of another version are made again."""
+
+BUSY_S = 1.0
+"""How long to wait for another command that is writing; after that the journals are read."""
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_FOREIGN = _DAMAGED | {sqlite3.SQLITE_ERROR}
+"""The last for a table with other columns. Such a file will never do; one full, read-only or busy may do next time."""
 
 Stamp = tuple[int, int]
 
@@ -33,7 +40,7 @@ def briefs(results: Results) -> dict[str, Brief]:
             fresh[trial_id] = entry
     gone = known.keys() - journals.keys()
     if fresh or gone:
-        _write(results.index, [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items()], gone)
+        _renew(results.index, [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items()], gone)
     return found | fresh
 
 
@@ -56,22 +63,46 @@ def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
     if not path.exists():
         return {}
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)) as database:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as database:
             rows = database.execute("SELECT trial_id, size, mtime_ns, brief FROM briefs WHERE version = ?", (VERSION,))
             return {name: ((size, mtime_ns), Brief(*json.loads(text))) for name, size, mtime_ns, text in rows}
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        if _code(error) in _DAMAGED:
+            _throw_away(path)
+        return {}
+    except (ValueError, TypeError):  # the text of an entry is damaged
         return {}
 
 
-def _write(path: Path, fresh: Iterable[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
-    rows = [(name, VERSION, *stamp, json.dumps(entry)) for name, stamp, entry in fresh]
+def _renew(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
+    """Write what is new, into a new file where the old one can't be used; what can't be written is left."""
     try:
-        with closing(sqlite3.connect(path, timeout=1)) as database, database:
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS briefs "
-                "(trial_id TEXT PRIMARY KEY, version INTEGER, size INTEGER, mtime_ns INTEGER, brief TEXT)"
-            )
-            database.executemany("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?, ?)", rows)
-            database.executemany("DELETE FROM briefs WHERE trial_id = ?", [(name,) for name in gone])
-    except sqlite3.Error:
-        return  # full, read-only or busy: the next command reads the journals again
+        _write(path, fresh, gone)
+    except sqlite3.Error as error:
+        if _code(error) not in _FOREIGN:
+            return
+        _throw_away(path)
+        with suppress(sqlite3.Error):
+            _write(path, fresh, gone)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code; 0 for what Python found wrong itself."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _throw_away(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
+
+
+def _write(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
+    rows = [(name, VERSION, *stamp, json.dumps(entry)) for name, stamp, entry in fresh]
+    with closing(sqlite3.connect(path, timeout=BUSY_S)) as database, database:
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS briefs "
+            "(trial_id TEXT PRIMARY KEY, version INTEGER, size INTEGER, mtime_ns INTEGER, brief TEXT)"
+        )
+        database.executemany("INSERT OR REPLACE INTO briefs VALUES (?, ?, ?, ?, ?)", rows)
+        database.executemany("DELETE FROM briefs WHERE trial_id = ?", [(name,) for name in gone])

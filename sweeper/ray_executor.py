@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,7 +35,6 @@ from sweeper.errors import SweepError
 from sweeper.trial import Work
 
 OBJECT_STORE_BYTES = 100 * 2**20
-RAYLET_CHECK_EVERY_S = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,12 +51,15 @@ class RayStartError(SweepError):
     exit_code = 4
 
 
+class _RayGone(BaseException):
+    """A daemon of Ray has ended. No Exception, since Tune tidies up after those, and waits on the dead for that."""
+
+
 class _Driver:
     """What Tune's hooks work on. Tune pickles its hooks with its own state, so they hold nothing and look here."""
 
     dealer: Dealer
     pack_of_trial: dict[str, int]
-    raylet_checked_s: float
 
 
 class _DealtPacks(Searcher):
@@ -86,7 +87,7 @@ class _DealtPacks(Searcher):
 
 
 class _Reports(tune.Callback):
-    """Hands every result to the dealer, and notices what `fit` would wait on for ever: dead raylets, frozen workers."""
+    """Hands every result to the dealer, and notices what `fit` would wait on for ever: dead daemons, frozen workers."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         _Driver.dealer.heard(_Driver.pack_of_trial[trial.trial_id])
@@ -98,10 +99,8 @@ class _Reports(tune.Callback):
         _guarded(lambda: _Driver.dealer.receive(update))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if time.monotonic() - _Driver.raylet_checked_s > RAYLET_CHECK_EVERY_S:
-            _Driver.raylet_checked_s = time.monotonic()
-            if not _raylet_lives():
-                raise ConnectionError("the local raylet is gone")
+        if not _daemons_live():
+            raise _RayGone
         _guarded(_Driver.dealer.poll)
         _guarded(lambda: _give_up_silent(trials))
 
@@ -170,10 +169,11 @@ def _give_up_silent(trials: list[Any]) -> None:
             ray.kill(actor, no_restart=True)
 
 
-def _raylet_lives() -> bool:
+def _daemons_live() -> bool:
+    """Without a raylet Tune waits for ever; with no GCS server Ray ends this process after a minute of waiting."""
     node = ray._private.worker._global_node
-    raylets = node.all_processes.get("raylet", []) if node else []
-    return all(raylet.process.poll() is None for raylet in raylets)
+    names = ("gcs_server", "raylet") if node else ()
+    return all(daemon.process.poll() is None for name in names for daemon in node.all_processes.get(name, ()))
 
 
 class RayExecutor:
@@ -191,7 +191,7 @@ class RayExecutor:
         for last_try in (False, True):
             try:
                 self._fit(ready)
-            except ConnectionError as error:
+            except _RayGone as error:
                 dealer.end_all()
                 if last_try:
                     raise RayLostError(
@@ -218,7 +218,8 @@ class RayExecutor:
                 f"Ray can't be started ({error}); if a path is too long, set TMPDIR to a short one; "
                 "--executor inline does without Ray"
             ) from error
-        _Driver.raylet_checked_s = time.monotonic()
+        except Exception as error:  # no class of its own is what Ray raises when a daemon of it dies as it starts
+            raise _RayGone from error
         try:
             ready()
             with tempfile.TemporaryDirectory(prefix="sweeper-tune-", ignore_cleanup_errors=True) as storage:

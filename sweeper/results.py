@@ -60,7 +60,7 @@ def step_of(checkpoint: Path) -> int:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """What one sweep's run leaves while it lives: a lock, so that no second one starts."""
+    """What one sweep's run leaves: a lock while it lives, so that no second one starts, and what it has shown."""
 
     folder: Path
     experiment: str
@@ -68,6 +68,11 @@ class RunPaths:
     @property
     def lock(self) -> Path:
         return self.folder / f"{self.experiment}.lock"
+
+    @property
+    def shown(self) -> Path:
+        """Return the mark of what a tracking store was last brought up to."""
+        return self.folder / f"{self.experiment}.shown"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sweeper.schema import TrialRecord
 from sweeper.signals import Signals
 from sweeper.sync import Syncer, Views
 from sweeper.tracked import TrackedTrial
+from sweeper.view_mark import is_shown, note_shown
 from trainers.engine_table import ENGINE_OF_DEVICE
 
 if TYPE_CHECKING:
@@ -61,14 +62,16 @@ def execute(
     todo: Iterable[TrialSpec],
     options: Options,
     watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
+    views: Views | None = None,
 ) -> int:
     """Train `todo` to the end and return how many trials the tracking store is behind by.
 
-    A trial wanted to several targets is trained to each in turn. `watching` wraps each round in a view of it. Raises
+    A trial wanted to several targets is trained to each in turn. `watching` wraps each round in a view of it. `views`
+    are those of `views_of`, made here if they aren't given. Raises
     InterruptedRunError after a signal, SweepError when the results folder or Ray gave out.
     """
     options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
-    views = _views(batch, options)
+    views = views or views_of(batch, options.results, options.tracking_uri)
     signals = Signals()
     signals.install()
     if views:
@@ -96,6 +99,43 @@ def execute(
     if signals.received is not None:
         raise InterruptedRunError(signals.received)
     return behind
+
+
+def views_of(
+    batch: Batch, results: Results, uri: str | None, last: Callable[["MlflowTracker", Prepared], None] | None = None
+) -> Views | None:
+    """Return what brings the store at `uri` up to the journals, not started yet; None without a store.
+
+    `last` shows what takes a sweep's trials together, once all of them are shown.
+    """
+    if uri is None:
+        return None
+
+    def syncer(part: Prepared) -> Syncer:
+        def conclude(tracker: "MlflowTracker") -> None:
+            if last is not None:
+                last(tracker, part)
+                note_shown(part, results, uri)
+
+        return Syncer(
+            lambda: connect(uri, part.experiment, results),
+            lambda trial_id: read_record(results, trial_id),
+            tracked(part.specs, part.experiment),
+            last=conclude,
+        )
+
+    return Views([syncer(part) for part in batch.parts])
+
+
+def catch_up(batch: Batch, results: Results, uri: str, views: Views) -> int:
+    """Bring the store at `uri` up to the journals without training; return how many trials it stays behind by.
+
+    Asks the store nothing when this folder remembers that it has been shown all of this. Waits at most `FLUSH_S`.
+    """
+    if all(is_shown(part, results, uri) for part in batch.parts):
+        return 0
+    views.start(standing.spec.trial_id for standing in batch.standings if standing.brief is not None)
+    return views.close(FLUSH_S)
 
 
 def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
@@ -149,21 +189,6 @@ def read_record(results: Results, trial_id: str) -> TrialRecord:
     if record["status"] == "running" and holder_of(paths) is None:
         record["status"], record["message"] = "interrupted", "its run died"
     return record
-
-
-def _views(batch: Batch, options: Options) -> Views | None:
-    uri = options.tracking_uri
-    if uri is None:
-        return None
-
-    def syncer(part: Prepared) -> Syncer:
-        return Syncer(
-            lambda: connect(uri, part.experiment, options.results),
-            lambda trial_id: read_record(options.results, trial_id),
-            tracked(part.specs, part.experiment),
-        )
-
-    return Views([syncer(part) for part in batch.parts])
 
 
 def _unnoted(trial_id: str) -> None:

@@ -39,7 +39,8 @@ class Survey:
 def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
     """Return where every planned trial stands."""
     known = briefs(results)
-    past = {brief.point: brief for brief in known.values()}
+    newest_last = sorted(known.values(), key=lambda brief: (sum(brief.recipe.values()), brief.trial_id))
+    past = {brief.point: brief for brief in newest_last}
     return Survey(standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], briefs=known)
 
 
@@ -57,8 +58,9 @@ def _made_anew(spec: TrialSpec, before: Brief) -> str:
     """Say why a point that was trained once is another trial now."""
     if before.digest != spec.digest:
         return f"new: the data changed since {before.trial_id}"
-    was = {name: before.recipe.get(name, 0) for name in spec.recipe}
-    raised = [f"{name} {was[name]} to {now}" for name, now in spec.recipe.items() if was[name] != now]
+    was = dict.fromkeys(spec.recipe, 0) | dict(before.recipe)
+    now = dict.fromkeys(was, 0) | dict(spec.recipe)
+    raised = [f"{name} {was[name]} to {now[name]}" for name in was if was[name] != now[name]]
     return f"new: recipe raised since {before.trial_id} ({', '.join(raised)})"
 
 
@@ -74,8 +76,10 @@ def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
         return "done", f"done at step {brief.done_step}"
     if held:
         return "running", f"running at step {brief.step} of {brief.target}"
-    if brief.status in ("diverged", "failed"):
-        return brief.status, brief.message
+    if brief.status == "diverged":
+        return "diverged", brief.message
+    if brief.status == "failed":
+        return "failed", f"failed at step {brief.step}: {brief.message}"
     if brief.done_step >= target:
         return "interrupted", f"trained to step {brief.done_step}, not evaluated at step {target}"
     if brief.status == "done":

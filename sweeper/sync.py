@@ -72,11 +72,16 @@ class Syncer:
         pace_s: float = 1.0,
         first_wait_s: float = 2.0,
         longest_wait_s: float = 60.0,
+        last: Callable[[Tracker], None] | None = None,
     ) -> None:
-        """`connect` and `read` are called in the thread, so a slow start or a migration delays nobody else."""
+        """`connect`, `read` and `last` are called in the thread, so a slow store delays nobody else.
+
+        `last` is called once the end has come and every trial is shown, for what needs them all.
+        """
         self._connect = connect
         self._read = read
         self._trials = trials
+        self._last = last
         self._pace_s = pace_s
         self._first_wait_s = first_wait_s
         self._longest_wait_s = longest_wait_s
@@ -107,11 +112,18 @@ class Syncer:
         """What keeps the view behind at this moment, as a sentence; None when nothing does."""
         return self._trouble or next(iter(self._broken.values()), None)
 
+    @property
+    def deleted(self) -> list[str]:
+        """Trials of this view that someone deleted from it, as far as the store was asked."""
+        return [] if self._tracker is None else [found for found in self._tracker.deleted if self.shows(found)]
+
     def close(self, timeout_s: float) -> int:
         """Push what is noted, each trial tried once, for at most `timeout_s`; return how many trials stayed behind."""
         self._closing.set()
         self._thread.join(timeout_s)
         self._abandoned.set()
+        if self._thread.is_alive() and self._trouble is None:
+            self._trouble = f"the tracking store didn't take everything within {timeout_s:.0f} s"
         with self._lock:
             return len(self._noted.keys() | self._broken.keys())
 
@@ -122,22 +134,37 @@ class Syncer:
                 pause_s, wait_s = self._pace_s, self._first_wait_s
             else:
                 pause_s, wait_s = wait_s, min(2 * wait_s, self._longest_wait_s)
-        self._push_noted()
+        if self._push_noted() and self._tracker is not None and not self._broken and not self._abandoned.is_set():
+            self._conclude(self._tracker)
+
+    def _conclude(self, tracker: Tracker) -> None:
+        try:
+            if self._last is not None:
+                self._last(tracker)
+        except TrackingError as error:
+            self._trouble = str(error)
 
     def _push_noted(self) -> bool:
-        """Push each noted trial once; return False at the first trouble, or go on all the same if this is the end."""
-        trouble = None
+        """Push each noted trial once; return False at the first trouble.
+
+        If this is the end, one trial that is refused keeps no other back; a store that can't be opened, or refuses
+        several in a row, is taken for gone.
+        """
+        trouble, in_a_row = None, 0
         with self._lock:
             waiting = dict(self._noted)
         for trial_id, notes in waiting.items():
-            if self._abandoned.is_set() or (trouble and not self._closing.is_set()):
+            given_up = in_a_row == FAILURES_IN_A_ROW or self._tracker is None or not self._closing.is_set()
+            if self._abandoned.is_set() or (trouble and given_up):
                 break
             try:
                 self._push(trial_id)
             except TrackingError as error:
                 trouble = str(error)
+                in_a_row += 1
                 self._put_last(trial_id)
             else:
+                in_a_row = 0
                 self._settle(trial_id, notes)
         self._trouble = trouble
         return trouble is None
@@ -191,6 +218,11 @@ class Views:
     def problem(self) -> str | None:
         """What keeps a view behind at this moment; None when nothing does."""
         return next((syncer.problem for syncer in self._syncers if syncer.problem), None)
+
+    @property
+    def deleted(self) -> list[str]:
+        """Trials that someone deleted from a view, which stay deleted there."""
+        return [trial_id for syncer in self._syncers for trial_id in syncer.deleted]
 
     def close(self, timeout_s: float) -> int:
         """Give all together `timeout_s` to push what is noted; return how many trials stayed behind."""

@@ -8,27 +8,31 @@ import importlib
 import json
 import logging
 import os
+import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from sweeper import tracked
 from sweeper.errors import TrackingError
-from sweeper.schema import ARTIFACT, SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA, TrialRecord
-from sweeper.tracked import IDENTITY_TAGS, RUN_STATUS, CellSummary, Kind, Point, Shown, TrackedTrial
-from sweeper.tracking_uri import SQLITE, artifact_folder, explain, is_server, masked
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+from sweeper.schema import ARTIFACT, TrialRecord
+from sweeper.shown_runs import Key, ShownRuns
+from sweeper.store_limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
+from sweeper.store_lock import only_opener
+from sweeper.tracked import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
+from sweeper.tracking_uri import artifact_folder, explain, is_server, masked
 
 METRICS_A_BATCH = 1000  # MLflow's limits, as is the next
 LONGEST_DIGEST = 36
-SUPERSEDED = "superseded"
+TRIES = 6
+COLLISION = "IntegrityError"
+"""MLflow looks before it inserts, so of two that write the same row at once one is told this by the database."""
+LONGEST_PAUSE_S = 0.5
 
 
 class MlflowTracker:
@@ -41,91 +45,88 @@ class MlflowTracker:
         itself. Raises TrackingError.
         """
         self.uri, self.experiment = uri, experiment
-        self._runs: dict[tuple[Kind, str], Shown] = {}
-        self._deleted: dict[tuple[Kind, str], None] = {}
         self._mlflow = _load_mlflow()
         with self._explaining():
-            if uri.startswith(SQLITE):
-                Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-            self._client = self._mlflow.MlflowClient(tracking_uri=uri)
-            self._experiment_id = self._open_experiment(artifact_root)
-            self._load_runs()
+            with only_opener(uri):
+                self._client = self._mlflow.MlflowClient(tracking_uri=uri)
+                self._experiment_id = self._open_experiment(artifact_root)
+            self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
 
     @property
     def deleted(self) -> list[str]:
         """Trials whose run was deleted by hand: they stay deleted."""
-        return [identity for kind, identity in self._deleted if kind == "trial"]
+        return [identity for kind, identity in self._runs.deleted if kind == "trial"]
 
     def push(self, record: TrialRecord, trial: TrackedTrial) -> None:
         """Bring the trial's run up to `record`, creating it if need be; does nothing for one that was deleted.
 
         Raises TrackingError; pushing this record or a newer one later makes up for it.
         """
-        tags = tracked.tags(record, trial)
-        start_ms = tracked.first_time_ms(record)
-        with self._explaining(), self._open_run("trial", trial.trial_id, trial.name, start_ms) as run:
-            if run is None or (run.is_whole(tags) and not self._lost_artifact(run)):
-                return
-            self._describe_data(run, record, tags[tracked.TAG_DATA_DIGEST])
-            self._archive(run, record)
-            self._set_state(run, trial.name, RUN_STATUS[record["status"]], tracked.last_time_ms(record))
-            unsent = [point for point in tracked.points(record) if (point.key, point.step) not in run.sent]
-            self._write(run, unsent, tracked.params(record, trial), tags)
-            if record["status"] != "running":
-                run.sent.clear()  # spares memory; a trial that grows sends again, and the store drops what it has
+        with self._explaining():
+            tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
+            start_ms, name = tracked.first_time_ms(record), fitted(trial.name, LONGEST_NAME)
+            self._show(("trial", trial.trial_id), name, start_ms, lambda run: self._push(run, record, trial, tags))
+
+    def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial, tags: Mapping[str, str]) -> None:
+        if run.is_whole(tags) and not self._lost_artifact(run):
+            return
+        self._describe_data(run, record, tags[tracked.TAG_DATA_DIGEST])
+        self._archive(run, record)
+        name = fitted(trial.name, LONGEST_NAME)
+        self._set_state(run, name, RUN_STATUS[record["status"]], tracked.last_time_ms(record))
+        unsent = [point for point in tracked.points(record) if (point.key, point.step) not in run.sent]
+        self._write(run, unsent, tracked.params(record, trial), tags)
+        if record["status"] != "running":
+            run.sent.clear()  # spares memory; a trial that grows sends again, and the store drops what it has
 
     def push_cells(self, cells: Iterable[CellSummary]) -> None:
         """Bring one summary run a cell up to date, creating those that are new. Raises TrackingError."""
         now_ms = time.time_ns() // 1_000_000
         for cell in cells:
-            with self._explaining(), self._open_run("cell", cell.cell, cell.name, now_ms) as run:
-                tags = cell.tags(self.experiment)
-                if run is None or run.is_whole(tags):
-                    continue
-                self._set_state(run, cell.name, "FINISHED", now_ms)
-                self._write(run, cell.points(now_ms), cell.labels, tags)
+            with self._explaining():
+                self._show(("cell", cell.cell), cell.name, now_ms, partial(self._push_cell, cell, now_ms))
+
+    def _push_cell(self, cell: CellSummary, now_ms: int, run: Shown) -> None:
+        tags = fitted_values(cell.tags(self.experiment), LONGEST_TAG)
+        if not run.is_whole(tags):
+            self._set_state(run, fitted(cell.name, LONGEST_NAME), "FINISHED", now_ms)
+            self._write(run, cell.points(now_ms), cell.labels, tags)
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
         """Turn what MLflow and the way to its store raise into a TrackingError."""
-        sql_error = importlib.import_module("sqlalchemy.exc").SQLAlchemyError  # a file that is no database
+        told = (
+            self._mlflow.MlflowException,
+            importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that is no database
+            importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of another shape
+            OSError,  # of requests, and of the disk
+            ImportError,  # a database's driver
+            ValueError,  # a variable MLFLOW_... with something else in it, an address that is none
+        )
         try:
             yield
-        except (self._mlflow.MlflowException, sql_error, OSError, ImportError) as error:  # OSError: requests' and disk
+        except told as error:
             raise explain(error, self.uri) from error
 
-    @contextmanager
-    def _open_run(self, kind: Kind, identity: str, name: str, start_ms: int | None) -> Iterator[Shown | None]:
-        """Yield the run of a trial or cell, created if there is none; None if it isn't to be written.
+    def _show(self, key: Key, name: str, start_ms: int | None, write: Callable[[Shown], None]) -> None:
+        """Call `write` with the run of a trial or cell.
 
-        That is a run deleted by hand, and one that shows a later training of the trial.
+        Again where another process was in the way: it has set that run aside, or written the same rows at once.
         """
-        key = (kind, identity)
-        if key in self._deleted:
-            yield None
-            return
-        if key not in self._runs:
-            self._runs[key] = self._find_run(key) or self._create_run(key, name, start_ms)
-        run = self._runs[key]
-        if kind == "trial" and start_ms is not None and start_ms != run.start_ms:
-            if start_ms < run.start_ms:
-                yield None  # of an earlier training than the one that is shown
+        for tried in range(TRIES):
+            run = self._runs.open(key, name, start_ms)
+            if run is None:
                 return
-            run = self._succeed(run, key, name, start_ms)
-        try:
-            yield run
-        except self._mlflow.MlflowException as error:
-            if not self._was_deleted(run.run_id, error.error_code):
-                raise
-            self._deleted[key] = None
-
-    def _was_deleted(self, run_id: str, error_code: str) -> bool:
-        if error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
-            return False
-        try:
-            return self._client.get_run(run_id).info.lifecycle_stage == "deleted"
-        except self._mlflow.MlflowException as error:
-            return error.error_code == "RESOURCE_DOES_NOT_EXIST"  # deleted for good
+            try:
+                write(run)
+            except self._mlflow.MlflowException as error:
+                collided = COLLISION in str(error)
+                if tried + 1 == TRIES or not (collided or self._runs.was_deleted(key, run, error.error_code)):
+                    raise
+                if collided:
+                    time.sleep(random.uniform(0.0, LONGEST_PAUSE_S))
+            else:
+                return
 
     def _open_experiment(self, artifact_root: Path | None) -> str:
         found = self._client.get_experiment_by_name(self.experiment)
@@ -140,6 +141,8 @@ class MlflowTracker:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 found = self._client.get_experiment_by_name(self.experiment)  # another process was faster
+        if not found.experiment_id:
+            raise explain(ValueError("it answers, but not as an MLflow server does"), self.uri)
         if found.lifecycle_stage == "deleted":
             raise TrackingError(
                 f"experiment {self.experiment!r} was deleted from the tracking store; bring it back with "
@@ -147,45 +150,6 @@ class MlflowTracker:
                 f"or give another --tracking-uri"
             )
         return found.experiment_id
-
-    def _load_runs(self) -> None:
-        """Remember the experiment's runs; of two of one trial, the one created first."""
-        for run in self._search("", self._mlflow.entities.ViewType.ALL):
-            kind = run.data.tags.get(TAG_KIND)
-            if kind not in IDENTITY_TAGS:
-                continue  # somebody else's run
-            key = (kind, run.data.tags[IDENTITY_TAGS[kind]])
-            if run.info.lifecycle_stage == "deleted":
-                self._deleted[key] = None
-            else:
-                self._runs.setdefault(key, _shown(run))
-        self._deleted = {key: None for key in self._deleted if key not in self._runs}
-
-    def _search(self, wanted: str, view: int) -> "Iterator[Run]":
-        token = None
-        while token != "":
-            order = ["attributes.start_time ASC"]
-            page = self._client.search_runs([self._experiment_id], wanted, view, order_by=order, page_token=token)
-            yield from page
-            token = page.token or ""
-
-    def _find_run(self, key: tuple[Kind, str]) -> Shown | None:
-        """Look before creating: another process, or a call that seemed to fail, may have created it by now."""
-        wanted = f"tags.`{TAG_KIND}` = '{key[0]}' AND tags.`{IDENTITY_TAGS[key[0]]}` = '{key[1]}'"
-        return next(map(_shown, self._search(wanted, self._mlflow.entities.ViewType.ACTIVE_ONLY)), None)
-
-    def _create_run(self, key: tuple[Kind, str], name: str, start_ms: int | None) -> Shown:
-        first_tags = {TAG_SCHEMA: str(SCHEMA_VERSION), TAG_KIND: key[0], IDENTITY_TAGS[key[0]]: key[1]}
-        return _shown(self._client.create_run(self._experiment_id, start_ms, first_tags, run_name=name))
-
-    def _succeed(self, run: Shown, key: tuple[Kind, str], name: str, start_ms: int) -> Shown:
-        """Return a new run for a trial that was trained again from nothing; the old one stays, as another kind.
-
-        So no curve has two values at a step, and nothing is lost.
-        """
-        self._client.set_tag(run.run_id, TAG_KIND, SUPERSEDED)
-        self._runs[key] = self._create_run(key, name, start_ms)
-        return self._runs[key]
 
     def _describe_data(self, run: Shown, record: TrialRecord, digest: str) -> None:
         if tracked.TAG_DATA_DIGEST in run.tags:
@@ -233,7 +197,7 @@ class MlflowTracker:
             batch = unsent[start : start + METRICS_A_BATCH]
             self._client.log_batch(run_id, [entities.Metric(p.key, p.value, p.time_ms, p.step) for p in batch])
             run.sent.update((point.key, point.step) for point in batch)
-        new_params = {key: value for key, value in params.items() if key not in run.params}
+        new_params = {key: fitted(value, LONGEST_PARAM) for key, value in params.items() if key not in run.params}
         new_tags = {key: value for key, value in tags.items() if run.tags.get(key, "") != value}
         if new_params or new_tags:
             as_params = [entities.Param(*pair) for pair in new_params.items()]
@@ -247,21 +211,17 @@ def _load_mlflow() -> ModuleType:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # a write that returns has been written
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    mlflow = importlib.import_module("mlflow")
+    try:
+        mlflow = importlib.import_module("mlflow")
+    except ModuleNotFoundError as error:
+        raise TrackingError(
+            f"MLflow can't be loaded ({error}); install it with `pip install mlflow`, or give --tracking-uri none and "
+            f"send the journals later with `sweeper sync FILE`"
+        ) from None
     for chatty in ("alembic", "mlflow"):  # MLflow sets these when it is imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of every try that failed
     return mlflow
-
-
-def _shown(run: "Run") -> Shown:
-    return Shown(
-        run_id=run.info.run_id,
-        name=run.info.run_name,
-        status=run.info.status,
-        start_ms=run.info.start_time,
-        params=dict(run.data.params),
-        tags=dict(run.data.tags),
-        artifact_uri=run.info.artifact_uri,
-    )

@@ -1,16 +1,32 @@
 """Where the tracking store is: the default, what a user may name, how it is quoted, and the command that shows it."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from sweeper.errors import SweepError, TrackingError
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https")
 SQLITE = "sqlite:///"
+HIDDEN = "***"
+
+CREDENTIALS = re.compile(r"(?P<before>[^:/?#]+://[^:/?#@]*):(?P<password>.*)@", re.DOTALL)
+"""Up to the last @: a password that nobody escaped may hold any letter, and too much hidden is better than too little.
+"""
+SECRET_IN_QUERY = re.compile(r"([?&][^=&]*(?:passw|pwd|token|secret|odbc_connect)[^=&]*=)([^&#]+)", re.IGNORECASE)
+
+REFUSAL = re.compile(r"failed with error code (\d{3})|too many (\d{3}) error responses")
+STATUSES = frozenset(HTTPStatus)
+MEANING: Mapping[int, str] = {
+    401: ", so it wants MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or others than these",
+    403: ", so this user may not write there",
+    404: ", so it is no MLflow server, or not at this address",
+}
 
 UI_ENVIRONMENT: Mapping[str, str] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -61,27 +77,41 @@ def resolve_uri(option: str | None, results: Path) -> str | None:
     if given == "none":
         return None
     source = "--tracking-uri" if option else "MLFLOW_TRACKING_URI"
-    try:
-        urlsplit(given)
-    except ValueError as error:
-        raise SweepError(f"{source} is {given!r}, which is no URI ({error}); give e.g. http://host:port") from None
+    _refuse_no_uri(given, source)
     kind, separator, place = given.partition("://")
     scheme = kind.partition("+")[0] if separator else ""
     if scheme not in DATABASES + SERVERS:
         raise SweepError(
-            f"{source} is {given!r}, and MLflow no longer supports a folder as tracking store; give http://host:port, "
-            f"sqlite:////folder/mlflow.db or another database, or none, or leave it out for {default_uri(results)}"
+            f"{source} is {masked(given)!r}, and MLflow no longer supports a folder as tracking store; give "
+            f"http://host:port, sqlite:////folder/mlflow.db or another database, or none, or leave it out for "
+            f"{default_uri(results)}"
         )
     if scheme == "sqlite":
         _refuse_no_file(given, place, source)
     return _absolute(given)
 
 
+def _refuse_no_uri(given: str, source: str) -> None:
+    found = CREDENTIALS.match(given)
+    if found and any(letter in found["password"] for letter in "/?#"):
+        raise SweepError(
+            f"{source} is {masked(given)!r}, where what stands between : and @ holds a /, ? or #; write them as %2F, "
+            f"%3F and %23 in a password, and an @ that ends no password as %40"
+        )
+    try:
+        urlsplit(given)
+    except ValueError as error:
+        reason = _without_secrets(str(error), given)
+        raise SweepError(
+            f"{source} is {masked(given)!r}, which is no URI ({reason}); give e.g. http://host:port"
+        ) from None
+
+
 def _refuse_no_file(given: str, place: str, source: str) -> None:
     path = place.removeprefix("/").partition("?")[0]
     if not place.startswith("/") or not path or Path(path).is_dir():
         raise SweepError(
-            f"{source} is {given!r}, which names no file; give three slashes and the path of one, "
+            f"{source} is {masked(given)!r}, which names no file; give three slashes and the path of one, "
             f"e.g. {SQLITE}mlflow.db or {SQLITE}/folder/mlflow.db"
         )
 
@@ -92,12 +122,11 @@ def is_server(uri: str) -> bool:
 
 
 def masked(uri: str) -> str:
-    """Return `uri` with any password replaced by ***."""
-    parts = urlsplit(uri)
-    credentials, at, host = parts.netloc.rpartition("@")
-    if ":" not in credentials:
-        return uri
-    return urlunsplit(parts._replace(netloc=f"{credentials.partition(':')[0]}:***{at}{host}"))
+    """Return `uri`, which may be none that can be read, with any password in it replaced by ***."""
+    found = CREDENTIALS.match(uri)
+    if found:
+        uri = f"{found['before']}:{HIDDEN}@{uri[found.end() :]}"
+    return SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", uri)
 
 
 def explain(error: Exception, uri: str) -> TrackingError:
@@ -108,12 +137,34 @@ def explain(error: Exception, uri: str) -> TrackingError:
             f"the tracking server refuses to be called {urlsplit(uri).netloc.rpartition('@')[2]!r} (403); start it "
             f"with that name in MLFLOW_SERVER_ALLOWED_HOSTS, or give --tracking-uri with a name it allows"
         )
-    reason = " ".join(_root_cause(error).replace(uri, masked(uri)).split())
+    reason = " ".join(_without_secrets(_answer(told) or _root_cause(error), uri).split())
     shortened = reason if len(reason) <= 300 else f"{reason[:297]}..."
     return TrackingError(
         f"the tracking store {masked(uri)} can't be written: {shortened}; trials and their journals go on "
         f"without it, so run `sweeper sync FILE` once it answers"
     )
+
+
+def _answer(told: str) -> str | None:
+    """Return what a server answered instead of what it was asked for; None if that isn't the trouble."""
+    if "not in a valid JSON format" in told or told.startswith("Failed to parse "):
+        return "it answers, but not as an MLflow server does"
+    found = REFUSAL.search(told)
+    if found is None:
+        return None
+    code = int(found[1] or found[2])
+    return f"it answers {code} {HTTPStatus(code).phrase if code in STATUSES else ''}".rstrip() + MEANING.get(code, "")
+
+
+def _without_secrets(text: str, uri: str) -> str:
+    """Return `text` without the passwords of `uri`, however whoever wrote it spelt them."""
+    text = text.replace(uri, masked(uri))
+    found = CREDENTIALS.match(uri)
+    secrets = ([found["password"]] if found else []) + [hit[2] for hit in SECRET_IN_QUERY.finditer(uri)]
+    for secret in secrets:
+        for spelt in (secret, unquote(secret)):
+            text = text.replace(spelt, HIDDEN) if len(spelt) > 2 else text
+    return text
 
 
 def _root_cause(error: BaseException) -> str:
@@ -127,8 +178,8 @@ def _root_cause(error: BaseException) -> str:
 
 
 def ui_url(uri: str, port: int) -> str:
-    """Return where a browser finds the store's UI."""
-    return uri if is_server(uri) else f"http://127.0.0.1:{port}"
+    """Return where a browser finds the store's UI, to be shown."""
+    return masked(uri) if is_server(uri) else f"http://127.0.0.1:{port}"
 
 
 def ui_command(uri: str, port: int) -> list[str]:

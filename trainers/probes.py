@@ -38,7 +38,9 @@ class Probe(TypedDict):
     `cosine` (2N, 2N): mean cosine similarity between the features of the first episode's N support and N query
     classes, self-pairs included (Fig. 2). `positive`, `negative`: shares of the (support, query) pairs with such a
     contrastive coefficient (Fig. 9). `head_norm`: of weight and bias. `interference_norm`, `contrastive_norm`: of
-    the encoder gradient of either term of Eq. 7. `gradient_norm`: of the outer gradient in both orders.
+    the encoder gradient of either term of Eq. 7. These three are of the head's own inner loop under cross-entropy, of
+    at least one step, whatever algorithm and loss train. `gradient_norm`: of the outer gradient in both orders; for the
+    explicit losses that of ANIL, which they stand for, with nothing left out.
     `layer_change`: ||after - before|| of each layer's parameters in the inner loop, relative to ||before|| (absolute
     for the head, which may be zero). `feature_change`: 1 - cosine of the query features before and after it.
     `smallest_variance`, `smallest_live_variance`, `flat_channels`: of what batch norm divides by in the support set:

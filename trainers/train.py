@@ -125,7 +125,7 @@ class _Pack:
             self.correct = np.stack([state.correct for state in states])
             self.unsent = [list(state.records) for state in states]
         self.records = [list(records) for records in self.unsent]
-        self.probed = max((record.step for record in self.records[0] if record.key == "probe"), default=-1)
+        self.probed = [max((r.step for r in records if r.key == "probe"), default=-1) for records in self.records]
         self.trouble = [""] * len(configs)
         self.reported = False
 
@@ -148,9 +148,9 @@ class _Pack:
 
     @property
     def probing(self) -> bool:
-        """Whether the probe that belongs after this step is not yet taken."""
+        """Whether a probe that belongs after this step is not yet taken."""
         every = self.shared.probe_every
-        return every > 0 and self.step % every == 0 and self.probed < self.step
+        return every > 0 and self.step % every == 0 and any(map(self._unprobed, range(len(self.configs))))
 
     @property
     def finished(self) -> bool:
@@ -174,8 +174,7 @@ class _Pack:
         episodes = [gather(training_draw(config, self.step), self.pixels, config) for config in self.configs]
         result = self.engine.meta_gradient(params, episodes, self.inner_lr, self.alive)
         self.step += 1
-        for run in range(len(self.configs)):
-            self._check_finite(run, result.gradient, result.loss)
+        self._check_finite(result.gradient, result.loss)
         self.params, self.moments = adam_step(
             params, moments, result.gradient, step=self.step, lr=self.outer_lr, alive=self._mask(self.alive),
             head_steps=head_steps,
@@ -206,23 +205,31 @@ class _Pack:
     def _mask(self, runs: list[bool]) -> Tensor:
         return torch.tensor(runs, device=self.pixels.device)
 
+    def _unprobed(self, run: int) -> bool:
+        # Of each run, not of the pack: states may have been taken by themselves, one before its probe and one after.
+        return not self.trouble[run] and self.probed[run] < self.step
+
     def _probe(self) -> None:
         params = self._zeroed_where_due(self.params)
         for run, config in enumerate(self.configs):
-            if self.alive[run]:
+            if self._unprobed(run):
                 episodes = gather(probe_draw(config), self.pixels, config)
                 self._record(run, "probe", dict(probe(config, _row(params, run), episodes)))
-        self.probed = self.step
+                self.probed[run] = self.step
 
-    def _check_finite(self, run: int, gradient: Params, loss: Tensor) -> None:
-        if self.trouble[run]:
-            return
-        value = float(loss[run])
-        if not math.isfinite(value):
-            self.trouble[run] = f"diverged at step {self.step}: query loss {value}"
-        elif not all(bool(grad[run].square().isfinite().all()) for grad in gradient.values()):
-            # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
-            self.trouble[run] = f"diverged at step {self.step}: gradient out of range, query loss {value:.4g}"
+    def _check_finite(self, gradient: Params, loss: Tensor) -> None:
+        # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
+        sound = torch.stack([grad.square().isfinite().flatten(1).all(dim=1) for grad in gradient.values()]).all(dim=0)
+        for run, (value, usable) in enumerate(zip(loss.tolist(), sound.tolist(), strict=True)):
+            if self.trouble[run] or (math.isfinite(value) and usable):
+                continue
+            why = f"gradient out of range, query loss {value:.4g}" if math.isfinite(value) else f"query loss {value}"
+            self.trouble[run] = f"diverged at step {self.step}: {why}{self._last_finite(run)}"
+
+    def _last_finite(self, run: int) -> str:
+        """Return the last recorded loss in words: from the records, so that a resumed run says the same."""
+        seen = [record for record in self.records[run] if record.key == "training"]
+        return f"; it was {seen[-1].value['query_loss']:.4g} at step {seen[-1].step}" if seen else ""
 
     def _score_slice(self) -> None:
         first = self.correct.shape[2]

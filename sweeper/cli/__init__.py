@@ -46,8 +46,8 @@ def main() -> None:
     """Sweeps of few-shot meta-learning: one YAML file states a question as a grid.
 
     \b
-    Exit codes: 0 all is well; 1 a check failed; 2 bad input; 3 trials failed or
-    diverged; 4 the environment gave out; 130 and 143 ended by a signal.
+    Exit codes: 0 all is well; 1 a check failed; 2 bad input; 3 trials failed, diverged
+    or were left; 4 the environment gave out; 130 and 143 ended by a signal.
     """
     trainers = logging.getLogger("trainers")  # tells of what a data set does once and takes a while over
     if not trainers.handlers:

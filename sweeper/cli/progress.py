@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.brief import in_one_line
 from sweeper.dealer import Change, Dealer, Dealt, Phase
-from sweeper.sync import Syncer
+from sweeper.sync import Views
 
 HEARTBEAT_S = 60.0
 ENDED: tuple[Phase, ...] = ("done", "diverged", "failed", "interrupted", "skipped")
@@ -31,7 +32,7 @@ class Watcher:
         self._started_s = time.monotonic()
 
     @contextmanager
-    def watching(self, dealer: Dealer, syncer: Syncer | None) -> Iterator[None]:
+    def watching(self, dealer: Dealer, syncer: Views | None) -> Iterator[None]:
         """Show the run while the block lasts."""
         over = threading.Event()
         target = self._show_live if self._live else self._print_lines
@@ -43,32 +44,36 @@ class Watcher:
             over.set()
             thread.join()
 
-    def _show_live(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
+    def _show_live(self, dealer: Dealer, syncer: Views | None, over: threading.Event) -> None:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not over.wait(0.25):
                 self._print_changes(dealer, ENDED)
                 live.update(self._view(dealer, syncer))
             self._print_changes(dealer, ENDED)
 
-    def _view(self, dealer: Dealer, syncer: Syncer | None) -> Group:
+    def _view(self, dealer: Dealer, syncer: Views | None) -> Group:
         trials = list(dealer.trials.values())
-        running = [trial for trial in trials if trial.phase == "running"]
-        table = Table(box=None, pad_edge=False, show_header=False)
-        for trial in running:
-            target = trial.spec.target
-            table.add_row(
-                ProgressBar(total=target, completed=trial.step, width=20),
-                f"{trial.step}/{target}",
-                _rate(trial),
-                "" if trial.accuracy is None else f"{100 * trial.accuracy:.1f} %",
-                Text(trial.spec.name()),
-            )
-        parts = [Text(self._sentence(trials)), table]
+        bar_width = min(20, self._console.width // 6)
+        table = Table.grid(padding=(0, 1))
+        table.add_column(min_width=bar_width)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+
+        def add(total: int, made: int, text: str) -> None:
+            table.add_row(ProgressBar(total=total, completed=made, width=bar_width), Text(text))
+
+        made = sum(trial.spec.target if trial.phase in ENDED else trial.step for trial in trials)
+        add(sum(trial.spec.target for trial in trials), made, self._sentence(trials))
+        for trial in trials:
+            if trial.phase == "running":
+                accuracy = "" if trial.accuracy is None else f" · {100 * trial.accuracy:.1f} %"
+                told = f"{trial.step}/{trial.spec.target} · {_rate(trial)}{accuracy} · {trial.spec.name()}"
+                add(trial.spec.target, trial.step, told)
+        parts: list[RenderableType] = [table]
         if syncer and syncer.problem:
             parts.append(Text(syncer.problem, style="yellow"))
         return Group(*parts)
 
-    def _print_lines(self, dealer: Dealer, syncer: Syncer | None, over: threading.Event) -> None:
+    def _print_lines(self, dealer: Dealer, syncer: Views | None, over: threading.Event) -> None:
         problem, beat_s = None, time.monotonic()
         while not over.wait(0.25):
             self._print_changes(dealer, SHOWN)
@@ -118,7 +123,7 @@ def _told(change: Change) -> str:
         return f"{spec.trial_id} running {begins}to {spec.target}: {spec.name()}"
     outcome = ""
     if change.message:
-        outcome = f" · {change.message.strip().splitlines()[-1]}"
+        outcome = f" · {in_one_line(change.message)}"
     elif change.phase == "done" and change.accuracy is not None:
         outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head zeroed)"
     return f"{spec.trial_id} {change.phase} at step {change.step}: {spec.name()}{outcome}"

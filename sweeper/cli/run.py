@@ -1,8 +1,9 @@
 """`sweeper run`: the one verb that is needed; what is done stays done, what is missing is run."""
 
-import json
+import shlex
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,22 +19,23 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
+from sweeper.cli.outcome import finish, print_todo, say, spoken
+from sweeper.cli.view import bring_up, tell, views_of_run
 from sweeper.devices import choose_device, default_workers
-from sweeper.errors import SweepError, TrackingError
+from sweeper.errors import SweepError
 from sweeper.estimate import estimate
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 from sweeper.selectors import select
 from sweeper.streams import chatter_to
 from sweeper.supersede import supersede
-from sweeper.survey import Standing, counts
-from sweeper.sweepfile import load
+from sweeper.survey import Standing
+from sweeper.sweepfile import Sweep, load
 from sweeper.tracking_uri import masked, resolve_uri
 
 if TYPE_CHECKING:
     from sweeper.session import Options
-
-TROUBLE = 3
+    from sweeper.sync import Views
 
 
 @click.command()
@@ -95,7 +97,9 @@ def run(
     most = default_workers(chosen)
     if chosen == "cuda" and workers is not None and workers > most:
         raise SweepError(f"--workers {workers}: there are {most} CUDA devices here, and a worker has one to itself")
-    sweeps = [load(file) for file in dict.fromkeys(files)]
+    files = tuple({file.resolve(): file for file in files}.values())
+    sweeps = [load(file) for file in files]
+    _refuse_twins(files, sweeps)
     batch = prepare_run(sweeps, profile, folder, resolve_root(data_root))
     specs = [found.spec for found in batch.standings]
     anew = select(specs, rerun, "--rerun") if rerun else []
@@ -105,22 +109,27 @@ def run(
     refuse_other_device(going_on, chosen)
     todo = anew + pending(going_on, retry_failed=retry_failed)
     names = " + ".join(part.experiment for part in batch.parts)
-    _say(f"{names}: {_spoken(standings)}; {len(todo)} to run on {chosen} ({reason})")
-    if dry_run or not todo:
-        for spec in todo:
-            click.echo(f"{spec.trial_id}  {spec.name()}")
-        _finish(standings, folder, as_json)
+    begun = [found for found in batch.standings if found.spec.trial_id in held_back and found.brief is not None]
+    again = f", {len(begun)} of them again from nothing" if begun else ""
+    say(f"{names}: {spoken(standings)}; {len(todo)} to run on {chosen} ({reason}){again}")
+    if dry_run:
+        print_todo(standings, todo, as_json)
         return
-    _say(_estimated(batch, todo, chosen, workers or most))
+    late = " && ".join(_sync_command(file, profile, results, tracking_uri) for file in files)
+    if not todo:
+        bring_up(batch, folder, uri, late)
+        finish(standings, folder, as_json)
+        return
+    say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
+    _ask(folder, begun, yes)
     options = _options(folder, chosen, workers or most, pack, executor, uri, retry_failed, timeout)
     with only_run(batch, folder):
-        _set_aside(folder, [found for found in batch.standings if found.spec.trial_id in held_back], yes)
-        behind = _execute(batch, todo, options)
-    if behind:
-        late = " && ".join(_sync_command(file, profile, results) for file in files)
-        _say(f"{behind}; once the store answers, this sends the rest: {late}")
+        supersede(folder, [found.spec.trial_id for found in begun])
+        views = views_of_run(batch, folder, uri)
+        behind = _execute(batch, todo, options, views, begun != [])
+    tell(views, behind, uri, late)
     after = prepare_run(sweeps, profile, folder, resolve_root(data_root))
-    _finish(_picked(after.standings, only), folder, as_json)
+    finish(_picked(after.standings, only), folder, as_json)
 
 
 def _options(
@@ -147,29 +156,45 @@ def _picked(standings: list[Standing], only: tuple[str, ...]) -> list[Standing]:
     return [found for found in standings if found.spec.trial_id in chosen]
 
 
-def _estimated(batch: Batch, todo: list[TrialSpec], device: Literal["cpu", "cuda"], workers: int) -> str:
+def _refuse_twins(files: tuple[Path, ...], sweeps: list[Sweep]) -> None:
+    """Raise SweepError if two files give one name: a run and an experiment are known by it."""
+    named: dict[str, Path] = {}
+    for file, sweep in zip(files, sweeps, strict=True):
+        if sweep.name in named:
+            raise SweepError(f"{named[sweep.name]} and {file} are both named {sweep.name}; rename one of them")
+        named[sweep.name] = file
+
+
+def _estimated(
+    batch: Batch, todo: list[TrialSpec], anew: set[str], device: Literal["cpu", "cuda"], workers: int
+) -> str:
     wanted = {(spec.trial_id, spec.target) for spec in todo}
-    left = [found for found in batch.standings if (found.spec.trial_id, found.spec.target) in wanted]
+    left = [
+        replace(found, brief=None) if found.spec.trial_id in anew else found
+        for found in batch.standings
+        if (found.spec.trial_id, found.spec.target) in wanted
+    ]
     return estimate(left, batch.parts[0].survey.briefs, device).sentence(workers)
 
 
-def _set_aside(results: Results, anew: list[Standing], yes: bool) -> None:
-    """Put the results of trials to be run again aside, once the user has agreed to it."""
-    begun = [found for found in anew if found.brief is not None]
-    if not begun:
+def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
+    """Go on only once the user has agreed that the trials that have `begun` are put aside. Raises SweepError."""
+    if yes or not begun:
         return
-    question = f"{len(begun)} trials are trained again from nothing; what they have goes to {results.root}/superseded."
-    if not yes:
-        if not sys.stdin.isatty():
-            raise SweepError(f"{question} Say so with --yes")
-        click.confirm(f"{question} Go on?", abort=True, err=True)
-    supersede(results, [found.spec.trial_id for found in begun])
+    count = len({found.spec.trial_id for found in begun})
+    question = (
+        f"--rerun trains {count} trial{'s' if count > 1 else ''} again from nothing; "
+        f"what is there goes to {results.root}/superseded"
+    )
+    if not sys.stdin.isatty():
+        raise SweepError(f"{question}; nothing was changed, agree to it with --yes")
+    click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
-def _execute(batch: Batch, todo: list[TrialSpec], options: "Options") -> str:
+def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Views | None", rerun: bool) -> int:
     """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log.
 
-    Return what the tracking store lacks, as a sentence; empty if nothing.
+    Return how many trials the tracking store lacks. `rerun`: trials were put aside for it.
     """
     from sweeper import session
     from sweeper.cli.progress import Watcher
@@ -177,63 +202,15 @@ def _execute(batch: Batch, todo: list[TrialSpec], options: "Options") -> str:
     quiet = chatter_to(options.results.ray_log) if options.executor == "ray" else nullcontext(sys.stderr)
     try:
         with quiet as stream:
-            behind = session.execute(batch, todo, options, Watcher(stream).watching)
-            trouble = _push_cells(batch, options)
+            return session.execute(batch, todo, options, Watcher(stream).watching, views)
     except session.InterruptedRunError as stopped:
-        _say("Stopped; everything is saved. The same command goes on from there.")
+        same = "The same command without --rerun" if rerun else "The same command"
+        say(f"Stopped; everything is saved. {same} goes on from there.")
         raise click.exceptions.Exit(128 + stopped.signal_number) from None
-    if not behind:
-        return trouble or ""
-    return f"{behind} trials are not yet in {masked(options.tracking_uri or '')}"
 
 
-def _push_cells(batch: Batch, options: "Options") -> str | None:
-    """Bring the summary runs up to date; return what kept them from it, which is no trouble of the run's."""
-    from sweeper.cli.cells import push_cells
-    from sweeper.session import connect
-
-    if options.tracking_uri is None:
-        return None
-    try:
-        for part in batch.parts:
-            tracker = connect(options.tracking_uri, part.experiment, options.results)
-            push_cells(tracker, part.sweep, part.specs, options.results)
-    except TrackingError as error:
-        return str(error)
-    return None
-
-
-def _sync_command(file: Path, profile: str | None, results: Path) -> str:
-    return f"sweeper sync {file}{f' --profile {profile}' if profile else ''} --results {results}"
-
-
-def _finish(standings: list[Standing], results: Results, as_json: bool) -> None:
-    """Print where the sweep stands and leave with the exit code for it."""
-    found = counts(standings)
-    if as_json:
-        click.echo(json.dumps({"planned": len(standings), **found}))
-    else:
-        _say(_spoken(standings))
-    bad = [standing for standing in standings if standing.state in ("failed", "diverged")]
-    for standing in bad:
-        _say(_failure(standing, results))
-    if bad:
-        raise click.exceptions.Exit(TROUBLE)
-
-
-def _failure(standing: Standing, results: Results) -> str:
-    """Return which trial failed, at what step, why, and where to read on."""
-    assert standing.brief is not None
-    paths, spec = results.trial(standing.spec.trial_id), standing.spec
-    log = paths.log(standing.brief.attempt)
-    where = log if log.exists() else paths.journal
-    return f"{spec.trial_id}  {spec.name()}: {standing.state} at step {standing.brief.step}: {standing.why}; {where}"
-
-
-def _spoken(standings: list[Standing]) -> str:
-    found = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
-    return f"{len(standings)} planned: {found}"
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _sync_command(file: Path, profile: str | None, results: Path, uri: str | None) -> str:
+    parts = ["sweeper", "sync", str(file), "--results", str(results)]
+    parts += ["--profile", profile] if profile else []
+    parts += ["--tracking-uri", masked(uri)] if uri else []
+    return shlex.join(parts)

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.options import json_option, profile_option, results_option, sweep_file, with_errors_shown
+from sweeper.cli.options import (
+    json_option,
+    only_option,
+    profile_option,
+    results_option,
+    sweep_file,
+    with_errors_shown,
+)
 from sweeper.plan import expand, expand_every
 from sweeper.results import Results
+from sweeper.selectors import select
 from sweeper.survey import counts, orphans, survey
 from sweeper.sweepfile import load
 
@@ -17,8 +25,9 @@ from sweeper.sweepfile import load
 @profile_option
 @results_option
 @json_option
+@only_option
 @with_errors_shown
-def status(file: Path, profile: str | None, results: Path, as_json: bool) -> None:
+def status(file: Path, profile: str | None, results: Path, as_json: bool, only: tuple[str, ...]) -> None:
     """Count the trials of sweep FILE: planned = done + diverged + running + interrupted + failed + new.
 
     Orphans, trials that an earlier version of the file named, are counted apart.
@@ -30,7 +39,7 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool) -> Non
     sweep = load(file)
     folder = Results.at(results)
     digests = folder.digests()
-    surveyed = survey(folder, expand(sweep, profile, digests))
+    surveyed = survey(folder, select(expand(sweep, profile, digests), only, "--only"))
     standings, found = surveyed.standings, counts(surveyed.standings)
     orphaned = orphans(surveyed.briefs, expand_every(sweep, digests), sweep.name)
     if as_json:

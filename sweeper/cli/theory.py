@@ -42,7 +42,7 @@ def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown
     claims: list[Claim] = []
     rows = []
     for setting in _settings(data):
-        found = list(_checked(setting))
+        found = list(_checked(setting, once=not claims))
         claims += found
         rows += [claim.row() | {"setting": setting.name} for claim in found]
         if as_markdown:
@@ -58,9 +58,12 @@ def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown
 
 
 def _settings(data: Path | None) -> Iterator["Setting"]:
+    import torch
+
     from trainers import datasets
     from trainers.theory import settings
 
+    torch.set_num_threads(1)  # as a worker trains: the claims about bits are about these
     # A missing data set is said before a minute is spent on what needs none.
     try:
         prepared = None if data is None else datasets.prepare("omniglot", data)
@@ -71,14 +74,15 @@ def _settings(data: Path | None) -> Iterator["Setting"]:
         yield settings.real(prepared)
 
 
-def _checked(setting: "Setting") -> Iterator["Claim"]:
-    from trainers.theory.examine import CHECKS
+def _checked(setting: "Setting", *, once: bool) -> Iterator["Claim"]:
+    from trainers.theory import examine
 
     click.echo(f"checking on {setting.name}", err=True)
-    for check in CHECKS:
+    for check in (*examine.CHECKS, *(examine.CHECKS_ONCE if once else ())):
         begun = time.monotonic()
         yield from check(setting)
-        click.echo(f"  {check.__name__.replace('_', ' ').strip()} {time.monotonic() - begun:.1f} s", err=True)
+        told = f"{check.__module__.rpartition('.')[2]}, {check.__name__}".replace("_", " ")
+        click.echo(f"  {told} {time.monotonic() - begun:.1f} s", err=True)
 
 
 def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:

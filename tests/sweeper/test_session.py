@@ -33,7 +33,13 @@ def brief(**changed) -> Brief:
             "diverged",
             "diverged at step 2",
         ),
-        (brief(status="failed", done_step=0, message="ValueError: x"), 4, False, "failed", "ValueError: x"),
+        (
+            brief(status="failed", done_step=0, message="ValueError: x"),
+            4,
+            False,
+            "failed",
+            "failed at step 4: ValueError: x",
+        ),
     ],
 )
 def test_a_trial_stands_where_its_journal_and_its_lock_say(known, target, held, state, why):

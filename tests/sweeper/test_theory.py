@@ -18,6 +18,7 @@ def claim(error: float, should: str) -> Claim:
 def run(monkeypatch):
     def invoke(*checks, arguments=()):
         monkeypatch.setattr(examine, "CHECKS", checks)
+        monkeypatch.setattr(examine, "CHECKS_ONCE", ())
         return CliRunner().invoke(theory, arguments)
 
     return invoke

@@ -237,7 +237,7 @@ def test_artefacts_of_a_store_elsewhere_go_where_they_were_said_to(
 
 def test_a_run_that_was_only_created_blocks_no_report(connect: Callable[[], MlflowTracker]) -> None:
     tracker = connect()
-    tracker._create_run(("trial", TRIAL.trial_id), TRIAL.name, START_MS)
+    tracker._runs.open(("trial", TRIAL.trial_id), TRIAL.name, START_MS)
     assert len(load(tracker.uri, [TRIAL.trial_id]).unreadable) == 1
 
 

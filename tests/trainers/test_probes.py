@@ -313,6 +313,20 @@ def test_each_member_of_a_pack_is_probed_as_if_alone_and_a_diverged_one_no_more(
     assert [record for record in records[1] if record.key == "probe"] == [r for r in solo if r.key == "probe"]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_states_from_before_and_after_a_probe_go_on_together_with_each_probe_once(tiny, noise, first):
+    """Runs trained alone may have stopped at one step, one before its probe and one after it."""
+    values = {"outer_steps": 3, "probe_every": 1, "probe_episodes": 1}
+    alone = [[chunk.states()[0] for chunk in train([tiny(seed=s, **values)], noise, chunk_s=0)] for s in (0, 1)]
+    states = [alone[0][1], alone[1][2]]
+    assert [state.step for state in states] == [1, 1]
+    assert [probes_of(state.records) for state in states] == [[0], [0, 1]]
+    order = (first, 1 - first)
+    *_, chunk = train([tiny(seed=s, **values) for s in order], noise, states=[states[s] for s in order])
+    for seed, state in zip(order, chunk.states(), strict=True):
+        assert state.records == alone[seed][-1].records
+
+
 def test_a_probe_is_taken_of_the_episodes_it_is_said_to_be_of(tiny, noise):
     config = tiny(outer_steps=1, probe_every=1, probe_episodes=2, zero_head_every=1, episode_pool=5)
     records, _ = whole(config, noise)

@@ -7,8 +7,9 @@ from trainers.contrastive import Explicit
 from trainers.maml import graph_gradient
 from trainers.networks import HEAD
 from trainers.theory import differences, twins
+from trainers.theory.cases import largest
 from trainers.theory.claim import Setting
-from trainers.theory.twins import TWIN_LR, noise_episode, smooth_case, worst
+from trainers.theory.twins import TWIN_LR, noise_episode, smooth_case
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def test_a_gradient_off_by_a_millionth_is_seen():
     case = smooth_case(noise_episode(28))
     how = case.how("maml", "second", 2)
     gradient, loss = case.meta_gradient(how), case.meta_loss(how)
-    assert worst(case.slope_errors(gradient, loss, h=1e-5)) < 1e-7
+    assert largest(case.slope_errors(gradient, loss, h=1e-5)) < 1e-7
     off = {name: value * (1 + 1e-6) for name, value in gradient.items()}
-    assert worst(case.slope_errors(off, loss, h=1e-5)) == pytest.approx(1e-6, rel=0.1)
+    assert largest(case.slope_errors(off, loss, h=1e-5)) == pytest.approx(1e-6, rel=0.1)
 
 
 def test_a_gradient_of_nan_is_never_within_a_bound():
@@ -42,7 +43,22 @@ def test_a_gradient_of_nan_is_never_within_a_bound():
     how = case.how("maml", "first", 1)
     gradient = {name: torch.full_like(value, torch.nan) for name, value in case.params.items()}
     errors = case.slope_errors(gradient, case.displaced_loss(how), h=1e-5)
-    assert worst([0.0, *errors]) != worst([0.0, *errors])
+    assert largest([0.0, *errors]) != largest([0.0, *errors])
+
+
+def test_a_jump_is_found_at_its_height_and_a_smooth_loss_has_none():
+    case = smooth_case(noise_episode(28))
+    how = case.how("maml", "second", 2)
+    gradient, loss = case.meta_gradient(how), case.meta_loss(how)
+    assert max(case.jumps(gradient, loss, within=1e-3)) < 1e-12
+
+    start = sum(float((gradient[name] * value).sum()) for name, value in case.params.items())
+
+    def broken(params):
+        further = sum(float((gradient[name] * value).sum()) for name, value in params.items()) > start
+        return loss(params) + 1e-4 * further
+
+    assert case.jumps(gradient, broken, within=1e-3) == pytest.approx([1e-4] * 9, rel=1e-6)
 
 
 def test_the_printed_eq_8_is_no_slope_of_the_exact_one():
@@ -50,4 +66,4 @@ def test_the_printed_eq_8_is_no_slope_of_the_exact_one():
     printed = case.explicit_gradient(Explicit("second", 1, TWIN_LR, form="printed"))
     encoder = {name: value for name, value in printed.items() if name not in HEAD}
     exact = case.frozen_explicit_loss(Explicit("second", 1, TWIN_LR))
-    assert worst(case.slope_errors(encoder, exact, h=1e-5)) > 1e-3
+    assert largest(case.slope_errors(encoder, exact, h=1e-5)) > 1e-3

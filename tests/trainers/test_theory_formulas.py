@@ -7,6 +7,7 @@ import torch
 
 import trainers.contrastive
 import trainers.model
+from trainers.config import ConfigError
 from trainers.model import half_squared_error
 from trainers.theory import appendix, coefficients, formulas, label_order, motivating_example, printed, settings
 from trainers.theory.cases import case, distance, holds, largest, of_encoder, worst
@@ -140,6 +141,11 @@ def test_renaming_the_support_labels_alone_makes_accuracy_depend_on_their_order(
 
     monkeypatch.setattr(label_order, "permuted", in_support)
     assert unexpected(label_order.zero_head(small)) == {"this project"}
+
+
+def test_a_setting_has_no_variant_that_cannot_be(small):
+    with pytest.raises(ConfigError, match="contrastive in second order needs exactly 1"):
+        small.variant(algorithm="contrastive", order="second", inner_steps=2)
 
 
 def test_the_mean_over_episodes_is_not_that_of_one(small):

@@ -78,6 +78,16 @@ def test_members_of_a_pack_equal_their_solo_runs(tiny, noise):
         assert same_bits(state, whole(config, noise)[1])
 
 
+@pytest.mark.parametrize("when", ["before_inner_loop", "after_update"])
+@pytest.mark.parametrize("kind", ["kept", "reset"])
+def test_each_member_of_a_pack_is_zeroed_in_its_own_rhythm(tiny, noise, when, kind):
+    values = {"zero_head_when": when, "zero_head_adam": kind, "outer_steps": 5, "eval_episodes": 1}
+    configs = [tiny(zero_head_every=every, **values) for every in (0, 1, 2, 3)]
+    *_, chunk = train(configs, noise)
+    for config, state in zip(configs, chunk.states(), strict=True):
+        assert same_bits(state, whole(config, noise)[1])
+
+
 def test_a_pack_refuses_runs_that_are_not_alike(tiny, noise):
     with pytest.raises(ValueError, match=r"differ in \['inner_steps'\]"):
         next(train([tiny(), tiny(inner_steps=1)], noise))
@@ -260,6 +270,24 @@ def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise
     neighbour, solo = chunks[-1].states()[1], whole(configs[1], noise)[1]
     assert same_bits(neighbour, solo) or engine == "vmap"
     assert all(torch.allclose(neighbour.params[name], solo.params[name], atol=1e-10) for name in solo.params)
+
+
+def test_a_divergence_tells_the_last_recorded_loss_and_tells_the_same_when_resumed(tiny, noise, monkeypatch, tmp_path):
+    config = tiny(outer_steps=14)
+    states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)]
+    at_ten = next(r.value["query_loss"] for r in states[-1].records if (r.step, r.key) == (10, "training"))
+    checkpoint.save(tmp_path / "x.ckpt", states[10])  # after 11 outer steps
+    honest = LoopEngine.meta_gradient
+
+    def failing(self, params, *arguments):
+        found = honest(self, params, *arguments)
+        at_twelve = torch.equal(params["conv1.weight"][0], states[11].params["conv1.weight"])
+        return found._replace(loss=found.loss * torch.nan) if at_twelve else found
+
+    monkeypatch.setattr(LoopEngine, "meta_gradient", failing)
+    for resumed in (None, [checkpoint.read(tmp_path / "x.ckpt")]):
+        *_, chunk = train([config], noise, states=resumed)
+        assert chunk.runs[0].message == f"diverged at step 13: query loss nan; it was {at_ten:.4g} at step 10"
 
 
 def test_a_gradient_that_adam_cannot_square_is_a_divergence(tiny, noise, monkeypatch):

@@ -1,11 +1,12 @@
 """One checked claim, and the setting that claims are checked in."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from torch import Tensor
 
-from trainers.config import TrialConfig
+from trainers.config import TrialConfig, resolve
 from trainers.episodes import Episode, gather, training_draw
 from trainers.networks import Params, initial_params
 
@@ -24,8 +25,8 @@ class Setting:
     pixels: Tensor
 
     def variant(self, **changes: Any) -> TrialConfig:
-        """Return the setting's config with `changes`, checked anew."""
-        return type(self.config).model_validate(self.config.model_dump() | changes)
+        """Return the setting's config with `changes`; raises ConfigError where that can't be."""
+        return resolve(self.config.model_dump() | changes)
 
     def params(self, config: TrialConfig) -> Params:
         """Return the initial parameters of `config` that need gradients."""
@@ -67,7 +68,8 @@ class Claim:
         return self.verdict == {"hold": "holds", "fail": "does not hold", "report": "reported"}[self.should]
 
     def row(self) -> dict[str, Any]:
-        """Return the claim as JSON-able fields, named as `sweeper theory --json` prints them."""
+        """Return the claim as JSON-able fields, named as `sweeper theory --json` prints them; a NaN or inf is None."""
         fields = asdict(self)
         claim = fields.pop("statement")
+        fields["error"] = self.error if math.isfinite(self.error) else None
         return {"claim": claim, **fields, "verdict": self.verdict, "as_expected": self.as_expected}

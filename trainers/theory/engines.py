@@ -20,8 +20,8 @@ from trainers.episodes import Episode, gather, training_draw
 from trainers.maml import transform_gradient
 from trainers.model import model_of
 from trainers.networks import Normalise, Params, initial_params, native_norm, split_norm
+from trainers.theory.cases import largest
 from trainers.theory.claim import Claim, Setting
-from trainers.theory.twins import worst
 
 BOUND = 1e-10
 ORDERS: tuple[Order, ...] = ("first", "second")
@@ -146,7 +146,7 @@ def agreement(setting: Setting, algorithm: Algorithm, order: Order) -> Claim:
         source="ours",
         computed=f"worst tensor, relative, of {len(every) - 1} variants on a network of {FEW['channels']} channels and "
         f"of the setting's own ({errors[0]:.1e})",
-        error=worst(errors),
+        error=largest(errors),
         bound=BOUND,
     )
 

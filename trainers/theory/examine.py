@@ -25,6 +25,12 @@ CHECKS: tuple[Callable[[Setting], list[Claim]], ...] = (
     *trainings.CLAIMS,
     *bitwise.CLAIMS,
     *label_order.CLAIMS,
-    *differences.CLAIMS,
+    differences.rounding,
     *engines.CLAIMS,
 )
+"""What is computed on a setting's own network and episodes."""
+
+CHECKS_ONCE: tuple[Callable[[Setting], list[Claim]], ...] = tuple(
+    check for check in differences.CLAIMS if check is not differences.rounding
+)
+"""What is computed on toys and seeded noise, the same whatever the setting."""

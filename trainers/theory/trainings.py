@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 from trainers.config import Order, TrialConfig
 from trainers.networks import HEAD, Params, initial_params
+from trainers.theory.cases import largest
 from trainers.theory.claim import Claim, Setting
 from trainers.theory.engines import before_norm
-from trainers.theory.twins import worst
 from trainers.train import train
 
 STEPS = 20
@@ -45,7 +45,7 @@ class Training(NamedTuple):
             gap = float((self.params[name] - other.params[name]).norm())
             if change != 0 or gap != 0:
                 gaps.append(gap / change if change != 0 else float("inf"))
-        return worst(gaps)
+        return largest(gaps)
 
     def differing(self, other: "Training", part: Literal["encoder", "head"]) -> int:
         """Return how many entries of the whole encoder, or of the head, are not the bits of `other`."""

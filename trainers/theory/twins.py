@@ -4,7 +4,7 @@ The smooth twin has a slope everywhere, so finite differences can be sharp; the 
 and its second-order meta-loss jumps where an inner gradient does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -89,13 +89,8 @@ class Case(NamedTuple):
         One for the direction of the gradient itself, then one for each of `directions` random ones in the space of
         `gradient`; relative to the slope, or to 1e-3 of the gradient's norm where the slope is smaller than that.
         """
-        generator = torch.Generator().manual_seed(2)
-        drawn = [
-            {name: torch.randn(g.shape, generator=generator, dtype=g.dtype) for name, g in gradient.items()}
-            for _ in range(directions)
-        ]
         errors = []
-        for towards in [gradient, *drawn]:
+        for towards in _directions(gradient, directions):
             step = {name: h / _norm(towards) * part for name, part in towards.items()}
             ahead = loss(self.params | {name: self.params[name] + part for name, part in step.items()})
             behind = loss(self.params | {name: self.params[name] - part for name, part in step.items()})
@@ -104,10 +99,35 @@ class Case(NamedTuple):
             errors.append(error / max(abs(exact), 1e-3 * _norm(gradient)))
         return errors
 
+    def jumps(self, gradient: Params, loss: Objective, *, within: float, directions: int = 8) -> list[float]:
+        """Return by how much `loss` changes over the last of 40 halvings of -`within` to `within`, a direction each.
 
-def worst(errors: Iterable[float]) -> float:
-    """Return the largest of `errors`; NaN if any is NaN, where the built-in max may pass over it."""
-    return float(torch.tensor(list(errors), dtype=torch.float64).max())
+        Of two halves the one over which the loss changes more is kept. Where it is continuous, that ends in rounding.
+        """
+        found = []
+        for towards in _directions(gradient, directions):
+            unit = {name: part / _norm(towards) for name, part in towards.items()}
+
+            def at(t: float, unit: Params = unit) -> tuple[float, float]:
+                return t, float(loss(self.params | {name: self.params[name] + t * part for name, part in unit.items()}))
+
+            low, high = at(-within), at(within)
+            for _ in range(40):
+                middle = at((low[0] + high[0]) / 2)
+                left = abs(middle[1] - low[1]) > abs(high[1] - middle[1])
+                low, high = (low, middle) if left else (middle, high)
+            found.append(abs(high[1] - low[1]))
+        return found
+
+
+def _directions(gradient: Params, count: int) -> list[Params]:
+    """Return `gradient` and `count` random directions, always the same, of any length."""
+    generator = torch.Generator().manual_seed(2)
+    drawn = [
+        {name: torch.randn(g.shape, generator=generator, dtype=g.dtype) for name, g in gradient.items()}
+        for _ in range(count)
+    ]
+    return [gradient, *drawn]
 
 
 def noise_episode(size: int) -> Episode:

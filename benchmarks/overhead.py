@@ -1,0 +1,177 @@
+"""What the orchestrator costs: seconds a trial beside plain Ray Tune, time to the first step, records a second.
+
+    python -m benchmarks.overhead [--trials N] [--plain N] [--workers N]
+
+- Overhead: N trials of next to no work through `sweeper run`, start-up included and the work itself taken off, against
+  Ray Tune as people use it: a function that returns at once, a fresh actor for each trial, as many slots. Both are
+  processes of their own on the same cores, one after the other.
+- First step: from the command to the first training record on disk, with Ray cold; and what of it is ours.
+- Driver: how fast the dealer takes the records of many workers, each chunk synced to disk.
+
+Prints a table and one JSON line.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from sweeper.batch import prepare_run
+from sweeper.dealer import Dealer, Worker
+from sweeper.plan import expand
+from sweeper.results import Results
+from sweeper.sweepfile import load
+from sweeper.trial import MemberUpdate, Update
+from trainers import strokes
+from trainers.train import train
+
+SWEEP = """\
+version: 1
+name: overhead
+question: What does a trial cost that does nothing?
+fixed:
+  {{use: strokes, channels: 1, ways: 2, shots: 1, queries: 1, inner_steps: 0, eval_steps: 0, meta_batch_size: 1,
+   outer_steps: 1, eval_every: 0, eval_episodes: 1}}
+matrix:
+  outer_lr: [0.001]
+seeds: {trials}
+endpoint: {{metric: test_accuracy, head: trained, steps: 0, at: last, window: 1}}
+report:
+  tables: [{{rows: [], columns: outer_lr}}]
+"""
+
+PLAIN = """
+import os, sys
+os.environ.update(RAY_USAGE_STATS_ENABLED="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_AIR_NEW_OUTPUT="0")
+import ray
+from ray import tune
+slots, trials, storage = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
+def nothing(config):
+    tune.report({"accuracy": 0.5})
+tuner = tune.Tuner(
+    tune.with_resources(nothing, {"cpu": 1}),
+    param_space={"seed": tune.grid_search(list(range(trials)))},
+    run_config=tune.RunConfig(storage_path=storage, verbose=0),
+)
+results = tuner.fit()
+assert len(results) == trials and not results.errors
+"""
+
+
+def sweeper(*words: str) -> float:
+    """Run `sweeper` with `words` in a process of its own and return its wall time."""
+    begun = time.perf_counter()
+    command = [sys.executable, "-c", "from sweeper.cli import main; main()", *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def work_s(path: Path) -> float:
+    """Return what one trial's training and evaluation take by themselves, the median of 20."""
+    config, pixels = expand(load(path))[0].config, torch.from_numpy(strokes.make(0))
+    taken = []
+    for _ in range(20):
+        begun = time.perf_counter()
+        for _ in train([config], pixels):
+            pass
+        taken.append(time.perf_counter() - begun)
+    return sorted(taken)[10]
+
+
+def ours(folder: Path, trials: int, workers: int) -> dict[str, float]:
+    """Time `sweeper run` of `trials` trials; and the way to the first record of its first trial."""
+    path = folder / "overhead.yaml"
+    path.write_text(SWEEP.format(trials=trials), encoding="utf-8")
+    work = work_s(path)
+    found = {"work_s": work}
+    for tracked in ("none", "sqlite"):
+        results = folder / f"results-{tracked}"
+        words = ["run", str(path), "--results", str(results), "--device", "cpu", "--workers", str(workers)]
+        began_ms = time.time() * 1000
+        wall_s = sweeper(*words, *(["--tracking-uri", "none"] if tracked == "none" else []))
+        found[f"wall_{tracked}_s"] = wall_s
+        found[f"a_trial_{tracked}_s"] = (wall_s - work * trials / workers) / trials
+        lines = [json.loads(line) for file in results.glob("trials/*/journal.jsonl") for line in file.open()]
+        first_ms = min(line["time_ms"] for line in lines if line["kind"] == "record")
+        found[f"first_step_{tracked}_s"] = (first_ms - began_ms) / 1000
+    return found
+
+
+def plain(folder: Path, trials: int, workers: int) -> float:
+    """Return the wall time of plain Ray Tune with fresh actors."""
+    begun = time.perf_counter()
+    command = [sys.executable, "-c", PLAIN, str(workers), str(trials), str(folder / "plain")]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - begun
+
+
+def our_share_s(folder: Path) -> float:
+    """Return the time from the parsed command to the first assignment, less Ray, torch and MLflow: what is our code."""
+    results = Results.at(folder / "share")
+    begun = time.perf_counter()
+    batch = prepare_run([load(folder / "overhead.yaml")], None, results, folder)
+    specs = batch.parts[0].specs
+    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=batch.data, timeout_s=60.0)
+    sweeps = {spec.trial_id: "overhead" for spec in specs}
+    dealer = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    assert dealer.next_assignment() is not None
+    return time.perf_counter() - begun
+
+
+def driver(folder: Path, workers: int = 10, records: int = 100, chunks: int = 20) -> dict[str, float]:
+    """Feed the dealer `records` records a chunk from each of `workers` workers; return rate and time a chunk."""
+    sweep = load(folder / "overhead.yaml")
+    results = Results.at(folder / "driver")
+    batch = prepare_run([sweep], None, results, folder)
+    specs = batch.parts[0].specs[:workers]
+    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=batch.data, timeout_s=60.0)
+    sweeps = {spec.trial_id: "overhead" for spec in specs}
+    dealer = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    dealt = [dealer.next_assignment() for _ in specs]
+    taken = []
+    for chunk in range(chunks):
+        for assignment in dealt:
+            (member,) = assignment["members"]
+            first = chunk * records
+            new = [(first + n, "training", {"query_loss": 1.0, "query_accuracy": 0.5}) for n in range(records)]
+            words = {"trial_id": member["trial_id"], "attempt": member["attempt"], "step": first + records}
+            update = MemberUpdate(**words, records=new, status="running", message="")
+            begun = time.perf_counter()
+            dealer.receive(Update(pack=assignment["pack"], members=[update], over=False))
+            taken.append(time.perf_counter() - begun)
+    return {
+        "records_a_second": len(taken) * records / sum(taken),
+        "a_chunk_of_100_ms": sorted(taken)[len(taken) // 2] * 1e3,
+    }
+
+
+def main() -> None:
+    """Time all and print it."""
+    parser = argparse.ArgumentParser(description="What the orchestrator costs.")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--plain", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = ours(folder, arguments.trials, arguments.workers)
+        found["our_share_s"] = our_share_s(folder)
+        found |= driver(folder)
+        if arguments.plain:
+            found["plain_wall_s"] = plain(folder, arguments.plain, arguments.workers)
+            found["plain_a_trial_s"] = found["plain_wall_s"] / arguments.plain
+            found["times_less"] = found["plain_a_trial_s"] / found["a_trial_none_s"]
+    for key, value in found.items():
+        print(f"{key:<24}{value:>12.4f}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Remembers what a tracking store was last brought up to, so that a run with nothing to do needn't ask the store."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from sweeper.batch import Prepared
+from sweeper.index import briefs
+from sweeper.results import Results
+from sweeper.tracking_uri import SQLITE
+
+
+def note_shown(part: Prepared, results: Results, uri: str) -> None:
+    """Remember that the store at `uri` shows every trial of `part` as it is now in the journals."""
+    mark = results.run(part.experiment).shown
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    fresh = mark.with_name(f".{mark.name}.{os.getpid()}")
+    fresh.write_text(_state(part, results, uri), encoding="utf-8")
+    fresh.replace(mark)
+
+
+def is_shown(part: Prepared, results: Results, uri: str) -> bool:
+    """Return whether nothing has changed since `note_shown`, as far as this folder knows.
+
+    A server that lost its runs isn't asked: `sweeper sync` does so.
+    """
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).exists():
+        return False
+    try:
+        return results.run(part.experiment).shown.read_text(encoding="utf-8") == _state(part, results, uri)
+    except FileNotFoundError:
+        return False
+
+
+def _state(part: Prepared, results: Results, uri: str) -> str:
+    """Return a hash of the store's address, which may hold a password, and of all that is shown there."""
+    known = briefs(results)
+    shown = [
+        (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))
+        for spec in part.specs
+    ]
+    return hashlib.sha256(json.dumps([uri, shown], sort_keys=True).encode()).hexdigest()

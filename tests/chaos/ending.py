@@ -1,0 +1,88 @@
+"""What a sweep ends with, and the proof that it doesn't depend on what happened on the way."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from program import PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text
+
+from sweeper.journal import fold, read_lines
+from sweeper.results import Results, step_of
+from sweeper.schema import ARTIFACT, TAG_KIND, TAG_TRIAL_ID, metric_key
+from sweeper.tracking import MlflowTracker
+
+
+class Ending(NamedTuple):
+    """What must not depend on what happened on the way, by trial: journalled numbers and the last checkpoint."""
+
+    records: dict[str, list[tuple[int, str, str]]]
+    checkpoints: dict[str, bytes]
+
+
+def assert_ended_as(undisturbed: Ending, results: Results, planned: set[str]) -> None:
+    """Exactly the planned trials are there and done, each with the undisturbed bits."""
+    assert {path.name for path in (results.root / "trials").iterdir()} == planned
+    records = {name: fold(results.trial(name).journal) for name in planned}
+    stands = {name: (found["status"], found["done_step"]) for name, found in records.items()}
+    assert stands == dict.fromkeys(planned, ("done", STEPS))
+    found = ending(results)
+    assert found.records == undisturbed.records
+    assert found.checkpoints == undisturbed.checkpoints
+
+
+def assert_shown_once(uri: str, experiment: str, results: Results, planned: set[str], scratch: Path) -> None:
+    """The server at `uri` shows each planned trial in one run, each point once, with an artefact of the same bits."""
+    MlflowTracker(uri, experiment, None)  # imports MLflow with its habits set
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    found = client.search_runs(
+        [client.get_experiment_by_name(experiment).experiment_id], f"tags.`{TAG_KIND}` = 'trial'"
+    )
+    assert sorted(run.data.tags[TAG_TRIAL_ID] for run in found) == sorted(planned)
+    for run in found:
+        assert run.info.status == "FINISHED"
+        path = client.download_artifacts(run.info.run_id, ARTIFACT, str(scratch))
+        shown = json.loads(gzip.decompress(Path(path).read_bytes()))
+        assert numbers(shown) == numbers(fold(results.trial(run.data.tags[TAG_TRIAL_ID]).journal))
+        for key in ("train_query_loss", metric_key("zeroed", "inner_steps")):
+            steps = [metric.step for metric in client.get_metric_history(run.info.run_id, key)]
+            assert steps, key
+            assert len(set(steps)) == len(steps), key
+
+
+def numbers(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's curves, evaluations, probes and scores, without the times they were taken at."""
+
+    def timeless(found: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in found.items() if key != "time_ms"}
+
+    measured = {kind: [timeless(entry) for entry in record[kind]] for kind in ("evaluations", "probes")}
+    return measured | {"training": timeless(record["training"]), "scores": record["scores"]}
+
+
+def ending(results: Results) -> Ending:
+    """Return what a results folder ended with; a (step, key) that a journal holds twice is there twice."""
+    journals = list((results.root / "trials").glob("*/journal.jsonl"))
+    records = {
+        path.parent.name: sorted(
+            (line["step"], line["key"], json.dumps(line["value"]))
+            for line in read_lines(path)
+            if line["kind"] == "record"
+        )
+        for path in journals
+    }
+    last = {path.parent.name: results.trial(path.parent.name).checkpoints(STEPS)[0] for path in journals}
+    assert {step_of(path) for path in last.values()} == {STEPS}
+    return Ending(records, {name: path.read_bytes() for name, path in last.items()})
+
+
+def undisturbed_ending(folder: Path, seeds: int) -> Ending:
+    """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are."""
+    (folder / "chaos.yaml").write_text(sweep_text("undisturbed", seeds))
+    command = [sys.executable, "-c", PLAIN, "run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
+    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True, timeout=RUN_TIMEOUT_S)
+    return ending(Results.at(folder / "results"))

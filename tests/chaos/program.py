@@ -1,0 +1,71 @@
+"""What a scene runs: a sweep of tiny trials, `sweeper` with more to hit than usual, and what both need around them."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+STEPS = 500
+RUN_TIMEOUT_S = 240
+_SWEEP = f"""\
+version: 1
+name: NAME
+question: Does it end with the same bits?
+fixed:
+  use: strokes
+  order: first
+  ways: 3
+  queries: 3
+  channels: 4
+  meta_batch_size: 2
+  outer_steps: {STEPS}
+  eval_every: 120
+  eval_episodes: 10
+  probe_every: 200
+  probe_episodes: 2
+matrix:
+  inner_steps: [1, 2]
+seeds: SEEDS
+endpoint: {{metric: test_accuracy, head: zeroed, steps: inner_steps, at: last, window: 1}}
+report:
+  tables: [{{rows: [], columns: inner_steps}}]
+  figures: [{{kind: inner_steps, x: inner_steps}}]
+"""
+HASTY = """
+import functools
+import sweeper.ray_executor, sweeper.session, sweeper.silence
+
+class Hasty(sweeper.ray_executor._Trainable):
+    def setup(self, config):
+        import sweeper.trial
+        sweeper.trial.CHECKPOINT_EVERY_S = 0.0
+        super().setup(config)
+
+sweeper.ray_executor._Trainable = Hasty
+sweeper.session.Worker = functools.partial(sweeper.session.Worker, chunk_s=0.2)
+sweeper.silence.GRACE_S = 3.0
+from sweeper.cli import main
+main()
+"""
+"""`sweeper` with chunks of a fifth of a second and a checkpoint after each, so that a fault finds much half done."""
+PLAIN = "from sweeper.cli import main; main()"
+
+
+def sweep_text(name: str, seeds: int) -> str:
+    """Return a sweep of two cells, each with `seeds` trials of STEPS outer steps."""
+    return _SWEEP.replace("NAME", name).replace("SEEDS", str(seeds))
+
+
+def environment() -> dict[str, str]:
+    """Return an environment without the caller's store or Ray; SPT_NOENV keeps Ray's titles from erasing the mark."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
+    return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "COLUMNS": "200", "SPT_NOENV": "1"}
+
+
+def wait_until(ask: Callable[[], Any], timeout_s: float, what: str | Callable[[], str]) -> Any:
+    """Ask until the answer is true and return it; AssertionError after `timeout_s`."""
+    ends_s = time.monotonic() + timeout_s
+    while not (answer := ask()):
+        assert time.monotonic() < ends_s, f"waited {timeout_s} s for {what if isinstance(what, str) else what()}"
+        time.sleep(0.1)
+    return answer

@@ -1,0 +1,49 @@
+"""A real MLflow server in processes of its own, to be killed and started again."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+from program import environment, wait_until
+
+from sweeper.tracking_uri import UI_ENVIRONMENT
+
+
+class Server:
+    """A real MLflow server on a loopback port that stays the same over its restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
+        command += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}", "--workers", "1"]
+        command += ["--artifacts-destination", str(self._folder / "artifacts")]
+        quiet = environment() | UI_ENVIRONMENT
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=self._folder, env=quiet, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_until(self._answers, 90, "the MLflow server answers")
+
+    def kill(self) -> None:
+        """Kill the server with its workers, as a crash of its machine would; without effect on one that is gone."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(10)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2) as reply:
+            return reply.status == 200
+        return False
