@@ -33,7 +33,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "contrastive, second order, 1 inner step": {"algorithm": "contrastive", "order": "second", "inner_steps": 1},
     "FOMAML, BN before ReLU": {"order": "first", "net_order": "bn_relu"},
     "FOMAML, inductive BN": {"order": "first", "batch_norm": "inductive"},
-    "FOMAML, squared error": {"order": "first", "loss": "squared_error"},
+    "FOMAML, squared error": {"order": "first", "loss": "squared_error", "inner_lr": 1e-4},
 }
 
 
