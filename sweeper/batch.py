@@ -77,10 +77,11 @@ def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialS
     return [standing.spec for standing in standings if standing.state not in left_out]
 
 
-def refuse_other_device(standings: Iterable[Standing], device: Device) -> None:
+def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_failed: bool = False) -> None:
     """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
     for standing in standings:
-        if standing.brief is None or standing.state in FINISHED | {"running"}:
+        stays = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
+        if standing.brief is None or standing.state in stays:
             continue
         began_on = standing.brief.device
         if began_on != device:

@@ -225,9 +225,11 @@ class Dealer:
         for _, key, value in update["records"]:
             if key == "evaluation":
                 trial.accuracy = value["accuracy"]["zeroed"][-1]
-        if update["status"] == "memory" and len(self._pack_of(trial)) > 1:
-            size = len(self._pack_of(trial)) // 2
-            self._end(trial, "interrupted", f"out of memory in a pack; tried again in packs of {size}")
+        pack = len(self._pack_of(trial))
+        if update["status"] in ("memory", "failed") and pack > 1:
+            # Which member an error in a pack belongs to shows when each trains alone.
+            size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
+            self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
             if not trial.stop_asked:
                 trial.phase, trial.largest_pack = "waiting", size
         elif update["status"] == "stopped":

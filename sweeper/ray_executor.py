@@ -30,6 +30,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from sweeper.assignment import Assignment
 from sweeper.dealer import Dealer
 from sweeper.errors import SweepError
 from sweeper.trial import Work
@@ -67,10 +68,11 @@ class _DealtPacks(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         _guarded(_Driver.dealer.poll)  # while nothing trains, Tune asks for more and does nothing else
-        assignment = _Driver.dealer.next_assignment()
-        if assignment is not None:
-            _Driver.pack_of_trial[trial_id] = assignment["pack"]
-            return {"assignment": json.dumps(assignment)}
+        dealt: list[Assignment | None] = []
+        _guarded(lambda: dealt.append(_Driver.dealer.next_assignment()))
+        if dealt and dealt[0] is not None:
+            _Driver.pack_of_trial[trial_id] = dealt[0]["pack"]
+            return {"assignment": json.dumps(dealt[0])}
         return Searcher.FINISHED if _Driver.dealer.over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -193,6 +195,8 @@ class RayExecutor:
                 self._fit(ready)
             except _RayGone as error:
                 dealer.end_all()
+                if dealer.stopping.is_set():
+                    return
                 if last_try:
                     raise RayLostError(
                         "Ray died twice; see ray.log in the results folder, then run the same command to go on"

@@ -75,7 +75,7 @@ def execute(
     signals = Signals()
     signals.install()
     if views:
-        views.start(standing.spec.trial_id for standing in batch.standings if standing.brief is not None)
+        views.start(_begun(batch, options.results))
     dealer, stopped = None, set[str]()
     try:
         for specs in _rounds(todo):
@@ -91,14 +91,24 @@ def execute(
                 break
     finally:
         signals.restore()
+    now = briefs(options.results)  # brings the index up to date, so that the next plan needn't read the journals
+    if views:
+        for standing in batch.standings:  # another run may have trained what this one only shows
+            if now.get(standing.spec.trial_id) != standing.brief:
+                views.note(standing.spec.trial_id)
     flush_s = FLUSH_S if signals.received is None else FLUSH_STOPPED_S
     behind = views.close(flush_s) if views else 0
-    briefs(options.results)  # brings the index up to date, so that the next plan needn't read the journals
     if dealer is not None and dealer.fatal is not None:
         raise dealer.fatal
     if signals.received is not None:
         raise InterruptedRunError(signals.received)
     return behind
+
+
+def _begun(batch: Batch, results: Results) -> list[str]:
+    """Return the trials that have a journal by now; one that is to be run again from nothing has none any more."""
+    begun = [standing.spec.trial_id for standing in batch.standings if standing.brief is not None]
+    return [trial_id for trial_id in begun if results.trial(trial_id).journal.exists()]
 
 
 def views_of(

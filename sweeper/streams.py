@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -30,4 +30,5 @@ def chatter_to(log: Path) -> Iterator[TextIO]:
             os.dup2(original, descriptor)
             os.close(original)
         os.close(target)
-        ours.close()
+        with suppress(OSError):  # its reader may be gone, which must not hide how the run ended
+            ours.close()

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from sweeper.errors import TrackingError
+from sweeper.errors import SweepError, TrackingError
 from sweeper.schema import TrialRecord
 from sweeper.tracked import TrackedTrial
 
 FAILURES_IN_A_ROW = 3
+TROUBLED_S = 3.0
+"""How long the end waits for a store that is in trouble already."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,10 +119,14 @@ class Syncer:
         """Trials of this view that someone deleted from it, as far as the store was asked."""
         return [] if self._tracker is None else [found for found in self._tracker.deleted if self.shows(found)]
 
+    def begin_to_close(self) -> None:
+        """Start on the last push without waiting for it."""
+        self._closing.set()
+
     def close(self, timeout_s: float) -> int:
         """Push what is noted, each trial tried once, for at most `timeout_s`; return how many trials stayed behind."""
-        self._closing.set()
-        self._thread.join(timeout_s)
+        self.begin_to_close()
+        self._thread.join(min(timeout_s, TROUBLED_S) if self._trouble else timeout_s)
         self._abandoned.set()
         if self._thread.is_alive() and self._trouble is None:
             self._trouble = f"the tracking store didn't take everything within {timeout_s:.0f} s"
@@ -141,7 +147,7 @@ class Syncer:
         try:
             if self._last is not None:
                 self._last(tracker)
-        except TrackingError as error:
+        except (SweepError, OSError) as error:
             self._trouble = str(error)
 
     def _push_noted(self) -> bool:
@@ -226,5 +232,7 @@ class Views:
 
     def close(self, timeout_s: float) -> int:
         """Give all together `timeout_s` to push what is noted; return how many trials stayed behind."""
+        for syncer in self._syncers:
+            syncer.begin_to_close()
         ends_s = time.monotonic() + timeout_s
         return sum(syncer.close(max(ends_s - time.monotonic(), 0.0)) for syncer in self._syncers)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from sweeper.brief import in_one_line
 from sweeper.schema import (
     SCHEMA_VERSION,
     TAG_CELL,
@@ -141,8 +142,8 @@ def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
 
 def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
     """Return the run's tags, the last attempt's circumstances included."""
-    message, rest = record["message"].partition("\n")[::2]
-    shortened = len(message) > LONGEST_MESSAGE or bool(rest)
+    message = in_one_line(record["message"])
+    shortened = len(message) > LONGEST_MESSAGE or message != record["message"].strip()
     return {
         TAG_SCHEMA: str(SCHEMA_VERSION),
         TAG_KIND: "trial",

@@ -50,8 +50,11 @@ def errors_shown() -> Iterator[None]:
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
     except BrokenPipeError:  # the reader of a pipe has seen enough; what is still buffered must not complain either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        for descriptor in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         raise click.exceptions.Exit(0) from None
+    except PermissionError as error:
+        raise _Failure(f"{error.filename}: {error.strerror}; give this user the right to write there", 4) from None
 
 
 def with_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """What `sweeper run` says before and after: counts, what is left to run, and which trials it leaves and why."""
 
 import json
+from contextlib import suppress
 
 import click
 
@@ -57,5 +58,6 @@ def spoken(standings: list[Standing]) -> str:
 
 
 def say(text: str) -> None:
-    """Print `text` where progress goes."""
-    click.echo(text, err=True)
+    """Print `text` where progress goes; that nobody reads it any more changes neither the run nor its exit code."""
+    with suppress(BrokenPipeError):
+        click.echo(text, err=True)

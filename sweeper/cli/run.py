@@ -106,7 +106,7 @@ def run(
     standings = _picked(batch.standings, only)
     held_back = {spec.trial_id for spec in anew}
     going_on = [found for found in standings if found.spec.trial_id not in held_back]
-    refuse_other_device(going_on, chosen)
+    refuse_other_device(going_on, chosen, retry_failed=retry_failed)
     todo = anew + pending(going_on, retry_failed=retry_failed)
     names = " + ".join(part.experiment for part in batch.parts)
     begun = [found for found in batch.standings if found.spec.trial_id in held_back and found.brief is not None]

@@ -208,3 +208,15 @@ def test_damaged_notes_of_a_results_folder_are_named(invoke, write_sweep, tmp_pa
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "digests.json").write_text("{")
     refused(invoke("status", write_sweep()), 4, "digests.json", "delete it")
+
+
+def test_a_closed_stderr_keeps_no_trial_from_running(write_sweep, results):
+    words = ["run", str(write_sweep("seeds: 1", "  inner_steps: [1]")), "--results", str(results.root)]
+    words += ["--executor", "inline", "--tracking-uri", "none"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", "from sweeper.cli import main; main()", *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer)
+    os.close(writer)
+    assert done.returncode == 0
+    assert len(list(results.root.glob("trials/*/a1/*.ckpt"))) == 1

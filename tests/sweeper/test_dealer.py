@@ -219,3 +219,16 @@ def test_a_full_disk_stops_the_run_and_says_what_to_do(make_dealer, specs, monke
     assert isinstance(dealer.fatal, ResultsError)
     assert "No space left on device" in str(dealer.fatal)
     assert dealer.fatal.exit_code == 4
+
+
+def test_an_error_in_a_pack_fails_only_the_trial_that_has_it_alone(make_dealer, write_sweep, results):
+    specs = expand(load(write_sweep("seeds: 2", "  inner_steps: [1]")))
+    dealer = make_dealer(specs, pack=2)
+    guilty, sizes = specs[0].trial_id, []
+    while (assignment := dealer.next_assignment()) is not None:
+        members = [member["trial_id"] for member in assignment["members"]]
+        sizes.append(len(members))
+        dealer.receive(update(assignment, "failed" if guilty in members else "done", message="ValueError: x"))
+        dealer.ended(assignment["pack"])
+    assert sizes == [2, 1, 1]
+    assert [journal_of(results, spec)["status"] for spec in specs] == ["failed", "done"]

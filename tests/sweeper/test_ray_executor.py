@@ -1,5 +1,6 @@
 """What becomes of a Ray that doesn't come up. That of one that dies later is for tests/chaos."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ def start(monkeypatch):
         monkeypatch.setattr(ray_executor.ray, "init", init)
         executor = ray_executor.RayExecutor(workers=1, threads=1, gpus=0)
         with pytest.raises(ray_executor.SweepError) as raised:
-            executor.run(SimpleNamespace(end_all=lambda: None), lambda: None)
+            executor.run(SimpleNamespace(stopping=threading.Event(), end_all=lambda: None), lambda: None)
         assert raised.value.exit_code == 4
         return len(tries), str(raised.value)
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sweeper.batch import pending, prepare_run
+from sweeper.batch import pending, prepare_run, refuse_other_device
 from sweeper.brief import Brief
+from sweeper.errors import SweepError
 from sweeper.plan import expand
 from sweeper.survey import Standing, judge, survey
 from sweeper.sweepfile import load
@@ -69,3 +70,10 @@ def test_later_plans_name_the_copy_of_the_data_that_was_trained_on(write_sweep, 
     assert results.digests().keys() == {"mini_imagenet", "strokes"}
     found = survey(results, expand(sweep, None, results.digests())).standings
     assert [standing.spec for standing in found] == list(prepared.parts[0].specs)
+
+
+def test_a_failed_trial_of_another_device_blocks_a_run_only_if_it_is_to_be_retried(specs):
+    standing = Standing(spec=specs[0], state="failed", why="", brief=brief(status="failed"))
+    refuse_other_device([standing], "cuda")
+    with pytest.raises(SweepError, match="began on cpu"):
+        refuse_other_device([standing], "cuda", retry_failed=True)
