@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sweeper.errors import SweepError
 from sweeper.journal_form import TRIAL_ID, Digest, JournalFormError, check
 from sweeper.results import ResultsError
+from trainers.whole_file import unseal
 
 MANIFEST = "manifest.json"
 JOURNAL = re.compile(rf"trials/({TRIAL_ID})/journal\.jsonl", re.ASCII)
@@ -64,11 +65,6 @@ class Manifest(BaseModel):
     versions: dict[str, str]
     digests: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")], Digest]
     members: list[Member]
-
-
-def is_whole_checkpoint(content: bytes) -> bool:
-    """Return whether a checkpoint's bytes match the digest they begin with, as `trainers.checkpoint` lays them out."""
-    return hashlib.sha256(content[65:]).hexdigest().encode() == content[:64]
 
 
 class Archive:
@@ -135,7 +131,7 @@ class Archive:
                 trials[journal[1]] = [member]
             elif member.name.split("/")[1] not in trials:
                 raise self._bad(f"{member.name} doesn't follow its trial's journal")
-            elif not is_whole_checkpoint(content):
+            elif unseal(content) is None:
                 raise self._bad(f"{member.name} isn't a whole checkpoint")
             else:
                 trials[member.name.split("/")[1]].append(member)

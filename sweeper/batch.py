@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ class Batch:
         """Where the trials stand, each (trial, target) once."""
         every = {(found.spec.trial_id, found.spec.target): found for part in self.parts for found in part.standings}
         return list(every.values())
+
+
+def surveyed_again(batch: Batch, results: Results) -> Batch:
+    """Return `batch` with where its trials stand by now."""
+    return replace(batch, parts=tuple(replace(part, survey=survey(results, part.specs)) for part in batch.parts))
 
 
 def experiment_name(sweep: Sweep, profile: str | None) -> str:

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from queue import SimpleQueue
 
 from sweeper.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.brief import brief_of
 from sweeper.claims import Claim, holder_of
 from sweeper.dealt import Change, Dealt, Phase, Worker, facts, why_not
-from sweeper.journal import Journal, fold, read_lines
+from sweeper.journal import Journal, read_lines
 from sweeper.plan import TrialSpec
 from sweeper.results import Results, ResultsError, step_of
 from sweeper.schema import Status
@@ -163,8 +164,9 @@ class Dealer:
         size = min(first.largest_pack, self._worker.pack)
         if size == 1 or self._begun(first):
             return [first]
-        alike = [t for t in ready if t.largest_pack >= size and _shape(t) == _shape(first) and not self._begun(t)]
-        return alike[:size]
+        shape = _shape(first)
+        alike = (t for t in ready if t.largest_pack >= size and _shape(t) == shape and not self._begun(t))
+        return list(islice(alike, size))
 
     def _begun(self, trial: Dealt) -> bool:
         return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
@@ -190,8 +192,7 @@ class Dealer:
         self._dealt += 1
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
-        first = fold(self._results.trial(members[0].spec.trial_id).journal)
-        fixed = first["attempts"][0] if first else {"engine": self._worker.engine, "threads": self._worker.threads}
+        fixed = members[0].journal.first or {"engine": self._worker.engine, "threads": self._worker.threads}
         for trial in members:
             trial.attempt = trial.journal.open_attempt(
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))

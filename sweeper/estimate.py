@@ -36,7 +36,7 @@ class Estimate:
         told = "no estimate yet, since no trial like these has finished"
         if known:
             busy = min(workers, known)
-            told = f"{_duration(self.worker_s / busy)} on {busy} {self.device} worker{'s' if busy > 1 else ''}"
+            told = f"{duration(self.worker_s / busy)} on {busy} {self.device} worker{'s' if busy > 1 else ''}"
             if self.device == "cuda":
                 told += f", {_gpu_hours(self.worker_s / 3600)}"
             if self.unknown:
@@ -79,7 +79,8 @@ def _finished(known: Iterable[Brief]) -> tuple[Mapping[str, float], Mapping[str,
     return seconds, steps
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return `seconds` as roughly as an estimate is known."""
     if seconds < 60:
         return "under 1 min"
     return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"

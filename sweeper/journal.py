@@ -33,6 +33,8 @@ class Journal:
         self.path = path
         _cut_torn_line(path)
         lines = list(read_lines(path))
+        self.first = next((line for line in lines if line["kind"] == "attempt"), None)
+        """The trial's first attempt: what it fixed is used again by every later one."""
         self.attempts = max((line["attempt"] for line in lines), default=0)
         self._seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sweeper.archive import CHECKPOINT, Archive, Member, is_whole_checkpoint
+from sweeper.archive import CHECKPOINT, Archive, Member
 from sweeper.claims import Claim, holder_of
 from sweeper.errors import SweepError
 from sweeper.pack import storage_told, whole_lines
 from sweeper.results import Results, ResultsError, TrialPaths
+from trainers.whole_file import unseal, write_whole
 
 Taken = Literal["added", "updated", "unchanged", "kept", "diverging", "held"]
 REFUSED: frozenset[Taken] = frozenset({"diverging", "held"})
@@ -93,7 +94,9 @@ def _placed(archive: Archive, members: list[Member], paths: TrialPaths, scratch:
     made = TrialPaths(scratch / paths.folder.name)
     made.folder.mkdir()
     for member in members:
-        _write(_place(made, member), archive.read(member))
+        place = _place(made, member)
+        place.parent.mkdir(exist_ok=True)
+        write_whole(place, archive.read(member))
     try:
         made.folder.rename(paths.folder)
     except OSError as error:
@@ -117,8 +120,9 @@ def _merge_journal(archive: Archive, members: list[Member], paths: TrialPaths) -
         return Outcome("diverging", "its journal and the archive's both went on from the same attempt, or are two runs")
     for member in checkpoints:
         place = _place(paths, member)
-        if not place.exists() or not is_whole_checkpoint(place.read_bytes()):
-            _write(place, archive.read(member))
+        if not place.exists() or unseal(place.read_bytes()) is None:
+            place.parent.mkdir(exist_ok=True)
+            write_whole(place, archive.read(member))
     if theirs == ours:
         return Outcome("unchanged")
     _append(paths.journal, ours, theirs)
@@ -144,20 +148,6 @@ def _append(journal: Path, ours: bytes, theirs: bytes) -> None:
         except OSError:
             file.truncate(len(ours))
             raise
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in place once it is whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.archive import JOURNAL, MANIFEST, Archive, Manifest, Member, is_whole_checkpoint, sha256
+from sweeper.archive import JOURNAL, MANIFEST, Archive, Manifest, Member, sha256
 from sweeper.claims import holder_of
 from sweeper.errors import SweepError
 from sweeper.journal_form import JournalFormError, check
@@ -18,6 +18,7 @@ from sweeper.plan import TrialSpec
 from sweeper.provenance import circumstances
 from sweeper.results import Results, ResultsError, TrialPaths
 from sweeper.sweepfile import Sweep
+from trainers.whole_file import unseal
 
 _FURTHEST = 10**8 - 1
 
@@ -120,7 +121,7 @@ def _good(paths: TrialPaths, furthest: int) -> Iterator[tuple[Path, bytes]]:
             content = path.read_bytes()
         except FileNotFoundError:  # its worker has written a later one
             continue
-        if is_whole_checkpoint(content):
+        if unseal(content) is not None:
             yield path, content
             return
 

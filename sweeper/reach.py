@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sweeper.errors import TrackingError
-from sweeper.tracking_uri import SQLITE, is_server, masked
+from sweeper.tracking_uri import SQLITE, is_server, masked, sqlite_path
 
 TIMEOUT_S = 5.0
 _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -21,7 +21,7 @@ _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 def reach(uri: str) -> str:
     """Return what the store at `uri` answered. Raises TrackingError, which has no password in it."""
     if uri.startswith(SQLITE):
-        return _open_sqlite(Path(uri.removeprefix(SQLITE).partition("?")[0]))
+        return _open_sqlite(sqlite_path(uri))
     return _search(uri) if is_server(uri) else _knock(uri)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import SweepError
+from trainers.whole_file import write_whole
 
 CHECKPOINT_SUFFIX = ".ckpt"
 JOURNAL = "journal.jsonl"
@@ -150,9 +151,7 @@ class Results:
         """Remember `digests` for every later plan."""
         known = self.digests() | dict(digests)
         if known != self.digests():
-            part = self.root / f".digests.json.{os.getpid()}"
-            part.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
-            part.replace(self.root / "digests.json")
+            write_whole(self.root / "digests.json", json.dumps(known, indent=1, sort_keys=True).encode())
 
     def ensure_writable(self) -> None:
         """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""

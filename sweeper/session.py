@@ -34,7 +34,7 @@ FLUSH_STOPPED_S = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to run on. `workers` packs train at once; `tracking_uri` None is no tracking at all.
+    """What to run on. `workers` packs train at once.
 
     A worker that reports nothing for `timeout_s` is given up and its trials dealt again.
     """
@@ -44,17 +44,17 @@ class Options:
     workers: int
     pack: int
     executor: Literal["ray", "inline"]
-    tracking_uri: str | None
     retry_failed: bool
     timeout_s: float
 
 
 class InterruptedRunError(Exception):
-    """A signal ended the run; everything is saved. `signal_number` is the signal's."""
+    """A signal ended the run; everything is saved, and the tracking store is `behind` by so many trials."""
 
-    def __init__(self, signal_number: int) -> None:
+    def __init__(self, signal_number: int, behind: int) -> None:
         super().__init__(signal_number)
         self.signal_number = signal_number
+        self.behind = behind
 
 
 def execute(
@@ -62,16 +62,15 @@ def execute(
     todo: Iterable[TrialSpec],
     options: Options,
     watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
-    views: Views | None = None,
+    views: Views | None,
 ) -> int:
     """Train `todo` to the end and return how many trials the tracking store is behind by.
 
     A trial wanted to several targets is trained to each in turn. `watching` wraps each round in a view of it. `views`
-    are those of `views_of`, made here if they aren't given. Raises
-    InterruptedRunError after a signal, SweepError when the results folder or Ray gave out.
+    are those of `views_of`. Raises InterruptedRunError after a signal, SweepError when the results folder or Ray gave
+    out.
     """
     options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
-    views = views or views_of(batch, options.results, options.tracking_uri)
     signals = Signals()
     signals.install()
     if views:
@@ -101,7 +100,7 @@ def execute(
     if dealer is not None and dealer.fatal is not None:
         raise dealer.fatal
     if signals.received is not None:
-        raise InterruptedRunError(signals.received)
+        raise InterruptedRunError(signals.received, behind)
     return behind
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sweeper.claims import holder_of
 from sweeper.results import Results, RunPaths, TrialPaths
+from trainers.whole_file import write_whole
 
 Holder = dict[str, Any]
 """Host, pid and since_ms, as a lock file has them."""
@@ -53,9 +54,7 @@ class Request:
         self._paths, self._holder = paths, holder
         self._file = results.stops / name
         self._file.parent.mkdir(exist_ok=True)
-        part = self._file.with_name(f".{name}.{os.getpid()}")
-        part.write_text(json.dumps(holder), encoding="utf-8")
-        part.replace(self._file)
+        write_whole(self._file, json.dumps(holder).encode())
 
     @property
     def obeyed(self) -> bool:

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sweeper.claims import Claim
 from sweeper.errors import TrackingError
 from sweeper.results import RunPaths
-from sweeper.tracking_uri import SQLITE
+from sweeper.tracking_uri import SQLITE, sqlite_path
 
 LONGEST_WAIT_S = 120.0
 POLL_S = 0.1
@@ -23,7 +22,7 @@ def only_opener(uri: str, longest_wait_s: float = LONGEST_WAIT_S) -> Iterator[No
     if not uri.startswith(SQLITE):
         yield
         return
-    database = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    database = sqlite_path(uri)
     claim = Claim(RunPaths(database.parent, database.name))
     ends_s = time.monotonic() + longest_wait_s
     while not claim.take():

@@ -45,6 +45,11 @@ def default_uri(results: Path) -> str:
     return f"{SQLITE}{results.absolute() / 'mlflow.db'}"
 
 
+def sqlite_path(uri: str) -> Path:
+    """Return the file of the sqlite store at `uri`."""
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
 def default_artifact_root(results: Path) -> Path:
     """Return where artefacts go while the store is a database that this process writes itself."""
     return results.absolute() / "artifacts"

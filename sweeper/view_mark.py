@@ -2,22 +2,19 @@
 
 import hashlib
 import json
-import os
-from pathlib import Path
 
 from sweeper.batch import Prepared
 from sweeper.index import briefs
 from sweeper.results import Results
-from sweeper.tracking_uri import SQLITE
+from sweeper.tracking_uri import SQLITE, sqlite_path
+from trainers.whole_file import write_whole
 
 
 def note_shown(part: Prepared, results: Results, uri: str) -> None:
     """Remember that the store at `uri` shows every trial of `part` as it is now in the journals."""
     mark = results.run(part.experiment).shown
     mark.parent.mkdir(parents=True, exist_ok=True)
-    fresh = mark.with_name(f".{mark.name}.{os.getpid()}")
-    fresh.write_text(_state(part, results, uri), encoding="utf-8")
-    fresh.replace(mark)
+    write_whole(mark, _state(part, results, uri).encode())
 
 
 def is_shown(part: Prepared, results: Results, uri: str) -> bool:
@@ -25,7 +22,7 @@ def is_shown(part: Prepared, results: Results, uri: str) -> bool:
 
     A server that lost its runs isn't asked: `sweeper sync` does so.
     """
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE).partition("?")[0]).exists():
+    if uri.startswith(SQLITE) and not sqlite_path(uri).exists():
         return False
     try:
         return results.run(part.experiment).shown.read_text(encoding="utf-8") == _state(part, results, uri)

@@ -3,10 +3,8 @@
 Layout: 64 hexadecimal digits of sha256, a newline, and an npz archive (arrays and one JSON text) that they cover.
 """
 
-import hashlib
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -14,10 +12,10 @@ import numpy as np
 import torch
 
 from trainers.adam import Moments
+from trainers.chunk import Record, RunState
 from trainers.networks import Params
-from trainers.train import Record, RunState
+from trainers.whole_file import seal, unseal, write_whole
 
-_DIGITS = 64
 _GROUPS = ("params", "first", "second")
 
 
@@ -32,26 +30,16 @@ def save(path: Path, state: RunState) -> None:
     text = json.dumps({"step": state.step, "records": state.records}, allow_nan=False)
     buffer = io.BytesIO()
     np.savez(buffer, correct=state.correct, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
-    payload = buffer.getvalue()
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, seal(buffer.getvalue()))
 
 
 def read(path: Path) -> RunState:
     """Return the state in `path`. Raises CheckpointError naming the file when it is missing or damaged."""
     try:
-        content = path.read_bytes()
+        payload = unseal(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
-    digest, payload = content[:_DIGITS], content[_DIGITS + 1 :]
-    if hashlib.sha256(payload).hexdigest().encode() != digest:
+    if payload is None:
         raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:

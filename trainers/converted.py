@@ -20,6 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from trainers.archives import DataError, sha256
+from trainers.whole_file import write_whole
 
 Shape = tuple[int, ...]
 
@@ -137,12 +138,7 @@ def _read(name: str, sidecar: Path) -> Converted | None:
 def _noted(array: Converted) -> Converted:
     noted = asdict(array) | {"shape": list(array.shape)}
     del noted["path"]
-    part = array.path.with_suffix(".json.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(noted, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(array.path.with_suffix(".json"))
+    write_whole(array.path.with_suffix(".json"), json.dumps(noted, indent=1).encode())
     return array
 
 

@@ -76,17 +76,11 @@ class LoopEngine:
         gradient = {name: torch.zeros_like(value) for name, value in params.items()}
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         for run in _living(alive):
-            leaves = {name: value[run].detach().requires_grad_() for name, value in params.items()}
-            count = len(episodes[run].support_labels)
-            for e in range(count):
-                outcome = self._outcome(leaves, episodes[run].at(e), float(inner_lr[run]))
-                grads = torch.autograd.grad(
-                    outcome.objective / count, list(leaves.values()), allow_unused=True, materialize_grads=True
-                )
-                for name, grad in zip(leaves, grads, strict=True):
-                    gradient[name][run] += grad
-                losses[run] += outcome.loss / count
-                accuracies[run] += outcome.accuracy / count
+            own = {name: value[run] for name, value in params.items()}
+            mean = mean_gradient(self._outcome, own, episodes[run], float(inner_lr[run]))
+            for name, grad in mean.gradient.items():
+                gradient[name][run] = grad
+            losses[run], accuracies[run] = mean.loss, mean.accuracy
         return MetaGradient(gradient, losses, accuracies)
 
     def correct(
@@ -100,6 +94,23 @@ class LoopEngine:
             for e in range(count):
                 counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), steps)
         return counts
+
+
+def mean_gradient(outcome: Outcome, params: Params, episodes: Episode, lr: Rate) -> MetaGradient:
+    """Return the mean of `outcome` and of its gradient over the stack `episodes`, for one run (no axis R)."""
+    leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+    total = {name: torch.zeros_like(value) for name, value in leaves.items()}
+    loss = accuracy = torch.zeros((), dtype=next(iter(leaves.values())).dtype, device=episodes.support_labels.device)
+    count = len(episodes.support_labels)
+    for e in range(count):
+        found = outcome(leaves, episodes.at(e), lr)
+        grads = torch.autograd.grad(
+            found.objective / count, list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
+        for name, grad in zip(leaves, grads, strict=True):
+            total[name] += grad
+        loss, accuracy = loss + found.loss / count, accuracy + found.accuracy / count
+    return MetaGradient(total, loss, accuracy)
 
 
 class VmapEngine:

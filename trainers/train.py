@@ -6,16 +6,16 @@ end: a chunk ends between two outer steps or between two slices of an evaluation
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainers.adam import Moments, adam_step, no_moments
+from trainers.chunk import Chunk, Record, RunChunk, RunState, RunStatus
 from trainers.config import HEADS, PACKABLE, TrialConfig
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
 from trainers.engines import build
@@ -24,53 +24,6 @@ from trainers.networks import Params, initial_params, zero_head
 from trainers.probes import probe
 
 RECORD_EVERY = 10
-
-RunStatus = Literal["running", "done", "diverged"]
-
-
-class Record(NamedTuple):
-    """One thing measured after `step` outer steps; (step, key) is unique in a trial.
-
-    `key` is "training" (query_loss in nats and query_accuracy of that step's meta-batch), "evaluation" (split,
-    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes), "scores" (the
-    same evaluation, query images right in each episode) or "probe" (a `trainers.probes.Probe`).
-    """
-
-    step: int
-    key: str
-    value: dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunState:
-    """Everything needed to go on with one run as if it had never stopped.
-
-    `correct` (2, n, K + 1) holds the n episodes scored so far in the evaluation at `step`, for heads as in HEADS.
-    """
-
-    step: int
-    params: Params
-    moments: Moments
-    correct: np.ndarray
-    records: tuple[Record, ...]
-
-
-@dataclass(frozen=True)
-class RunChunk:
-    """What is new of one run; `message` says why it diverged."""
-
-    records: tuple[Record, ...]
-    status: RunStatus
-    message: str
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What is new of a pack since the last chunk; `states()` is the whole resumable state at this boundary."""
-
-    step: int
-    runs: tuple[RunChunk, ...]
-    states: Callable[[], tuple[RunState, ...]]
 
 
 def train(

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sweeper.brief import in_one_line
 from sweeper.dealer import Change, Dealer, Dealt, Phase
+from sweeper.estimate import duration
 from sweeper.sync import Views
 
 HEARTBEAT_S = 60.0
@@ -108,7 +109,7 @@ class Watcher:
         if not made:
             return "no estimate yet"
         left = sum(trial.spec.target - trial.step for trial in trials if trial.phase in ("waiting", "running"))
-        return f"{made / elapsed_s:.2f} outer steps/s · {_duration(left * elapsed_s / made)} left"
+        return f"{made / elapsed_s:.2f} outer steps/s · {duration(left * elapsed_s / made)} left"
 
 
 def _rate(trial: Dealt) -> str:
@@ -127,9 +128,3 @@ def _told(change: Change) -> str:
     elif change.phase == "done" and change.accuracy is not None:
         outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head zeroed)"
     return f"{spec.trial_id} {change.phase} at step {change.step}: {spec.name()}{outcome}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

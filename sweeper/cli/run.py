@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from sweeper.batch import Batch, only_run, pending, prepare_run, refuse_other_device
+from sweeper.batch import Batch, only_run, pending, prepare_run, refuse_other_device, surveyed_again
 from sweeper.cli.options import (
     data_root_option,
     json_option,
@@ -89,6 +89,7 @@ def run(
       sweeper run sweeps/zeroing_vs_steps.yaml --profile smoke
       sweeper run sweeps/zeroing_vs_steps.yaml --only "zeroing=none,inner_steps=3"
     """
+    from sweeper import session
     from trainers.datasets import data_root as resolve_root
 
     folder = Results.at(results)
@@ -122,33 +123,28 @@ def run(
         return
     say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
     _ask(folder, begun, yes)
-    options = _options(folder, chosen, workers or most, pack, executor, uri, retry_failed, timeout)
+    options = session.Options(
+        results=folder,
+        device=chosen,
+        workers=workers or most,
+        pack=pack,
+        executor=executor,
+        retry_failed=retry_failed,
+        timeout_s=timeout,
+    )
+    folder.ensure_writable()
     with only_run(batch, folder):
         supersede(folder, [found.spec.trial_id for found in begun])
         views = views_of_run(batch, folder, uri)
-        behind = _execute(batch, todo, options, views, begun != [])
+        try:
+            behind = _execute(batch, todo, options, views)
+        except session.InterruptedRunError as stopped:
+            same = "The same command without --rerun" if begun else "The same command"
+            say(f"Stopped; everything is saved. {same} goes on from there.")
+            tell(views, stopped.behind, uri, late)
+            raise click.exceptions.Exit(128 + stopped.signal_number) from None
     tell(views, behind, uri, late)
-    after = prepare_run(sweeps, profile, folder, resolve_root(data_root))
-    finish(_picked(after.standings, only), folder, as_json)
-
-
-def _options(
-    results: Results, device: Literal["cpu", "cuda"], workers: int, pack: int, executor: Literal["ray", "inline"],
-    uri: str | None, retry_failed: bool, timeout_s: float,
-) -> "Options":  # fmt: skip
-    from sweeper.session import Options
-
-    results.ensure_writable()
-    return Options(
-        results=results,
-        device=device,
-        workers=workers,
-        pack=pack,
-        executor=executor,
-        tracking_uri=uri,
-        retry_failed=retry_failed,
-        timeout_s=timeout_s,
-    )
+    finish(_picked(surveyed_again(batch, folder).standings, only), folder, as_json)
 
 
 def _picked(standings: list[Standing], only: tuple[str, ...]) -> list[Standing]:
@@ -191,22 +187,17 @@ def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
     click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
-def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Views | None", rerun: bool) -> int:
+def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Views | None") -> int:
     """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log.
 
-    Return how many trials the tracking store lacks. `rerun`: trials were put aside for it.
+    Return how many trials the tracking store lacks.
     """
-    from sweeper import session
     from sweeper.cli.progress import Watcher
+    from sweeper.session import execute
 
     quiet = chatter_to(options.results.ray_log) if options.executor == "ray" else nullcontext(sys.stderr)
-    try:
-        with quiet as stream:
-            return session.execute(batch, todo, options, Watcher(stream).watching, views)
-    except session.InterruptedRunError as stopped:
-        same = "The same command without --rerun" if rerun else "The same command"
-        say(f"Stopped; everything is saved. {same} goes on from there.")
-        raise click.exceptions.Exit(128 + stopped.signal_number) from None
+    with quiet as stream:
+        return execute(batch, todo, options, Watcher(stream).watching, views)
 
 
 def _sync_command(file: Path, profile: str | None, results: Path, uri: str | None) -> str:

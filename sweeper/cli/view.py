@@ -16,9 +16,7 @@ def views_of_run(batch: Batch, results: Results, uri: str | None) -> "Views | No
     from sweeper.cli.cells import push_cells
     from sweeper.session import views_of
 
-    return views_of(
-        batch, results, uri, lambda tracker, part: push_cells(tracker, part.sweep, part.specs, results)
-    )  # fmt: skip
+    return views_of(batch, results, uri, lambda tracker, part: push_cells(tracker, part.sweep, part.specs, results))
 
 
 def bring_up(batch: Batch, results: Results, uri: str | None, command: str) -> None:

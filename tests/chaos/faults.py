@@ -72,12 +72,7 @@ def worker_frozen(scene: Scene, draw: random.Random) -> str:
     scene.kill(worker, signal.SIGSTOP)
     before = scene.attempts(frozen)
     wait_until(lambda: _interrupted(scene, frozen) or scene.attempts(frozen) > before, 90, "the silence to be noticed")
-    late_s = draw.uniform(0, 4)
-    time.sleep(late_s)
-    gone = worker not in scene.processes()
-    if not gone:
-        scene.kill(worker, signal.SIGCONT)
-    return f"{moment}, {'killed by Ray' if gone else 'woken'} {late_s:.1f} s after it was given up"
+    return f"{moment}, {_woken_late(scene, draw, worker)} after it was given up"
 
 
 def worker_outlives_its_driver(scene: Scene, draw: random.Random) -> str:
@@ -90,12 +85,17 @@ def worker_outlives_its_driver(scene: Scene, draw: random.Random) -> str:
     scene.wait()
     scene.start()
     wait_until(lambda: scene.attempts(frozen) > before, 90, "the trial to be dealt again")
-    late_s = draw.uniform(0, 3)
+    return f"{moment}, {_woken_late(scene, draw, worker)} after its trial was dealt again"
+
+
+def _woken_late(scene: Scene, draw: random.Random, worker: int) -> str:
+    """Let a suspended worker go on after up to 4 s, if it is still there; return what became of it."""
+    late_s = draw.uniform(0, 4)
     time.sleep(late_s)
     gone = worker not in scene.processes()
     if not gone:
         scene.kill(worker, signal.SIGCONT)
-    return f"{moment}, {'gone' if gone else 'woken'} {late_s:.1f} s after its trial was dealt again"
+    return f"{'gone' if gone else 'woken'} {late_s:.1f} s"
 
 
 def journal_torn(scene: Scene, draw: random.Random) -> str:

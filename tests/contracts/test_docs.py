@@ -26,7 +26,9 @@ def test_every_command_is_in_the_readme_and_its_help_has_an_example(name):
 
 
 @pytest.mark.parametrize(
-    "page", [path.relative_to(ROOT) for path in ROOT.glob("*.md")] + [Path("sweeps/README.md")], ids=str
+    "page",
+    [path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "sweeps/*.md") for path in ROOT.glob(pattern)],
+    ids=str,
 )
 def test_relative_links_resolve(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text(encoding="utf-8")):

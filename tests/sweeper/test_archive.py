@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tiny import TINY
 
 from sweeper import archive as form
-from sweeper.archive import Archive, ArchiveError, is_whole_checkpoint, sha256
+from sweeper.archive import Archive, ArchiveError, sha256
 from sweeper.claims import Claim
 from sweeper.cli import main
 from sweeper.errors import SweepError
@@ -32,6 +32,7 @@ from sweeper.results import CHECKPOINT_SUFFIX, Results, ResultsError, TrialPaths
 from sweeper.sweepfile import load
 from trainers.checkpoint import CheckpointError
 from trainers.checkpoint import read as read_checkpoint
+from trainers.whole_file import unseal
 
 PASSWORD = "hunter2-is-secret"
 
@@ -325,12 +326,12 @@ def test_a_checkpoint_is_whole_for_an_archive_just_when_it_is_for_the_trainer(tr
     path = some_trial(Results.at(trained / "results")).checkpoints(99)[0]
     content = path.read_bytes()
     read_checkpoint(path)
-    assert is_whole_checkpoint(content)
+    assert unseal(content) is not None
     for damaged in (content[:-1], content[:70] + b"?" + content[71:], b"", b"0" + content[1:]):
         (tmp_path / "damaged").write_bytes(damaged)
         with pytest.raises(CheckpointError):
             read_checkpoint(tmp_path / "damaged")
-        assert not is_whole_checkpoint(damaged)
+        assert unseal(damaged) is None
 
 
 def test_an_export_refuses_to_overwrite_and_leaves_nothing_half_written(trained, tmp_path, monkeypatch):

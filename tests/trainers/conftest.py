@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainers.catalog import CATALOG
 from trainers.config import TrialConfig, resolve
+from trainers.theory.claim import Setting
 
 
 @pytest.fixture
@@ -32,3 +33,9 @@ def noise() -> Tensor:
     facts = CATALOG["strokes"]
     shape = (facts.classes, facts.images_per_class, *facts.image_shape)
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+@pytest.fixture
+def setting(tiny: Callable[..., TrialConfig], noise: Tensor) -> Setting:
+    """Return a small setting for claims of the theory: eight channels, 5-way 2-shot, one inner step."""
+    return Setting(name="small", config=tiny(channels=8, ways=5, shots=2, inner_steps=1), pixels=noise)

@@ -10,11 +10,6 @@ from trainers.theory import bitwise
 from trainers.theory.claim import Setting
 
 
-@pytest.fixture
-def setting(tiny, noise) -> Setting:
-    return Setting(name="small", config=tiny(channels=8, ways=5, shots=2, inner_steps=1), pixels=noise)
-
-
 @pytest.mark.parametrize("claims_of", bitwise.CLAIMS, ids=lambda claims_of: claims_of.__name__)
 def test_every_claim_comes_out_as_expected(setting, claims_of):
     assert [claim.row() for claim in claims_of(setting) if not claim.as_expected] == []

@@ -8,13 +8,7 @@ from trainers.maml import graph_gradient
 from trainers.networks import HEAD
 from trainers.theory import differences, twins
 from trainers.theory.cases import largest
-from trainers.theory.claim import Setting
-from trainers.theory.twins import TWIN_LR, noise_episode, smooth_case
-
-
-@pytest.fixture
-def setting(tiny, noise) -> Setting:
-    return Setting(name="small", config=tiny(channels=8, ways=5, shots=1, inner_steps=1), pixels=noise)
+from trainers.theory.twins import TWIN_LR, noise_episode, smooth_twin
 
 
 @pytest.mark.parametrize("claims_of", differences.CLAIMS, ids=lambda claims_of: claims_of.__name__)
@@ -30,7 +24,7 @@ def test_a_first_order_gradient_passed_off_as_second_turns_the_verdicts(setting,
 
 
 def test_a_gradient_off_by_a_millionth_is_seen():
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     how = case.how("maml", "second", 2)
     gradient, loss = case.meta_gradient(how), case.meta_loss(how)
     assert largest(case.slope_errors(gradient, loss, h=1e-5)) < 1e-7
@@ -39,7 +33,7 @@ def test_a_gradient_off_by_a_millionth_is_seen():
 
 
 def test_a_gradient_of_nan_is_never_within_a_bound():
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     how = case.how("maml", "first", 1)
     gradient = {name: torch.full_like(value, torch.nan) for name, value in case.params.items()}
     errors = case.slope_errors(gradient, case.displaced_loss(how), h=1e-5)
@@ -47,7 +41,7 @@ def test_a_gradient_of_nan_is_never_within_a_bound():
 
 
 def test_a_jump_is_found_at_its_height_and_a_smooth_loss_has_none():
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     how = case.how("maml", "second", 2)
     gradient, loss = case.meta_gradient(how), case.meta_loss(how)
     assert max(case.jumps(gradient, loss, within=1e-3)) < 1e-12
@@ -62,7 +56,7 @@ def test_a_jump_is_found_at_its_height_and_a_smooth_loss_has_none():
 
 
 def test_the_printed_eq_8_is_no_slope_of_the_exact_one():
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     printed = case.explicit_gradient(Explicit("second", 1, TWIN_LR, form="printed"))
     encoder = {name: value for name, value in printed.items() if name not in HEAD}
     exact = case.frozen_explicit_loss(Explicit("second", 1, TWIN_LR))

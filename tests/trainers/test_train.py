@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from trainers import checkpoint, strokes
+from trainers.chunk import RunState
 from trainers.engines import LoopEngine
 from trainers.networks import initial_params
-from trainers.train import RunState, train
+from trainers.train import train
 
 
 def whole(config, pixels, states=None, **options):

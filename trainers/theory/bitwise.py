@@ -14,7 +14,9 @@ from torch import Tensor
 
 from trainers.adam import adam_step, no_moments
 from trainers.config import Order, TrialConfig
+from trainers.engines import Rate, mean_gradient
 from trainers.episodes import Episode, gather, training_draw
+from trainers.maml import QueryOutcome
 from trainers.model import Loss, Model, build_model
 from trainers.networks import HEAD, Params, classify, initial_params, zero_head
 from trainers.theory.claim import Claim, Setting
@@ -23,7 +25,7 @@ from trainers.theory.trainings import BITS, ORDERS, RANDOM, ZEROED, Training, tr
 FORM = "summed over the support first"
 
 
-def support_first(model: Model, params: Params, episode: Episode, order: Order, lr: float) -> Tensor:
+def support_first(model: Model, params: Params, episode: Episode, order: Order, lr: Rate) -> Tensor:
     """Return the scalar sum of sg[dL_Q/dlogits] * (w1 . phi(q) + b1), w1 the head after one step of size `lr`.
 
     With the step's sg[dL_S/dlogits] (1/N - 1{k=t}) / S at a zero head, the sum over classes leaves Eq. 9 where
@@ -64,15 +66,13 @@ def trained_support_first(setting: Setting, config: TrialConfig) -> Training:
 
 def meta_gradient(model: Model, params: Params, episodes: Episode, config: TrialConfig) -> Params:
     """Return the gradient of the mean of `support_first` over the stack `episodes`; all parameters have R = 1."""
-    leaves = {name: value[0].detach().requires_grad_() for name, value in params.items()}
-    total = {name: torch.zeros_like(value) for name, value in params.items()}
-    count = len(episodes.support_labels)
-    for e in range(count):
-        objective = support_first(model, leaves, episodes.at(e), config.order, config.inner_lr)
-        grads = torch.autograd.grad(objective / count, list(leaves.values()))
-        for name, grad in zip(leaves, grads, strict=True):
-            total[name][0] += grad
-    return total
+
+    def outcome(own: Params, episode: Episode, lr: Rate) -> QueryOutcome:
+        objective = support_first(model, own, episode, config.order, lr)
+        return QueryOutcome(objective, objective.detach(), torch.zeros_like(objective))
+
+    own = {name: value[0] for name, value in params.items()}
+    return {name: grad[None] for name, grad in mean_gradient(outcome, own, episodes, config.inner_lr).gradient.items()}
 
 
 def zeroed_head(setting: Setting) -> list[Claim]:

@@ -15,7 +15,7 @@ from trainers.maml import Adaptation, Objective, adapt, graph_gradient, transfor
 from trainers.networks import HEAD
 from trainers.theory.cases import largest
 from trainers.theory.claim import Claim, Setting
-from trainers.theory.twins import TWIN_LR, Case, kinked_case, noise_episode, smooth_case
+from trainers.theory.twins import TWIN_LR, Twin, kinked_twin, noise_episode, smooth_twin
 
 STEPS = (1, 2, 5)
 H = 1e-5
@@ -27,7 +27,7 @@ HOW = f"largest relative error of 9 slopes (8 random directions, the gradient's)
 
 def second_order(setting: Setting) -> list[Claim]:
     """Return a row for MAML and one for ANIL: the second-order gradient against the meta-loss."""
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     claims = []
     for algorithm in ("maml", "anil"):
         errors = []
@@ -53,7 +53,7 @@ def rounding(setting: Setting) -> list[Claim]:
     On a nearly constant background the loss is rounded more coarsely than on noise, so the bound of noise is no bound
     there; an error that grows as h shrinks is rounding, one that stayed would be a wrong gradient.
     """
-    case = smooth_case(setting.episodes(setting.config)[0])
+    case = smooth_twin(setting.episodes(setting.config)[0])
     how = case.how("maml", "second", 5)
     gradient, loss = case.meta_gradient(how), case.meta_loss(how)
     errors = [largest(case.slope_errors(gradient, loss, h=h)) for h in (1e-4, 1e-5, 1e-6)]
@@ -73,7 +73,7 @@ def rounding(setting: Setting) -> list[Claim]:
 
 def first_order(setting: Setting) -> list[Claim]:
     """Return rows for the first-order gradients, and the control that they are no slope of the meta-loss."""
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     claims, slopes_of_meta_loss = [], []
     for algorithm in ("maml", "anil"):
         errors = []
@@ -105,7 +105,7 @@ def first_order(setting: Setting) -> list[Claim]:
 
 def explicit_losses(setting: Setting) -> list[Claim]:
     """Return rows for the explicit losses: against themselves with the stopped parts frozen, and the meta-loss."""
-    case = smooth_case(noise_episode(28))
+    case = smooth_twin(noise_episode(28))
     kinds = (
         ("Eq. 7", "q, s and phi(s) frozen, at 1, 2 and 5 steps", [Explicit("first", n, TWIN_LR) for n in STEPS]),
         ("Eq. 8 (exact)", "q alone frozen, at one step", [Explicit("second", 1, TWIN_LR)]),
@@ -148,7 +148,7 @@ def kinks(setting: Setting) -> list[Claim]:
 
     The network and its noise are fixed; nothing is taken of the setting.
     """
-    case = kinked_case()
+    case = kinked_twin()
     best: list[float] = []
     for steps in STEPS:
         how = case.how("maml", "second", steps)
@@ -167,7 +167,7 @@ def kinks(setting: Setting) -> list[Claim]:
     return [exact, *(_jump(case, steps, lr) for steps, lr in ((2, 0.4), (5, TWIN_LR)))]
 
 
-def _jump(case: Case, steps: int, lr: float) -> Claim:
+def _jump(case: Twin, steps: int, lr: float) -> Claim:
     how = case.how("maml", "second", steps, lr)
     gradient, loss = case.meta_gradient(how), case.meta_loss(how)
     error = largest(case.slope_errors(gradient, loss, h=JUMPS_WITHIN))

@@ -22,7 +22,7 @@ TWIN_LR = 0.1
 """The twins' own inner learning rate: at Omniglot's 0.4 five steps curve so much that a step of 1e-5 is too wide."""
 
 
-class Case(NamedTuple):
+class Twin(NamedTuple):
     """A network, its parameters without gradients, and an episode."""
 
     model: Model
@@ -137,7 +137,7 @@ def noise_episode(size: int) -> Episode:
     return Episode(images[:5], labels, images[5:], labels.repeat(3))
 
 
-def smooth_case(episode: Episode) -> Case:
+def smooth_twin(episode: Episode) -> Twin:
     """Return three blocks of strided convolution, softplus and batch norm on `episode` (at least 15x15 pixels)."""
 
     def features(params: Params, images: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ def smooth_case(episode: Episode) -> Case:
     return _case(features, episode, blocks=3, channels=4)
 
 
-def kinked_case() -> Case:
+def kinked_twin() -> Twin:
     """Return two blocks of ReLU, batch norm and max-pooling, 8 channels, on 12x12 noise, with biases that aren't zero.
 
     Zero biases under a zero background would stand exactly on the kinks.
@@ -165,7 +165,7 @@ def kinked_case() -> Case:
     return _case(features, noise_episode(12), blocks=2, channels=8)
 
 
-def _case(features: Callable[[Params, Tensor], Tensor], episode: Episode, *, blocks: int, channels: int) -> Case:
+def _case(features: Callable[[Params, Tensor], Tensor], episode: Episode, *, blocks: int, channels: int) -> Twin:
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int, scale: float = 0.1) -> Tensor:
@@ -186,7 +186,7 @@ def _case(features: Callable[[Params, Tensor], Tensor], episode: Episode, *, blo
         lambda given, shown: features(given, shown.query_images),
         F.cross_entropy,
     )
-    return Case(model, params, episode)
+    return Twin(model, params, episode)
 
 
 def _norm(params: Params) -> float:
