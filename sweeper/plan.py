@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+from sweeper.answerable import check_readings
 from sweeper.collector import paused
 from sweeper.errors import Position, Problem, SweepError
 from sweeper.grid import DEFAULTS, Cell, Grid, check_exclusions, grid_of, included
-from sweeper.schema import Endpoint, PlannedTrial
+from sweeper.schema import PlannedTrial
 from sweeper.sweepfile import Sweep
 from sweeper.yaml_source import Faults
 from trainers.catalog import CATALOG
@@ -146,7 +147,7 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
         under = f" under profile {profile}" if profile else ""
         faults.add(("exclude",), f"no point is left{under}; exclude less", at_key=True)
     configs = _resolve(cells, faults)
-    _check_endpoint(sweep.endpoint, configs, faults, whole=profile is None)
+    check_readings(sweep, configs, faults, whole=profile is None)
     faults.raise_if_any()
     identities = [identity(config) for _, config in configs]
     names = [identify(fields) for fields in identities]
@@ -212,31 +213,6 @@ def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
         if setting is not None and setting.position is not None:
             return setting.position
     return faults.document.key_at(("fixed",))
-
-
-def _check_endpoint(
-    endpoint: Endpoint, configs: Sequence[tuple[Cell, TrialConfig]], faults: Faults, *, whole: bool
-) -> None:
-    reasons: dict[tuple[str, str], str] = {}
-    for cell, config in configs:
-        for key, reason in _unanswerable(endpoint, config):
-            reasons.setdefault((key, reason), cell.name)
-    for (key, reason), name in reasons.items():
-        faults.add(("endpoint", key), f"{reason} (at {name})")
-    longest = max((config.outer_steps for _, config in configs), default=0)
-    if whole and configs and endpoint.at != "last" and max(endpoint.at) > longest:
-        faults.add(("endpoint", "at"), f"step {max(endpoint.at)}, but the longest trial ends at outer_steps {longest}")
-
-
-def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str, str]]:
-    """Yield the endpoint's key and the reason why a trial of `config` would never measure it."""
-    wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
-    if wanted > config.scored_steps:
-        given = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
-        yield "steps", f"asks for {wanted} inner steps, but {given} and 0 to {config.scored_steps} are scored"
-    measured = f"{config.eval_split}_accuracy"
-    if endpoint.metric != measured:
-        yield "metric", f"{endpoint.metric} is never measured, because eval_split is {config.eval_split}"
 
 
 def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) -> None:

@@ -24,6 +24,19 @@ TAG_STATUS = "status"
 
 Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 Head = Literal["trained", "zeroed"]
+Metric = Literal[
+    "test_accuracy",
+    "val_accuracy",
+    "support_query_gap",
+    "query_query_gap",
+    "positive_share",
+    "support_moved",
+    "query_moved",
+]
+PROBES: frozenset[Metric] = frozenset(
+    ("support_query_gap", "query_query_gap", "positive_share", "support_moved", "query_moved")
+)
+"""The metrics that are read from probes, by `analysis.probes`."""
 
 
 class Training(TypedDict):
@@ -106,31 +119,71 @@ class PlannedTrial:
 class Endpoint:
     """The number a sweep is about, declared before it runs.
 
-    `steps` is the number of inner steps before scoring, or "inner_steps" for as many as the trial trained with.
-    `at` is "last" (the trial's planned length) or the outer steps to read. `window` evaluations, the last at or
-    before that step included, are averaged.
+    `steps` is the number of inner steps before scoring, or "inner_steps" for as many as the trial trained with; `head`
+    and `steps` are None just when `metric` is a probe's. `at` is "last" (the trial's planned length) or the outer steps
+    to read. `window` evaluations or probes, the last at or before that step included, are averaged.
     """
 
-    metric: Literal["test_accuracy", "val_accuracy"]
-    head: Head
-    steps: int | Literal["inner_steps"]
+    metric: Metric
+    head: Head | None
+    steps: int | Literal["inner_steps"] | None
     at: tuple[int, ...] | Literal["last"]
     window: int
 
 
 @dataclass(frozen=True, kw_only=True)
+class Side:
+    """One number of a contrast: the cell with these `labels` (an axis of one value may be left out), read so."""
+
+    labels: Mapping[str, str]
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimSpec:
+    """One sentence of the paper as a contrast, declared before the sweep runs: `of` minus `minus`, paired by seed.
+
+    An interaction is that contrast less another, `less[0]` minus `less[1]`. An equivalence says that the contrast is
+    smaller than a margin that is fixed beforehand, and than half the published contrast of `reference`, if given.
+    `primary` claims of one sweep share the adjustment for their number.
+    """
+
+    says: str
+    source: str
+    kind: Literal["effect", "equivalence", "interaction"]
+    of: Side
+    minus: Side
+    less: tuple[Side, Side] | None
+    reference: tuple[Side, Side] | None
+    expected: Literal["positive", "negative"] | None
+    primary: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableSpec:
-    """Axes of a table; every axis of the sweep with more than one value is in `rows` or is `columns`."""
+    """Axes of a table; every axis of the sweep with more than one value is in `rows` or is `columns`.
+
+    `endpoint` is what is read where that isn't the sweep's own.
+    """
 
     rows: tuple[str, ...]
     columns: str
+    endpoint: Endpoint | None = None
+
+
+FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec:
-    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a value."""
+    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a value.
 
-    kind: Literal["inner_steps"]
-    x: str
+    Only "inner_steps" has an `x` of its own; "curves", "shares" and "feature_space" go along the outer step, and
+    "cosine" draws one matrix a panel and outer step. `endpoint` is as in a table.
+    """
+
+    kind: FigureKind
+    x: str | None
     hue: str | None
     facets: str | None
+    endpoint: Endpoint | None = None

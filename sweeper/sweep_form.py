@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sweeper.axes import FIELDS
 from sweeper.errors import shown, suggest
+from sweeper.schema import FigureKind, Head, Metric
 from sweeper.wording import wording
 from sweeper.yaml_source import Faults, Place
 
@@ -27,8 +28,15 @@ _REQUIRED = {
     ("endpoint", "window"): "how many evaluations are averaged",
     ("report", "tables", "rows"): "a list of axes",
     ("report", "tables", "columns"): "one axis",
-    ("report", "figures", "kind"): "inner_steps",
+    ("report", "figures", "kind"): "inner_steps, curves, cosine, shares or feature_space",
     ("report", "figures", "x"): "one axis",
+    ("claims", "says"): "the sentence, as a reader would say it",
+    ("claims", "source"): "where the paper says so",
+    ("claims", "kind"): "effect, equivalence or interaction",
+    ("claims", "of"): "the labels and readings of one side",
+    ("claims", "minus"): "the labels and readings of the other side",
+    ("claims", "expected"): "positive or negative, the sign that the paper claims",
+    ("claims", "between"): "two mappings, the cells between which the contrast differs",
 }
 """What a missing required key should have held; lists count as what they are lists of."""
 
@@ -75,14 +83,43 @@ class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class EndpointForm(_Form):
-    """`endpoint:`, all of it required."""
+Steps = Annotated[Any, AfterValidator(_steps)]
+At = Annotated[Any, AfterValidator(_at)]
 
-    metric: Literal["test_accuracy", "val_accuracy"]
-    head: Literal["trained", "zeroed"]
-    steps: Annotated[Any, AfterValidator(_steps)]
-    at: Annotated[Any, AfterValidator(_at)]
+
+class EndpointForm(_Form):
+    """`endpoint:`; `head` and `steps` are required for an accuracy and have no meaning for a probe."""
+
+    metric: Metric
+    head: Head | None = None
+    steps: Steps = None
+    at: At
     window: Annotated[int, Field(ge=1)]
+
+
+class ReadingForm(_Form):
+    """What a table, a figure or one side of a claim may read otherwise than the endpoint says."""
+
+    metric: Metric | None = None
+    head: Head | None = None
+    steps: Steps = None
+    at: At = None
+    window: Annotated[int | None, Field(ge=1)] = None
+
+
+class ClaimForm(_Form):
+    """One entry of `claims`; the mappings name labels of axes and keys of a reading."""
+
+    says: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+    kind: Literal["effect", "equivalence", "interaction"]
+    of: dict[str, Any]
+    minus: dict[str, Any]
+    where: dict[str, Any] = {}
+    between: list[dict[str, Any]] | None = None
+    reference: dict[str, Any] | None = None
+    expected: Literal["positive", "negative"] | None = None
+    primary: bool = True
 
 
 class ProfileForm(_Form):
@@ -93,18 +130,18 @@ class ProfileForm(_Form):
     seeds: Seeds = None  # the sweep's own
 
 
-class TableForm(_Form):
+class TableForm(ReadingForm):
     """One entry of `report.tables`."""
 
     rows: list[str]
     columns: str
 
 
-class FigureForm(_Form):
+class FigureForm(ReadingForm):
     """One entry of `report.figures`."""
 
-    kind: Literal["inner_steps"]
-    x: str
+    kind: FigureKind
+    x: str | None = None
     hue: str | None = None
     facets: str | None = None
 
@@ -129,6 +166,7 @@ class SweepForm(_Form):
     seeds: Seeds
     profiles: dict[Name, ProfileForm] = {}
     endpoint: EndpointForm
+    claims: list[ClaimForm] = []
     report: ReportForm = ReportForm()
 
 
@@ -189,6 +227,8 @@ def _form_at(place: Place) -> type[BaseModel]:
     match place:
         case ("endpoint",):
             return EndpointForm
+        case ("claims", _):
+            return ClaimForm
         case ("report",):
             return ReportForm
         case ("report", "tables", _):

@@ -25,6 +25,7 @@ from sweeper.axes import (
 )
 from sweeper.errors import Position, shown, suggest
 from sweeper.sweep_form import ProfileForm, SweepForm, read_form
+from sweeper.sweep_readings import read_claims, read_endpoint, read_figure, read_table
 from sweeper.yaml_source import Document, Faults, Place, Scalar
 
 LARGEST_GRID = 1_000_000  # trials of one sweep
@@ -63,6 +64,7 @@ class Sweep:
     seeds: tuple[int, ...]
     profiles: Mapping[str, Profile]
     endpoint: schema.Endpoint
+    claims: tuple[schema.ClaimSpec, ...]
     tables: tuple[schema.TableSpec, ...]
     figures: tuple[schema.FigureSpec, ...]
     document: Document = field(repr=False, compare=False)
@@ -84,6 +86,13 @@ def load(path: Path) -> Sweep:
         sizes = {name: _largest(axis, profiles.values()) for name, axis in sound.items()}
         _check_report(faults, form, sizes, complete=len(sound) == len(axes))
     _check_size(faults, list(sound.values()), form.seeds, profiles.values())
+    endpoint = read_endpoint(faults, form.endpoint)
+    report = form.report
+    tables = [read_table(faults, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)]
+    figures = [read_figure(faults, ("report", "figures", n), given, endpoint) for n, given in enumerate(report.figures)]
+    claims = []
+    if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
+        claims = read_claims(faults, form.claims, endpoint, sound, [profile.values for profile in profiles.values()])
     faults.raise_if_any()
     return Sweep(
         path=path,
@@ -95,9 +104,10 @@ def load(path: Path) -> Sweep:
         exclude=tuple(exclude),
         seeds=form.seeds,
         profiles=profiles,
-        endpoint=schema.Endpoint(**form.endpoint.model_dump()),
-        tables=tuple(schema.TableSpec(rows=tuple(table.rows), columns=table.columns) for table in form.report.tables),
-        figures=tuple(schema.FigureSpec(**figure.model_dump()) for figure in form.report.figures),
+        endpoint=endpoint,
+        claims=tuple(claims),
+        tables=tuple(tables),
+        figures=tuple(figures),
         document=faults.document,
     )
 

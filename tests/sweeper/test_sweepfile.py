@@ -1,5 +1,7 @@
 """A sweep file means what it says; what is refused, and in which words, is in test_bad_sweeps.py."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,60 @@ def test_an_axis_that_only_a_profile_widens_must_be_named_in_the_report(tmp_path
         "17:12: report.tables[0]: axis ways has 2 values",
         "18:13: report.figures[0]: axis ways has 2 values",
     ]
+
+
+CLAIMS = """\
+claims:
+  - says: The zeroing trick lifts the accuracy.
+    source: Fig. 4
+    kind: effect
+    of: {zeroing: every step}
+    minus: {zeroing: none}
+    where: {inner_steps: 4, at: [20]}
+    expected: positive
+  - says: With it, more inner steps no longer matter.
+    source: Fig. 4
+    kind: equivalence
+    of: {inner_steps: 2}
+    minus: {inner_steps: 1, test_head: trained}
+    where: {zeroing: every step}
+    reference: {zeroing: none}
+    primary: false
+  - says: Without it, they matter more than with it.
+    source: Fig. 4
+    kind: interaction
+    of: {inner_steps: 2}
+    minus: {inner_steps: 1}
+    between: [{zeroing: none}, {zeroing: every step}]
+    expected: positive
+"""
+
+
+def _side(endpoint: schema.Endpoint, inner_steps: str, zeroing: str, **changed: object) -> schema.Side:
+    return schema.Side(labels={"inner_steps": inner_steps, "zeroing": zeroing}, endpoint=replace(endpoint, **changed))
+
+
+def test_a_claim_is_two_cells_with_what_is_read_of_each(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD.replace("report:", f"{CLAIMS}report:"), encoding="utf-8")
+    sweep = load(path)
+    effect, equivalence, interaction = sweep.claims
+    side = partial(_side, sweep.endpoint)
+    assert (effect.of, effect.minus) == (side("4", "every step", at=(20,)), side("4", "none", at=(20,)))
+    assert (effect.less, effect.reference, effect.expected, effect.primary) == (None, None, "positive", True)
+    assert equivalence.minus == side("1", "every step", head="trained")
+    assert equivalence.reference == (side("2", "none"), side("1", "none", head="trained"))
+    assert (equivalence.expected, equivalence.primary) == (None, False)
+    assert (interaction.of, interaction.minus) == (side("2", "none"), side("1", "none"))
+    assert interaction.less == (side("2", "every step"), side("1", "every step"))
+
+
+def test_a_table_may_read_something_else_than_the_endpoint(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text(
+        GOOD.replace("columns: inner_steps}", "columns: inner_steps, head: trained, window: 1}"), encoding="utf-8"
+    )
+    sweep = load(path)
+    (table,), (figure,) = sweep.tables, sweep.figures
+    assert table.endpoint == replace(sweep.endpoint, head="trained", window=1)
+    assert figure.endpoint is None

@@ -1,0 +1,63 @@
+"""Whether the numbers that a sweep file wants to read are ever measured by the trials it reads them from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sweeper.grid import Cell
+from sweeper.schema import PROBES, Endpoint
+from sweeper.sweepfile import Sweep
+from sweeper.yaml_source import Faults, Place
+from trainers.config import TrialConfig
+
+
+def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, TrialConfig]], faults: Faults, *, whole: bool) -> None:
+    """Note every number that the file wants to read and that some trial it is read from would never measure."""
+    _check_reading(("endpoint",), sweep.endpoint, {}, configs, faults)
+    for place, endpoint, labels in _further_readings(sweep):
+        _check_reading(place, endpoint, labels, configs, faults)
+    at = sweep.endpoint.at
+    longest = max((config.outer_steps for _, config in configs), default=0)
+    if whole and configs and at != "last" and max(at) > longest:
+        faults.add(("endpoint", "at"), f"step {max(at)}, but the longest trial ends at outer_steps {longest}")
+
+
+def _further_readings(sweep: Sweep) -> Iterator[tuple[Place, Endpoint, Mapping[str, str]]]:
+    """Yield the readings that differ from the endpoint, each with its place and the labels it is read at."""
+    for kind, entries in (("tables", sweep.tables), ("figures", sweep.figures)):
+        for number, entry in enumerate(entries):
+            if entry.endpoint is not None:
+                yield ("report", kind, number), entry.endpoint, {}
+    for number, claim in enumerate(sweep.claims):
+        for side in (claim.of, claim.minus, *(claim.less or ())):
+            if side.endpoint != sweep.endpoint:
+                yield ("claims", number), side.endpoint, side.labels
+
+
+def _check_reading(
+    place: Place,
+    endpoint: Endpoint,
+    labels: Mapping[str, str],
+    configs: Sequence[tuple[Cell, TrialConfig]],
+    faults: Faults,
+) -> None:
+    reasons: dict[tuple[str, str], str] = {}
+    for cell, config in configs:
+        if labels.items() <= cell.labels.items():
+            for key, reason in _unanswerable(endpoint, config):
+                reasons.setdefault((key, reason), cell.name)
+    for (key, reason), name in reasons.items():
+        faults.add((*place, key) if place == ("endpoint",) else place, f"{reason} (at {name})")
+
+
+def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str, str]]:
+    """Yield the endpoint's key and the reason why a trial of `config` would never measure it."""
+    if endpoint.metric in PROBES:
+        if config.probe_every == 0:
+            yield "metric", f"{endpoint.metric} is never measured, because probe_every is 0"
+        return
+    wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
+    if wanted > config.scored_steps:
+        given = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
+        yield "steps", f"asks for {wanted} inner steps, but {given} and 0 to {config.scored_steps} are scored"
+    measured = f"{config.eval_split}_accuracy"
+    if endpoint.metric != measured:
+        yield "metric", f"{endpoint.metric} is never measured, because eval_split is {config.eval_split}"
