@@ -1,8 +1,9 @@
 """The form of a journal's lines: what a journal that comes from elsewhere must look like before it is believed.
 
-Strict on what `journal.fold` and its readers use; a line may hold more.
+Strict on what `journal.fold` and its readers use; a line may hold more, of plain finite values and not endlessly.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -20,9 +21,19 @@ from pydantic import (
 TRIAL_ID = r"[0-9a-f]{16}"
 
 
+DEEPEST = 6
+"""Levels of lists and mappings in a record's value; what runs write has four at most."""
+LONGEST = 100_000
+"""Entries of one list or mapping, and letters of one text, in a record's value."""
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, beyond which no date can be made."""
+FURTHEST = 10**8 - 1
+"""The last outer step that a checkpoint's name can hold."""
+
 Hash = Annotated[str, Field(pattern=f"^{TRIAL_ID}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
+Time = Annotated[int, Field(ge=0, le=LATEST_MS)]
+Step = Annotated[int, Field(ge=0, le=FURTHEST)]
 
 Score = TypeVar("Score")
 
@@ -39,7 +50,7 @@ class Facts(NamedTuple):
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class _TrainingValue(_Form):
@@ -66,9 +77,48 @@ class _ScoresValue(_Form):
     correct: _Heads[list[int]]
 
 
+Number = float | None
+"""None stands for one that wasn't finite."""
+
+
+class _Orders(_Form, Generic[Score]):
+    first: Score
+    second: Score
+
+
+class _SetPull(_Form):
+    gradient: Number
+    same: Number
+    other: Number
+
+
+class _Pull(_Form):
+    support: _SetPull
+    query: _SetPull
+
+
+class _ProbeValue(_Form):
+    """See `trainers.probes.Probe`."""
+
+    cosine: list[list[Number]]
+    positive: list[float]
+    negative: list[float]
+    head_norm: Number
+    interference_norm: list[Number]
+    contrastive_norm: list[Number]
+    gradient_norm: _Orders[list[Number]]
+    layer_change: dict[str, Number]
+    feature_change: Number
+    smallest_variance: list[Number]
+    smallest_live_variance: list[Number]
+    flat_channels: list[float]
+    feature_pull: _Orders[_Pull] = Field(default=None)  # which older probes don't have, and none has as null
+
+
 _VALUES: Mapping[str, type[_Form]] = {
     "training": _TrainingValue,
     "evaluation": _EvaluationValue,
+    "probe": _ProbeValue,
     "scores": _ScoresValue,
 }
 
@@ -79,13 +129,14 @@ class _Config(_Form):
 
 class _Attempt(_Form):
     kind: Literal["attempt"]
+    form: Literal[1] = 1
     attempt: PositiveInt
-    time_ms: NonNegativeInt
+    time_ms: Time
     trial_id: Hash
     point: Hash
     cell: Hash
     seed: NonNegativeInt
-    target: PositiveInt
+    target: Annotated[Step, Field(ge=1)]
     config: _Config
     recipe: dict[str, int]
     digest: Digest
@@ -99,23 +150,40 @@ class _Attempt(_Form):
 class _Record(_Form):
     kind: Literal["record"]
     attempt: PositiveInt
-    time_ms: NonNegativeInt
-    step: NonNegativeInt
+    time_ms: Time
+    step: Step
     key: str
     value: dict[str, Any]
 
     @model_validator(mode="after")
     def _has_the_value_of_its_key(self) -> "_Record":
+        _check_plain(self.value, DEEPEST)
         if self.key in _VALUES:
             _VALUES[self.key].model_validate(self.value)
         return self
 
 
+def _check_plain(value: Any, levels: int) -> None:
+    """Raise ValueError for a value that is endless, deeper than `levels`, or has a number that isn't finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number isn't finite")
+    if not isinstance(value, str | list | dict):
+        return
+    if len(value) > LONGEST:
+        raise ValueError(f"more than {LONGEST} letters or entries")
+    if isinstance(value, str):
+        return
+    if not levels:
+        raise ValueError(f"deeper than {DEEPEST} levels")
+    for entry in value.values() if isinstance(value, dict) else value:
+        _check_plain(entry, levels - 1)
+
+
 class _End(_Form):
     kind: Literal["done", "diverged", "interrupted"]
     attempt: PositiveInt
-    time_ms: NonNegativeInt
-    step: NonNegativeInt
+    time_ms: Time
+    step: Step
     message: str
 
 

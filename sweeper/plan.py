@@ -26,6 +26,8 @@ from trainers.recipe import recipe_of
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 _NO_DEFAULT = object()
+PAPER = "paper"
+"""The profile that holds exactly the paper's cells, in a file whose whole grid is more than these."""
 _IDENTIFYING = {
     name: DEFAULTS[name].value if name in DEFAULTS else _NO_DEFAULT
     for name in TrialConfig.model_fields
@@ -81,8 +83,8 @@ class TrialSpec:
         """Return what a person calls the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
         return f"{self.cell_name} · s{self.seed}"
 
-    def planned(self) -> PlannedTrial:
-        """Return what a report needs to know of the trial."""
+    def planned(self, paper: TrialConfig | None = None) -> PlannedTrial:
+        """Return what a report needs to know of the trial; `paper` is the config of the paper's cell beside it."""
         return PlannedTrial(
             trial_id=self.trial_id,
             cell=self.cell,
@@ -91,6 +93,9 @@ class TrialSpec:
             inner_steps=self.cell_config.inner_steps,
             eval_every=self.cell_config.eval_every,
             labels=self.labels,
+            config=self.config.model_dump(),
+            origins=self.origins,
+            paper=None if paper is None else {**paper.model_dump(), "seed": self.seed},
         )
 
 
@@ -157,6 +162,12 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     for (cell, config), fields, name in zip(configs, identities, names, strict=True):
         specs += _replicates(grid, cell, config, fields, name, known[config.dataset])
     return tuple(specs)
+
+
+def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], TrialConfig]:
+    """Return the config of each cell of the paper's own grid by its labels: profile `paper`, else the whole grid."""
+    grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
+    return {tuple(cell.labels.values()): resolve(cell.values()) for cell in included(sweep, grid)}
 
 
 def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:

@@ -5,7 +5,7 @@ left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken be
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 SCHEMA_VERSION = 1
@@ -104,7 +104,11 @@ def metric_key(head: Head, inner_step: str, split: str = "test") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
-    """What a report needs to know of one planned trial; `labels` maps each axis, in file order, to a value's name."""
+    """What a report needs to know of one planned trial; `labels` maps each axis, in file order, to a value's name.
+
+    `config` is complete, `origins` says where each of its fields came from, and `paper` is the config of the paper's
+    own cell with these labels, None where the sweep file names none.
+    """
 
     trial_id: str
     cell: str
@@ -113,6 +117,9 @@ class PlannedTrial:
     inner_steps: int
     eval_every: int
     labels: Mapping[str, str]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    paper: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -129,6 +129,9 @@ class TrialConfig(BaseModel):
         None, description="parameters the inner loop moves at evaluation; null is as in training"
     )
     probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0 is never")
+    probe_first: NotNegative = Field(
+        0, description="outer step of the first probe, the next ones every probe_every; Fig. 2 has 1, 11, 21, ..."
+    )
     probe_episodes: Positive = Field(8, description="fixed training episodes that probes look at")
 
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of all arithmetic")
@@ -198,6 +201,10 @@ def _impossible(config: TrialConfig) -> list[Problem]:
             problems.append(
                 Problem("ways", f"{config.ways} ways, but {config.dataset} has a split of {fewest} classes")
             )
+    if config.probe_first and not config.probe_every:
+        problems.append(
+            Problem("probe_first", f"{config.probe_first}, but probe_every is 0, so no probe is ever taken")
+        )
     if config.omniglot_split != "1200/423" and config.dataset != "omniglot":
         problems.append(Problem("omniglot_split", f"{config.omniglot_split} has no meaning for {config.dataset}"))
     return problems

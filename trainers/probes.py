@@ -24,9 +24,12 @@ from trainers.contrastive import (
     interference_loss,
 )
 from trainers.episodes import Episode
+from trainers.feature_pull import Pull, SetPull, displacements, feature_gradients
 from trainers.maml import Adaptation, adapt_to, adapted_names, graph_gradient, query_outcome
 from trainers.model import Model, build_model, model_of
 from trainers.networks import HEAD, Params, native_norm
+
+ORDERS: tuple[Order, ...] = ("first", "second")
 
 FLAT = 1e-3
 """Variance below which a live channel is called flat: batch norm then multiplies it by more than 30."""
@@ -45,6 +48,9 @@ class Probe(TypedDict):
     for the head, which may be zero). `feature_change`: 1 - cosine of the query features before and after it.
     `smallest_variance`, `smallest_live_variance`, `flat_channels`: of what batch norm divides by in the support set:
     the smallest, the smallest that isn't zero, and the share of the last layer's channels above zero and below 1e-3.
+    `feature_pull`: what one outer step in either order does to the features, mean over the episodes (Figs. 1 and 6):
+    its gradients are of the head's own inner loop, of at least one step, under the trial's loss; its displacements of
+    the gradient whose norm is `gradient_norm`. Probes of older versions have no such entry.
     """
 
     cosine: list[list[float | None]]
@@ -59,6 +65,7 @@ class Probe(TypedDict):
     smallest_variance: list[float | None]
     smallest_live_variance: list[float | None]
     flat_channels: list[float]
+    feature_pull: dict[Order, Pull]
 
 
 def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
@@ -69,6 +76,7 @@ def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
     terms = [_terms(config, model, leaves, episode) for episode in each]
     changes = [_changes(config, model, leaves, episode) for episode in each]
     variances = [_variances(config, leaves, episode) for episode in each]
+    pulls = {order: [_pulled(config, model, leaves, episode, order) for episode in each] for order in ORDERS}
     return Probe(
         cosine=[[_finite(value) for value in row] for row in class_cosines(model, leaves, each[0], config.ways)],
         positive=[float((found > 0).to(torch.float64).mean()) for found, _, _ in terms],
@@ -76,15 +84,13 @@ def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
         head_norm=_finite(_norm([params[name] for name in HEAD if name in params])),
         interference_norm=[_finite(norm) for _, norm, _ in terms],
         contrastive_norm=[_finite(norm) for _, _, norm in terms],
-        gradient_norm={
-            order: [_finite(_gradient_norm(config, model, leaves, episode, order)) for episode in each]
-            for order in ("first", "second")
-        },
+        gradient_norm={order: [_finite(norm) for norm, _ in found] for order, found in pulls.items()},
         layer_change={layer: _mean([change[0][layer] for change in changes]) for layer in changes[0][0]},
         feature_change=_mean([change[1] for change in changes]),
         smallest_variance=[_finite(torch.cat(found).min()) for found in variances],
         smallest_live_variance=[_smallest_live(torch.cat(found)) for found in variances],
         flat_channels=[float(((v[-1] > 0) & (v[-1] < FLAT)).to(torch.float64).mean()) for v in variances],
+        feature_pull={order: _mean_pull([pull for _, pull in found]) for order, found in pulls.items()},
     )
 
 
@@ -117,11 +123,25 @@ def _terms(config: TrialConfig, model: Model, params: Params, episode: Episode) 
     return coefficients(episode.support_labels, residual, path, "full"), norms[0], norms[1]
 
 
-def _gradient_norm(config: TrialConfig, model: Model, params: Params, episode: Episode, order: Order) -> Tensor:
-    names = adapted_names(config.algorithm, params)
-    how = Adaptation(names, config.inner_steps, config.inner_lr, graph_gradient(order))
+def _pulled(
+    config: TrialConfig, model: Model, params: Params, episode: Episode, order: Order
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Return the outer gradient's norm, and for support and query: norm of the feature gradient, same, other."""
+    how = Adaptation(
+        adapted_names(config.algorithm, params), config.inner_steps, config.inner_lr, graph_gradient(order)
+    )
     objective = query_outcome(model, params, episode, how).objective
-    return _norm(torch.autograd.grad(objective, list(params.values())))
+    gradient = dict(zip(params, torch.autograd.grad(objective, list(params.values())), strict=True))
+    head_alone = how._replace(names=adapted_names("anil", params), steps=max(config.inner_steps, 1))
+    norms = [_norm([found]) for found in feature_gradients(model, params, episode, head_alone)]
+    moved = displacements(model, params, episode, gradient)
+    return _norm(list(gradient.values())), (norms[0], *moved[0], norms[1], *moved[1])
+
+
+def _mean_pull(episodes: list[tuple[Tensor, ...]]) -> Pull:
+    means = [_mean(list(values)) for values in zip(*episodes, strict=True)]
+    support, query = (SetPull(gradient=g, same=s, other=o) for g, s, o in (means[:3], means[3:]))
+    return Pull(support=support, query=query)
 
 
 def _changes(config: TrialConfig, model: Model, params: Params, episode: Episode) -> tuple[dict[str, Tensor], Tensor]:

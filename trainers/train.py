@@ -102,8 +102,9 @@ class _Pack:
     @property
     def probing(self) -> bool:
         """Whether a probe that belongs after this step is not yet taken."""
-        every = self.shared.probe_every
-        return every > 0 and self.step % every == 0 and any(map(self._unprobed, range(len(self.configs))))
+        every, since = self.shared.probe_every, self.step - self.shared.probe_first
+        due = every > 0 and since >= 0 and since % every == 0
+        return due and any(map(self._unprobed, range(len(self.configs))))
 
     @property
     def finished(self) -> bool:

@@ -58,6 +58,8 @@ def problems(**values) -> list[tuple[str, str]]:
         ({"loss": "hinge"}, "loss", "got 'hinge'"),
         ({"probe_episodes": 0}, "probe_episodes", "greater than or equal to 1, got 0"),
         ({"probe_every": -1}, "probe_every", "greater than or equal to 0, got -1"),
+        ({"probe_first": -1, "probe_every": 10}, "probe_first", "greater than or equal to 0, got -1"),
+        ({"probe_first": 1}, "probe_first", "1, but probe_every is 0, so no probe is ever taken"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_value_and_what_is_allowed(values, field, words):

@@ -267,6 +267,17 @@ def test_training_with_probes_has_the_bits_of_training_without(tiny, noise, engi
         assert others == list(states[0].records)
 
 
+def test_probes_begin_at_probe_first_and_train_the_same_bits(tiny, noise):
+    """Fig. 2 looks after updates 1, 11, 21, ..., so between the multiples of ten."""
+    states = {}
+    for first, expected in ((0, [0, 3, 6]), (1, [1, 4, 7]), (2, [2, 5]), (4, [4, 7]), (9, [])):
+        values = {"probe_every": 3, "probe_first": first, "probe_episodes": 1, "outer_steps": 7}
+        records, states[first] = whole(tiny(**values), noise)
+        assert probes_of(records) == expected
+    for state in states.values():
+        assert all(torch.equal(state.params[name], states[0].params[name]) for name in state.params)
+
+
 def test_stopped_at_any_chunk_and_resumed_a_run_has_each_probe_once(tiny, noise, tmp_path):
     config = tiny(outer_steps=4, probe_every=2, probe_episodes=2, eval_every=2, eval_episodes=2, zero_head_every=2)
     records, last = whole(config, noise)
