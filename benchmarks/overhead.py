@@ -1,10 +1,10 @@
 """What the orchestrator costs: seconds a trial beside plain Ray Tune, time to the first step, records a second.
 
-    python -m benchmarks.overhead [--trials N] [--plain N] [--workers N]
+    python -m benchmarks.overhead [--trials N] [--plain N] [--workers N] [--rounds N]
 
 - Overhead: N trials of next to no work through `sweeper run`, start-up included and the work itself taken off, against
   Ray Tune as people use it: a function that returns at once, a fresh actor for each trial, as many slots. Both are
-  processes of their own on the same cores, one after the other.
+  processes of their own on the same cores, one after the other, in `--rounds` rounds; told are median and least.
 - First step: from the command to the first training record on disk, with Ray cold; and what of it is ours.
 - Driver: how fast the dealer takes the records of many workers, each chunk synced to disk.
 
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -157,19 +158,28 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--plain", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = ours(folder, arguments.trials, arguments.workers)
-        found["our_share_s"] = our_share_s(folder)
-        found |= driver(folder)
-        if arguments.plain:
-            found["plain_wall_s"] = plain(folder, arguments.plain, arguments.workers)
-            found["plain_a_trial_s"] = found["plain_wall_s"] / arguments.plain
-            found["times_less"] = found["plain_a_trial_s"] / found["a_trial_none_s"]
+        rounds = []
+        for number in range(arguments.rounds):
+            own = folder / str(number)
+            own.mkdir()
+            rounds.append(ours(own, arguments.trials, arguments.workers))
+            if arguments.plain:
+                wall_s = plain(own, arguments.plain, arguments.workers)
+                rounds[-1] |= {"plain_wall_s": wall_s, "plain_a_trial_s": wall_s / arguments.plain}
+                rounds[-1]["times_less"] = rounds[-1]["plain_a_trial_s"] / rounds[-1]["a_trial_none_s"]
+        found = {}
+        for key in rounds[0]:
+            values = [one[key] for one in rounds]
+            found |= {key: median(values), f"{key}_least": min(values)}
+        found["our_share_s"] = our_share_s(folder / "0")
+        found |= driver(folder / "0")
     for key, value in found.items():
-        print(f"{key:<24}{value:>12.4f}")
+        print(f"{key:<26}{value:>12.4f}")
     print(json.dumps(found))
 
 

@@ -53,6 +53,12 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
     if endpoint.metric in PROBES:
         if config.probe_every == 0:
             yield "metric", f"{endpoint.metric} is never measured, because probe_every is 0"
+            return
+        steps = (config.outer_steps,) if endpoint.at == "last" else endpoint.at
+        first, every = config.probe_first, config.probe_every
+        off = [step for step in steps if step < first or (step - first) % every]
+        if off:
+            yield "at", f"no probe is taken at step {off[0]}, but at {first}, {first + every}, {first + 2 * every}, ..."
         return
     wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
     if wanted > config.scored_steps:

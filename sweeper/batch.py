@@ -77,16 +77,19 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
 
 
 def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialSpec]:
-    """Return what a run would train: everything planned that isn't finished, failed trials only if asked for."""
+    """Return what a run would train: everything planned that isn't finished, failed trials only if asked for.
+
+    One whose journal can't be believed is left to --rerun, which puts it aside.
+    """
     left_out = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
-    return [standing.spec for standing in standings if standing.state not in left_out]
+    return [standing.spec for standing in standings if standing.state not in left_out and not standing.unreadable]
 
 
 def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_failed: bool = False) -> None:
     """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
     for standing in standings:
         stays = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
-        if standing.brief is None or standing.state in stays:
+        if standing.brief is None or standing.unreadable or standing.state in stays:
             continue
         began_on = standing.brief.device
         if began_on != device:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.journal import Line, fold_lines
+from sweeper.journal import JournalError, Line, NewerJournalError, fold_lines, read_lines, understood
 from sweeper.plan import identify, identity
 from sweeper.schema import Status
-from trainers.config import PACKABLE, TrialConfig, resolve
+from trainers.config import PACKABLE, ConfigError, TrialConfig, resolve
 
 
 class Brief(NamedTuple):
@@ -15,7 +16,8 @@ class Brief(NamedTuple):
 
     `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
     `evaluated` are the outer steps with an evaluation. `kin` names the trials that cost as much an outer step;
-    `worker_s` is the time its attempts took, of a pack its share.
+    `worker_s` is the time its attempts took, of a pack its share. Where `trouble` says why the journal can't be
+    believed, the trial counts as failed and nothing else is known of it.
     """
 
     trial_id: str
@@ -33,6 +35,40 @@ class Brief(NamedTuple):
     device: str
     kin: str
     worker_s: float
+    trouble: str = ""
+
+
+def read_brief(path: Path) -> Brief | None:
+    """Return the journal at `path` in a few words, or None if it holds no attempt. One bad journal stops nobody."""
+    try:
+        with understood(path):
+            return brief_of(list(read_lines(path)))
+    except ConfigError as error:
+        newer = NewerJournalError(path, f"a config that this version doesn't know ({error})")
+        return _unreadable(path.parent.name, newer)
+    except JournalError as error:
+        return _unreadable(path.parent.name, error)
+
+
+def _unreadable(trial_id: str, error: JournalError) -> Brief:
+    return Brief(
+        trial_id=trial_id,
+        point="",
+        digest="",
+        recipe={},
+        sweeps=[],
+        attempt=0,
+        status="failed",
+        message="",
+        step=0,
+        target=0,
+        done_step=0,
+        evaluated=[],
+        device="",
+        kin="",
+        worker_s=0.0,
+        trouble=str(error),
+    )
 
 
 def brief_of(lines: Sequence[Line]) -> Brief | None:

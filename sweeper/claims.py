@@ -29,11 +29,33 @@ class Claim:
             if not _locked(descriptor):
                 os.close(descriptor)
                 return False
-        holder = {"host": socket.gethostname(), "pid": os.getpid(), "since_ms": time.time_ns() // 1_000_000}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
         self._descriptor = descriptor
+        self._sign(os.getpid())
         return True
+
+    def _sign(self, pid: int) -> None:
+        holder = {"host": socket.gethostname(), "pid": pid, "since_ms": time.time_ns() // 1_000_000}
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, json.dumps(holder).encode(), 0)
+
+    @classmethod
+    def inherited(cls, paths: TrialPaths | RunPaths, descriptor: int) -> "Claim":
+        """Return the hold that a parent process handed down with its open `descriptor`."""
+        os.set_inheritable(descriptor, False)
+        claim = cls(paths)
+        claim._descriptor = descriptor
+        return claim
+
+    def hand_down(self, heir: int) -> None:
+        """Let go, naming process `heir`, which has inherited the descriptor, as who holds it now."""
+        self._sign(heir)
+        self.release()
+
+    @property
+    def descriptor(self) -> int:
+        """The open file that the kernel's lock belongs to: it is held until all who inherited that have closed it."""
+        assert self._descriptor is not None
+        return self._descriptor
 
     def release(self) -> None:
         """Let go; without effect if it isn't held."""

@@ -12,10 +12,10 @@ from itertools import islice
 from queue import SimpleQueue
 
 from sweeper.assignment import Assignment, Member, MemberUpdate, Update
-from sweeper.brief import brief_of
+from sweeper.brief import read_brief
 from sweeper.claims import Claim, holder_of
 from sweeper.dealt import Change, Dealt, Phase, Worker, facts, why_not
-from sweeper.journal import Journal, read_lines
+from sweeper.journal import Journal
 from sweeper.plan import TrialSpec
 from sweeper.results import Results, ResultsError, step_of
 from sweeper.schema import Status
@@ -179,7 +179,7 @@ class Dealer:
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
             return False
-        reason = why_not(trial.spec, brief_of(list(read_lines(paths.journal))), self._worker, self._retry_failed)
+        reason = why_not(trial.spec, read_brief(paths.journal), self._worker, self._retry_failed)
         if reason:
             claim.release()
             self._enter(trial, "skipped", reason)

@@ -83,11 +83,16 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
 
 
 def why_not(spec: TrialSpec, brief: Brief | None, worker: Worker, retry_failed: bool) -> str:
-    """Return why a claimed trial is not to be trained, judged anew: another run may have had it meanwhile."""
+    """Return why a claimed trial is not to be trained, judged anew: it may have ended since the run was planned.
+
+    Another run may have had it, or this one, to a shorter target.
+    """
     if brief is None:
         return ""
+    if brief.trouble:
+        return brief.trouble
     if brief.device != worker.device:
         return f"began on {brief.device}; go on with --device {brief.device}"
     state, why = judge(brief, spec.target, held=False)
     ended = state in FINISHED or (state == "failed" and not retry_failed)
-    return f"{why}, by another run" if ended else ""
+    return f"{why}, since this run began" if ended else ""

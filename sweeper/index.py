@@ -11,11 +11,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from sweeper.brief import Brief, brief_of
-from sweeper.journal import read_lines
+from sweeper.brief import Brief, read_brief
 from sweeper.results import JOURNAL, Results
 
-VERSION = 2
+VERSION = 3
 """Raised when Brief changes; entries of another version are made again."""
 
 BUSY_S = 1.0
@@ -29,18 +28,19 @@ Stamp = tuple[int, int]
 
 
 def briefs(results: Results) -> dict[str, Brief]:
-    """Return every trial of the results folder that has begun, by id, and bring the index up to date."""
+    """Return every trial of the results folder that has begun, by id, and bring the index up to date.
+
+    A journal in trouble is read again each time: it may be this version that doesn't know it.
+    """
     journals = dict(_journals(results))
     known = _read(results.index)
     found = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}
-    fresh = {}
-    for trial_id in journals.keys() - found.keys():
-        entry = brief_of(list(read_lines(results.trial(trial_id).journal)))
-        if entry is not None:
-            fresh[trial_id] = entry
+    read = {trial_id: read_brief(results.trial(trial_id).journal) for trial_id in journals.keys() - found.keys()}
+    fresh = {trial_id: entry for trial_id, entry in read.items() if entry is not None}
+    rows = [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items() if not entry.trouble]
     gone = known.keys() - journals.keys()
-    if fresh or gone:
-        _renew(results.index, [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items()], gone)
+    if rows or gone:
+        _renew(results.index, rows, gone)
     return found | fresh
 
 

@@ -11,17 +11,49 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeper.errors import shown
 from sweeper.results import ResultsError
 from sweeper.schema import SCHEMA_VERSION, Status, Training, TrialRecord
 
 logger = logging.getLogger(__name__)
 
+FORM = 1
+"""Version of a journal's form, in each attempt; raised when older code would misread what newer code writes."""
+
 ENDS: tuple[Status, ...] = ("done", "diverged", "failed", "interrupted")
 
+KINDS = frozenset({"attempt", "record", *ENDS})
+
 Line = dict[str, Any]
+
+
+class JournalError(ResultsError):
+    """A journal that can't be believed, or that this version doesn't know; says where, and what to do."""
+
+    def __init__(self, path: Path, trouble: str, remedy: str = "") -> None:
+        trial_id = path.parent.name
+        super().__init__(
+            f"{trouble}; {remedy}--rerun {trial_id} puts it aside and trains anew, or move its folder away and import "
+            "an export that has the trial"
+        )
+
+
+class DamagedJournalError(JournalError):
+    """A line that no run writes, and not because a crash tore the last one."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(path, f"its journal is damaged: {path}{fault}")
+
+
+class NewerJournalError(JournalError):
+    """A journal that a newer version has written."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(path, f"its journal is a newer sweeper's: {path} has {what}", "update this one; or ")
 
 
 class Journal:
@@ -41,7 +73,7 @@ class Journal:
     def open_attempt(self, facts: Line) -> int:
         """Journal the next attempt with its `facts` and return its number."""
         self.attempts += 1
-        self._append([{"kind": "attempt", **facts}])
+        self._append([{"kind": "attempt", "form": FORM, **facts}])
         return self.attempts
 
     def add(self, attempt: int, records: Iterable[tuple[int, str, dict[str, Any]]]) -> int:
@@ -91,33 +123,68 @@ def _cut_torn_line(path: Path) -> None:
 def read_lines(path: Path) -> Iterator[Line]:
     """Yield the whole lines of `path`; a torn last line, and a file that isn't there, give nothing.
 
-    Raises ResultsError naming a line that is none of ours.
+    Raises DamagedJournalError naming a line that isn't JSON, NewerJournalError for an attempt of a later form.
     """
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if line.endswith(b"\n"):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                raise ResultsError(
-                    f"{path}:{number}: no line of a journal; move the trial's folder away to train it anew"
-                ) from None
+            yield _parsed(path, number, line)
+
+
+def _parsed(path: Path, number: int, text: bytes) -> Line:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        line = None
+    if not isinstance(line, dict) or line.get("kind") not in KINDS:
+        raise DamagedJournalError(path, f":{number} is no line of a journal")
+    form = line.get("form", FORM)  # the first journals have none
+    if form != FORM:
+        raise NewerJournalError(path, f"form {shown(form)} at line {number}")
+    return line
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turn what lines of another form make their reader raise into a DamagedJournalError that names the first.
+
+    Lines are read as what a run writes, and not all checked beforehand: a folder has thousands of journals.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        raise DamagedJournalError(path, _fault(path)) from None
+
+
+def _fault(path: Path) -> str:
+    from sweeper.journal_form import JournalFormError, check
+
+    content = path.read_bytes()
+    try:
+        check(content[: content.rfind(b"\n") + 1], path.parent.name)
+    except JournalFormError as error:
+        return f", {error}"
+    return " can't be read"
 
 
 def fold(path: Path) -> TrialRecord | None:
     """Return all that the journal at `path` says of its trial, or None if it holds no attempt.
 
     An attempt without an end is "running"; whether somebody still holds its lock is not the journal's to know.
+    Raises JournalError for one that is damaged.
     """
-    return fold_lines(list(read_lines(path)))
+    with understood(path):
+        return fold_lines(list(read_lines(path)))
 
 
 def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
-    """Return what a journal's `lines` say; see `fold`."""
-    attempts = [line for line in lines if line["kind"] == "attempt"]
-    if not attempts:
+    """Return what a journal's `lines` say; see `fold`. Lines that no run writes raise what they may."""
+    if not lines:
         return None
+    attempts = [line for line in lines if line["kind"] == "attempt"]
+    if lines[0]["kind"] != "attempt":
+        raise LookupError("the first line doesn't open an attempt")
     newest = attempts[-1]
     records: dict[tuple[int, str], Line] = {}
     for line in lines:

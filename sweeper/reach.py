@@ -1,10 +1,11 @@
-"""Asks a tracking store for something small, without MLflow, to learn whether it answers."""
+"""Asks a tracking store for something small, as MLflow would but without loading it, to learn whether it answers."""
 
 import base64
 import json
 import os
 import socket
 import sqlite3
+import threading
 import urllib.error
 import urllib.request
 from http.client import HTTPException
@@ -12,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sweeper.errors import TrackingError
-from sweeper.tracking_uri import SQLITE, is_server, masked, sqlite_path
+from sweeper.tracking_uri import SQLITE, explain, is_server, masked, sqlite_path
 
 TIMEOUT_S = 5.0
 _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -22,7 +23,10 @@ def reach(uri: str) -> str:
     """Return what the store at `uri` answered. Raises TrackingError, which has no password in it."""
     if uri.startswith(SQLITE):
         return _open_sqlite(sqlite_path(uri))
-    return _search(uri) if is_server(uri) else _knock(uri)
+    if is_server(uri):
+        return _search(uri)
+    _knock(uri)
+    return _log_in(uri)
 
 
 def _open_sqlite(path: Path) -> str:
@@ -83,8 +87,8 @@ def _meaning(code: int) -> str:
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-def _knock(uri: str) -> str:
-    """Connect to a database's port; whether it lets us in, only its driver could say."""
+def _knock(uri: str) -> None:
+    """Connect to a database's port, which an unreachable host tells sooner than its driver does."""
     parts = urlsplit(uri)
     try:
         place = (parts.hostname or "localhost", parts.port or _PORTS[parts.scheme.partition("+")[0]])
@@ -93,4 +97,33 @@ def _knock(uri: str) -> str:
         raise TrackingError(f"{masked(uri)} doesn't answer ({error})") from None
     except ValueError:  # whose text has a piece of the URI
         raise TrackingError(f"{masked(uri)} has no port that can be read") from None
-    return "its port answers; that it lets us in was not tried"
+
+
+def _log_in(uri: str) -> str:
+    """Log in to a database and ask it something, by the driver that MLflow would use; it has `TIMEOUT_S` for that."""
+    try:
+        import sqlalchemy
+    except ModuleNotFoundError:
+        return "its port answers; that it lets us in was not tried, since MLflow isn't installed"
+    told: list[str | Exception] = []
+
+    def ask() -> None:
+        try:
+            with sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool).connect() as connection:
+                connection.execute(sqlalchemy.text("SELECT 1"))
+                begun = sqlalchemy.inspect(connection).has_table("experiments")
+            told.append("asked, it answers" if begun else "asked, it answers; the first run makes its tables")
+        except Exception as error:  # every driver has errors of its own
+            told.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)  # drivers differ in how they are told a timeout
+    thread.start()
+    thread.join(TIMEOUT_S)
+    answer = told[0] if told else None
+    if answer is None:
+        raise TrackingError(f"{masked(uri)}: its port answers, but it let nobody in within {TIMEOUT_S:g} s")
+    if isinstance(answer, ModuleNotFoundError):
+        raise TrackingError(f"{masked(uri)} needs the Python package {answer.name}, which isn't installed")
+    if isinstance(answer, Exception):
+        raise explain(answer, uri)
+    return answer

@@ -98,6 +98,15 @@ class Results:
     def run(self, experiment: str) -> RunPaths:
         return RunPaths(self.runs, experiment)
 
+    def push(self, experiment: str, place: str) -> RunPaths:
+        """Return the lock of whoever is at `place` in bringing a tracking store up to date with an experiment."""
+        return RunPaths(self.root / "pushes", f"{experiment}-{place}")
+
+    @property
+    def sync_log(self) -> Path:
+        """Return where a process that goes on for a run which has ended writes."""
+        return self.root / "sync.log"
+
     @property
     def runs(self) -> Path:
         return self.root / "runs"

@@ -183,14 +183,14 @@ FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec:
-    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a value.
+    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a combination.
 
-    Only "inner_steps" has an `x` of its own; "curves", "shares" and "feature_space" go along the outer step, and
-    "cosine" draws one matrix a panel and outer step. `endpoint` is as in a table.
+    Only "inner_steps" has an `x` of its own; "curves" and "shares" go along the outer step, "cosine" and
+    "feature_space" show each outer step of the endpoint by itself. `endpoint` is as in a table.
     """
 
     kind: FigureKind
     x: str | None
     hue: str | None
-    facets: str | None
+    facets: tuple[str, ...]
     endpoint: Endpoint | None = None

@@ -14,22 +14,21 @@ from sweeper.devices import Device
 from sweeper.executors import Executor, InlineExecutor
 from sweeper.index import briefs
 from sweeper.journal import fold
+from sweeper.late_sync import places, wait_for_pusher
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 from sweeper.schema import TrialRecord
 from sweeper.signals import Signals
 from sweeper.sync import Syncer, Views
 from sweeper.tracked import TrackedTrial
-from sweeper.view_mark import is_shown, note_shown
+from sweeper.view_mark import is_shown, note_shown, state_of
 from trainers.engine_table import ENGINE_OF_DEVICE
 
 if TYPE_CHECKING:
     from sweeper.tracking import MlflowTracker
 
-FLUSH_S = 60.0
-"""How long the end of a run waits for the tracking store; what is late is sent by `sync`."""
-FLUSH_STOPPED_S = 3.0
-"""The same after a signal, when someone is waiting for the process to be gone."""
+GRACE_S = 2.0
+"""How long the end of a run waits for the tracking store; what is late then is sent by another process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +94,7 @@ def execute(
         for standing in batch.standings:  # another run may have trained what this one only shows
             if now.get(standing.spec.trial_id) != standing.brief:
                 views.note(standing.spec.trial_id)
-    flush_s = FLUSH_S if signals.received is None else FLUSH_STOPPED_S
-    behind = views.close(flush_s) if views else 0
+    behind = views.close(GRACE_S) if views else 0
     if dealer is not None and dealer.fatal is not None:
         raise dealer.fatal
     if signals.received is not None:
@@ -106,28 +104,32 @@ def execute(
 
 def _begun(batch: Batch, results: Results) -> list[str]:
     """Return the trials that have a journal by now; one that is to be run again from nothing has none any more."""
-    begun = [standing.spec.trial_id for standing in batch.standings if standing.brief is not None]
+    begun = [found.spec.trial_id for found in batch.standings if found.brief is not None and not found.unreadable]
     return [trial_id for trial_id in begun if results.trial(trial_id).journal.exists()]
 
 
 def views_of(
-    batch: Batch, results: Results, uri: str | None, last: Callable[["MlflowTracker", Prepared], None] | None = None
-) -> Views | None:
-    """Return what brings the store at `uri` up to the journals, not started yet; None without a store.
+    batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", Prepared], None] | None = None
+) -> Views:
+    """Return what brings the store at `uri` up to the journals, not started yet.
 
-    `last` shows what takes a sweep's trials together, once all of them are shown.
+    `last` shows what takes a sweep's trials together, once all of them are shown. A view's first push waits for another
+    process that brings it up to date.
     """
-    if uri is None:
-        return None
 
     def syncer(part: Prepared) -> Syncer:
         def conclude(tracker: "MlflowTracker") -> None:
             if last is not None:
+                shown = state_of(part, results, uri)
                 last(tracker, part)
-                note_shown(part, results, uri)
+                note_shown(part, results, shown)
+
+        def connected() -> "MlflowTracker":
+            wait_for_pusher(places(results, part.experiment, uri), _unnoted)
+            return connect(uri, part.experiment, results)
 
         return Syncer(
-            lambda: connect(uri, part.experiment, results),
+            connected,
             lambda trial_id: read_record(results, trial_id),
             tracked(part.specs, part.experiment),
             last=conclude,
@@ -139,12 +141,12 @@ def views_of(
 def catch_up(batch: Batch, results: Results, uri: str, views: Views) -> int:
     """Bring the store at `uri` up to the journals without training; return how many trials it stays behind by.
 
-    Asks the store nothing when this folder remembers that it has been shown all of this. Waits at most `FLUSH_S`.
+    Asks the store nothing when this folder remembers that it has been shown all of this. Waits at most `GRACE_S`.
     """
     if all(is_shown(part, results, uri) for part in batch.parts):
         return 0
-    views.start(standing.spec.trial_id for standing in batch.standings if standing.brief is not None)
-    return views.close(FLUSH_S)
+    views.start(_begun(batch, results))
+    return views.close(GRACE_S)
 
 
 def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
@@ -200,7 +202,7 @@ def read_record(results: Results, trial_id: str) -> TrialRecord:
     return record
 
 
-def _unnoted(trial_id: str) -> None:
+def _unnoted(_: str) -> None:
     pass
 
 

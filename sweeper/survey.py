@@ -26,6 +26,11 @@ class Standing:
     why: str
     brief: Brief | None
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether its journal can't be believed, so that nobody may go on from it or train over it."""
+        return self.brief is not None and bool(self.brief.trouble)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
@@ -72,6 +77,8 @@ def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
     """Return the state of a trial wanted to `target` outer steps, and why. `held`: a living run holds it."""
     if brief is None:
         return "new", "new"
+    if brief.trouble:
+        return "running" if held else "failed", brief.trouble
     if _is_done(brief, target):
         return "done", f"done at step {brief.done_step}"
     if held:

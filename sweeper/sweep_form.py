@@ -75,6 +75,13 @@ def _at(given: Any) -> tuple[int, ...] | Literal["last"]:
     return _distinct(given, "step", 1)
 
 
+def _facets(given: Any) -> list[str]:
+    axes = given if isinstance(given, list) else [given]
+    if not all(isinstance(axis, str) for axis in axes):
+        raise ValueError(f"must be an axis or a list of axes, got {shown(given)}")
+    return axes
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Seeds = Annotated[Any, AfterValidator(_seeds)]
 
@@ -143,7 +150,7 @@ class FigureForm(ReadingForm):
     kind: FigureKind
     x: str | None = None
     hue: str | None = None
-    facets: str | None = None
+    facets: Annotated[Any, AfterValidator(_facets)] = []
 
 
 class ReportForm(_Form):

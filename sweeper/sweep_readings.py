@@ -43,7 +43,7 @@ def read_figure(faults: Faults, place: Place, given: FigureForm, endpoint: Endpo
     if given.kind != "inner_steps" and given.x is not None:
         faults.add((*place, "x"), f"has no meaning for a figure of kind {given.kind}; use hue or facets", at_key=True)
     own = _own(faults, place, given, endpoint)
-    return FigureSpec(kind=given.kind, x=given.x, hue=given.hue, facets=given.facets, endpoint=own)
+    return FigureSpec(kind=given.kind, x=given.x, hue=given.hue, facets=tuple(given.facets), endpoint=own)
 
 
 def _own(faults: Faults, place: Place, given: ReadingForm, endpoint: Endpoint) -> Endpoint | None:
@@ -154,7 +154,8 @@ def _side(
     if lacking:
         faults.add(place, f"says no value of axis {' and '.join(lacking)} for each side; name it in where")
     changed = {_READING[name]: value for name, value in told.items() if name not in labels and value is not None}
-    return Side(
-        labels={name: value for name, value in told.items() if name in labels},
-        endpoint=_changed(faults, place, endpoint, changed) if changed else endpoint,
-    )
+    read = _changed(faults, place, endpoint, changed) if changed else endpoint
+    if read.at != "last" and len(read.at) > 1:
+        given = list(read.at)
+        faults.add(place, f"each side is read at one outer step, and at is {given}; name one, at: [{given[-1]}]")
+    return Side(labels={name: value for name, value in told.items() if name in labels}, endpoint=read)

@@ -207,8 +207,8 @@ def _check_report(faults: Faults, form: SweepForm, sizes: Mapping[str, int], *, 
         roles[("columns",)] = table.columns
         _check_roles(faults, ("report", "tables", index), roles, "rows nor columns", sizes, complete)
     for index, figure in enumerate(form.report.figures):
-        given = {"x": figure.x, "hue": figure.hue, "facets": figure.facets}
-        roles = {(role,): name for role, name in given.items() if name is not None}
+        roles = {(role,): name for role, name in (("x", figure.x), ("hue", figure.hue)) if name is not None}
+        roles |= {("facets", facet): name for facet, name in enumerate(figure.facets)}
         _check_roles(faults, ("report", "figures", index), roles, "x, hue nor facets", sizes, complete)
 
 

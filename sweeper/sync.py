@@ -14,8 +14,7 @@ from sweeper.schema import TrialRecord
 from sweeper.tracked import TrackedTrial
 
 FAILURES_IN_A_ROW = 3
-TROUBLED_S = 3.0
-"""How long the end waits for a store that is in trouble already."""
+THREAD = "sync"
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +50,8 @@ def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Itera
         except TrackingError as error:
             failed[trial.trial_id] = str(error)
             in_a_row += 1
+        except SweepError as error:  # a journal that can't be believed is no fault of the store's
+            failed[trial.trial_id] = str(error)
         else:
             pushed.append(trial.trial_id)
             in_a_row = 0
@@ -91,10 +92,11 @@ class Syncer:
         self._broken: dict[str, str] = {}
         self._trouble: str | None = None
         self._tracker: Tracker | None = None
+        self.late = False  # whether the thread was still at work when the view was closed
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="sync", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -126,10 +128,9 @@ class Syncer:
     def close(self, timeout_s: float) -> int:
         """Push what is noted, each trial tried once, for at most `timeout_s`; return how many trials stayed behind."""
         self.begin_to_close()
-        self._thread.join(min(timeout_s, TROUBLED_S) if self._trouble else timeout_s)
+        self._thread.join(timeout_s)
         self._abandoned.set()
-        if self._thread.is_alive() and self._trouble is None:
-            self._trouble = f"the tracking store didn't take everything within {timeout_s:.0f} s"
+        self.late = self._thread.is_alive()
         with self._lock:
             return len(self._noted.keys() | self._broken.keys())
 
@@ -226,6 +227,11 @@ class Views:
         return next((syncer.problem for syncer in self._syncers if syncer.problem), None)
 
     @property
+    def late(self) -> bool:
+        """Whether time was all that a view lacked when it was closed."""
+        return self.problem is None and any(syncer.late for syncer in self._syncers)
+
+    @property
     def deleted(self) -> list[str]:
         """Trials that someone deleted from a view, which stay deleted there."""
         return [trial_id for syncer in self._syncers for trial_id in syncer.deleted]
@@ -236,3 +242,8 @@ class Views:
             syncer.begin_to_close()
         ends_s = time.monotonic() + timeout_s
         return sum(syncer.close(max(ends_s - time.monotonic(), 0.0)) for syncer in self._syncers)
+
+
+def at_work() -> bool:
+    """Return whether a syncer's thread of this process hasn't ended."""
+    return any(thread.name == THREAD for thread in threading.enumerate())

@@ -32,7 +32,7 @@ UI_ENVIRONMENT: Mapping[str, str] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # runs jobs of the server's own; a viewer has none
 }
-"""Set these beside the environment in which `ui_command` runs."""
+"""For a server that only shows a store; see `ui_environment`."""
 
 
 def default_uri(results: Path) -> str:
@@ -188,14 +188,22 @@ def ui_url(uri: str, port: int) -> str:
 
 
 def ui_command(uri: str, port: int) -> list[str]:
-    """Return the command that serves the UI of `uri` on this machine alone; empty for a server, which has one."""
+    """Return the command that serves the UI of `uri` on this machine alone; empty for a server, which has one.
+
+    It runs in `ui_environment`. The URI isn't in it: everybody on the machine may read a command and its password.
+    """
     if is_server(uri):
         return []
-    server = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    server = [sys.executable, "-m", "mlflow", "server"]
     if uri.startswith(SQLITE):
         root = default_artifact_root(Path(uri.removeprefix(SQLITE)).parent)
         server += ["--default-artifact-root", str(root)]
     return [*server, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def ui_environment(uri: str) -> dict[str, str]:
+    """Return what to set for `ui_command`, beside the caller's environment."""
+    return {**UI_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def _absolute(uri: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,6 +70,7 @@ class _StrictOnStorage(logging.FileHandler):
             raise error
 
 
+@cache
 def versions() -> str:
     """Return the versions that a worker's numbers depend on, in words, without importing the packages."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))

@@ -10,11 +10,11 @@ from sweeper.tracking_uri import SQLITE, sqlite_path
 from trainers.whole_file import write_whole
 
 
-def note_shown(part: Prepared, results: Results, uri: str) -> None:
-    """Remember that the store at `uri` shows every trial of `part` as it is now in the journals."""
+def note_shown(part: Prepared, results: Results, shown: str) -> None:
+    """Remember that a store shows every trial of `part` as it was when `shown` was taken by `state_of`."""
     mark = results.run(part.experiment).shown
     mark.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(mark, _state(part, results, uri).encode())
+    write_whole(mark, shown.encode())
 
 
 def is_shown(part: Prepared, results: Results, uri: str) -> bool:
@@ -25,13 +25,13 @@ def is_shown(part: Prepared, results: Results, uri: str) -> bool:
     if uri.startswith(SQLITE) and not sqlite_path(uri).exists():
         return False
     try:
-        return results.run(part.experiment).shown.read_text(encoding="utf-8") == _state(part, results, uri)
+        return results.run(part.experiment).shown.read_text(encoding="utf-8") == state_of(part, results, uri)
     except FileNotFoundError:
         return False
 
 
-def _state(part: Prepared, results: Results, uri: str) -> str:
-    """Return a hash of the store's address, which may hold a password, and of all that is shown there."""
+def state_of(part: Prepared, results: Results, uri: str) -> str:
+    """Return a hash of the store's address, which may hold a password, and of all that is to be shown there now."""
     known = briefs(results)
     shown = [
         (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))

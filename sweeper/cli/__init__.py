@@ -3,6 +3,10 @@
 import importlib
 import keyword
 import logging
+import os
+import sys
+from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -26,6 +30,15 @@ _COMMANDS = {
 class _LazyGroup(click.Group):
     """A group whose help needs no command's imports, so that it answers at once."""
 
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Be the whole process: run the command, and exit without waiting for a tracking store."""
+        try:
+            return super().__call__(*arguments, **options)
+        except SystemExit as ended:
+            if "sweeper.sync" in sys.modules and sys.modules["sweeper.sync"].at_work():
+                _leave(int(ended.code or 0))
+            raise
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -38,6 +51,14 @@ class _LazyGroup(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+def _leave(code: int) -> None:
+    """End the process at once: Python's own way out waits for requests under way, and cuts threads off inside C++."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # its reader may be gone
+            stream.flush()
+    os._exit(code)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

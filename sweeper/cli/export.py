@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.options import profile_option, results_option, sweep_file, with_errors_shown
+from sweeper.cli.options import only_option, profile_option, results_option, sweep_file, with_errors_shown
 from sweeper.results import Results
 
 
@@ -12,6 +12,7 @@ from sweeper.results import Results
 @sweep_file
 @profile_option
 @results_option
+@only_option
 @click.option(
     "--out",
     metavar="ARCHIVE",
@@ -20,7 +21,9 @@ from sweeper.results import Results
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @with_errors_shown
-def export(file: Path, profile: str | None, results: Path, out: Path | None, force: bool) -> None:
+def export(
+    file: Path, profile: str | None, results: Path, only: tuple[str, ...], out: Path | None, force: bool
+) -> None:
     """Write the journals and last good checkpoints of sweep FILE into one archive, and print its path.
 
     The results folder stays as it is. Of trials that are being trained now the archive has what is on disk by now.
@@ -32,10 +35,11 @@ def export(file: Path, profile: str | None, results: Path, out: Path | None, for
     from sweeper.batch import experiment_name
     from sweeper.pack import pack
     from sweeper.plan import expand
+    from sweeper.selectors import select
     from sweeper.sweepfile import load
 
     sweep, folder = load(file), Results.at(results)
-    specs = expand(sweep, profile, folder.digests())
+    specs = select(expand(sweep, profile, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
     packed = pack(sweep, profile, specs, folder, target, force=force)
     click.echo(

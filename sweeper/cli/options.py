@@ -13,6 +13,9 @@ from sweeper.errors import SweepError
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 sweep_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+sweep_files = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path)
+)
 results_option = click.option(
     "--results", type=_FOLDER, default="results", show_default=True, help="Folder of journals, checkpoints and store."
 )

@@ -39,13 +39,21 @@ def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
         raise click.exceptions.Exit(TROUBLE)
 
 
+def tell_left(standings: list[Standing]) -> None:
+    """Print where a run that could not go on leaves the sweep, and name what it had under way."""
+    say(spoken(standings))
+    for standing in standings:
+        if standing.state == "interrupted":
+            say(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
+
+
 def _where(standing: Standing, results: Results) -> str:
     """Return where to read on about a trial that failed, or who trains one that is still running."""
     paths = results.trial(standing.spec.trial_id)
     if standing.state == "running":
         holder = holder_of(paths)
         return f", by process {holder['pid']} on {holder['host']}" if holder else ""
-    if standing.state not in ("failed", "diverged") or standing.brief is None:
+    if standing.state not in ("failed", "diverged") or standing.brief is None or standing.unreadable:
         return ""
     log = paths.log(standing.brief.attempt)
     return f"; {log if log.exists() else paths.journal}"

@@ -1,81 +1,186 @@
-"""`sweeper report`: the plan joined with the tracking store, written as a paper's tables and figures."""
+"""`sweeper report`: the plan joined with the tracking store, written as a paper's tables, figures and pages."""
 
 import shlex
 import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sweeper.batch import experiment_name
-from sweeper.cli.options import (
-    only_option,
-    profile_option,
-    results_option,
-    sweep_file,
-    tracking_option,
-    with_errors_shown,
-)
+from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
+from sweeper.cli.outcome import say
 from sweeper.errors import SweepError
-from sweeper.plan import expand
+from sweeper.late_sync import places, wait_for_pusher
+from sweeper.plan import TrialSpec, expand, paper_configs
 from sweeper.provenance import commit
 from sweeper.results import Results, ResultsError
 from sweeper.selectors import select
-from sweeper.sweepfile import load
+from sweeper.sweepfile import Sweep, load
 from sweeper.tracking_uri import resolve_uri
+
+if TYPE_CHECKING:
+    from analysis.load import Loaded
+    from analysis.report import Asked, Found
+
+SWEEPS = Path("sweeps")
+FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
+DRAWN = frozenset(("png", "pdf", "svg", "html"))
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@sweep_file
+@click.argument("files", nargs=-1, metavar="[FILE...]", type=_FILE)
 @profile_option
 @results_option
 @tracking_option
 @only_option
+@click.option("--all", "every", is_flag=True, help="Every FILE (none given: sweeps/*.yaml), and one page of all.")
+@click.option("--compare-authors", "raw", metavar="CSV", type=_FILE, help="Put the authors' raw results for our runs.")
+@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Write these [default: all].")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: RESULTS/reports/NAME].")
 @with_errors_shown
 def report(
-    file: Path, profile: str | None, results: Path, tracking_uri: str | None, only: tuple[str, ...], out: Path | None
-) -> None:
-    """Write tables (CSV, Markdown, LaTeX) and figures (PNG, PDF) of sweep FILE; missing seeds are named.
+    files: tuple[Path, ...],
+    profile: str | None,
+    results: Path,
+    tracking_uri: str | None,
+    only: tuple[str, ...],
+    every: bool,
+    raw: Path | None,
+    formats: tuple[str, ...],
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Write tables, figures and pages of sweep FILE; what is missing is named, and nothing is averaged over it.
+
+    Opens with the answer to the sweep's question, and sets the authors' numbers beside ours where there are any. Waits
+    for a process that is bringing the tracking store up to date with this results folder.
 
     \b
     Example:
       sweeper report sweeps/zeroing_vs_steps.yaml --profile cpu --out report
+      sweeper report --all
     """
-    from analysis.errors import AnalysisError
-    from analysis.report import build
-
-    sweep, folder = load(file), Results.at(results)
-    uri = resolve_uri(tracking_uri, folder.root)
-    if uri is None:
+    files = files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if every else ())
+    if not files or (len(files) > 1 and not every):
+        raise SweepError("several files make one report with --all" if files else "name a sweep FILE, or --all")
+    sweeps, folder = [load(file) for file in files], Results.at(results)
+    profiles = [profile if not every or profile in sweep.profiles else None for sweep in sweeps]
+    uri = None if raw is not None else resolve_uri(tracking_uri, folder.root)
+    if uri is None and raw is None:
         raise SweepError(
             "--tracking-uri none: a report reads a tracking store; run `sweeper sync FILE`, then report it"
         )
+    asked = []
+    for file, sweep, chosen in zip(files, sweeps, profiles, strict=True):
+        name = experiment_name(sweep, chosen)
+        if uri is not None:
+            wait_for_pusher(places(folder, name, uri), say)
+        specs = select(expand(sweep, chosen, folder.digests()), only, "--only")
+        asked.append(_asked(sweep, name, specs, _command(file, chosen, only, raw)))
+    place = out or folder.report("all" if every else asked[0].sweep)
+    with _explained(place):
+        drawn = not formats or not DRAWN.isdisjoint(formats)
+        found = _of_authors(asked, sweeps, raw, drawn) if raw is not None else _of_store(asked, sweeps, uri, drawn)
+        _write(asked, found, place, formats or FORMATS, every)
+
+
+def _asked(sweep: Sweep, name: str, specs: Sequence[TrialSpec], command: str) -> "Asked":
+    from analysis.report import Asked
+
+    papers = paper_configs(sweep) if sweep.paper else {}
     sha, dirty = commit()
-    name = experiment_name(sweep, profile)
-    specs = select(expand(sweep, profile, folder.digests()), only, "--only")
-    picked = "".join(f" --only {shlex.quote(selector)}" for selector in only)
+    return Asked(
+        plan=[spec.planned(papers.get(tuple(spec.labels.values()))) for spec in specs],
+        axes=[axis.name for axis in sweep.axes],
+        sweep=name,
+        question=sweep.question,
+        paper=sweep.paper or "",
+        endpoint=sweep.endpoint,
+        claims=sweep.claims,
+        tables=sweep.tables,
+        figures=sweep.figures,
+        command=command,
+        commit=f"{sha}{' with changes' if dirty else ''}",
+    )
+
+
+def _command(file: Path, profile: str | None, only: Sequence[str], raw: Path | None) -> str:
+    words = ["sweeper", "report", str(file), *(["--profile", profile] if profile else [])]
+    words += [word for selector in only for word in ("--only", selector)]
+    words += ["--compare-authors", raw.name] if raw is not None else []
+    return shlex.join(words)
+
+
+def _of_store(asked: "Sequence[Asked]", sweeps: Sequence[Sweep], uri: str, drawn: bool) -> "list[tuple[Found, Loaded]]":
+    """Return what the store says to each question; it is read once."""
+    from analysis.files import store_in_words
+    from analysis.load import load as load_runs
+    from analysis.published import load as published
+    from analysis.report import find
+
+    loaded = load_runs(uri, {trial.trial_id for one in asked for trial in one.plan})
+    store = store_in_words(uri)
+    return [
+        (find(one, loaded, published(sweep.name), store, figures=drawn), loaded)
+        for one, sweep in zip(asked, sweeps, strict=True)
+    ]
+
+
+def _of_authors(
+    asked: "Sequence[Asked]", sweeps: Sequence[Sweep], raw: Path, drawn: bool
+) -> "list[tuple[Found, Loaded]]":
+    """Return what the authors' stored runs say to each question, up to the sweep's own length."""
+    from analysis.authors.records import as_records
+    from analysis.load import Loaded
+    from analysis.report import find
+
+    source, found = f"the authors' raw results, {raw.name}", []
+    for one, sweep in zip(asked, sweeps, strict=True):
+        runs = as_records(raw, sweep.name, one.axes, max(trial.target for trial in one.plan))
+        loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
+        found.append((find(replace(one, plan=runs.plan), loaded, None, source, figures=drawn), loaded))
+    return found
+
+
+def _write(
+    asked: "Sequence[Asked]",
+    answers: "Sequence[tuple[Found, Loaded]]",
+    out: Path,
+    formats: Collection[str],
+    every: bool,
+) -> None:
+    from analysis.files import refuse_empty, write
+    from analysis.paper import write_paper
+
+    for found, _ in answers:
+        if not every:
+            refuse_empty(found)
+        made = write(found, out / found.page.sweep if every else out, formats)
+        print(f"{found.page.sweep}: {made.sentence}" if every else made.sentence, file=sys.stderr)
+        print(f"{made.complete} cells complete, {made.incomplete} with missing seeds", file=sys.stderr)
+        for path in made.paths:
+            click.echo(path)
+    if every:
+        records = {trial_id: record for _, loaded in answers for trial_id, record in loaded.records.items()}
+        found_of = [(one, found) for one, (found, _) in zip(asked, answers, strict=True)]
+        for path in write_paper(found_of, records, out, "sweeper report --all", formats):
+            click.echo(path)
+
+
+@contextmanager
+def _explained(place: Path) -> Iterator[None]:
+    """Turn what analysis and the file system complain of into errors for the user."""
+    from analysis.errors import AnalysisError
+
     try:
-        made = build(
-            plan=[spec.planned() for spec in specs],
-            axes=[axis.name for axis in sweep.axes],
-            sweep=name,
-            question=sweep.question,
-            endpoint=sweep.endpoint,
-            tables=sweep.tables,
-            figures=sweep.figures,
-            tracking_uri=uri,
-            out=out or folder.report(name),
-            command=f"sweeper report {file}{f' --profile {profile}' if profile else ''}{picked}",
-            commit=f"{sha}{' with changes' if dirty else ''}",
-        )
+        yield
     except AnalysisError as error:
         raise SweepError(str(error)) from None
     except OSError as error:
-        place = out or folder.report(name)
         raise ResultsError(
             f"{place}: the report can't be written ({error.strerror}); name another folder with --out"
         ) from None
-    print(made.sentence, file=sys.stderr)
-    print(f"{made.complete} cells complete, {made.incomplete} with missing seeds", file=sys.stderr)
-    for path in made.paths:
-        click.echo(path)

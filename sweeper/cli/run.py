@@ -1,8 +1,6 @@
 """`sweeper run`: the one verb that is needed; what is done stays done, what is missing is run."""
 
-import shlex
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,11 +14,12 @@ from sweeper.cli.options import (
     only_option,
     profile_option,
     results_option,
+    sweep_files,
     tracking_option,
     with_errors_shown,
 )
-from sweeper.cli.outcome import finish, print_todo, say, spoken
-from sweeper.cli.view import bring_up, tell, views_of_run
+from sweeper.cli.outcome import finish, print_todo, say, spoken, tell_left
+from sweeper.cli.view import Store
 from sweeper.devices import choose_device, default_workers
 from sweeper.errors import SweepError
 from sweeper.estimate import estimate
@@ -31,7 +30,7 @@ from sweeper.streams import chatter_to
 from sweeper.supersede import supersede
 from sweeper.survey import Standing
 from sweeper.sweepfile import Sweep, load
-from sweeper.tracking_uri import masked, resolve_uri
+from sweeper.tracking_uri import resolve_uri
 
 if TYPE_CHECKING:
     from sweeper.session import Options
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path))
+@sweep_files
 @profile_option
 @results_option
 @data_root_option
@@ -83,6 +82,7 @@ def run(
     """Run every trial of the sweeps FILE... that isn't finished; the same command is first run, resume and growth.
 
     A trial that several files name is trained once. Ctrl-C saves and says how to go on; a second one stops at once.
+    What a slow tracking store lacks at the end is sent by a process left behind; `report` and `sync` wait for that.
 
     \b
     Example:
@@ -116,9 +116,11 @@ def run(
     if dry_run:
         print_todo(standings, todo, as_json)
         return
-    late = " && ".join(_sync_command(file, profile, results, tracking_uri) for file in files)
+    words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
+    store = Store(batch=batch, results=folder, uri=uri, named=bool(tracking_uri), words=words) if uri else None
     if not todo:
-        bring_up(batch, folder, uri, late)
+        if store:
+            store.bring_up()
         finish(standings, folder, as_json)
         return
     say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
@@ -135,15 +137,20 @@ def run(
     folder.ensure_writable()
     with only_run(batch, folder):
         supersede(folder, [found.spec.trial_id for found in begun])
-        views = views_of_run(batch, folder, uri)
+        views = store.views() if store else None
         try:
             behind = _execute(batch, todo, options, views)
         except session.InterruptedRunError as stopped:
             same = "The same command without --rerun" if begun else "The same command"
             say(f"Stopped; everything is saved. {same} goes on from there.")
-            tell(views, stopped.behind, uri, late)
+            if store and views:
+                store.tell(views, stopped.behind, stopped=True)
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
-    tell(views, behind, uri, late)
+        except SweepError:  # Ray or the results folder gave out; what follows this says how to go on
+            tell_left(_picked(surveyed_again(batch, folder).standings, only))
+            raise
+    if store and views:
+        store.tell(views, behind)
     finish(_picked(surveyed_again(batch, folder).standings, only), folder, as_json)
 
 
@@ -195,13 +202,5 @@ def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Vi
     from sweeper.cli.progress import Watcher
     from sweeper.session import execute
 
-    quiet = chatter_to(options.results.ray_log) if options.executor == "ray" else nullcontext(sys.stderr)
-    with quiet as stream:
+    with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
         return execute(batch, todo, options, Watcher(stream).watching, views)
-
-
-def _sync_command(file: Path, profile: str | None, results: Path, uri: str | None) -> str:
-    parts = ["sweeper", "sync", str(file), "--results", str(results)]
-    parts += ["--profile", profile] if profile else []
-    parts += ["--tracking-uri", masked(uri)] if uri else []
-    return shlex.join(parts)

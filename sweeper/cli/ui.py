@@ -9,7 +9,7 @@ import click
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
 from sweeper.errors import SweepError
 from sweeper.results import Results
-from sweeper.tracking_uri import SQLITE, UI_ENVIRONMENT, resolve_uri, ui_command, ui_url
+from sweeper.tracking_uri import SQLITE, resolve_uri, ui_command, ui_environment, ui_url
 
 
 @click.command()
@@ -35,7 +35,7 @@ def ui(results: Path, tracking_uri: str | None, port: int) -> None:
         _refuse_taken(port)
     click.echo(f"MLflow: {ui_url(uri, port)}", err=True)
     if command:
-        os.execvpe(command[0], command, {**os.environ, **UI_ENVIRONMENT})  # signals then reach the server itself
+        os.execvpe(command[0], command, os.environ | ui_environment(uri))  # signals then reach the server itself
 
 
 def _refuse_taken(port: int) -> None:

@@ -1,9 +1,13 @@
-"""What `sweeper run` shows in the tracking store beside its trials, and what it says of the store at the end."""
+"""What `sweeper run` shows in the tracking store beside its trials, and how the store gets what it lacks at the end."""
 
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.batch import Batch
 from sweeper.cli.outcome import say
+from sweeper.late_sync import leave_behind, places
 from sweeper.results import Results
 from sweeper.tracking_uri import masked
 
@@ -11,29 +15,60 @@ if TYPE_CHECKING:
     from sweeper.sync import Views
 
 
-def views_of_run(batch: Batch, results: Results, uri: str | None) -> "Views | None":
-    """Return the views of `batch`, which end with the summary runs of its cells; None without a store."""
-    from sweeper.cli.cells import push_cells
-    from sweeper.session import views_of
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The tracking store of one run. `words` are those after `sweeper sync` that bring it up to date later."""
 
-    return views_of(batch, results, uri, lambda tracker, part: push_cells(tracker, part.sweep, part.specs, results))
+    batch: Batch
+    results: Results
+    uri: str
+    named: bool
+    words: Sequence[str]
 
+    def views(self) -> "Views":
+        """Return the views of the batch, which end with the summary runs of its cells."""
+        from sweeper.cli.cells import push_cells
+        from sweeper.session import views_of
 
-def bring_up(batch: Batch, results: Results, uri: str | None, command: str) -> None:
-    """Send the store what it lacks of trials that need no training, and say what it went on lacking."""
-    from sweeper.session import catch_up
+        return views_of(
+            self.batch,
+            self.results,
+            self.uri,
+            lambda tracker, part: push_cells(tracker, part.sweep, part.specs, self.results),
+        )
 
-    views = views_of_run(batch, results, uri)
-    if views is not None and uri is not None:
-        tell(views, catch_up(batch, results, uri, views), uri, command)
+    def bring_up(self) -> None:
+        """Send the store what it lacks of trials that need no training, and say what it went on lacking."""
+        from sweeper.session import catch_up
 
+        views = self.views()
+        self.tell(views, catch_up(self.batch, self.results, self.uri, views))
 
-def tell(views: "Views | None", behind: int, uri: str | None, command: str) -> None:
-    """Say which trials someone deleted from the store and how many it lacks; `command` sends them later."""
-    if views is None or uri is None:
-        return
-    for trial_id in views.deleted:
-        say(f"{trial_id}: its run was deleted in the store and stays so")
-    lacking = f"{behind} trials are not yet in {masked(uri)}" if behind else views.problem
-    if lacking:
-        say(f"{lacking}; once the store answers, this sends the rest: {command}")
+    def tell(self, views: "Views", behind: int, *, stopped: bool = False) -> None:
+        """Say which trials someone deleted from the store and what it lacks, and who sends that.
+
+        That is a process left behind, unless the run was `stopped` or the store is in trouble; else the user.
+        """
+        for trial_id in views.deleted:
+            say(f"{trial_id}: its run was deleted in the store and stays so")
+        if not (behind or views.problem or views.late):
+            return
+        counted = f"{behind} trials are" if behind else "the summaries of cells are"
+        lacking = f"{counted} not yet in {masked(self.uri)}" if behind or views.late else views.problem
+        pid = self._leave_behind() if views.late and not stopped else None
+        if pid is None:
+            say(f"{lacking}; once the store answers, this sends the rest: {self._command()}")
+        else:
+            say(f"{lacking}; process {pid} sends them now and writes to {self.results.sync_log}")
+
+    def _leave_behind(self) -> int | None:
+        found = [places(self.results, part.experiment, self.uri) for part in self.batch.parts]
+        try:
+            return leave_behind(found, self.results, self.uri, self.words)
+        except OSError:  # no room for a log or a process; the command does the same later
+            return None
+
+    def _command(self) -> str:
+        return shlex.join(
+            ["sweeper", "sync", *self.words, *(["--tracking-uri", masked(self.uri)] if self.named else [])]
+        )

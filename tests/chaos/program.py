@@ -33,15 +33,15 @@ report:
 """
 HASTY = """
 import functools
-import sweeper.ray_executor, sweeper.session, sweeper.silence
+import sweeper.ray_tune, sweeper.session, sweeper.silence
 
-class Hasty(sweeper.ray_executor._Trainable):
+class Hasty(sweeper.ray_tune._Trainable):
     def setup(self, config):
         import sweeper.trial
         sweeper.trial.CHECKPOINT_EVERY_S = 0.0
         super().setup(config)
 
-sweeper.ray_executor._Trainable = Hasty
+sweeper.ray_tune._Trainable = Hasty
 sweeper.session.Worker = functools.partial(sweeper.session.Worker, chunk_s=0.2)
 sweeper.silence.GRACE_S = 3.0
 from sweeper.cli import main

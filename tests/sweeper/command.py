@@ -3,11 +3,17 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from sweeper.claims import holder_of
+from sweeper.results import RunPaths
+
 PROGRAM = "from sweeper.cli import main; main()"
+PATIENT = f"import sweeper.session as s; s.GRACE_S = 60; {PROGRAM}"
+"""The same with time to learn at the end of a run what is wrong with its store, however busy the machine."""
 
 
 class Ended(NamedTuple):
@@ -24,15 +30,31 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "COLUMNS": "200"} | extra
 
 
-def start(arguments: Sequence[str | Path], cwd: Path, **extra: str) -> subprocess.Popen[str]:
+def start(arguments: Sequence[str | Path], cwd: Path, *, program: str = PROGRAM, **extra: str) -> subprocess.Popen[str]:
     """Start `sweeper ARGUMENTS` in `cwd`."""
-    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=cwd, env=environment(**extra), stdout=pipe, stderr=pipe, text=True)
 
 
-def sweeper(*arguments: str | Path, cwd: Path, **extra: str) -> Ended:
-    """Run `sweeper ARGUMENTS` in `cwd` to its end."""
-    process = start(arguments, cwd, **extra)
+def sweeper(*arguments: str | Path, cwd: Path, program: str = PROGRAM, **extra: str) -> Ended:
+    """Run `sweeper ARGUMENTS` in `cwd` to its end, and to that of the process it may leave behind for the store."""
+    process = start(arguments, cwd, program=program, **extra)
     out, err = process.communicate(timeout=240)
+    wait_for_pushes(cwd)
     return Ended(process.returncode, out, err)
+
+
+def wait_for_pushes(folder: Path, within_s: float = 120) -> None:
+    """Return once no process brings a store up to date with a results folder in `folder`."""
+    deadline = time.monotonic() + within_s
+    while pushing(folder):
+        assert time.monotonic() < deadline, "it never ended"
+        time.sleep(0.1)
+
+
+def pushing(folder: Path) -> list[int]:
+    """Return the processes that bring a store up to date with a results folder in `folder`, or are about to."""
+    locks = sorted(folder.glob("*/pushes/*.lock"), key=lambda path: path.stem.endswith(".now"))  # none slips by between
+    holders = [holder_of(RunPaths(path.parent, path.stem)) for path in locks]
+    return [holder.get("pid", 0) for holder in holders if holder is not None]

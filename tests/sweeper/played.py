@@ -10,7 +10,8 @@ from sweeper.journal import Journal
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 
-EVALUATION = {"split": "test", "episodes": 3, "accuracy": {"trained": [0.5], "zeroed": [0.5]}}
+HEADS = {"trained": [0.5], "zeroed": [0.5]}
+EVALUATION = {"split": "test", "episodes": 3, "accuracy": HEADS, "sd": HEADS}
 
 
 def worker(device: str = "cpu", pack: int = 1) -> Worker:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sweeper.tracking_uri import UI_ENVIRONMENT, default_uri, ui_command
+from sweeper.tracking_uri import default_uri, ui_command, ui_environment
 
 
 def free_port() -> int:
@@ -28,7 +28,7 @@ def real_server(folder: Path) -> Iterator[int]:
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
             ui_command(default_uri(folder), port),
-            env=os.environ | UI_ENVIRONMENT,
+            env=os.environ | ui_environment(default_uri(folder)),
             cwd=folder,
             stdout=log,
             stderr=log,

@@ -132,6 +132,20 @@ def test_after_an_import_elsewhere_every_trial_is_done_and_tracked(packed, train
     assert (tmp_path / "out" / "table_1.md").is_file()
 
 
+def test_a_part_of_a_sweep_can_be_exported_and_imported(trained, tmp_path):
+    words = ["export", str(trained / "tiny.yaml"), "--results", str(trained / "results")]
+    out = ["--out", str(tmp_path / "part.zip")]
+    exported = CliRunner().invoke(main, [*words, *out, "--only", "inner_steps=2"])
+    assert exported.exit_code == 0, exported.stderr
+    assert exported.stderr.startswith("2 of 2 trials, 2 checkpoints, ")
+    imported = CliRunner().invoke(main, ["import", str(tmp_path / "part.zip"), "--results", str(tmp_path / "results")])
+    assert imported.exit_code == 0, imported.stderr
+    wanted = {spec.trial_id for spec in expand(load(trained / "tiny.yaml")) if spec.config.inner_steps == 2}
+    assert {path.name for path in (tmp_path / "results" / "trials").iterdir()} == wanted
+    refused = CliRunner().invoke(main, [*words, *out, "--force", "--only", "inner_steps=9"])
+    assert (refused.exit_code, "--only inner_steps=9: no trial" in refused.stderr) == (2, True)
+
+
 @pytest.mark.slow
 def test_an_imported_trial_trains_on_to_a_longer_target_as_it_would_at_home(packed, trained, tmp_path):
     longer = TINY.replace("outer_steps: 4", "outer_steps: 6")

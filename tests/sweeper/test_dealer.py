@@ -191,7 +191,7 @@ def test_a_trial_that_another_run_has_ended_meanwhile_is_not_trained_again(make_
     other.receive(update(assignment, "diverged", message="diverged at step 1"))
     assert ours.next_assignment() is None
     assert ours.over
-    assert ours.changes.get_nowait().message == "diverged at step 1, by another run"
+    assert ours.changes.get_nowait().message == "diverged at step 1, since this run began"
     assert len(journal_of(results, specs[0])["attempts"]) == 1
 
 
@@ -232,3 +232,14 @@ def test_an_error_in_a_pack_fails_only_the_trial_that_has_it_alone(make_dealer, 
         dealer.ended(assignment["pack"])
     assert sizes == [2, 1, 1]
     assert [journal_of(results, spec)["status"] for spec in specs] == ["failed", "done"]
+
+
+def test_a_trial_that_failed_on_its_way_to_a_shorter_target_is_not_blamed_on_another_run(
+    make_dealer, write_sweep, specs, results
+):
+    first = make_dealer(specs[:1])
+    first.receive(update(first.next_assignment(), "failed", message="ValueError: x"))
+    (longer,) = (spec for spec in expand(load(write_sweep("  outer_steps: 6"))) if spec.trial_id == specs[0].trial_id)
+    again = make_dealer([longer])
+    assert again.next_assignment() is None
+    assert again.changes.get_nowait().message == "failed at step 1: ValueError: x, since this run began"

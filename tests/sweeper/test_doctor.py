@@ -1,9 +1,11 @@
 """The doctor finds what is wrong by trying it, says what to do, and leaves nothing behind."""
 
+import dataclasses
 import fcntl
 import http.server
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from collections import namedtuple
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from command import environment, sweeper
@@ -322,10 +325,105 @@ def test_a_converted_array_that_has_changed_is_bad(tmp_path, monkeypatch):
     assert str(array.path) in damaged.advice
 
 
-def test_an_array_too_large_to_read_quickly_is_not_called_compared(tmp_path, monkeypatch):
+def test_a_converted_array_that_is_no_array_is_bad(tmp_path, monkeypatch):
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
-    datasets.prepare("strokes", tmp_path)
-    monkeypatch.setattr(doctor, "QUICK_ARRAY", 100)
-    monkeypatch.setattr(converted, "stored_digest", lambda array: pytest.fail("it was read"))
+    array = datasets.prepare("strokes", tmp_path)
+    with array.path.open("r+b") as file:
+        file.write(b"\0" * 64)
     check = doctor.data("strokes", tmp_path)
-    assert (check.verdict, "sweeper data verify strokes" in check.found) == ("ok", True)
+    assert (check.verdict, check.found.startswith("its converted array can't be read")) == ("bad", True)
+    assert str(array.path) in check.advice
+
+
+def test_a_large_array_is_compared_to_its_last_byte_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    source = tmp_path / "archive"
+    source.touch()
+    rows = (np.zeros((1, 1, 1, 2**20), np.uint8) for _ in range(65))
+    array = converted.convert("mini_imagenet", (source,), rows, (65, 1, 1, 1, 2**20), None)
+    entry = dataclasses.replace(
+        datasets.describe("mini_imagenet", tmp_path), sources=(source,), trouble="", converted=array.path
+    )
+    monkeypatch.setattr(datasets, "describe", lambda name, root: entry)
+    assert doctor.data("mini_imagenet", tmp_path).found == f"converted, digest {array.digest[:16]} compared"
+    with array.path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\1")
+    assert doctor.data("mini_imagenet", tmp_path).found == "its converted array has changed since it was made"
+
+
+DATABASE = f"postgresql://me:{PASSWORD}@127.0.0.1"
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """Return a setter of what SQLAlchemy's engine does, behind a port that answers; and the database's URI."""
+    import sqlalchemy
+
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def behave(make) -> str:
+        monkeypatch.setattr(sqlalchemy, "create_engine", lambda uri, **how: make(uri))
+        return f"{DATABASE}:{listening.getsockname()[1]}/mlflow"
+
+    yield behave
+    listening.close()
+
+
+def test_a_database_is_logged_in_to_and_asked(database, tmp_path):
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    asked = []
+    uri = database(lambda uri: asked.append(uri) or engine)
+    assert reach.reach(uri) == "asked, it answers; the first run makes its tables"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE experiments (name TEXT)"))
+    check = doctor.tracking(tmp_path, uri)
+    assert (check.verdict, check.found.endswith(": asked, it answers")) == ("ok", True)
+    assert asked == [uri, uri]
+    assert PASSWORD not in "".join(check)
+    engine.dispose()
+
+
+def test_a_database_that_lets_nobody_in_is_bad_and_its_password_is_not_shown(database, tmp_path):
+    def refuse(uri):
+        raise ValueError(f"no password {PASSWORD} for {uri}")
+
+    check = doctor.tracking(tmp_path, database(refuse))
+    assert check.verdict == "bad"
+    assert "no password *** for postgresql://me:***@" in check.found
+    assert PASSWORD not in "".join(check)
+
+
+def test_a_database_without_its_driver_says_which(database, tmp_path):
+    def lack(uri):
+        raise ModuleNotFoundError("No module named 'adriver'", name="adriver")
+
+    check = doctor.tracking(tmp_path, database(lack))
+    assert (check.verdict, check.found.endswith("needs the Python package adriver, which isn't installed")) == (
+        "bad",
+        True,
+    )
+
+
+def test_a_database_that_never_answers_is_given_up(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(reach, "TIMEOUT_S", 0.2)
+    release = threading.Event()
+
+    def hang(uri):
+        release.wait(10)
+        raise ValueError("late")
+
+    check = doctor.tracking(tmp_path, database(hang))
+    release.set()
+    assert check.verdict == "bad"
+    assert "it let nobody in within 0.2 s" in check.found
+
+
+def test_without_sqlalchemy_only_the_port_is_tried_and_that_is_said(database, tmp_path, monkeypatch):
+    uri = database(lambda uri: pytest.fail("it was asked"))
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    check = doctor.tracking(tmp_path, uri)
+    assert (check.verdict, "was not tried, since MLflow isn't installed" in check.found) == ("ok", True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from played import begin, command, finish, reach, run
 
 from sweeper import index as index_module
-from sweeper.brief import Brief, brief_of
+from sweeper.brief import Brief, read_brief
 from sweeper.index import briefs
-from sweeper.journal import Journal, read_lines
+from sweeper.journal import Journal
 from sweeper.results import Results
 
 OPERATIONS = ("begin", "record", "end", "cut a line", "tear a line", "delete", "set aside")
@@ -26,7 +26,7 @@ OPERATIONS = ("begin", "record", "end", "cut a line", "tear a line", "delete", "
 
 def folded(results: Results) -> dict[str, Brief]:
     """Return what every journal says, read without the index."""
-    found = {path.parent.name: brief_of(list(read_lines(path))) for path in results.root.glob("trials/*/journal.jsonl")}
+    found = {path.parent.name: read_brief(path) for path in results.root.glob("trials/*/journal.jsonl")}
     return {trial_id: entry for trial_id, entry in found.items() if entry is not None}
 
 
@@ -47,7 +47,7 @@ def begun(results, specs):
 def no_reading(results: Results, monkeypatch: pytest.MonkeyPatch) -> dict[str, Brief]:
     """Return the briefs while journals can't be read: what the index alone knows."""
     with monkeypatch.context() as patched:
-        patched.setattr(index_module, "read_lines", lambda path: pytest.fail(f"{path} was read"))
+        patched.setattr(index_module, "read_brief", lambda path: pytest.fail(f"{path} was read"))
         return briefs(results)
 
 

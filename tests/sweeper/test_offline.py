@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from command import sweeper
+from command import PATIENT, sweeper
 from stores import real_server
 from test_tracking_faults import LOCAL, journalled, live_cells, stored
 from tiny import TINY
@@ -78,7 +78,7 @@ def test_a_run_that_wants_a_store_but_finds_no_mlflow_trains_and_says_so(
     tmp_path: Path, isolated: dict[str, str]
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
-    ended = sweeper("run", "tiny.yaml", *LOCAL, cwd=tmp_path, **isolated)
+    ended = sweeper("run", "tiny.yaml", *LOCAL, cwd=tmp_path, program=PATIENT, **isolated)
     assert ended.code == 0, ended.err
     assert "2 planned: 2 done" in ended.err
     assert "2 trials are not yet in sqlite:///" in ended.err

@@ -1,17 +1,22 @@
-"""What becomes of a Ray that doesn't come up. That of one that dies later is for tests/chaos."""
+"""How Ray comes up: what becomes of one that doesn't, and what is left out of it. A later death is for tests/chaos."""
 
+import tempfile
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from tests.sweeper.command import sweeper
+from tests.sweeper.tiny import TINY
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def start(monkeypatch):
-    """Return a function that runs no trial on a Ray whose start raises `error`, and tells of it."""
-    from sweeper import ray_executor
+    """Return a function that runs one trial on a Ray whose start raises `error`, and tells of it."""
+    from sweeper import ray_daemons, ray_executor
 
     def run(error):
         tries = []
@@ -20,24 +25,61 @@ def start(monkeypatch):
             tries.append(options)
             raise error
 
-        monkeypatch.setattr(ray_executor.ray, "init", init)
-        executor = ray_executor.RayExecutor(workers=1, threads=1, gpus=0)
+        monkeypatch.setattr(ray_daemons.ray, "init", init)
+        executor = ray_executor.RayExecutor(workers=8, threads=1, gpus=0)
+        dealer = SimpleNamespace(stopping=threading.Event(), end_all=lambda: None, trials={"0123": None})
         with pytest.raises(ray_executor.SweepError) as raised:
-            executor.run(SimpleNamespace(stopping=threading.Event(), end_all=lambda: None), lambda: None)
+            executor.run(dealer, lambda: None)
         assert raised.value.exit_code == 4
-        return len(tries), str(raised.value)
+        return tries, str(raised.value)
 
     return run
 
 
 def test_a_ray_that_dies_as_it_starts_is_started_once_more(start):
     tries, message = start(Exception("The current node timed out during startup."))
-    assert tries == 2
+    assert len(tries) == 2
     assert message.startswith("Ray died twice; see ray.log")
 
 
 def test_a_ray_that_can_t_be_started_here_is_not_tried_again(start):
     tries, message = start(OSError("AF_UNIX path length cannot exceed 107 bytes"))
-    assert tries == 1
+    assert len(tries) == 1
     assert "AF_UNIX path length cannot exceed 107 bytes" in message
     assert "set TMPDIR" in message
+
+
+def test_no_more_workers_are_started_than_there_are_trials(start):
+    tries, _ = start(OSError("anything"))
+    assert tries[0]["num_cpus"] == 1
+
+
+def test_what_is_left_out_of_ray_is_still_known_to_it():
+    from ray._private.node import Node
+    from ray.air._internal import usage
+    from ray.tune import tune
+    from ray.tune.execution import class_cache
+
+    from sweeper import ray_daemons, ray_tune
+
+    usual = [getattr(Node, name) for name in ray_daemons.UNNEEDED]
+    with ray_daemons._without_unneeded():
+        assert Node.start_monitor(None, anything=1) is None
+    assert [getattr(Node, name) for name in ray_daemons.UNNEEDED] == usual
+    assert tune.air_usage is usage
+    assert class_cache._ActorClassCache().get(ray_tune._Trainable)._default_options.get("runtime_env") in (None, {})
+
+
+def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_started(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:  # a socket's path may have 107 bytes
+        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "2", "--tracking-uri", "none")
+        ended = sweeper(*words, "--results", "found", cwd=tmp_path, RAY_TMPDIR=short)
+        assert ended.code == 0, ended.err
+        (session,) = (Path(short) / "ray").glob("session_2*")
+        told = (session / "logs/raylet.out").read_text(encoding="utf-8")
+        assert told.count("Started worker process") == 2
+        assert "Create runtime env" not in told
+        assert not list(session.glob("logs/monitor.*")) and not list(session.glob("logs/dashboard.log"))
+    logs = [path.read_text(encoding="utf-8") for path in (tmp_path / "found").glob("trials/*/a1/trial.log")]
+    assert len(logs) == 4

@@ -6,7 +6,7 @@ import signal
 import time
 
 import pytest
-from command import start, sweeper
+from command import PATIENT, start, sweeper
 from tiny import TINY
 
 from sweeper.journal import fold, read_lines
@@ -184,7 +184,8 @@ def test_a_diverged_trial_is_an_outcome_with_exit_3_and_is_not_run_again(write_s
 
 def test_an_unreachable_tracking_server_does_not_stop_training(write_sweep, tmp_path):
     path = write_sweep("seeds: 1")
-    ended = sweeper("run", path, "--executor", "inline", "--tracking-uri", "http://127.0.0.1:9", cwd=tmp_path)
+    options = ("--executor", "inline", "--tracking-uri", "http://127.0.0.1:9")
+    ended = sweeper("run", path, *options, cwd=tmp_path, program=PATIENT)
     assert ended.code == 0, ended.err
     assert "2 planned: 2 done" in ended.err
     assert "trials are not yet in http://127.0.0.1:9" in ended.err

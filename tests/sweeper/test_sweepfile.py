@@ -80,7 +80,7 @@ def test_endpoint_and_report_are_read_as_the_tracked_contract_has_them(tmp_path:
         metric="test_accuracy", head="zeroed", steps="inner_steps", at=(20, 300), window=5
     )
     assert sweep.tables == (schema.TableSpec(rows=("zeroing",), columns="inner_steps"),)
-    assert sweep.figures == (schema.FigureSpec(kind="inner_steps", x="inner_steps", hue="zeroing", facets=None),)
+    assert sweep.figures == (schema.FigureSpec(kind="inner_steps", x="inner_steps", hue="zeroing", facets=()),)
 
 
 def test_an_axis_that_only_a_profile_widens_must_be_named_in_the_report(tmp_path: Path) -> None:

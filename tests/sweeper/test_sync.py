@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from sweeper.errors import TrackingError
+from sweeper.errors import SweepError, TrackingError
 from sweeper.schema import TrialRecord
 from sweeper.sync import FAILURES_IN_A_ROW, Syncer, sync_all
 from sweeper.tracked import TrackedTrial
@@ -182,7 +182,7 @@ def test_close_gives_up_at_its_timeout_and_counts_what_is_left() -> None:
     for trial_id in "abc":
         syncer.note(trial_id)
     began = time.monotonic()
-    assert syncer.close(0.2) == 3
+    assert (syncer.close(0.2), syncer.late, syncer.problem) == (3, True, None)
     assert time.monotonic() - began < 1
     stuck.set()
     wait_until(lambda: tracker.pushes == 1)
@@ -197,6 +197,17 @@ def test_sync_all_reports_what_was_pushed_deleted_and_refused() -> None:
     assert report.pushed == ("a", "d", "e", "f")
     assert report.deleted == ("c",)
     assert report.failed == {"b": "attempt 2 refused"}
+
+
+def test_a_journal_that_can_not_be_believed_is_no_fault_of_the_store() -> None:
+    def read(trial_id: str) -> TrialRecord:
+        if trial_id != "f":
+            raise SweepError(f"{trial_id}: torn")
+        return Journals().read(trial_id)
+
+    report = sync_all(FakeTracker(), read, TRIALS.values())
+    assert report.pushed == ("f",)
+    assert report.failed == {name: f"{name}: torn" for name in "abcde"}
 
 
 def test_sync_all_gives_a_dead_store_up() -> None:

@@ -21,7 +21,7 @@ from sweeper.errors import TrackingError
 from sweeper.schema import ARTIFACT, SCHEMA_VERSION, TrialRecord, metric_key
 from sweeper.tracked import POINTS_A_KEY, CellSummary, TrackedTrial, points
 from sweeper.tracking import MlflowTracker
-from sweeper.tracking_uri import UI_ENVIRONMENT, default_uri, ui_command, ui_url
+from sweeper.tracking_uri import default_uri, ui_command, ui_environment, ui_url
 from trainers.config import resolve
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -434,7 +434,7 @@ def server(blank_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             ui_command(uri, port),
-            env=os.environ | UI_ENVIRONMENT,
+            env=os.environ | ui_environment(uri),
             cwd=folder / "cwd",
             stdout=log,
             stderr=log,

@@ -1,0 +1,125 @@
+"""Starts and ends the Ray of one run, no more of it than one run on one machine needs; sees when a daemon has died.
+
+Importing this sets the environment that Ray's processes inherit, so it comes before any other import of ray.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.update(
+    {
+        "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints boxes to stdout whatever its verbosity
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # Workers start with the raylet and import what takes long at once, not when Tune first asks for one.
+        "RAY_enable_worker_prestart": "1",
+        "RAY_preload_python_modules": "sweeper.ray_worker",
+        "RAY_idle_worker_killing_time_threshold_ms": "86400000",  # they wait for Tune, and for nobody else
+        "RAY_enable_metrics_collection": "0",
+        "RAY_task_events_report_interval_ms": "0",  # nobody asks Ray what ran
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
+        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    }
+)
+
+import ray
+from ray._private.node import Node
+
+from sweeper.errors import SweepError
+
+OBJECT_STORE_BYTES = 100 * 2**20
+UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
+"""What `ray.init` starts for a cluster that scales, for logs shown at the driver, and for a dashboard that is off.
+
+The autoscaler's monitor alone makes the end of a run a second longer, since it doesn't heed SIGTERM.
+"""
+
+
+AWAKE = "SWEEPER_AWAKE_WORKERS"
+"""The environment variable that names the folder in which each worker leaves a file once it has its imports."""
+AWAITED_S = 60.0
+
+
+class RayStartError(SweepError):
+    """Ray can't be started here."""
+
+    exit_code = 4
+
+
+class RayGone(BaseException):
+    """A daemon of Ray has ended. No Exception, since Tune tidies up after those, and waits on the dead for that."""
+
+
+@contextlib.contextmanager
+def started(*, cpus: int, gpus: int) -> Iterator[None]:
+    """Have a Ray of this process's own while the block lasts. Raises RayStartError, and RayGone if it dies starting."""
+    with tempfile.TemporaryDirectory(prefix="sweeper-awake-", ignore_cleanup_errors=True) as awake:
+        os.environ[AWAKE] = awake
+        _start(cpus, gpus)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):  # a Ray that is lost can't be shut down in order either
+                ray.shutdown()
+
+
+def await_workers(count: int, given_up: Callable[[], bool]) -> None:
+    """Wait until `count` workers have their imports, no longer than AWAITED_S and until `given_up`.
+
+    Were one ready well before another, and its first trial over, Tune would give it the trial that the other is to
+    begin with, and kill the other: then short trials would all be trained by one worker.
+    """
+    awake = Path(os.environ[AWAKE])
+    give_up_s = time.monotonic() + AWAITED_S
+    while len(list(awake.iterdir())) < count and time.monotonic() < give_up_s and daemons_live() and not given_up():
+        time.sleep(0.01)
+
+
+def _start(cpus: int, gpus: int) -> None:
+    try:
+        with _without_unneeded():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RayStartError(
+            f"Ray can't be started ({error}); if a path is too long, set TMPDIR to a short one; "
+            "--executor inline does without Ray"
+        ) from error
+    except Exception as error:  # no class of its own is what Ray raises when a daemon of it dies as it starts
+        raise RayGone from error
+
+
+@contextlib.contextmanager
+def _without_unneeded() -> Iterator[None]:
+    """Have Ray's node start none of UNNEEDED within the block; a name it doesn't know (any more) changes nothing."""
+    usual = {name: getattr(Node, name) for name in UNNEEDED if hasattr(Node, name)}
+    for name in usual:
+        setattr(Node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in usual.items():
+            setattr(Node, name, method)
+
+
+def daemons_live() -> bool:
+    """Without a raylet Tune waits for ever; with no GCS server Ray ends this process after a minute of waiting."""
+    node = ray._private.worker._global_node
+    names = ("gcs_server", "raylet") if node else ()
+    return all(daemon.process.poll() is None for name in names for daemon in node.all_processes.get(name, ()))
