@@ -1,14 +1,17 @@
-"""Tables -> Markdown, LaTeX (booktabs) and CSV text. No statistics, no files.
+"""Tables and sections -> Markdown, LaTeX (booktabs, siunitx) and CSV text. No statistics, no files.
 
-Markdown and LaTeX print what `text` of a cell says; CSV is the tidy long form, in fractions and full precision.
+Markdown and LaTeX print what `text` of a cell says; CSV of a grid is the tidy long form, in fractions and full
+precision.
 """
 
 import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from analysis.contents import Section, Split, TextTable, grid, split_number
 from analysis.tables import Cell, Difference, Table
 from analysis.tidy import axis_column
 
@@ -25,9 +28,24 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "±": r"$\pm$",
+    "[": "{[}",  # first in a row it would be an option of the row's end
+    "]": "{]}",
+    "−": "$-$",
+    "–": "--",
+    "—": "---",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
 }
-SIGNED = re.compile(r"^([+-])(?=\d)")
+MATHS = {
+    "±": "pm", "×": "times", "·": "cdot", "…": "ldots", "≤": "leq", "≥": "geq", "≈": "approx", "≠": "neq",
+    "η": "eta", "ρ": "rho", "φ": "varphi", "θ": "theta",
+}  # fmt: skip
+LATEX |= {character: rf"$\{name}$" for character, name in MATHS.items()}
+LAST_LATIN = 0x17F  # what a stock TeX has letters for goes up to Latin Extended-A
+LONG = 30  # letters: columns with a longer cell break into lines
+LINE = 62  # letters on a line, by which the breaking columns share what the others leave
 
 
 def markdown_text(text: str) -> str:
@@ -35,36 +53,63 @@ def markdown_text(text: str) -> str:
     return re.sub(r"([\\|*`<\[])", r"\\\1", " ".join(text.split()))
 
 
-def latex_text(text: str) -> str:
-    """Return `text` on one line, with what LaTeX would read as a command escaped."""
-    return "".join(LATEX.get(character, character) for character in " ".join(text.split()))
-
-
 def markdown(table: Table) -> str:
     """Return a GitHub-flavoured table: caption, grid, notes."""
-    heads = [*map(axis_title, table.row_axes), *(f"{axis_title(table.column_axis)} {label}" for label in table.columns)]
-    lines = [_pipes(heads), _pipes(["---"] * len(table.row_axes) + ["---:"] * len(table.columns), escape=False)]
-    lines += [_pipes([*row, *_texts(table, row)]) for row in table.rows]
-    notes = [f"- {markdown_text(note)}" for note in (*table.notes, *table.missing)]
+    return markdown_table(grid(table))
+
+
+def markdown_table(table: TextTable) -> str:
+    """Return a GitHub-flavoured table: caption, rows, notes; a title over columns is said in each of their heads."""
+    numeric = frozenset(table.numeric)
+    heads = [
+        f"{table.over} {head}" if table.over and index in numeric else head for index, head in enumerate(table.heads)
+    ]
+    rule = ["---:" if index in numeric else "---" for index in range(len(heads))]
+    lines = [_pipes(heads), _pipes(rule, escape=False), *map(_pipes, table.rows)]
+    notes = [f"- {markdown_text(note)}" for note in table.notes]
     return "\n".join([markdown_text(table.caption), "", *lines, "", *notes]) + "\n"
 
 
+def markdown_section(section: Section, level: int = 2) -> str:
+    """Return a heading of `level` with what the section says."""
+    parts = [f"{'#' * level} {markdown_text(section.title)}", *map(markdown_text, section.paragraphs)]
+    if section.items:
+        parts.append(markdown_list(section.items))
+    return "\n\n".join([*parts, *(markdown_table(table).rstrip() for table in section.tables)]) + "\n"
+
+
+def markdown_list(items: Iterable[str]) -> str:
+    """Return one bullet an item."""
+    return "\n".join(f"- {markdown_text(item)}" for item in items)
+
+
+def latex_text(text: str) -> str:
+    """Return `text` on one line, with what LaTeX would read as a command escaped, and what it can't print by number."""
+    return "".join(map(_latex_character, " ".join(text.split())))
+
+
 def latex(table: Table) -> str:
-    """Return a `tabular` for \\input (needs booktabs); caption and notes come first, as comments."""
-    comments = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes, *table.missing)]
-    rows, columns = len(table.row_axes), len(table.columns)
-    blank = [""] * rows
-    lines = [
-        rf"\begin{{tabular}}{{{'l' * rows}{'r' * columns}}}",
-        r"\toprule",
-        _ampersands([*blank, rf"\multicolumn{{{columns}}}{{c}}{{{latex_text(axis_title(table.column_axis))}}}"]),
-        rf"\cmidrule(lr){{{rows + 1}-{rows + columns}}}",
-        _ampersands([latex_text(text) for text in (*map(axis_title, table.row_axes), *table.columns)]),
-        r"\midrule",
-    ]
-    for row in table.rows:
-        numbers = [SIGNED.sub(r"$\1$", latex_text(text)) for text in _texts(table, row)]
-        lines.append(_ampersands([*map(latex_text, row), *numbers]))
+    """Return `latex_table` of a sweep's grid."""
+    return latex_table(grid(table))
+
+
+def latex_table(table: TextTable) -> str:
+    """Return a `tabular` for \\input (needs booktabs and siunitx 2 or 3); caption and notes come first, as comments.
+
+    A numeric column is an S column for the numbers that its cells begin with, then one for what follows them.
+    """
+    comments = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes)]
+    columns = _columns(table)
+    lines = [rf"\begin{{tabular}}{{{''.join(column.spec for column in columns)}}}", r"\toprule"]
+    if table.over:
+        first = table.numeric[0]
+        before, over = (sum(column.width for column in part) for part in (columns[:first], columns[first:]))
+        lines += [
+            _ampersands([*[""] * before, rf"\multicolumn{{{over}}}{{c}}{{{latex_text(table.over)}}}"]),
+            rf"\cmidrule(lr){{{before + 1}-{before + over}}}",
+        ]
+    lines += [_ampersands([column.head for column in columns]), r"\midrule"]
+    lines += [_ampersands(row) for row in zip(*(column.cells for column in columns), strict=True)]
     return "\n".join([*comments, *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -78,18 +123,92 @@ def csv_text(table: Table) -> str:
         if whole
         else ["contrast", "n", "difference", "low", "high", "p", "seeds"]
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*(_plain(axis_column(axis)) for axis in axes), "at", *names])
+    rows = [[*map(axis_column, axes), "at", *names]]
     for cell in cells:
         numbers = _cell_fields(cell) if isinstance(cell, Cell) else _difference_fields(cell)
-        writer.writerow([*(_plain(cell.labels[axis]) for axis in axes), _plain(cell.at), *numbers])
+        rows.append([*(cell.labels[axis] for axis in axes), cell.at, *numbers])
+    return _csv(rows)
+
+
+def csv_table(table: TextTable) -> str:
+    """Return the heads and rows as they are read."""
+    return _csv([table.heads, *table.rows])
+
+
+class _Column(NamedTuple):
+    """A column of a table as `width` columns of a tabular."""
+
+    spec: str
+    width: int
+    head: str
+    cells: list[str]
+
+
+def _columns(table: TextTable) -> list[_Column]:
+    texts = [[row[index] for row in table.rows] for index in range(len(table.heads))]
+    longest = [max(map(len, [head, *column])) for head, column in zip(table.heads, texts, strict=True)]
+    long = {index for index, length in enumerate(longest) if length > LONG and index not in table.numeric}
+    left = max(0.25, 1 - sum(length + 2 for index, length in enumerate(longest) if index not in long) / LINE)
+    shared = sum(min(longest[index], LINE) for index in long)
+    columns = []
+    for index, (head, column) in enumerate(zip(table.heads, texts, strict=True)):
+        splits = [split_number(text) for text in column]
+        if index in table.numeric and any(split.number.strip("-") for split in splits):
+            columns.append(_number_column(head, splits))
+            continue
+        spec = "r" if index in table.numeric else "l"
+        if index in long:
+            share = left * min(longest[index], LINE) / shared
+            spec = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+        columns.append(_Column(spec, 1, latex_text(head), [latex_text(text) for text in column]))
+    return columns
+
+
+def _number_column(head: str, splits: Sequence[Split]) -> _Column:
+    numbers = [split.number for split in splits if split.number.strip("-")]
+    sign = "+" if any(number[0] in "+-−" for number in numbers) else ""
+    parts = [number.lstrip("+-−").replace(",", "").partition(".") for number in numbers]
+    whole, fraction = (max(len(part[place]) for part in parts) for place in (0, 2))
+    options = [f"table-format={sign}{whole}{f'.{fraction}' if fraction else ''}"]
+    if sign:
+        options.append("retain-explicit-plus")
+    if any("," in number for number in numbers):
+        options.append("group-separator={,}, group-minimum-digits=4")
+    spec = f"S[{', '.join(options)}]"
+    title = f"{{{latex_text(head)}}}"
+    if not any(split.rest for split in splits if split.number):
+        return _Column(spec, 1, title, [_s_cell(split.number or split.rest) for split in splits])
+    return _Column(f"{spec}@{{}}l", 2, rf"\multicolumn{{2}}{{c}}{title}", list(map(_two_cells, splits)))
+
+
+def _two_cells(split: Split) -> str:
+    if not split.number:
+        return rf"\multicolumn{{2}}{{c}}{{{latex_text(split.rest)}}}"
+    space = "~" if split.rest.startswith(" ") else ""
+    return f"{_s_cell(split.number)} & {space}{latex_text(split.rest)}".rstrip()
+
+
+def _s_cell(text: str) -> str:
+    """Return what an S column takes: a number plain, anything else in braces, a lone dash as a dash."""
+    if text == "-":
+        return "{--}"
+    return text.replace(",", "").replace("−", "-") if split_number(text).number else f"{{{latex_text(text)}}}"
+
+
+def _latex_character(character: str) -> str:
+    if character in LATEX:
+        return LATEX[character]
+    return character if ord(character) <= LAST_LATIN else rf"{{[}}U+{ord(character):04X}{{]}}"
+
+
+def _ampersands(texts: Sequence[str]) -> str:
+    return f"{' & '.join(texts)} \\\\"
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_plain(cell) for cell in row] for row in rows)
     return text.getvalue()
-
-
-def axis_title(axis: str) -> str:
-    """Return an axis's name as printed."""
-    return axis.replace("_", " ")
 
 
 def _cell_fields(cell: Cell) -> list[str]:
@@ -109,23 +228,15 @@ def _cell_fields(cell: Cell) -> list[str]:
 def _difference_fields(difference: Difference) -> list[str]:
     paired = difference.paired
     return [
-        _plain(difference.contrast),
+        difference.contrast,
         str(len(paired.seeds)),
         *map(_number, (paired.mean, paired.low, paired.high, paired.p)),
         ";".join(map(str, paired.seeds)),
     ]
 
 
-def _texts(table: Table, row: tuple[str, ...]) -> list[str]:
-    return [table.cells[row, column].text() if (row, column) in table.cells else "" for column in table.columns]
-
-
 def _pipes(texts: Sequence[str], *, escape: bool = True) -> str:
     return f"| {' | '.join(map(markdown_text, texts) if escape else texts)} |"
-
-
-def _ampersands(texts: Sequence[str]) -> str:
-    return f"{' & '.join(texts)} \\\\"
 
 
 def _number(value: float) -> str:

@@ -1,12 +1,10 @@
 """The report's page and its answer in words: text from tables and cells that are already computed."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from analysis.endpoint import endpoint_sentence
-from analysis.markup import markdown, markdown_text
+from analysis.contents import PaperPage, SweepPage
+from analysis.markup import markdown_list, markdown_section, markdown_table, markdown_text
 from analysis.tables import Cell, Difference, Table, where
-from sweeper.schema import ARTIFACT, Endpoint
 
 
 def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> str:
@@ -22,33 +20,59 @@ def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> str:
     return " ".join([f"{sentence}.", *filter(None, map(_differences, contrasts))])
 
 
-def page(
-    *,
-    question: str,
-    sentence: str,
-    endpoint: Endpoint,
-    tables: Sequence[tuple[str, Table]],
-    figures: Sequence[str],
-    every: Sequence[Cell],
-    unreadable: Sequence[str],
-    source: str,
-) -> str:
-    """Return report.md; `tables` and `figures` come with the names of their files, without ending."""
+def sweep_markdown(page: SweepPage, level: int = 1) -> str:
+    """Return a sweep's page, in the order of its HTML; figures are the files `name`.png beside it."""
+    below = "#" * (level + 1)
+    origin = f"Rebuilds {page.paper}. " if page.paper else ""
     parts = [
-        f"# {markdown_text(question)}",
-        f"**{markdown_text(sentence)}**",
-        f"Endpoint: {endpoint_sentence(endpoint)}.",
+        f"{'#' * level} {markdown_text(page.question)}",
+        f"**{markdown_text(page.sentence)}**",
+        markdown_text(f"{origin}Sweep {page.sweep}. {page.endpoint}"),
     ]
-    parts += [f"![{markdown_text(question)}]({name}.png)" for name in figures]
+    for title, tables in (
+        ("Claims", (page.claims,)),
+        ("Values beside the authors'", (page.values,)),
+        ("Tables", page.tables),
+    ):
+        made = [markdown_table(found).rstrip() for found in tables if found is not None]
+        parts += [f"{below} {title}", *made] if made else []
+    if page.remarks:
+        parts.append(markdown_list(page.remarks))
+    if page.figures:
+        parts.append(f"{below} Figures")
+    for figure in page.figures:
+        parts += [f"![{markdown_text(figure.alt)}]({figure.name}.png)", markdown_text(figure.caption)]
+    nothing = "None that a config shows." if page.paper else "This sweep rebuilds nothing of the paper."
     parts += [
-        f"## {name.replace('_', ' ').capitalize()}\n\n{markdown(replace(table, missing=())).rstrip()}"
-        for name, table in tables
+        markdown_section(page.protocol, level + 1).rstrip(),
+        f"{below} Differences to the paper",
+        markdown_list(page.differences) or nothing,
+        f"{below} Missing",
+        markdown_list(page.holes) or "Nothing: every planned trial has a value.",
+        f"{below} Provenance",
+        markdown_list(
+            (f"commit: {page.commit}", f"command: {page.command}", f"source: {page.source}", f"runs: {_runs(page)}")
+        ),
     ]
-    parts.append(f"## Missing\n\n{_missing(every)}")
-    if unreadable:
-        parts.append(f"Runs without a {ARTIFACT}, which `sweeper sync` brings: {', '.join(unreadable)}.")
-    parts.append(f"## Provenance\n\n{markdown_text(source)}\n\nRun ids and library versions: `provenance.json`.")
     return "\n\n".join(parts) + "\n"
+
+
+def paper_markdown(page: PaperPage) -> str:
+    """Return the whole paper's page: introduction, each sweep's answer, then reproducibility."""
+    parts = [f"# {markdown_text(page.title)}", *map(markdown_text, page.introduction)]
+    parts += [
+        f"## {markdown_text(sweep.question)}\n\n{markdown_text(sweep.sentence)}"
+        + (f"\n\n{markdown_table(sweep.claims).rstrip()}" if sweep.claims is not None else "")
+        for sweep in page.sweeps
+    ]
+    parts.append("## Reproducibility")
+    parts += [markdown_section(section, 3).rstrip() for section in page.reproducibility]
+    parts.append(markdown_list((f"commit: {page.commit}", f"command: {page.command}")))
+    return "\n\n".join(parts) + "\n"
+
+
+def _runs(page: SweepPage) -> str:
+    return ", ".join(f"{trial_id} {run_id}" for trial_id, run_id in sorted(page.runs.items())) or "none"
 
 
 def _differences(contrast: Table) -> str:
@@ -63,12 +87,3 @@ def _differences(contrast: Table) -> str:
         return f"{text}, none with the 3 seeds an interval needs."
     above, below = (sum(test) for test in ([pair.low > 0 for pair in judged], [pair.high < 0 for pair in judged]))
     return f"{text}; of {len(judged)} 95 % intervals (unadjusted) {above} lie above 0 and {below} below."
-
-
-def _missing(every: Sequence[Cell]) -> str:
-    lines = [
-        f"- {markdown_text(where(cell))}: seed {miss.seed}, trial {miss.trial_id}, {markdown_text(miss.reason)}"
-        for cell in every
-        for miss in cell.missing
-    ]
-    return "\n".join(lines) if lines else "Nothing: every planned trial has a value."

@@ -1,167 +1,189 @@
-"""One sweep's report: plan joined with the tracking store on trial id, written as tables, figures and two pages.
+"""One sweep's report: plan joined with records on trial id, as tables, figures and a page that nobody has written yet.
 
-The only module that puts the others together and the only one that writes files. The same plan and store give the
-same bytes.
+Puts the others together. The same plan and records give the same report.
 """
 
-import json
-import os
 import platform
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from analysis.endpoint import endpoint_sentence, endpoint_values
-from analysis.errors import AnalysisError
-from analysis.figures import draw_inner_steps, inner_steps_info
-from analysis.load import QUERY, load, without_password
-from analysis.markup import csv_text, latex, markdown
-from analysis.page import answer, page
+from analysis.beside import drawn_table, values_table
+from analysis.claim_sentences import answer as answer_of
+from analysis.claim_sentences import name_of, numbers
+from analysis.claims import Judged, judge
+from analysis.contents import Picture, Section, SweepPage, TextTable, grid
+from analysis.endpoint import endpoint_sentence, unit_of
+from analysis.load import QUERY, Loaded
+from analysis.page import answer
+from analysis.pictures import draw
+from analysis.protocol import paper_differences, protocol
+from analysis.published import Published
+from analysis.readings import Readings
 from analysis.style import encode
-from analysis.tables import Table, cells, contrast, table
+from analysis.tables import Cell, Table, contrast, table, where
 from analysis.tidy import axis_column
-from sweeper.schema import ARTIFACT, SCHEMA_VERSION, Endpoint, FigureSpec, PlannedTrial, TableSpec
+from sweeper.schema import SCHEMA_VERSION, ClaimSpec, Endpoint, FigureSpec, PlannedTrial, TableSpec
 
-LIBRARIES = ("matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
+LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What was written. `complete` cells have a value for every planned seed; `sentence` is the answer in words."""
+class Asked:
+    """What a sweep file asks for. `paper` is what it rebuilds ("" for nothing), `command` what the user typed."""
 
-    paths: tuple[Path, ...]
-    sentence: str
-    complete: int
-    incomplete: int
+    plan: Sequence[PlannedTrial]
+    axes: Sequence[str]
+    sweep: str
+    question: str
+    paper: str
+    endpoint: Endpoint
+    claims: Sequence[ClaimSpec]
+    tables: Sequence[TableSpec]
+    figures: Sequence[FigureSpec]
+    command: str
+    commit: str
 
 
-def build(
-    *,
-    plan: Sequence[PlannedTrial],
-    axes: Sequence[str],
-    sweep: str,
-    question: str,
-    endpoint: Endpoint,
-    tables: Sequence[TableSpec],
-    figures: Sequence[FigureSpec],
-    tracking_uri: str,
-    out: Path,
-    command: str,
-    commit: str,
-) -> Report:
-    """Write table_N.csv|md|tex, contrast_N.*, figure_N.png|pdf, report.md and provenance.json into `out`.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A sweep's evidence before it is written. `tables` and `contrasts` are named like their files."""
 
-    `command` and `commit` go into every artefact. Raises AnalysisError, and writes nothing, if the store can't be
-    read or no planned trial has a value.
+    page: SweepPage
+    tables: Mapping[str, Table]
+    texts: Mapping[str, TextTable]
+    pictures: Mapping[str, Mapping[str, bytes]]
+    cells: Sequence[Cell]
+    facts: Mapping[str, Any]
+
+
+def find(asked: Asked, loaded: Loaded, published: Published | None, source: str, *, figures: bool = True) -> Found:
+    """Return everything that the report of `asked` says; `published` is None where nothing is to be held against it.
+
+    `source` says where the records come from, without password; without `figures` none are drawn.
     """
-    loaded = load(tracking_uri, {trial.trial_id for trial in plan})
-    values = endpoint_values(plan, loaded.records, endpoint)
-    unread = values["trial_id"].isin(loaded.unreadable.values()) & ~values["trial_id"].isin(loaded.records)
-    values.loc[unread, "reason"] = f"tracked without its {ARTIFACT}"
-    _refuse_empty(values, sweep, tracking_uri)
-    every = list(cells(values, axes, axes).values())
-    caption = f"{endpoint_sentence(endpoint)}."
-    made = [table(values, axes, spec, caption, endpoint.window) for spec in tables]
-    contrasts = _contrasts(values, axes, tables, figures)
-    named = [(f"table_{number}", found) for number, found in enumerate(made, 1)]
-    named += [(f"contrast_{number}", found) for number, found in enumerate(contrasts, 1)]
-    sentence = answer(every, contrasts)
-    source = f"sweep {sweep}; {len(loaded.run_ids)} runs; commit {commit}; {command}; {QUERY}"
-
-    files = _tables(named, source)
-    for number, spec in enumerate(figures, 1):
-        figure = draw_inner_steps(inner_steps_info(values, axes, spec, question, endpoint))
-        files |= {f"figure_{number}.{kind}": data for kind, data in encode(figure, source).items()}
-    text = page(
-        question=question,
-        sentence=sentence,
-        endpoint=endpoint,
-        tables=named,
-        figures=[f"figure_{number}" for number in range(1, len(figures) + 1)],
-        every=every,
-        unreadable=list(loaded.unreadable),
-        source=source,
+    readings = Readings(asked.plan, asked.axes, loaded.records, frozenset(loaded.unreadable.values()))
+    every = readings.cells(asked.endpoint)
+    tables = {f"table_{number}": _table(readings, spec, asked) for number, spec in enumerate(asked.tables, 1)}
+    contrasts = _contrasts(readings, asked)
+    judged = judge(
+        asked.claims,
+        readings.side,
+        lambda side: readings.published_of(side, published) if published is not None else {},
+        readings.facts,
     )
-    files["report.md"] = text.encode()
+    texts = _texts(readings, asked, judged, published)
+    ran = any(cell.values for cell in every)
+    where_from = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; commit {asked.commit}; {asked.command}; {QUERY}"
+    specs = asked.figures if figures else ()
+    drawn = [draw(readings, spec, asked.question, asked.endpoint, published) for spec in specs]
+    pictures = {f"figure_{number}": encode(one.figure, where_from) for number, one in enumerate(drawn, 1)}
+    told = answer_of(judged) if judged else answer(every, list(contrasts.values())) if ran else "Nothing has run."
+    page = SweepPage(
+        sweep=asked.sweep,
+        question=asked.question,
+        paper=asked.paper,
+        sentence=told,
+        endpoint=f"{endpoint_sentence(asked.endpoint)}.",
+        claims=texts.get("claims"),
+        values=texts.get("values"),
+        tables=(
+            *(grid(replace(found, missing=())) for found in (*tables.values(), *contrasts.values())),
+            *([texts["drawn"]] if "drawn" in texts else ()),
+        ),
+        figures=tuple(
+            Picture(
+                name=name, caption=one.caption, alt=f"{asked.question} {one.caption}", data=data["svg"], kind="svg+xml"
+            )
+            for (name, data), one in zip(pictures.items(), drawn, strict=True)
+        ),
+        remarks=tuple(published.differences.values()) if published is not None else (),
+        protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
+        differences=paper_differences(asked.plan),
+        holes=tuple(
+            f"{where(cell)}: seed {miss.seed}, trial {miss.trial_id}, {miss.reason}"
+            for cell in every
+            for miss in cell.missing
+        ),
+        runs=dict(sorted(loaded.run_ids.items())),
+        commit=asked.commit,
+        command=asked.command,
+        source=f"{source}; {QUERY}",
+    )
     facts = {
         "schema": SCHEMA_VERSION,
-        "sweep": sweep,
-        "question": question,
-        "endpoint": asdict(endpoint),
-        "command": command,
-        "commit": commit,
-        "tracking_uri": _store(tracking_uri),
+        "sweep": asked.sweep,
+        "question": asked.question,
+        "endpoint": asdict(asked.endpoint),
+        "command": asked.command,
+        "commit": asked.commit,
+        "tracking_uri": source,
         "query": QUERY,
-        "runs": dict(sorted(loaded.run_ids.items())),
+        "runs": page.runs,
         "missing": [miss._asdict() | {"at": cell.at} for cell in every for miss in cell.missing],
+        "libraries": libraries(),
     }
-    files["provenance.json"] = _json(facts | {"libraries": _libraries()})
-    complete = sum(not cell.missing for cell in every)
-    return Report(paths=_write(out, files), sentence=sentence, complete=complete, incomplete=len(every) - complete)
+    return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=every, facts=facts)
 
 
-def _refuse_empty(values: pd.DataFrame, sweep: str, tracking_uri: str) -> None:
-    if (values["reason"] == "").any():
-        return
-    reasons = "; ".join(f"{count} {reason}" for reason, count in Counter(values["reason"]).most_common(5))
-    raise AnalysisError(
-        f"Sweep {sweep} has no finished run in {without_password(tracking_uri)} ({len(values)} planned: {reasons}); "
-        "run `sweeper run` on its file, or `sweeper sync` if it has run and the store doesn't know yet"
-    )
-
-
-def _contrasts(
-    values: pd.DataFrame, axes: Sequence[str], tables: Sequence[TableSpec], figures: Sequence[FigureSpec]
-) -> list[Table]:
-    """Return, for every table, the paired differences along each hue axis of two values that it shows."""
-    hues = dict.fromkeys(spec.hue for spec in figures if spec.hue is not None)
-    pairs = [axis for axis in hues if len(values[axis_column(axis)].cat.categories) == 2]
-    made = []
-    for spec in tables:
-        for axis in pairs:
-            if axis in spec.rows:
-                made.append(contrast(values, axes, spec, axis))
-            elif axis == spec.columns and spec.rows:
-                turned = TableSpec(rows=(axis, *spec.rows[:-1]), columns=spec.rows[-1])
-                made.append(contrast(values, axes, turned, axis))
-    return made
-
-
-def _tables(named: Sequence[tuple[str, Table]], source: str) -> dict[str, bytes]:
-    files = {}
-    for name, found in named:
-        files[f"{name}.csv"] = csv_text(found).encode()
-        files[f"{name}.md"] = f"{markdown(found)}\n<!-- {' '.join(source.replace('--', '- -').split())} -->\n".encode()
-        files[f"{name}.tex"] = f"% {' '.join(source.split())}\n{latex(found)}".encode()
-    return files
-
-
-def _store(tracking_uri: str) -> str:
-    """Return the store's URI without password, and relative if it is a file below this folder: fit to be published."""
-    scheme, _, path = tracking_uri.partition(":///")
-    if scheme == "sqlite" and Path(path).is_relative_to(Path.cwd()):
-        return f"sqlite:///{Path(path).relative_to(Path.cwd())}"
-    return without_password(tracking_uri)
-
-
-def _libraries() -> dict[str, str]:
+def libraries() -> dict[str, str]:
+    """Return the versions that a report's numbers and pictures depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
-def _json(facts: Mapping[str, Any]) -> bytes:
-    return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
+def _table(readings: Readings, spec: TableSpec, asked: Asked) -> Table:
+    read = spec.endpoint or asked.endpoint
+    caption = f"{endpoint_sentence(read)}."
+    return table(readings.frame(read), readings.axes, spec, caption, read.window, unit_of(read))
 
 
-def _write(out: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write each file whole or not at all; report.md, which names the others, comes last but for provenance."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        temporary = out / f".{name}.{os.getpid()}"
-        temporary.write_bytes(data)
-        temporary.replace(out / name)
-    return tuple(out / name for name in files)
+def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
+    """Return, for every table, the paired differences along each hue axis of two values that it shows."""
+    hues = dict.fromkeys(spec.hue for spec in asked.figures if spec.hue is not None)
+    made: list[Table] = []
+    for spec in asked.tables:
+        read = spec.endpoint or asked.endpoint
+        values = readings.frame(read)
+        for axis in (axis for axis in hues if len(values[axis_column(axis)].cat.categories) == 2):
+            turned = spec
+            if axis == spec.columns and spec.rows:
+                turned = TableSpec(rows=(axis, *spec.rows[:-1]), columns=spec.rows[-1])
+            if axis in turned.rows:
+                made.append(contrast(values, readings.axes, turned, axis, unit_of(read)))
+    return {f"contrast_{number}": one for number, one in enumerate(made, 1)}
+
+
+def _texts(
+    readings: Readings, asked: Asked, judged: Sequence[Judged], published: Published | None
+) -> dict[str, TextTable]:
+    texts = {"claims": claims_table(judged)} if judged else {}
+    makers: dict[str, Callable[..., TextTable | None]] = {"values": values_table, "drawn": drawn_table}
+    if published is not None:
+        made = {name: maker(readings, asked.endpoint, published) for name, maker in makers.items()}
+        texts |= {name: text for name, text in made.items() if text is not None}
+    return texts
+
+
+def claims_table(judged: Sequence[Judged]) -> TextTable:
+    """Return each claim with its source, the contrast that stands for it, the numbers and the verdict."""
+    rows = [
+        (
+            found.claim.says,
+            found.claim.source,
+            name_of(found.claim),
+            "yes" if found.claim.primary else "no",
+            numbers(found),
+            found.word,
+        )
+        for found in judged
+    ]
+    return TextTable(
+        caption="Claims, each judged by the contrast that was declared for it.",
+        heads=("claim", "source", "contrast", "primary", "numbers", "verdict"),
+        rows=tuple(rows),
+        notes=(
+            "Contrasts are paired by common seeds; ± is half the 95 % t-interval. Holm's adjustment is over the "
+            "primary claims; the others are not adjusted.",
+        ),
+    )

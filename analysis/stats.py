@@ -13,10 +13,13 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 SEEDS_FOR_INTERVAL = 3
+SPREAD = 3.0  # a cell whose sd is more than this many times the median sd is not pooled
+POWER = 0.8  # with which the needed number of seeds decides
+MOST_SEEDS = 200  # beyond which no number is named
 
 
 class Summary(NamedTuple):
-    """Mean, standard deviation (ddof 1) and 95 % t-interval of `n` values; NaN where `n` is too small for one."""
+    """Mean, standard deviation (ddof 1) and t-interval of `n` values; NaN where `n` is too small for one."""
 
     n: int
     mean: float
@@ -31,7 +34,7 @@ class Summary(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Differences a - b over the seeds both have: their mean, 95 % t-interval and two-sided p (paired t-test)."""
+    """Differences a - b over the seeds both have: their mean, t-interval and two-sided p (paired t-test)."""
 
     seeds: tuple[int, ...]
     mean: float
@@ -40,24 +43,181 @@ class Paired(NamedTuple):
     p: float
 
 
-def summary(values: Sequence[float]) -> Summary:
-    """Return mean ± t(0.975, n - 1) sd / sqrt(n) of finite `values`, one a seed."""
+class EpisodePart(NamedTuple):
+    """What one list of `episodes` test episodes adds to a mean's variance where all its seeds share that list.
+
+    `sd` is that of one episode's accuracy. The seeds' own spread can't show this part, for the list is the same in
+    all of them; where the list follows the seed, as in our runs and in the authors', it is in the spread already.
+    """
+
+    sd: float
+    episodes: int
+
+    @property
+    def variance(self) -> float:
+        """s_ep^2 / E, not divided by the number of seeds."""
+        return self.sd**2 / self.episodes
+
+
+class Estimate(NamedTuple):
+    """A mean or difference with its standard error, whose square has `dof` degrees of freedom."""
+
+    value: float
+    se: float
+    dof: int
+
+    def interval(self, level: float = CONFIDENCE) -> tuple[float, float]:
+        """Return the two-sided t-interval at `level`."""
+        half = float(stats.t.ppf((1 + level) / 2, self.dof)) * self.se
+        return self.value - half, self.value + half
+
+    def p(self) -> float:
+        """Return the two-sided p of the t-test against 0."""
+        return 2 * _tail(abs(self.value), self.se, self.dof) if self.value else 1.0
+
+    def p_within(self, margin: float) -> float:
+        """Return the p of the two one-sided tests (TOST, Schuirmann 1987) of |true value| >= `margin`.
+
+        It is below 0.05 just when the 90 % interval lies within ± `margin`.
+        """
+        return max(_tail(margin - self.value, self.se, self.dof), _tail(margin + self.value, self.se, self.dof))
+
+
+class Pooled(NamedTuple):
+    """Within-group standard deviation over the groups of several cells; NaN if `dof` is 0.
+
+    `excluded` are the cells that spread too much to be pooled. `dof` counts groups as independent. Arms that share
+    their seeds aren't quite, so it is an upper bound there.
+    """
+
+    sd: float
+    dof: int
+    cells: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+
+def summary(values: Sequence[float], level: float = CONFIDENCE, shared: EpisodePart | None = None) -> Summary:
+    """Return mean ± t(n - 1) sqrt(sd^2 / n + s_ep^2 / E) of finite `values`, one a seed.
+
+    `shared` is the episode part, where all seeds were scored on one list.
+    """
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
     sd = float(np.std(values, ddof=1)) if n > 1 else math.nan
     if n < SEEDS_FOR_INTERVAL:
         return Summary(n, mean, sd, math.nan, math.nan)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
-    return Summary(n, mean, sd, mean - half, mean + half)
+    se = math.sqrt(sd**2 / n + (shared.variance if shared else 0.0))
+    return Summary(n, mean, sd, *Estimate(mean, se, n - 1).interval(level))
 
 
-def paired(a_by_seed: Mapping[int, float], b_by_seed: Mapping[int, float]) -> Paired:
+def differences(a_by_seed: Mapping[int, float], b_by_seed: Mapping[int, float]) -> dict[int, float]:
+    """Return a - b of every seed that both have, in the order of the seeds."""
+    return {seed: a_by_seed[seed] - b_by_seed[seed] for seed in sorted(a_by_seed.keys() & b_by_seed.keys())}
+
+
+def mean_estimate(values: Sequence[float]) -> Estimate:
+    """Return the mean of two or more `values` with the standard error of their own spread."""
+    n = len(values)
+    return Estimate(float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n), n - 1)
+
+
+def paired(a_by_seed: Mapping[int, float], b_by_seed: Mapping[int, float], level: float = CONFIDENCE) -> Paired:
     """Return the differences a - b paired over common seeds; without three of them, no interval and no p."""
-    seeds = tuple(sorted(a_by_seed.keys() & b_by_seed.keys()))
-    n, mean, sd, low, high = summary([a_by_seed[seed] - b_by_seed[seed] for seed in seeds])
-    if n < SEEDS_FOR_INTERVAL:
-        return Paired(seeds, mean, low, high, math.nan)
-    if sd == 0:
-        return Paired(seeds, mean, low, high, 1.0 if mean == 0 else 0.0)
-    p = 2 * float(stats.t.sf(abs(mean) / (sd / math.sqrt(n)), n - 1))
-    return Paired(seeds, mean, low, high, p)
+    return of_differences(differences(a_by_seed, b_by_seed), level)
+
+
+def of_differences(by_seed: Mapping[int, float], level: float = CONFIDENCE) -> Paired:
+    """Return mean, interval and p of one difference a seed; without three of them, no interval and no p."""
+    values = list(by_seed.values())
+    _, mean, _, low, high = summary(values, level)
+    p = math.nan if len(values) < SEEDS_FOR_INTERVAL else mean_estimate(values).p()
+    return Paired(tuple(by_seed), mean, low, high, p)
+
+
+def pooled(cells: Mapping[str, Sequence[Sequence[float]]]) -> Pooled:
+    """Return the standard deviation within groups, pooled over the cells of similar spread; a cell is some groups.
+
+    A cell is left out if its own sd, pooled over its groups, is more than `SPREAD` times the median of the cells'. It
+    isn't done group by group: two seeds spread that much by chance too often. A small sd excludes none: leaving such
+    cells out would make the pooled sd too large.
+    """
+    own = {name: _within(groups) for name, groups in cells.items()}
+    own = {name: found for name, found in own.items() if found.dof}
+    if not own:
+        return Pooled(math.nan, 0, (), ())
+    limit = SPREAD * float(np.median([found.sd for found in own.values()]))
+    kept = {name: found for name, found in own.items() if found.sd <= limit}
+    dof = sum(found.dof for found in kept.values())
+    sd = math.sqrt(math.fsum(found.dof * found.sd**2 for found in kept.values()) / dof)
+    return Pooled(sd, dof, tuple(kept), tuple(name for name in own if name not in kept))
+
+
+class _Within(NamedTuple):
+    sd: float
+    dof: int
+
+
+def _within(groups: Sequence[Sequence[float]]) -> _Within:
+    """Return the standard deviation pooled within groups; one of a single value says nothing."""
+    several = [group for group in groups if len(group) > 1]
+    dof = sum(len(group) - 1 for group in several)
+    squares = math.fsum((len(group) - 1) * float(np.var(group, ddof=1)) for group in several)
+    return _Within(math.sqrt(squares / dof) if dof else math.nan, dof)
+
+
+def group_difference(
+    a: Sequence[float], b: Sequence[float], spread: Pooled, shared: Sequence[EpisodePart] = ()
+) -> Estimate:
+    """Return mean(a) - mean(b) of independent groups, with SE^2 = s_p^2 (1/n_a + 1/n_b) + the parts `shared`.
+
+    `shared` has one part for each side whose seeds were all scored on one list of episodes.
+    """
+    variance = spread.sd**2 * (1 / len(a) + 1 / len(b)) + math.fsum(part.variance for part in shared)
+    return Estimate(float(np.mean(a)) - float(np.mean(b)), math.sqrt(variance), spread.dof)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Return Holm's (1979) adjusted p-values, in the order given.
+
+    A NaN is a test that belongs to the family and couldn't be done: it stays NaN and counts as the largest p, so that
+    what is missing never makes the others easier to pass.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: (math.isnan(p_values[index]), p_values[index]))
+    adjusted = [math.nan] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        if not math.isnan(p_values[index]):
+            largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+            adjusted[index] = largest
+    return tuple(adjusted)
+
+
+def needed_seeds(
+    difference: Estimate, spread: Pooled, n_ours: int, n_theirs: int, margin: float, shared: Sequence[EpisodePart] = ()
+) -> int | None:
+    """Return the smallest number of seeds of ours above `n_ours` at which a value verdict is likely to be decided.
+
+    Likely is a chance of `POWER`, if the true difference and spread are those observed now: either verdict counts, the
+    90 % interval within ± `margin` or the 95 % interval clear of 0. The chance is the normal approximation with
+    t-limits. None if `MOST_SEEDS` aren't enough, which is so when the few seeds of theirs alone keep the interval wide.
+    """
+    n = np.arange(n_ours + 1, MOST_SEEDS + 1)
+    se = np.sqrt(spread.sd**2 * (1 / n + 1 / n_theirs) + math.fsum(part.variance for part in shared))
+    dof = spread.dof + n - n_ours
+    agrees_below = np.maximum(margin - stats.t.ppf(0.95, dof) * se, 0.0)
+    differs_above = stats.t.ppf((1 + CONFIDENCE) / 2, dof) * se
+    left_open = _chance_below(differs_above, difference.value, se) - _chance_below(agrees_below, difference.value, se)
+    enough = np.flatnonzero(left_open <= 1 - POWER)
+    return int(n[enough[0]]) if enough.size else None
+
+
+def _chance_below(limit: np.ndarray, mean: float, se: np.ndarray) -> np.ndarray:
+    """Return P(|D| <= limit) of D ~ normal(mean, se^2)."""
+    return stats.norm.cdf((limit - mean) / se) - stats.norm.cdf((-limit - mean) / se)
+
+
+def _tail(distance: float, se: float, dof: int) -> float:
+    """Return P(T > distance / se); a standard error of 0 leaves no doubt."""
+    if se == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stats.t.sf(distance / se, dof))

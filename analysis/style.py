@@ -34,11 +34,14 @@ RC = {
     "legend.frameon": False,
     "legend.title_fontsize": 8,
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",  # the same picture where DejaVu isn't installed
+    "svg.hashsalt": "figure",
     "savefig.dpi": 300,
     "text.parse_math": False,  # a label is text, whatever dollar signs it has
     "text.usetex": False,
 }
 GREY = "0.35"
+HEAT = "cividis"  # even steps of lightness, and the same to colour-blind people
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.4, 1.2, 1.4)), (0, (3, 1, 1, 1, 1, 1)))
 
@@ -58,9 +61,17 @@ def looks(count: int) -> list[Look]:
 
 
 def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
-    """Return the figure as "png" and "pdf" with `provenance` in the metadata; same figure, same bytes."""
+    """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; same figure, same bytes."""
+    metadata = {
+        "png": {"Description": provenance},
+        "pdf": {"CreationDate": None, "Subject": provenance},
+        "svg": {"Date": None, "Description": provenance},
+    }
     with matplotlib.rc_context(RC):
-        png, pdf = io.BytesIO(), io.BytesIO()
-        figure.savefig(png, format="png", metadata={"Description": provenance})
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Subject": provenance})
-    return {"png": png.getvalue(), "pdf": pdf.getvalue()}
+        return {kind: _encoded(figure, kind, entries) for kind, entries in metadata.items()}
+
+
+def _encoded(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format=kind, metadata=metadata)
+    return file.getvalue()

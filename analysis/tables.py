@@ -1,7 +1,7 @@
 """Endpoint values -> tables: which cells there are, their statistics, and what each cell prints.
 
-Accuracies stay fractions; `text` is the only place that prints percent. Every planned seed without a value is named
-in its cell and in the notes, so a mean over fewer seeds than planned can't pass for a whole one.
+Numbers stay in the metric's unit; `text` is the only place that prints percent. Every planned seed without a value is
+named in its cell and in the notes, so a mean over fewer seeds than planned can't pass for a whole one.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from analysis.endpoint import PERCENT, Unit
 from analysis.errors import AnalysisError
 from analysis.stats import SEEDS_FOR_INTERVAL, Paired, Summary, paired, summary
 from analysis.tidy import axis_column
@@ -31,6 +32,8 @@ class Missing(NamedTuple):
 class Cell:
     """All planned seeds of one point of the grid at one `at`. `evaluations` is the fewest that a value averages."""
 
+    unit: Unit
+
     at: str
     labels: Mapping[str, str]
     planned: int
@@ -44,31 +47,34 @@ class Cell:
         return summary(list(self.values.values()))
 
     def text(self) -> str:
-        """Return e.g. `83.4 ± 1.2 (2 of 3)`: percent, half width of the interval, seeds if some are missing."""
+        """Return e.g. `83.4 ± 1.2 (2 of 3)`: in the unit, half width of the interval, seeds if some are missing."""
         stats = self.summary
         seeds = "" if stats.n == self.planned else f" ({stats.n} of {self.planned})"
         if stats.n == 0:
             return f"-{seeds}"
-        half = "" if math.isnan(stats.half_width) else f" ± {100 * stats.half_width:.1f}"
-        return f"{100 * stats.mean:.1f}{half}{seeds}"
+        scale, digits, _ = self.unit
+        half = "" if math.isnan(stats.half_width) else f" ± {scale * stats.half_width:.{digits}f}"
+        return f"{scale * stats.mean:.{digits}f}{half}{seeds}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """The seed-paired difference of two cells that differ in one axis."""
 
+    unit: Unit
     at: str
     labels: Mapping[str, str]
     contrast: str
     paired: Paired
 
     def text(self) -> str:
-        """Return e.g. `+3.1 ± 0.8 (n = 4)`: points, half width of the interval, common seeds."""
+        """Return e.g. `+3.1 ± 0.8 (n = 4)`: in the unit, half width of the interval, common seeds."""
         n = len(self.paired.seeds)
         if n == 0:
             return "- (n = 0)"
-        half = "" if n < SEEDS_FOR_INTERVAL else f" ± {100 * (self.paired.high - self.paired.low) / 2:.1f}"
-        return f"{100 * self.paired.mean:+.1f}{half} (n = {n})"
+        scale, digits, _ = self.unit
+        half = "" if n < SEEDS_FOR_INTERVAL else f" ± {scale * (self.paired.high - self.paired.low) / 2:.{digits}f}"
+        return f"{scale * self.paired.mean:+.{digits}f}{half} (n = {n})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +95,9 @@ class Table:
     missing: tuple[str, ...]
 
 
-def cells(values: pd.DataFrame, axes: Sequence[str], keys: Sequence[str]) -> dict[tuple[str, ...], Cell]:
+def cells(
+    values: pd.DataFrame, axes: Sequence[str], keys: Sequence[str], unit: Unit = PERCENT
+) -> dict[tuple[str, ...], Cell]:
     """Return the cells of `endpoint_values` keyed by (at, the labels of axes `keys`), in the order of the grid.
 
     Raises AnalysisError if a cell would hold a seed twice: an axis was left out, and would be averaged over.
@@ -98,35 +106,39 @@ def cells(values: pd.DataFrame, axes: Sequence[str], keys: Sequence[str]) -> dic
     grouped: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in values.sort_values(order, kind="stable").to_dict("records"):
         grouped.setdefault(tuple(row[column] for column in order), []).append(row)
-    return {key: _cell(rows, axes, keys) for key, rows in grouped.items()}
+    return {key: _cell(rows, axes, keys, unit) for key, rows in grouped.items()}
 
 
-def table(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, caption: str, window: int) -> Table:
+def table(
+    values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, caption: str, window: int, unit: Unit = PERCENT
+) -> Table:
     """Return the table of `spec` over `endpoint_values`; several outer steps come as a first row axis."""
-    by_key = cells(values, axes, (*spec.rows, spec.columns))
+    by_key = cells(values, axes, (*spec.rows, spec.columns), unit)
     return _grid(caption, spec.rows, spec.columns, by_key, values, _notes(list(by_key.values()), window))
 
 
-def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: str) -> Table:
+def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: str, unit: Unit = PERCENT) -> Table:
     """Return the table of `spec` with row axis `axis`, which has two labels, replaced by their paired difference.
 
     The difference is the second label's value minus the first's, seed by seed.
     """
     rows = tuple(name for name in spec.rows if name != axis)
     first, second = values[axis_column(axis)].cat.categories
-    by_key = cells(values, axes, (*rows, spec.columns, axis))
+    by_key = cells(values, axes, (*rows, spec.columns, axis), unit)
     differences = {}
     for key, cell in by_key.items():
         other = by_key.get((*key[:-1], second))
         if key[-1] == first and other is not None:
             labels = {name: label for name, label in cell.labels.items() if name != axis}
             differences[key[:-1]] = Difference(
+                unit=unit,
                 at=cell.at,
                 labels=labels,
                 contrast=f"{second}{MINUS}{first}",
                 paired=paired(other.values, cell.values),
             )
-    caption = f"{axis.replace('_', ' ')}: {second}{MINUS}{first}, percentage points, paired by seed"
+    points = "percentage points, " if unit == PERCENT else ""
+    caption = f"{axis.replace('_', ' ')}: {second}{MINUS}{first}, {points}paired by seed"
     notes = ("± is half the 95 % t-interval over common seeds; intervals are not adjusted for their number.",)
     return _grid(caption, rows, spec.columns, differences, values, notes)
 
@@ -137,7 +149,7 @@ def where(cell: Cell) -> str:
     return ", ".join([*step, *(f"{axis.replace('_', ' ')} {label}" for axis, label in cell.labels.items())])
 
 
-def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str]) -> Cell:
+def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str], unit: Unit) -> Cell:
     seeds = [row["seed"] for row in rows]
     labels = {axis: rows[0][axis_column(axis)] for axis in axes}
     if len(seeds) > len(set(seeds)):
@@ -148,6 +160,7 @@ def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str]) 
         )
     read = [row for row in rows if not row["reason"]]
     return Cell(
+        unit=unit,
         at=rows[0]["at"],
         labels=labels,
         planned=len(rows),
@@ -182,7 +195,8 @@ def _grid(
 def _notes(found: Sequence[Cell], window: int) -> tuple[str, ...]:
     planned = sorted({cell.planned for cell in found})
     seeds = str(planned[0]) if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
-    notes = [f"Percent; ± is half the 95 % t-interval over seeds ({seeds} planned a cell; none below three seeds)."]
+    percent = "Percent; " if found[0].unit == PERCENT else ""
+    notes = [f"{percent}± is half the 95 % t-interval over seeds ({seeds} planned a cell; none below three seeds)."]
     short = [cell.evaluations for cell in found if 0 < cell.evaluations < window]
     if short:
         notes.append(

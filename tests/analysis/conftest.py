@@ -5,7 +5,9 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sweeper.schema import Endpoint, PlannedTrial, TrialRecord
@@ -30,6 +32,7 @@ def trial_record(
     status: str = "done",
     step: int | None = None,
     split: str = "test",
+    probes: Sequence[Mapping[str, Any]] = (),
 ) -> TrialRecord:
     """`scores` maps an outer step to the zeroed head's accuracy after one inner step (or after 0, 1, ...)."""
     evaluations = []
@@ -53,14 +56,46 @@ def trial_record(
         "seed": trial.seed,
         "status": status,
         "message": "",
-        "step": max(scores, default=0) if step is None else step,
+        "step": max([*scores, *(probe["step"] for probe in probes)], default=0) if step is None else step,
         "target": trial.target,
-        "config": {},
+        "config": {"order": "first", "ways": 3, "queries": 4},
         "training": {"step": [], "time_ms": [], "query_loss": [], "query_accuracy": []},
         "evaluations": evaluations,
+        "probes": list(probes),
         "scores": None,
         "attempts": [],
     }
+
+
+def trial_probe(step: int, gap: float = 0.25, positive: float = 0.75, pulled: float | None = 1.0) -> dict[str, Any]:
+    """A probe of three ways: cosines 0.1 + `gap` within a class and 0.1 between two; queries have 0.3 more.
+
+    `positive` is the mean share of two episodes; `pulled` is what the second order does to the support set.
+    """
+
+    def block(same: float) -> np.ndarray:
+        return 0.1 + (same - 0.1) * np.eye(3)
+
+    own, across = block(0.4 + gap), block(0.1 + gap)
+    still = {"gradient": 0.0, "same": 0.05, "other": -0.05}
+    query = {"gradient": 2.0, "same": 3.0, "other": -1.0}
+    support = {"gradient": 1.5, "same": pulled, "other": -0.5}
+    return {
+        "step": step,
+        "time_ms": step,
+        "cosine": np.block([[own, across], [across, own]]).tolist(),
+        "positive": [positive - 0.05, positive + 0.05],
+        "negative": [1.05 - positive, 0.95 - positive],
+        "feature_pull": {
+            "first": {"support": still, "query": query},
+            "second": {"support": support, "query": query},
+        },
+    }
+
+
+@pytest.fixture
+def make_probe() -> Callable[..., dict[str, Any]]:
+    return trial_probe
 
 
 @pytest.fixture

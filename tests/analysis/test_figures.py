@@ -9,7 +9,7 @@ from analysis.style import encode, looks
 from sweeper.schema import FigureSpec
 
 AXES = ("task", "steps", "zeroing")
-SPEC = FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets="task")
+SPEC = FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=("task",))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_every_outer_step_has_its_panels(make_info) -> None:
         {"at": (40,)},  # never evaluated: every panel empty
         {"steps": ("few", "$many_{x}$")},
         {"steps": ("1e-4", "0.01", "0.1")},
-        {"spec": FigureSpec(kind="inner_steps", x="steps", hue=None, facets="task")},
+        {"spec": FigureSpec(kind="inner_steps", x="steps", hue=None, facets=("task",))},
     ],
     ids=["last", "two outer steps", "no data", "names", "logarithmic", "no hue"],
 )
@@ -84,6 +84,7 @@ def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     assert first["png"].startswith(b"\x89PNG") and b"sweep x; commit abc" in first["png"]
     assert first["pdf"].startswith(b"%PDF") and b"sweep x; commit abc" in first["pdf"]
     assert b"CreationDate" not in first["pdf"] and b"/Type3" not in first["pdf"]
+    assert b"<svg" in first["svg"] and b"sweep x; commit abc" in first["svg"] and b"<dc:date>" not in first["svg"]
 
 
 def test_the_drawing_shows_percent_the_question_and_every_planned_line(make_info) -> None:

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.report import Report, build
+from analysis.files import Report, refuse_empty, store_in_words, write
+from analysis.load import load
+from analysis.report import Asked, find
 from sweeper.schema import FigureSpec, TableSpec
 
 # MLflow's own queries use what SQLAlchemy 2.1 deprecates
@@ -23,18 +25,21 @@ def make_report(store, make_trial, make_record, endpoint, tmp_path):
                 store.add(make_record(trial, {60: scores[key]}))
         asked = {
             "plan": plan,
+            "paper": "",
+            "claims": (),
             "axes": ("zeroing", "steps"),
             "sweep": "zeroing_vs_steps",
             "question": "Does <b>zeroing</b> help?",
             "endpoint": endpoint,
             "tables": [TableSpec(rows=("zeroing",), columns="steps")],
-            "figures": [FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=None)],
-            "tracking_uri": store.uri,
-            "out": tmp_path / out,
+            "figures": [FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=())],
             "command": "sweeper report --out report x.yaml",
             "commit": "abc123",
         }
-        return build(**(asked | changes))
+        loaded = load(store.uri, {trial.trial_id for trial in plan})
+        found = find(Asked(**(asked | changes)), loaded, None, store_in_words(store.uri))
+        refuse_empty(found)
+        return write(found, tmp_path / out)
 
     return make
 
@@ -50,7 +55,7 @@ def test_a_report_writes_every_artefact_and_nothing_else(make_report, tmp_path) 
     assert names == {path.name for path in report.paths}
     assert names == {
         *(f"{name}_1.{kind}" for name in ("table", "contrast") for kind in ("csv", "md", "tex")),
-        *("figure_1.png", "figure_1.pdf", "report.md", "provenance.json"),
+        *("figure_1.png", "figure_1.pdf", "figure_1.svg", "report.md", "report.html", "provenance.json"),
     }
     assert (report.complete, report.incomplete) == (2, 0)
 

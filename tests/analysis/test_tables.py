@@ -68,14 +68,14 @@ def test_latex_is_a_booktabs_tabular_with_everything_escaped(made) -> None:
         [
             "% Caption.",
             *(f"% {note}" for note in NOTES),
-            r"\begin{tabular}{llrr}",
+            r"\begin{tabular}{llS[table-format=2.1]@{}lS[table-format=2.1]@{}l}",
             r"\toprule",
-            r" &  & \multicolumn{2}{c}{steps} \\",
-            r"\cmidrule(lr){3-4}",
-            r"task & zeroing & 1 & 5 \\",
+            r" &  & \multicolumn{4}{c}{steps} \\",
+            r"\cmidrule(lr){3-6}",
+            r"task & zeroing & \multicolumn{2}{c}{1} & \multicolumn{2}{c}{5} \\",
             r"\midrule",
-            r"A\_1 \& B & none & 52.0 $\pm$ 5.0 & 62.0 (2 of 3) \\",
-            r"A\_1 \& B & every step & 71.0 $\pm$ 4.3 & - (0 of 3) \\",
+            r"A\_1 \& B & none & 52.0 & ~$\pm$ 5.0 & 62.0 & ~(2 of 3) \\",
+            r"A\_1 \& B & every step & 71.0 & ~$\pm$ 4.3 & {--} & ~(0 of 3) \\",
             r"\bottomrule",
             r"\end{tabular}",
             "",
@@ -110,7 +110,7 @@ def test_the_contrast_pairs_by_seed_and_keeps_the_sign(values) -> None:
         "| --- | ---: | ---: |",
         "| A_1 & B | +19.0 ± 2.5 (n = 3) | - (n = 0) |",
     ]
-    assert r"A\_1 \& B & $+$19.0 $\pm$ 2.5 (n = 3) & - (n = 0) \\" in latex(made)
+    assert r"A\_1 \& B & +19.0 & ~$\pm$ 2.5 (n = 3) & - (n = 0) \\" in latex(made)
     rows = list(csv.DictReader(io.StringIO(csv_text(made))))
     assert list(rows[0]) == ["task", "steps", "at", "contrast", "n", "difference", "low", "high", "p", "seeds"]
     assert (rows[0]["contrast"], rows[0]["n"], rows[0]["seeds"]) == ("every step - none", "3", "0;1;2")

@@ -1,0 +1,55 @@
+"""The whole paper as one page: every sweep's page, all claims in one table, and how to reproduce it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from analysis.contents import PaperPage
+from analysis.files import FORMATS, as_json, write_whole
+from analysis.html import all_claims, paper_html
+from analysis.markup import csv_table, latex_table
+from analysis.page import paper_markdown
+from analysis.report import Asked, Found, libraries
+from analysis.reproducibility import SweepEvidence, reproducibility
+from sweeper.schema import TrialRecord
+
+TITLE = "Every sweep, its claims and how to reproduce it"
+
+
+def write_paper(
+    every: Sequence[tuple[Asked, Found]],
+    records: Mapping[str, TrialRecord],
+    out: Path,
+    command: str,
+    formats: Collection[str] = FORMATS,
+) -> tuple[Path, ...]:
+    """Write paper.html, paper.md and the claims of all sweeps into `out`; return what was written."""
+    ran = [found for _, found in every if any(cell.values for cell in found.cells)]
+    evidence = [
+        SweepEvidence(
+            sweep=asked.sweep,
+            plan=asked.plan,
+            cells=found.cells,
+            why_not_run="" if found in ran else "no trial of it has a value in this store",
+        )
+        for asked, found in every
+    ]
+    names = ", ".join(found.page.sweep for found in ran) or "none"
+    page = PaperPage(
+        title=TITLE,
+        introduction=(
+            f"{len(every)} sweeps are planned; these have values here: {names}.",
+            "A claim's verdict is about the contrast that its sweep declares. Whether a value agrees with the authors' "
+            "is another question and has a verdict of its own.",
+        ),
+        sweeps=tuple(found.page for _, found in every),
+        reproducibility=reproducibility(evidence, records, libraries()),
+        commit=every[0][0].commit,
+        command=command,
+    )
+    claims = all_claims(page.sweeps)
+    files = {"paper.html": paper_html(page).encode(), "paper.md": paper_markdown(page).encode()}
+    if claims is not None:
+        files |= {"claims.csv": csv_table(claims).encode(), "claims.tex": latex_table(claims).encode()}
+    chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in formats}
+    facts = {"command": command, "commit": page.commit, "sweeps": {found.page.sweep: found.facts for _, found in every}}
+    return write_whole(out, chosen | {"paper.json": as_json(facts)})
