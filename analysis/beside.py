@@ -54,13 +54,14 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
 
 
 def drawn_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
-    """Return where the authors' printed curves and their measurements differ; None if they don't, or aren't known."""
+    """Return where the authors' printed curves of planned cells aren't what was measured; None if nowhere."""
     if unit_of(endpoint).name == "":
         return None
+    planned = [trial.labels for trial in readings.plan]
     rows = [
         (curve.figure, _name(curve), f"{step:,}", f"{100 * drawn:.1f}", f"{100 * honest:.1f}")
         for curve in published.plotted
-        if curve.figure in published.differences
+        if curve.figure in published.differences and any(curve.labels.items() >= labels.items() for labels in planned)
         for step, drawn, honest in _both(published, curve)
     ]
     if not rows:

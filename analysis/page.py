@@ -65,7 +65,7 @@ def paper_markdown(page: PaperPage) -> str:
         + (f"\n\n{markdown_table(sweep.claims).rstrip()}" if sweep.claims is not None else "")
         for sweep in page.sweeps
     ]
-    parts.append("## Reproducibility")
+    parts += ["## Reproducibility"] if page.reproducibility else []
     parts += [markdown_section(section, 3).rstrip() for section in page.reproducibility]
     parts.append(markdown_list((f"commit: {page.commit}", f"command: {page.command}")))
     return "\n\n".join(parts) + "\n"

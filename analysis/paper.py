@@ -13,36 +13,31 @@ from analysis.reproducibility import SweepEvidence, reproducibility
 from sweeper.schema import TrialRecord
 
 TITLE = "Every sweep, its claims and how to reproduce it"
+WHOSE = "Not runs of ours: the authors' own stored results, put through the same analysis."
 
 
 def write_paper(
     every: Sequence[tuple[Asked, Found]],
-    records: Mapping[str, TrialRecord],
+    records: Mapping[str, TrialRecord] | None,
     out: Path,
     command: str,
     formats: Collection[str] = FORMATS,
 ) -> tuple[Path, ...]:
-    """Write paper.html, paper.md and the claims of all sweeps into `out`; return what was written."""
+    """Write paper.html, paper.md and the claims of all sweeps into `out`; return what was written.
+
+    `records` are those of our runs, which the pages on reproducing them are about; None where the runs aren't ours.
+    """
     ran = [found for _, found in every if any(cell.values for cell in found.cells)]
-    evidence = [
-        SweepEvidence(
-            sweep=asked.sweep,
-            plan=asked.plan,
-            cells=found.cells,
-            why_not_run="" if found in ran else "no trial of it has a value in this store",
-        )
-        for asked, found in every
-    ]
     names = ", ".join(found.page.sweep for found in ran) or "none"
     page = PaperPage(
         title=TITLE,
         introduction=(
-            f"{len(every)} sweeps are planned; these have values here: {names}.",
+            f"{len(every)} sweeps; these have values here: {names}." if records is not None else WHOSE,
             "A claim's verdict is about the contrast that its sweep declares. Whether a value agrees with the authors' "
             "is another question and has a verdict of its own.",
         ),
         sweeps=tuple(found.page for _, found in every),
-        reproducibility=reproducibility(evidence, records, libraries()),
+        reproducibility=reproducibility(_evidence(every), records, libraries()) if records is not None else (),
         commit=every[0][0].commit,
         command=command,
     )
@@ -53,3 +48,15 @@ def write_paper(
     chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in formats}
     facts = {"command": command, "commit": page.commit, "sweeps": {found.page.sweep: found.facts for _, found in every}}
     return write_whole(out, chosen | {"paper.json": as_json(facts)})
+
+
+def _evidence(every: Sequence[tuple[Asked, Found]]) -> list[SweepEvidence]:
+    return [
+        SweepEvidence(
+            sweep=asked.sweep,
+            plan=asked.plan,
+            cells=found.cells,
+            why_not_run="" if any(cell.values for cell in found.cells) else "no trial of it has a value in this store",
+        )
+        for asked, found in every
+    ]

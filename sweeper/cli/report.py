@@ -68,6 +68,8 @@ def report(
     if not files or (len(files) > 1 and not every):
         raise SweepError("several files make one report with --all" if files else "name a sweep FILE, or --all")
     sweeps, folder = [load(file) for file in files], Results.at(results)
+    if raw is not None and every:
+        files, sweeps = _with_authors(files, sweeps)
     profiles = [profile if not every or profile in sweep.profiles else None for sweep in sweeps]
     uri = None if raw is not None else resolve_uri(tracking_uri, folder.root)
     if uri is None and raw is None:
@@ -85,7 +87,7 @@ def report(
     with _explained(place):
         drawn = not formats or not DRAWN.isdisjoint(formats)
         found = _of_authors(asked, sweeps, raw, drawn) if raw is not None else _of_store(asked, sweeps, uri, drawn)
-        _write(asked, found, place, formats or FORMATS, every)
+        _write(asked, found, place, formats or FORMATS, every, raw)
 
 
 def _asked(sweep: Sweep, name: str, specs: Sequence[TrialSpec], command: str) -> "Asked":
@@ -130,6 +132,17 @@ def _of_store(asked: "Sequence[Asked]", sweeps: Sequence[Sweep], uri: str, drawn
     ]
 
 
+def _with_authors(files: Sequence[Path], sweeps: Sequence[Sweep]) -> tuple[tuple[Path, ...], list[Sweep]]:
+    """Return the files, and their sweeps, of which the authors have runs; say which are left out."""
+    from analysis.authors.families import AXES
+
+    kept = [(file, sweep) for file, sweep in zip(files, sweeps, strict=True) if sweep.name in AXES]
+    without = [sweep.name for sweep in sweeps if sweep.name not in AXES]
+    if without:
+        say(f"left out, since the authors have no runs of them: {', '.join(without)}")
+    return tuple(file for file, _ in kept), [sweep for _, sweep in kept]
+
+
 def _of_authors(
     asked: "Sequence[Asked]", sweeps: Sequence[Sweep], raw: Path, drawn: bool
 ) -> "list[tuple[Found, Loaded]]":
@@ -152,6 +165,7 @@ def _write(
     out: Path,
     formats: Collection[str],
     every: bool,
+    raw: Path | None,
 ) -> None:
     from analysis.files import refuse_empty, write
     from analysis.paper import write_paper
@@ -165,9 +179,10 @@ def _write(
         for path in made.paths:
             click.echo(path)
     if every:
-        records = {trial_id: record for _, loaded in answers for trial_id, record in loaded.records.items()}
+        records = None if raw is not None else answers[0][1].records
         found_of = [(one, found) for one, (found, _) in zip(asked, answers, strict=True)]
-        for path in write_paper(found_of, records, out, "sweeper report --all", formats):
+        command = f"sweeper report --all{f' --compare-authors {raw.name}' if raw is not None else ''}"
+        for path in write_paper(found_of, records, out, command, formats):
             click.echo(path)
 
 
