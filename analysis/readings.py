@@ -55,8 +55,9 @@ class Readings:
 
     def published_of(self, side: Side, published: Published) -> Mapping[int, float]:
         """Return the authors' values of a side, read at the same outer step as ours; empty if there are none."""
-        trials = self._of(side) or list(self.plan)
-        return published_values(published, side.labels, side.endpoint, step_of(side, trials[0]))
+        trial = next(iter(self._of(side) or self.plan))
+        labels = {**trial.labels, **side.labels}  # an axis of one value may be left out of a side
+        return published_values(published, labels, side.endpoint, step_of(side, trial))
 
     def _of(self, side: Side) -> list[PlannedTrial]:
         return [trial for trial in self.plan if side.labels.items() <= trial.labels.items()]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis import published
 from sweeper.plan import TrialSpec, expand
 from sweeper.sweepfile import load
 from trainers import protocols
@@ -219,3 +220,32 @@ def _image_tflop(config: TrialConfig) -> float:
         flop += 2 * size**2 * config.channels * channels * block.kernel**2
         size, channels = size // 2 if block.pool else size, config.channels
     return flop / 1e12
+
+
+WITHOUT_NUMBERS = {
+    "as_printed": "the authors trained the released network alone",
+    "feature_space": "Figs. 1 and 6 are drawings without data",
+    "quickstart": "synthetic characters",
+    "second_order_collapse": "its arms are ours; the two of theirs are in omniglot_basic's table",
+    "sensitivity": "changes that the authors did not try",
+}
+
+
+def test_every_published_number_has_a_sweep_and_every_sweep_of_the_paper_its_numbers_or_a_reason() -> None:
+    tables = {path.stem for path in Path(published.FOLDER).glob("*.csv")} - {"rules"}
+    having = {name.removesuffix("_plotted").removesuffix("_by_hand") for name in tables}
+    assert having | WITHOUT_NUMBERS.keys() == set(NAMES) and not having & WITHOUT_NUMBERS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_NUMBERS.keys() - {"maml_vs_anil"}))
+def test_cells_of_a_sweep_find_the_authors_numbers_by_their_labels(name: str) -> None:
+    theirs = published.load(name)
+    axes = [axis for axis in theirs.axes if axis in theirs.measured]
+    known = {tuple(row) for row in theirs.measured[axes].drop_duplicates().itertuples(index=False)}
+    labels = [spec.labels for spec in expand(load(SWEEPS / f"{name}.yaml"))]
+    met = {cell for cell in known for found in labels if found.items() <= dict(zip(axes, cell, strict=True)).items()}
+    assert len(met) >= len(known) - LEFT_OUT.get(name, 0)
+
+
+LEFT_OUT = {"omniglot_basic": 5}
+"""Cells of the authors' that a sweep leaves out: second order of omniglot_basic but for three heads of 5-shot tasks."""
