@@ -25,7 +25,7 @@ from sweeper.shown_runs import Key, ShownRuns
 from sweeper.store_limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
 from sweeper.store_lock import only_opener
 from sweeper.tracked import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
-from sweeper.tracking_uri import artifact_folder, explain, is_server, masked
+from sweeper.tracking_uri import SQLITE, artifact_folder, explain, is_server, masked, sqlite_path
 
 METRICS_A_BATCH = 1000  # MLflow's limits, as is the next
 LONGEST_DIGEST = 36
@@ -48,9 +48,21 @@ class MlflowTracker:
         self._mlflow = _load_mlflow()
         with self._explaining():
             with only_opener(uri):
+                if uri.startswith(SQLITE):
+                    self._make(sqlite_path(uri))
                 self._client = self._mlflow.MlflowClient(tracking_uri=uri)
                 self._experiment_id = self._open_experiment(artifact_root)
             self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
+
+    def _make(self, database: Path) -> None:
+        """Make a new database whole or not at all: half of MLflow's tables could be neither used nor made again."""
+        if database.exists() and database.stat().st_size:
+            return
+        for half in database.parent.glob(f".{database.name}.*"):  # of one who was killed here, since we hold the lock
+            half.unlink()
+        fresh = database.with_name(f".{database.name}.{os.getpid()}")
+        self._mlflow.MlflowClient(tracking_uri=f"{SQLITE}{fresh}").search_experiments(max_results=1)
+        fresh.replace(database)
 
     @property
     def deleted(self) -> list[str]:

@@ -3,6 +3,8 @@
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -314,6 +316,18 @@ def test_a_run_with_nothing_to_train_sends_what_the_store_lacks_once_and_lists_d
         assert listed.code == 0
         assert f"{gone.data.tags['trial_id']}: its run was deleted in the store and stays so" in listed.err
     assert gone.data.tags["trial_id"] not in stored(uri)
+
+
+def test_a_process_killed_while_it_makes_a_store_leaves_none_in_the_way_of_the_next(tmp_path: Path) -> None:
+    program = "import sys; from sweeper.tracking import MlflowTracker; MlflowTracker(sys.argv[1], 'tiny', None)"
+    uri, halves = f"sqlite:///{tmp_path}/mlflow.db", lambda: [*tmp_path.glob(".mlflow.db.*")]
+    maker = subprocess.Popen([sys.executable, "-c", program, uri], stderr=subprocess.DEVNULL)
+    wait_until(lambda: any(half.stat().st_size for half in halves()))
+    maker.kill()
+    maker.wait()
+    assert halves() and not (tmp_path / "mlflow.db").exists()
+    assert MlflowTracker(uri, "tiny", None).deleted == []
+    assert not halves() and (tmp_path / "mlflow.db").exists()
 
 
 def test_whoever_opens_a_new_store_keeps_others_out_until_it_is_made(tmp_path: Path) -> None:
