@@ -22,8 +22,8 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
     rows = []
     for cells in _by_task(readings, endpoint).values():
         ours = {_key(cell): list(cell.values.values()) for cell, _ in cells}
-        theirs = {_key(cell): list(_published(published, cell, trial, endpoint).values()) for cell, trial in cells}
-        theirs = {key: values for key, values in theirs.items() if values}
+        found = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
+        theirs = {key: list(values.values()) for key, values in found.items() if values}
         facts = facts_of(cells[0][1])
         matches = {
             _key(cell): Match(config_differences(trial), _step(cell, trial), _step(cell, trial))
@@ -90,10 +90,6 @@ def _key(cell: Cell) -> str:
 
 def _step(cell: Cell, trial: PlannedTrial) -> int:
     return trial.target if cell.at == "last" else int(cell.at)
-
-
-def _published(published: Published, cell: Cell, trial: PlannedTrial, endpoint: Endpoint) -> dict[int, float]:
-    return dict(published_values(published, cell.labels, endpoint, _step(cell, trial)))
 
 
 def _row(cell: Cell, step: int, theirs: Sequence[float], verdict: ValueVerdict, unit: Unit) -> tuple[str, ...]:

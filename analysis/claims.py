@@ -28,7 +28,7 @@ from analysis.verdicts import (
     equivalence_verdict,
     margin_of,
 )
-from sweeper.schema import ClaimSpec, Endpoint, Side
+from sweeper.schema import PROBES, ClaimSpec, Side
 
 Word = ClaimWord | Literal["no margin", "not run", "not planned here"]
 
@@ -101,11 +101,6 @@ class Judged:
     def effect_in_sd(self) -> float:
         """The contrast in units of the pooled seed standard deviation; NaN without one."""
         return self.contrast.mean / self.seed_sd if self.contrast is not None and self.seed_sd > 0 else math.nan
-
-
-def is_accuracy(endpoint: Endpoint) -> bool:
-    """Return whether the endpoint is a fraction printed in points and judged by margins; a probe's number isn't."""
-    return endpoint.metric.endswith("_accuracy")
 
 
 def sides_of(claim: ClaimSpec) -> tuple[Side, ...]:
@@ -183,7 +178,7 @@ def _by_seed(sides: Sequence[Mapping[int, float]]) -> dict[int, float]:
 
 def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts]) -> float | None:
     """Return the smallest of the sides' margins; None if one has none, or isn't an accuracy."""
-    if not all(is_accuracy(side.endpoint) for side in sides):
+    if any(side.endpoint.metric in PROBES for side in sides):
         return None
     margins = [margin_of(facts_of(side)) for side in sides]
     return None if None in margins else min(margins)

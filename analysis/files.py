@@ -15,8 +15,7 @@ from analysis.load import without_password
 from analysis.markup import csv_table, csv_text, latex_table, markdown_table
 from analysis.page import sweep_markdown
 from analysis.report import Found
-
-FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
+from sweeper.schema import FORMATS
 
 
 @dataclass(frozen=True, kw_only=True)

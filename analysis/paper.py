@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from analysis.contents import PaperPage
-from analysis.files import FORMATS, as_json, write_whole
+from analysis.files import as_json, write_whole
 from analysis.html import all_claims, paper_html
 from analysis.markup import csv_table, latex_table
 from analysis.page import paper_markdown
 from analysis.report import Asked, Found, libraries
 from analysis.reproducibility import SweepEvidence, reproducibility
-from sweeper.schema import TrialRecord
+from sweeper.schema import FORMATS, TrialRecord
 
 TITLE = "Every sweep, its claims and how to reproduce it"
 WHOSE = "Not runs of ours: the authors' own stored results, put through the same analysis."

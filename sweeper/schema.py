@@ -178,6 +178,9 @@ class TableSpec:
     endpoint: Endpoint | None = None
 
 
+FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
+"""What a report can be written as, by the ends of its files' names."""
+
 FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space"]
 
 

@@ -18,6 +18,7 @@ from sweeper.late_sync import places, wait_for_pusher
 from sweeper.plan import TrialSpec, expand, paper_configs
 from sweeper.provenance import commit
 from sweeper.results import Results, ResultsError
+from sweeper.schema import FORMATS
 from sweeper.selectors import select
 from sweeper.sweepfile import Sweep, load
 from sweeper.tracking_uri import resolve_uri
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from analysis.report import Asked, Found
 
 SWEEPS = Path("sweeps")
-FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
 DRAWN = frozenset(("png", "pdf", "svg", "html"))
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
