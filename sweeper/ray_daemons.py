@@ -34,6 +34,7 @@ os.environ.update(
 import ray
 from ray._private.node import Node
 
+from sweeper import collector
 from sweeper.errors import SweepError
 
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -68,8 +69,15 @@ def started(*, cpus: int, gpus: int) -> Iterator[None]:
         try:
             yield
         finally:
-            with contextlib.suppress(Exception):  # a Ray that is lost can't be shut down in order either
-                ray.shutdown()
+            _end()
+
+
+def _end() -> None:
+    """Shut Ray down; no thread of ours may finish an actor's handle meanwhile, since Ray ends the process for that."""
+    with collector.paused():
+        collector.collect_all()
+        with contextlib.suppress(Exception):  # a Ray that is lost can't be shut down in order either
+            ray.shutdown()
 
 
 def await_workers(count: int, given_up: Callable[[], bool]) -> None:

@@ -1,7 +1,9 @@
 """How Ray comes up: what becomes of one that doesn't, and what is left out of it. A later death is for tests/chaos."""
 
+import gc
 import tempfile
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -83,3 +85,31 @@ def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_s
         assert not list(session.glob("logs/monitor.*")) and not list(session.glob("logs/dashboard.log"))
     logs = [path.read_text(encoding="utf-8") for path in (tmp_path / "found").glob("trials/*/a1/trial.log")]
     assert len(logs) == 4
+
+
+def test_no_thread_finishes_what_ray_has_left_while_ray_is_shut_down(monkeypatch):
+    """A handle finished by another thread's search for garbage at that moment ended the process with 1, untold."""
+    from sweeper import ray_daemons
+
+    searching, found = threading.Event(), []
+
+    class Slow:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            searching.set()
+            time.sleep(0.3)
+            found.append("finished")
+
+    def search():
+        Slow()
+        gc.collect()
+
+    monkeypatch.setattr(ray_daemons, "_start", lambda cpus, gpus: None)
+    monkeypatch.setattr(ray_daemons.ray, "shutdown", lambda: found.append(gc.isenabled()))
+    with ray_daemons.started(cpus=1, gpus=0):
+        threading.Thread(target=search).start()
+        assert searching.wait(10)
+    assert found == ["finished", False]
+    assert gc.isenabled()
