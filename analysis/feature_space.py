@@ -100,6 +100,8 @@ def _row(arm: Arm, records: Mapping[str, TrialRecord], at: int | str) -> tuple[F
             reasons.append((trial.seed, why_not(trial, record, "probe", step)))
         elif "feature_pull" not in probes[0]:
             reasons.append((trial.seed, "probe of a version without feature_pull"))
+        elif set(ORDERS) - probes[0]["feature_pull"].keys():
+            reasons.append((trial.seed, "probe of its own order alone (probe_orders: own)"))
         elif not _finite(probes[0]["feature_pull"]):
             reasons.append((trial.seed, "not finite"))
         else:

@@ -5,7 +5,7 @@ Strict on what `journal.fold` and its readers use; a line may hold more, of plai
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -82,8 +82,16 @@ Number = float | None
 
 
 class _Orders(_Form, Generic[Score]):
-    first: Score
-    second: Score
+    """What a probe has of each order that it looked at, one at least."""
+
+    first: Score = Field(default=None)
+    second: Score = Field(default=None)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not self.model_fields_set & {"first", "second"}:
+            raise ValueError("neither order is there")
+        return self
 
 
 class _SetPull(_Form):

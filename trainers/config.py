@@ -133,6 +133,9 @@ class TrialConfig(BaseModel):
         0, description="outer step of the first probe, the next ones every probe_every; Fig. 2 has 1, 11, 21, ..."
     )
     probe_episodes: Positive = Field(8, description="fixed training episodes that probes look at")
+    probe_orders: Literal["both", "own"] = Field(
+        "both", description="outer gradients that probes take: of both orders, or of the trial's order alone"
+    )
 
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of all arithmetic")
     seed: NotNegative = Field(0, description="root of every random stream of the trial")

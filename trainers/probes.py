@@ -42,15 +42,15 @@ class Probe(TypedDict):
     classes, self-pairs included (Fig. 2). `positive`, `negative`: shares of the (support, query) pairs with such a
     contrastive coefficient (Fig. 9). `head_norm`: of weight and bias. `interference_norm`, `contrastive_norm`: of
     the encoder gradient of either term of Eq. 7. These three are of the head's own inner loop under cross-entropy, of
-    at least one step, whatever algorithm and loss train. `gradient_norm`: of the outer gradient in both orders; for the
-    explicit losses that of ANIL, which they stand for, with nothing left out.
+    at least one step, whatever algorithm and loss train. `gradient_norm`: of the outer gradient in each order of
+    `probe_orders`; for the explicit losses that of ANIL, which they stand for, with nothing left out.
     `layer_change`: ||after - before|| of each layer's parameters in the inner loop, relative to ||before|| (absolute
     for the head, which may be zero). `feature_change`: 1 - cosine of the query features before and after it.
     `smallest_variance`, `smallest_live_variance`, `flat_channels`: of what batch norm divides by in the support set:
     the smallest, the smallest that isn't zero, and the share of the last layer's channels above zero and below 1e-3.
-    `feature_pull`: what one outer step in either order does to the features, mean over the episodes (Figs. 1 and 6):
-    its gradients are of the head's own inner loop, of at least one step, under the trial's loss; its displacements of
-    the gradient whose norm is `gradient_norm`. Probes of older versions have no such entry.
+    `feature_pull`: what one outer step in each of these orders does to the features, mean over the episodes (Figs. 1
+    and 6): its gradients are of the head's own inner loop, of at least one step, under the trial's loss; its
+    displacements of the gradient whose norm is `gradient_norm`. Probes of older versions have no such entry.
     """
 
     cosine: list[list[float | None]]
@@ -76,7 +76,8 @@ def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
     terms = [_terms(config, model, leaves, episode) for episode in each]
     changes = [_changes(config, model, leaves, episode) for episode in each]
     variances = [_variances(config, leaves, episode) for episode in each]
-    pulls = {order: [_pulled(config, model, leaves, episode, order) for episode in each] for order in ORDERS}
+    orders = ORDERS if config.probe_orders == "both" else (config.order,)
+    pulls = {order: [_pulled(config, model, leaves, episode, order) for episode in each] for order in orders}
     return Probe(
         cosine=[[_finite(value) for value in row] for row in class_cosines(model, leaves, each[0], config.ways)],
         positive=[float((found > 0).to(torch.float64).mean()) for found, _, _ in terms],

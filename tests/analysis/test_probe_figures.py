@@ -131,6 +131,10 @@ def test_old_probes_and_numbers_that_are_not_finite_are_missing_and_say_why(scen
         0: "probe of a version without feature_pull",
         1: "not finite",
     }
+    del records["A-every step-s1"]["probes"][2]["feature_pull"]["second"]
+    info = feature_space_info(plan, records, AXES, spec("feature_space"), "?", READ)
+    reasons = dict(next(found.reasons for found in info.absences if found.arm == "A · every step, step 60"))
+    assert reasons[1] == "probe of its own order alone (probe_orders: own)"
 
 
 MADE = {

@@ -25,10 +25,11 @@ def nested(levels: int) -> object:
     return [nested(levels - 1)] if levels else 1
 
 
-def test_a_real_probe_is_taken(results, specs):
+@pytest.mark.parametrize("orders", ["both", "own"])
+def test_a_real_probe_is_taken(results, specs, orders):
     config = resolve({"dataset": "strokes", "ways": 3, "queries": 3, "channels": 4, "meta_batch_size": 2,
                       "inner_steps": 1, "outer_steps": 1, "eval_episodes": 2, "probe_every": 1,
-                      "probe_episodes": 2})  # fmt: skip
+                      "probe_episodes": 2, "probe_orders": orders})  # fmt: skip
     chunks = train([config], torch.from_numpy(strokes.make(0)))
     values = [value for chunk in chunks for _, key, value in chunk.runs[0].records if key == "probe"]
     assert values

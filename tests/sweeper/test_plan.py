@@ -77,6 +77,7 @@ DEFAULTS = {
     "probe_every": 0,
     "probe_first": 0,
     "probe_episodes": 8,
+    "probe_orders": "both",
     "dtype": "float32",
     "seed": 0,
 }
@@ -205,7 +206,7 @@ def test_any_other_value_is_another_trial() -> None:
         "batch_norm": "inductive", "loss": "squared_error", "zero_head_when": "after_update",
         "zero_head_adam": "reset", "interference": False, "coefficient": "reduced", "second_order_form": "printed",
         "head_update": "released", "train_split": "test", "label_rule": "groups", "rotations": True, "probe_every": 1,
-        "probe_first": 1, "probe_episodes": 9,
+        "probe_first": 1, "probe_episodes": 9, "probe_orders": "own",
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)
     points = [identify(identity(base.model_copy(update={name: value}))) for name, value in other.items()]

@@ -106,6 +106,15 @@ def test_gradient_norms_are_those_of_each_episodes_outer_gradient_in_both_orders
         assert found["gradient_norm"]["first"] != pytest.approx(found["gradient_norm"]["second"], rel=1e-3)
 
 
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_a_probe_of_its_own_order_is_the_other_one_without_the_other_order(tiny, noise, order):
+    config = tiny(order=order, probe_episodes=2)
+    both, *_ = probed(config, noise)
+    own, *_ = probed(config.model_copy(update={"probe_orders": "own"}), noise)
+    alone = {name: {order: both[name][order]} for name in ("gradient_norm", "feature_pull")}
+    assert own == both | alone
+
+
 def test_the_two_terms_are_what_contrastive_training_sums_in_the_encoder(tiny, noise):
     config = tiny(algorithm="contrastive", order="first", probe_episodes=3)
     found, params, episodes = probed(config, noise)
