@@ -96,11 +96,13 @@ class Work:
         if self._chunks is None:
             import torch
 
+            from trainers.allocator import keep_freed_memory
             from trainers.config import resolve
             from trainers.datasets import Prepared
             from trainers.device import load_pixels
             from trainers.train import train
 
+            keep_freed_memory()
             torch.set_num_threads(self._assignment["threads"])
             data = self._assignment["data"]
             prepared = Prepared(name=data["name"], path=Path(data["path"]), digest=data["digest"])

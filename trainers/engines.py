@@ -4,6 +4,7 @@ Every engine computes the same gradients, tested in float64 for every variant; `
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -23,7 +24,7 @@ from trainers.maml import (
     query_outcome,
     transform_gradient,
 )
-from trainers.model import Model, build_model
+from trainers.model import Model, build_model, model_with
 from trainers.networks import Params
 
 Rate = float | Tensor
@@ -58,16 +59,24 @@ class Engine(Protocol):
 
 def build(name: EngineName, config: TrialConfig) -> Engine:
     """Return engine `name` for the algorithm, order and network of `config`."""
-    return {"loop": LoopEngine, "vmap": VmapEngine}[name](config)
+    return VmapEngine(config) if name == "vmap" else LoopEngine(config, episode_model(name, config))
+
+
+def episode_model(name: EngineName, config: TrialConfig) -> Model:
+    """Return the model with which engine `name`, or what looks at its training, treats one episode at a time."""
+    if name != "fused":
+        return build_model(config, vectorised=False)
+    from trainers.fused import encode_fused  # needs a compiler of kernels that no other engine needs
+
+    return model_with(config, partial(encode_fused, config))
 
 
 class LoopEngine:
     """One episode at a time through torch.autograd, each graph freed before the next is built."""
 
-    def __init__(self, config: TrialConfig) -> None:
-        self._model = build_model(config, vectorised=False)
-        self._outcome = outcome_of(config, self._model, graph_gradient)
-        self._scores = _scores_of(config, self._model, graph_gradient)
+    def __init__(self, config: TrialConfig, model: Model) -> None:
+        self._outcome = outcome_of(config, model, graph_gradient)
+        self._scores = _scores_of(config, model, graph_gradient)
 
     def meta_gradient(
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]

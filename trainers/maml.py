@@ -13,7 +13,7 @@ from torch import Tensor
 from trainers.config import Algorithm, Order
 from trainers.episodes import Episode
 from trainers.model import Model
-from trainers.networks import HEAD, Params
+from trainers.networks import HEAD, Params, classify
 
 Objective = Callable[[Params], Tensor]
 
@@ -94,7 +94,13 @@ def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
 
 
 def adapt_to(model: Model, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
-    """Return the parameters after 0, 1, ..., `how.steps` steps on the loss of the support set."""
+    """Return the parameters after 0, 1, ..., `how.steps` steps on the loss of the support set.
+
+    Where the head alone moves, the support set is encoded once.
+    """
+    if how.steps > 1 and set(how.names) <= set(HEAD):
+        features = model.support_features(params, episode)
+        return adapt(lambda fast: model.loss(classify(fast, features), episode.support_labels), params, how)
     return adapt(lambda fast: model.support_loss(fast, episode), params, how)
 
 

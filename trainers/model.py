@@ -16,6 +16,8 @@ from trainers.episodes import Episode
 from trainers.networks import Normalise, Params, classify, encode, native_norm, reference_norm, split_norm
 
 Features = Callable[[Params, Episode], Tensor]
+Encoder = Callable[[Params, Tensor], Tensor]
+"""(parameters, images (B, C, H, W)) -> features (B, D), normalised as one batch."""
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(logits (B, N), labels (B,)) -> scalar."""
 
@@ -64,13 +66,18 @@ def build_model(config: TrialConfig, *, vectorised: bool) -> Model:
 
 def model_of(config: TrialConfig, normalise: Normalise) -> Model:
     """Return the network and loss of `config` with `normalise` where a set is normalised by its own statistics."""
+    return model_with(config, lambda params, images: encode(config, params, images, normalise))
+
+
+def model_with(config: TrialConfig, encoder: Encoder) -> Model:
+    """Return the network and loss of `config` with `encoder` for a set that is normalised by its own statistics."""
 
     def support_features(params: Params, episode: Episode) -> Tensor:
-        return encode(config, params, episode.support_images, normalise)
+        return encoder(params, episode.support_images)
 
     def query_features(params: Params, episode: Episode) -> Tensor:
         if config.batch_norm == "transductive":
-            return encode(config, params, episode.query_images, normalise)
+            return encoder(params, episode.query_images)
         count = config.ways * config.shots
         by_support: Any = partial(reference_norm, eps=config.bn_eps, reference=count)
         images = torch.cat([episode.support_images, episode.query_images])

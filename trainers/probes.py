@@ -23,10 +23,12 @@ from trainers.contrastive import (
     head_path,
     interference_loss,
 )
+from trainers.engine_table import EngineName
+from trainers.engines import episode_model
 from trainers.episodes import Episode
 from trainers.feature_pull import Pull, SetPull, displacements, feature_gradients
 from trainers.maml import Adaptation, adapt_to, adapted_names, graph_gradient, query_outcome
-from trainers.model import Model, build_model, model_of
+from trainers.model import Model, model_of
 from trainers.networks import HEAD, Params, native_norm
 
 ORDERS: tuple[Order, ...] = ("first", "second")
@@ -68,9 +70,9 @@ class Probe(TypedDict):
     feature_pull: dict[Order, Pull]
 
 
-def probe(config: TrialConfig, params: Params, episodes: Episode) -> Probe:
-    """Return what `params` (of one run) look like on `episodes` (stacked on E)."""
-    model = build_model(config, vectorised=False)
+def probe(config: TrialConfig, params: Params, episodes: Episode, engine: EngineName = "loop") -> Probe:
+    """Return what `params` (of one run), trained by `engine`, look like on `episodes` (stacked on E)."""
+    model = episode_model(engine, config)
     leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
     each = [episodes.at(e) for e in range(len(episodes.support_labels))]
     terms = [_terms(config, model, leaves, episode) for episode in each]

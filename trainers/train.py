@@ -61,7 +61,7 @@ class _Pack:
         self.configs = configs
         self.shared = configs[0]
         self.pixels = pixels
-        self.engine = build(engine, self.shared)
+        self.engine_name, self.engine = engine, build(engine, self.shared)
         self.slice = SLICE_OF_ENGINE[engine]
         self.inner_lr = self._per_run([config.inner_lr for config in configs])
         self.outer_lr = self._per_run([config.outer_lr for config in configs])
@@ -168,7 +168,7 @@ class _Pack:
         for run, config in enumerate(self.configs):
             if self._unprobed(run):
                 episodes = gather(probe_draw(config), self.pixels, config)
-                self._record(run, "probe", dict(probe(config, _row(params, run), episodes)))
+                self._record(run, "probe", dict(probe(config, _row(params, run), episodes, self.engine_name)))
                 self.probed[run] = self.step
 
     def _check_finite(self, gradient: Params, loss: Tensor) -> None:

@@ -51,16 +51,17 @@ def label(variant):
     return "-".join(map(str, variant.values()))
 
 
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
 @pytest.mark.parametrize("variant", VARIANTS + OPTIONS, ids=label)
-def test_vectorised_equals_loop(tiny, noise, variant):
+def test_every_engine_equals_the_loop(tiny, noise, variant, engine):
     configs = [tiny(seed=seed, inner_lr=rate, **variant) for seed, rate in ((0, 0.1), (1, 0.3))]
     params, episodes, rates = stacked(configs, noise)
     alive = [True, True]
     loop = build("loop", configs[0]).meta_gradient(params, episodes, rates, alive)
-    vmap = build("vmap", configs[0]).meta_gradient(params, episodes, rates, alive)
-    assert difference(configs[0], vmap.gradient, loop.gradient) < 1e-10
-    torch.testing.assert_close(vmap.loss, loop.loss, rtol=1e-12, atol=0)
-    assert torch.equal(vmap.accuracy.round(decimals=12), loop.accuracy.round(decimals=12))
+    other = build(engine, configs[0]).meta_gradient(params, episodes, rates, alive)
+    assert difference(configs[0], other.gradient, loop.gradient) < 1e-10
+    torch.testing.assert_close(other.loss, loop.loss, rtol=1e-12, atol=0)
+    assert torch.equal(other.accuracy.round(decimals=12), loop.accuracy.round(decimals=12))
 
 
 def test_native_affine_batch_norm_under_vmap_is_caught(tiny, noise, monkeypatch):

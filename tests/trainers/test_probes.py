@@ -349,7 +349,7 @@ def test_states_from_before_and_after_a_probe_go_on_together_with_each_probe_onc
 
 def test_a_probe_is_taken_of_the_episodes_it_is_said_to_be_of(tiny, noise):
     config = tiny(outer_steps=1, probe_every=1, probe_episodes=2, zero_head_every=1, episode_pool=5)
-    records, _ = whole(config, noise)
+    records, _ = whole(config, noise, engine="loop")
     expected, *_ = probed(config, noise, zero_head(initial_params(config)))
     assert next(record.value for record in records if record.key == "probe") == expected
     elsewhere = probe(config, zero_head(initial_params(config)), gather(training_draw(config, 0), noise, config))

@@ -32,7 +32,8 @@ def same_bits(a: RunState, b: RunState) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("engine", "order", "slices"), [("loop", "first", 3), ("loop", "second", 3), ("vmap", "second", 1)]
+    ("engine", "order", "slices"),
+    [("loop", "first", 3), ("fused", "first", 3), ("fused", "second", 3), ("vmap", "second", 1)],
 )
 def test_stopping_at_any_chunk_and_going_on_from_the_file_changes_no_bit(tiny, noise, tmp_path, engine, order, slices):
     config = tiny(order=order, outer_steps=4, eval_every=2, eval_episodes=3, zero_head_every=2, dtype="float32")
@@ -258,7 +259,7 @@ def test_both_heads_are_scored_after_every_inner_step_and_kept_apart(tiny, noise
     assert evaluation["accuracy"]["trained"] != evaluation["accuracy"]["zeroed"]
 
 
-@pytest.mark.parametrize("engine", ["loop", "vmap"])
+@pytest.mark.parametrize("engine", ["fused", "loop", "vmap"])
 def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise, engine):
     configs = [tiny(seed=0, inner_lr=1e200, outer_steps=3), tiny(seed=1, outer_steps=3)]
     chunks = list(train(configs, noise, engine=engine))
@@ -268,7 +269,7 @@ def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise
     state = chunks[-1].states()[0]
     start = initial_params(configs[0])
     assert all(torch.equal(state.params[name], start[name]) for name in start)  # the last finite values
-    neighbour, solo = chunks[-1].states()[1], whole(configs[1], noise)[1]
+    neighbour, solo = chunks[-1].states()[1], whole(configs[1], noise, engine=engine)[1]
     assert same_bits(neighbour, solo) or engine == "vmap"
     assert all(torch.allclose(neighbour.params[name], solo.params[name], atol=1e-10) for name in solo.params)
 

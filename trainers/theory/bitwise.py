@@ -14,10 +14,11 @@ from torch import Tensor
 
 from trainers.adam import adam_step, no_moments
 from trainers.config import Order, TrialConfig
-from trainers.engines import Rate, mean_gradient
+from trainers.engine_table import ENGINE_OF_DEVICE
+from trainers.engines import Rate, episode_model, mean_gradient
 from trainers.episodes import Episode, gather, training_draw
 from trainers.maml import QueryOutcome
-from trainers.model import Loss, Model, build_model
+from trainers.model import Loss, Model
 from trainers.networks import HEAD, Params, classify, initial_params, zero_head
 from trainers.theory.claim import Claim, Setting
 from trainers.theory.trainings import BITS, ORDERS, RANDOM, ZEROED, Training, trained
@@ -51,7 +52,7 @@ def logit_gradient(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
 
 def trained_support_first(setting: Setting, config: TrialConfig) -> Training:
     """Return a training by `support_first` with the start, episodes, rates and zeroing of `config`."""
-    model = build_model(config, vectorised=False)
+    model = episode_model(ENGINE_OF_DEVICE[setting.pixels.device.type], config)  # as `trained` does
     params = {name: value[None] for name, value in initial_params(config).items()}  # one run: R = 1
     moments = no_moments(params)
     lr, alive = torch.tensor([config.outer_lr], dtype=getattr(torch, config.dtype)), torch.tensor([True])
