@@ -33,9 +33,8 @@ def drawn(config, *, images=5, seed=0):
         name: (v + 0.3 * torch.randn(v.shape, generator=generator, dtype=v.dtype)).requires_grad_()
         for name, v in start.items()
     }
-    return moved, torch.randn(images, 1, 28, 28, generator=generator, dtype=torch.float64).to(
-        next(iter(moved.values()))
-    )
+    shown = torch.randn(images, 1, 28, 28, generator=generator, dtype=getattr(torch, config.dtype))
+    return moved, shown
 
 
 @pytest.mark.parametrize(("network", "order"), NETWORKS)
@@ -170,7 +169,7 @@ def test_kernels_work_where_nothing_can_be_kept_for_the_next_process(monkeypatch
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
 def test_a_process_that_keeps_its_memory_maps_none_anew():
-    """Counted in a process of its own, since it can't be undone: page faults of ten arrays of 32 MiB, one after other."""
+    """Counted in a process of its own, since it can't be undone: page faults of ten arrays of 32 MiB, one by one."""
     code = (
         "import resource, sys, numpy as np\n"
         "from trainers.allocator import keep_freed_memory\n"
