@@ -2,25 +2,25 @@
 
     python -m benchmarks.bench_trainer [--rounds N] [--cells NAME ...]
 
-All start from the same float32 parameters and episodes and return the same mean gradient; one after another they make one
-step a round, after one to warm up. Layout A is one process with a thread a core; layout B is as many processes at once as
-there are cores, each with one thread, of which one is timed: what a sweep does. Steps a second are of the whole machine.
-The error is of the whole gradient, relative to the loop's in float64 from the same numbers; the rate is the arithmetic of
-the convolutions against the machine's best product of two float32 matrices in the same layout. Peers: `pip install higher
-torchopt`; `plain modules` is written the way learn2learn does it, which can't be built for this Python any more.
+All start from the same float32 parameters and episodes and return the same mean gradient; one after another they make
+one step a round, after one to warm up. Layout A is one process with a thread a core; layout B is as many processes at
+once as there are cores, each with one thread, of which one is timed: what a sweep does. Steps a second are of the whole
+machine. The error is of the whole gradient, relative to the loop's in float64 from the same numbers; the rate is the
+arithmetic of the convolutions against the machine's best product of two float32 matrices in the same layout. Peers:
+`pip install higher torchopt optree graphviz`; `plain modules` is written the way learn2learn does it, which can't be
+built for this Python any more. All have the allocator's settings that workers have.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -230,10 +230,16 @@ def _serve(keep: str | None, peak: str | None, cell: str) -> None:
         print("warm", flush=True)
         while True:
             step()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forget the peak so far
+    before = _resident_kib("VmRSS")
     for _ in range(3):
         step()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    print((_resident_kib("VmHWM") - before) // 1024)
+
+
+def _resident_kib(entry: str) -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(entry))
 
 
 if __name__ == "__main__":

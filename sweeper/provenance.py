@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "ray", "mlflow")
+PACKAGES = ("torch", "numpy", "numba", "ray", "mlflow")
 
 
 @lru_cache(maxsize=1)
@@ -40,12 +40,13 @@ def circumstances() -> dict[str, Any]:
         "processor": _processor(),
         "commit": sha,
         "dirty": dirty,
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": installed(),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def installed() -> dict[str, str]:
+    """Return the versions of Python and of those of PACKAGES that are here, without importing them."""
+    found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -4,17 +4,18 @@ import contextlib
 import errno
 import faulthandler
 import logging
-import platform
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
+
+from sweeper.provenance import installed
 
 STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM})
 """A results folder full or read-only: what no trial can go on with."""
+NUMERIC = ("torch", "numpy", "numba")
 
 
 class TrialLog:
@@ -73,5 +74,5 @@ class _StrictOnStorage(logging.FileHandler):
 @cache
 def versions() -> str:
     """Return the versions that a worker's numbers depend on, in words, without importing the packages."""
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
-    return f"Python {platform.python_version()}, {packages}"
+    found = installed()
+    return ", ".join([f"Python {found['python']}", *(f"{name} {found[name]}" for name in NUMERIC if name in found)])
