@@ -7,7 +7,7 @@ ROUNDS ?= 30
 SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
 
-.PHONY: demo test test-fast chaos lint clean
+.PHONY: demo test test-fast chaos bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,9 @@ chaos: $(VENV)/.installed
 	mkdir -p $(dir $(CHAOS))
 	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
 		$(BIN)/python -m pytest tests/chaos -s
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
