@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
+from trainers.class_names import named_classes
 
 Algorithm = Literal["maml", "anil", "contrastive"]
 Order = Literal["first", "second"]
@@ -111,6 +112,12 @@ class TrialConfig(BaseModel):
     train_split: Literal["train", "test"] = Field(
         "train", description="classes that training draws from; test only for Fig. 2, which trains on one test task"
     )
+    train_classes: str = Field(
+        "",
+        max_length=2000,
+        description="the classes that training draws from, if not a split's: WordNet ids of mini-ImageNet or numbers, "
+        "with blanks between; Fig. 11 has five breeds of dog",
+    )
     label_rule: LabelRule = Field(
         "random",
         description="labels drawn anew in each episode; or a function of the class (memorisation): one class of each "
@@ -180,7 +187,7 @@ def _problem(details: Any) -> Problem:
 
 def _impossible(config: TrialConfig) -> list[Problem]:
     facts = CATALOG[config.dataset]
-    problems = [*_impossible_objective(config), *_impossible_labels(config)]
+    problems = [*_impossible_objective(config), *_impossible_labels(config), *_impossible_classes(config)]
     if config.shots + config.queries > facts.images_per_class:
         problems.append(
             Problem(
@@ -230,6 +237,23 @@ def _impossible_objective(config: TrialConfig) -> list[Problem]:
     if config.loss != "cross_entropy":
         problems.append(Problem("loss", f"{config.loss}, but contrastive is derived from cross_entropy"))
     return problems
+
+
+def _impossible_classes(config: TrialConfig) -> list[Problem]:
+    if not config.train_classes:
+        return []
+    try:
+        count = len(named_classes(config.dataset, config.train_classes))
+    except ValueError as error:
+        return [Problem("train_classes", str(error))]
+    if count < config.ways:
+        return [Problem("train_classes", f"{count} classes, but an episode needs {config.ways}; name more")]
+    apart = {"train_split": "train", "label_rule": "random", "rotations": False}
+    return [
+        Problem(name, f"{getattr(config, name)} has no meaning where train_classes names the classes; leave it out")
+        for name, usual in apart.items()
+        if getattr(config, name) != usual
+    ]
 
 
 def _impossible_labels(config: TrialConfig) -> list[Problem]:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.catalog import CATALOG, Split, class_ranges
+from trainers.catalog import CATALOG, class_ranges
+from trainers.class_names import named_classes
 from trainers.config import TrialConfig
 from trainers.rng import stream
 
@@ -46,7 +47,7 @@ def training_draw(config: TrialConfig, step: int) -> Draw:
     if config.episode_pool:
         return _pool_draw(config, step)
     generator = stream(config.seed, "episodes", "train", step)
-    return _fresh_draw(config, config.train_split, config.meta_batch_size, generator, turned=config.rotations)
+    return _fresh_draw(config, _trained_on(config), config.meta_batch_size, generator, turned=config.rotations)
 
 
 def probe_draw(config: TrialConfig) -> Draw:
@@ -57,7 +58,7 @@ def probe_draw(config: TrialConfig) -> Draw:
     if config.episode_pool:
         return _stack([_pool_entry(config, n) for n in range(min(config.probe_episodes, config.episode_pool))])
     generator = stream(config.seed, "episodes", "probe")
-    return _fresh_draw(config, config.train_split, config.probe_episodes, generator, turned=config.rotations)
+    return _fresh_draw(config, _trained_on(config), config.probe_episodes, generator, turned=config.rotations)
 
 
 def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
@@ -67,19 +68,26 @@ def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
     over seeds covers it, and configs that differ elsewhere are scored on equal episodes at equal seed.
     """
     split = config.eval_split
-    draws = [_fresh_draw(config, split, 1, stream(config.seed, "episodes", split, n)) for n in range(first, last)]
+    rows = class_ranges(config.dataset, config.omniglot_split)[split]
+    draws = [_fresh_draw(config, rows, 1, stream(config.seed, "episodes", split, n)) for n in range(first, last)]
     return _stack(draws)
 
 
+def _trained_on(config: TrialConfig) -> Sequence[int]:
+    """Return the rows of the classes that training draws from."""
+    if config.train_classes:
+        return named_classes(config.dataset, config.train_classes)
+    return class_ranges(config.dataset, config.omniglot_split)[config.train_split]
+
+
 def _fresh_draw(
-    config: TrialConfig, split: Split, episodes: int, generator: np.random.Generator, *, turned: bool = False
+    config: TrialConfig, rows: Sequence[int], episodes: int, generator: np.random.Generator, *, turned: bool = False
 ) -> Draw:
-    rows = class_ranges(config.dataset, config.omniglot_split)[split]
     images_per_class = CATALOG[config.dataset].images_per_class
     kinds = _drawn_kinds(config, len(rows) * 4 if turned else len(rows), episodes, generator)
     images = generator.random((episodes, config.ways, images_per_class)).argsort(axis=2, kind="stable")
     turns, classes = np.divmod(kinds, len(rows))
-    return Draw(classes + rows.start, images[:, :, : config.shots + config.queries], turns)
+    return Draw(np.array(rows)[classes], images[:, :, : config.shots + config.queries], turns)
 
 
 def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.random.Generator) -> np.ndarray:
@@ -118,7 +126,7 @@ def _pool_draw(config: TrialConfig, step: int) -> Draw:
 
 
 def _pool_entry(config: TrialConfig, entry: int) -> Draw:
-    return _fresh_draw(config, config.train_split, 1, stream(config.seed, "pool", entry), turned=config.rotations)
+    return _fresh_draw(config, _trained_on(config), 1, stream(config.seed, "pool", entry), turned=config.rotations)
 
 
 @lru_cache(maxsize=16)

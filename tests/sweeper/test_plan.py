@@ -75,6 +75,7 @@ DEFAULTS = {
     "eval_steps": None,
     "eval_adapts": None,
     "probe_every": 0,
+    "train_classes": "",
     "probe_first": 0,
     "probe_episodes": 8,
     "probe_orders": "both",
@@ -207,6 +208,7 @@ def test_any_other_value_is_another_trial() -> None:
         "zero_head_adam": "reset", "interference": False, "coefficient": "reduced", "second_order_form": "printed",
         "head_update": "released", "train_split": "test", "label_rule": "groups", "rotations": True, "probe_every": 1,
         "probe_first": 1, "probe_episodes": 9, "probe_orders": "own",
+        "train_classes": "1 2 3 4 5",
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)
     points = [identify(identity(base.model_copy(update={name: value}))) for name, value in other.items()]
