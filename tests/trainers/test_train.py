@@ -340,3 +340,22 @@ def test_training_on_strokes_beats_the_untrained_network_by_far(tiny):
         return next(r.value["accuracy"]["zeroed"][1] for r in records if r.key == "evaluation")
 
     assert accuracy(60) > accuracy(1) + 0.2
+
+
+@pytest.mark.parametrize(("engine", "order"), [("fused", "second"), ("vmap", "first"), ("vmap", "second")])
+def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_fifty_states(tiny, noise, engine, order):
+    """Both start each step from the solo state; after many steps of their own, weights would test nothing but chaos."""
+    apart = ({"zero_head_every": 1}, {"head_scale": 0.5}, {"outer_lr": 0.01}, {"inner_lr": 0.05})
+    configs = [tiny(order=order, seed=seed, outer_steps=50, **own) for seed, own in enumerate(apart)]
+    alone = [list(train([config], noise, chunk_s=0, engine=engine)) for config in configs]
+    for step in range(49):
+        states = [chunks[step].states()[0] for chunks in alone]
+        assert {state.step for state in states} == {step + 1}
+        together = next(train(configs, noise, states=states, chunk_s=0, engine=engine))
+        for member, chunks in zip(together.states(), alone, strict=True):
+            solo = chunks[step + 1].states()[0]
+            if engine == "fused":
+                assert same_bits(member, solo)
+            # Adam's first moment is the gradient's mark: it holds a tenth of this step's.
+            for ours, theirs in zip(member.moments[0].values(), solo.moments[0].values(), strict=True):
+                assert (ours - theirs).norm() <= 1e-10 * theirs.norm()
