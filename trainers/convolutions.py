@@ -15,17 +15,19 @@ from trainers.layout import Block
 
 
 class Convolution(Protocol):
-    """Linear maps of one block; `operand` makes of images what the other two take, once for all of them."""
+    """Linear maps of one block; `operand` and `kernel` make of images and weight what the others take, once for all."""
 
     def operand(self, x: Tensor) -> Tensor: ...
 
-    def apply(self, operand: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def kernel(self, weight: Tensor) -> Tensor: ...
+
+    def apply(self, operand: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """Return the output (B, h, w, K)."""
 
-    def to_images(self, gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    def to_images(self, gradient: Tensor, kernel: Tensor, shape: torch.Size) -> Tensor:
         """Return the gradient of images of `shape` (B, H, W, C) from that of the output."""
 
-    def to_weight(self, gradient: Tensor, operand: Tensor, weight: Tensor) -> Tensor:
+    def to_weight(self, gradient: Tensor, operand: Tensor, kernel: Tensor) -> Tensor:
         """Return the gradient of the weight (K, C, kernel, kernel) from that of the output."""
 
 
@@ -39,18 +41,22 @@ class Direct:
         """See Convolution."""
         return x.permute(0, 3, 1, 2)
 
-    def apply(self, operand: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def kernel(self, weight: Tensor) -> Tensor:
         """See Convolution."""
-        return F.conv2d(operand, weight, bias, *self._where).permute(0, 2, 3, 1).contiguous()
+        return weight
 
-    def to_images(self, gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    def apply(self, operand: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        """See Convolution."""
+        return F.conv2d(operand, kernel, bias, *self._where).permute(0, 2, 3, 1).contiguous()
+
+    def to_images(self, gradient: Tensor, kernel: Tensor, shape: torch.Size) -> Tensor:
         """See Convolution."""
         like = gradient.new_empty(shape).permute(0, 3, 1, 2)  # its layout matters, not its values
-        return self._transposed(gradient, like, weight, 0).permute(0, 2, 3, 1).contiguous()
+        return self._transposed(gradient, like, kernel, 0).permute(0, 2, 3, 1).contiguous()
 
-    def to_weight(self, gradient: Tensor, operand: Tensor, weight: Tensor) -> Tensor:
+    def to_weight(self, gradient: Tensor, operand: Tensor, kernel: Tensor) -> Tensor:
         """See Convolution."""
-        return self._transposed(gradient, operand, weight, 1)
+        return self._transposed(gradient, operand, kernel, 1)
 
     def _transposed(self, gradient: Tensor, operand: Tensor, weight: Tensor, which: int) -> Tensor:
         stride, padding = self._where
@@ -66,31 +72,35 @@ class Columns:
 
     def __init__(self, block: Block) -> None:
         assert block.padding == 0
-        self._kernel, self._stride = block.kernel, block.stride
+        self._size, self._stride = block.kernel, block.stride
 
     def operand(self, x: Tensor) -> Tensor:
         """See Convolution. Returns (B, h, w, kernel * kernel * C)."""
         images, height, width, channels = x.shape
-        rows, columns = ((size - self._kernel) // self._stride + 1 for size in (height, width))
-        seen = x.new_empty((images, rows, columns, self._kernel**2 * channels))
-        kernels.to_columns(x.numpy(), self._kernel, self._stride, seen.numpy())
+        rows, columns = ((size - self._size) // self._stride + 1 for size in (height, width))
+        seen = x.new_empty((images, rows, columns, self._size**2 * channels))
+        kernels.to_columns(x.numpy(), self._size, self._stride, seen.numpy())
         return seen
 
-    def apply(self, operand: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """See Convolution."""
-        return F.linear(operand, weight.permute(0, 2, 3, 1).flatten(1), bias)
+    def kernel(self, weight: Tensor) -> Tensor:
+        """See Convolution. Returns (K, kernel * kernel * C)."""
+        return weight.permute(0, 2, 3, 1).flatten(1)
 
-    def to_images(self, gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    def apply(self, operand: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """See Convolution."""
-        seen = gradient @ weight.permute(0, 2, 3, 1).flatten(1)
-        images = gradient.new_zeros(shape)
-        kernels.from_columns(seen.numpy(), self._kernel, self._stride, images.numpy())
+        return F.linear(operand, kernel, bias)
+
+    def to_images(self, gradient: Tensor, kernel: Tensor, shape: torch.Size) -> Tensor:
+        """See Convolution."""
+        seen = gradient @ kernel
+        images = gradient.new_empty(shape)
+        kernels.from_columns(seen.numpy(), self._size, self._stride, images.numpy())
         return images
 
-    def to_weight(self, gradient: Tensor, operand: Tensor, weight: Tensor) -> Tensor:
+    def to_weight(self, gradient: Tensor, operand: Tensor, kernel: Tensor) -> Tensor:
         """See Convolution."""
         found = gradient.flatten(0, 2).T @ operand.flatten(0, 2)
-        return found.view(len(weight), self._kernel, self._kernel, -1).permute(0, 3, 1, 2).contiguous()
+        return found.view(len(kernel), self._size, self._size, -1).permute(0, 3, 1, 2).contiguous()
 
 
 def convolution_of(block: Block) -> Convolution:

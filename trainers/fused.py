@@ -45,11 +45,12 @@ class _Form(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What a forward pass leaves: what it convolved, the outcome and the windows' `top` and value, (B, H, W, C), and
-    the statistics (C,), in float64 and as the images are.
+    """What a forward pass leaves: what it convolved and with what; the outcome, the windows' `top` and value, all
+    (B, H, W, C); and the statistics (C,), in float64 and as the images are.
     """
 
     operand: Tensor
+    kernel: Tensor
     conv: Array
     top: Array
     y: Array
@@ -75,8 +76,8 @@ def encode_fused(config: TrialConfig, params: Params, images: Tensor) -> Tensor:
 class _Block(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor, form: _Form) -> Tensor:
-        operand = form.convolution.operand(x)
-        conv = form.convolution.apply(operand, weight, bias).numpy()
+        operand, kernel = form.convolution.operand(x), form.convolution.kernel(weight)
+        conv = form.convolution.apply(operand, kernel, bias).numpy()
         mean, inverse = np.empty(conv.shape[3]), np.empty(conv.shape[3])
         kernels.moments(_flat(conv), form.before, form.eps, mean, inverse)
         statistics = mean.astype(conv.dtype), inverse.astype(conv.dtype)
@@ -90,7 +91,7 @@ class _Block(Function):
             y, top = np.empty_like(conv), conv
             kernels.emit(_flat(conv), *rest, _flat(y))
         ctx.save_for_backward(x, weight, bias, scale)
-        ctx.form, ctx.seen = form, _Seen(operand, conv, top, y, inverse, statistics)
+        ctx.form, ctx.seen = form, _Seen(operand, kernel, conv, top, y, inverse, statistics)
         return torch.from_numpy(y)
 
     @staticmethod
@@ -116,9 +117,9 @@ class _BlockGradient(Function):
         dconv, dbias = _spread(
             seen.conv, gradient, seen, [slope, 0 * slope, -slope * means[0], -slope * means[1]], form
         )
-        dx = form.convolution.to_images(dconv, weight, x.shape) if of_images else None
-        dweight = form.convolution.to_weight(dconv, seen.operand, weight)
-        ctx.save_for_backward(x, weight, scale)
+        dx = form.convolution.to_images(dconv, seen.kernel, x.shape) if of_images else None
+        dweight = form.convolution.to_weight(dconv, seen.operand, seen.kernel)
+        ctx.save_for_backward(x, scale)
         ctx.rest, ctx.gradient, ctx.means, ctx.dconv = rest, gradient, means, dconv
         return dx, dweight, dbias, _as(means[1] * seen.count, scale), _as(means[0] * seen.count, scale)
 
@@ -127,14 +128,14 @@ class _BlockGradient(Function):
     def backward(
         ctx: Any, dx: Tensor | None, dweight: Tensor, dbias: Tensor, dscale: Tensor, dshift: Tensor
     ) -> tuple[Tensor | None, ...]:
-        x, weight, scale = ctx.saved_tensors
+        x, scale = ctx.saved_tensors
         seen, form, of_images = ctx.rest
         convolution, means, dconv = form.convolution, ctx.means, ctx.dconv
-        dweight = dweight.contiguous()
-        u = convolution.apply(seen.operand, dweight, dbias)
+        dkernel = convolution.kernel(dweight.contiguous())
+        u = convolution.apply(seen.operand, dkernel, dbias)
         if of_images:
             convolved = convolution.operand(dx.contiguous())
-            u += convolution.apply(convolved, weight, None)
+            u += convolution.apply(convolved, seen.kernel, None)
         cotangent, at_top, of_u, of_ug = _reached(u, ctx.gradient, seen, form)
         v, w, slope = _wide(dscale), _wide(dshift), _wide(scale) * seen.inverse
         q = of_ug - of_u[0] * means[0] - of_u[1] * means[1]
@@ -146,12 +147,12 @@ class _BlockGradient(Function):
         upward = np.empty_like(seen.top)
         upwards = np.stack([slope, w - slope * of_u[0], of_gradient]).astype(upward.dtype)
         kernels.weighed(_flat(at_top), _flat(seen.top), *seen.statistics, upwards, form.before, _flat(upward))
-        of_weight = convolution.to_weight(again, seen.operand, weight)
+        of_weight = convolution.to_weight(again, seen.operand, seen.kernel)
         of_x = None
         if of_images:
-            of_weight += convolution.to_weight(dconv, convolved, weight)
-            of_x = convolution.to_images(again, weight, x.shape)
-            of_x += convolution.to_images(dconv, dweight, x.shape)
+            of_weight += convolution.to_weight(dconv, convolved, seen.kernel)
+            of_x = convolution.to_images(again, seen.kernel, x.shape)
+            of_x += convolution.to_images(dconv, dkernel, x.shape)
         of_dy = torch.from_numpy(_arrived(torch.from_numpy(upward), seen, form))
         return of_dy, of_x, of_weight, of_bias, _as(seen.count * seen.inverse * q, scale), None, None, None
 

@@ -244,14 +244,25 @@ def to_columns(x: Array, kernel: int, stride: int, seen: Array) -> None:
 
 @compiled
 def from_columns(seen: Array, kernel: int, stride: int, x: Array) -> None:
-    """Add to each entry of x (B, H, W, C) what `seen` (B, h, w, kernel * kernel * C) has for it."""
-    images, rows, columns, _ = seen.shape
-    run = kernel * x.shape[3]
-    flat = x.reshape(images, x.shape[1], -1)
+    """Set each entry of x (B, H, W, C) to the sum of what `seen` (B, h, w, kernel * kernel * C) has for it."""
+    images, height, width, channels = x.shape
+    rows, columns = seen.shape[1:3]
+    zero = x.dtype.type(0)
     for m in range(images):
-        for i in range(rows):
-            for j in range(columns):
-                begin = j * stride * x.shape[3]
-                for p in range(kernel):
-                    for k in range(run):
-                        flat[m, i * stride + p, begin + k] += seen[m, i, j, p * run + k]
+        for r in range(height):
+            for s in range(width):
+                begun = False
+                for p in range(max(r - stride * (rows - 1), 0), min(kernel, r + 1)):
+                    for q in range(max(s - stride * (columns - 1), 0), min(kernel, s + 1)):
+                        if (r - p) % stride == 0 and (s - q) % stride == 0:
+                            i, j, first = (r - p) // stride, (s - q) // stride, (p * kernel + q) * channels
+                            if begun:
+                                for k in range(channels):
+                                    x[m, r, s, k] += seen[m, i, j, first + k]
+                            else:
+                                for k in range(channels):
+                                    x[m, r, s, k] = seen[m, i, j, first + k]
+                            begun = True
+                if not begun:
+                    for k in range(channels):
+                        x[m, r, s, k] = zero
