@@ -81,10 +81,26 @@ def test_every_claim_about_engines_comes_out_as_expected(tiny, noise, claims_of)
 
 def test_native_affine_batch_norm_turns_the_verdict_on_second_order(tiny, noise, monkeypatch):
     monkeypatch.setattr(trainers.theory.engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
-    assert agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second").verdict == "holds"
+    assert agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second", "vmap").verdict == "holds"
     monkeypatch.setattr(trainers.model, "split_norm", native_norm)
-    claim = agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second")
+    claim = agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second", "vmap")
     assert claim.verdict == "does not hold"
+
+
+def test_a_wrong_kernel_turns_the_verdict_on_fused_blocks(tiny, noise, monkeypatch):
+    from trainers import fused_kernels
+
+    monkeypatch.setattr(trainers.theory.engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
+    setting = Setting(name="small", config=tiny(), pixels=noise)
+    assert agreement(setting, "maml", "second", "fused").verdict == "holds"
+    honest = fused_kernels.product
+
+    def off(u, gradient, count, mean):
+        honest(u, gradient, count, mean)
+        mean *= 1 + 1e-6
+
+    monkeypatch.setattr(fused_kernels, "product", off)
+    assert agreement(setting, "maml", "second", "fused").verdict == "does not hold"
 
 
 def test_a_bias_that_should_be_idle_is_seen_when_it_moves(tiny):

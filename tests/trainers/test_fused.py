@@ -1,8 +1,10 @@
 """The fused blocks against torch's own operations: values, first and second derivatives, and what isn't finite."""
 
 import ctypes
+import statistics
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -155,6 +157,16 @@ def test_probes_through_fused_blocks_say_the_same(tiny, noise):
     for order in ("first", "second"):
         assert fused["gradient_norm"][order] == pytest.approx(loop["gradient_norm"][order], rel=1e-9)
     assert np.allclose(fused["cosine"], loop["cosine"], atol=1e-10)
+
+
+def test_a_channel_that_hardly_varies_keeps_its_variance():
+    """The mean of squares less the square of the mean would have lost half of its digits; torch loses two of them."""
+    values = 1000 + 1e-4 * np.random.default_rng(0).standard_normal(20_000)
+    x, mean, inverse = np.stack([values, values[::-1]], axis=1), np.empty(2), np.empty(2)
+    fused_kernels.moments(x, -np.inf, 0.0, mean, inverse)
+    exact = statistics.pvariance([Fraction(value) for value in values])
+    assert inverse**-2 == pytest.approx(np.full(2, float(exact)), rel=1e-12)
+    assert mean == pytest.approx(np.full(2, 1000 + np.mean(values - 1000)), rel=1e-15)
 
 
 def test_kernels_work_where_nothing_can_be_kept_for_the_next_process(monkeypatch):
