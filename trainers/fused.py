@@ -28,10 +28,9 @@ from torch.autograd.function import once_differentiable
 from trainers import fused_kernels as kernels
 from trainers.config import TrialConfig
 from trainers.convolutions import Convolution, convolution_of
+from trainers.fused_kernels import Array
 from trainers.layout import BLOCKS
 from trainers.networks import Params
-
-Array = np.ndarray[Any, Any]
 
 
 class _Form(NamedTuple):
