@@ -45,7 +45,9 @@ MATHS = {
 LATEX |= {character: rf"$\{name}$" for character, name in MATHS.items()}
 LAST_LATIN = 0x17F  # what a stock TeX has letters for goes up to Latin Extended-A
 LONG = 30  # letters: columns with a longer cell break into lines
-LINE = 62  # letters on a line, by which the breaking columns share what the others leave
+SHORT = 12  # letters: columns with no longer cell never do
+LINES = {"": 62, r"\footnotesize": 80, r"\scriptsize": 96}  # letters on a line of a portrait page, by size
+KEPT = 0.6  # share of a line that the columns that don't break may take beside some that do
 
 
 def markdown_text(text: str) -> str:
@@ -99,7 +101,7 @@ def latex_table(table: TextTable) -> str:
     A numeric column is an S column for the numbers that its cells begin with, then one for what follows them.
     """
     comments = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes)]
-    columns = _columns(table)
+    size, columns = _columns(table)
     lines = [rf"\begin{{tabular}}{{{''.join(column.spec for column in columns)}}}", r"\toprule"]
     if table.over:
         first = table.numeric[0]
@@ -110,7 +112,10 @@ def latex_table(table: TextTable) -> str:
         ]
     lines += [_ampersands([column.head for column in columns]), r"\midrule"]
     lines += [_ampersands(row) for row in zip(*(column.cells for column in columns), strict=True)]
-    return "\n".join([*comments, *lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if size:  # in a group, which \\input ends with
+        lines = [rf"{{{size}\setlength{{\tabcolsep}}{{3pt}}%", *lines[:-1], rf"{lines[-1]}}}"]
+    return "\n".join([*comments, *lines]) + "\n"
 
 
 def csv_text(table: Table) -> str:
@@ -144,12 +149,21 @@ class _Column(NamedTuple):
     cells: list[str]
 
 
-def _columns(table: TextTable) -> list[_Column]:
+def _columns(table: TextTable) -> tuple[str, list[_Column]]:
+    """Return the largest size of letters in which the table fits a portrait page, or the smallest, and its columns."""
     texts = [[row[index] for row in table.rows] for index in range(len(table.heads))]
     longest = [max(map(len, [head, *column])) for head, column in zip(table.heads, texts, strict=True)]
-    long = {index for index, length in enumerate(longest) if length > LONG and index not in table.numeric}
-    left = max(0.25, 1 - sum(length + 2 for index, length in enumerate(longest) if index not in long) / LINE)
-    shared = sum(min(longest[index], LINE) for index in long)
+    for size, line in LINES.items():  # noqa: B007
+        long = _breaking(longest, set(table.numeric), line)
+        kept = sum(length + 2 for index, length in enumerate(longest) if index not in long)
+        left = max(1 - KEPT, 1 - kept / line)
+        shared = sum(min(longest[index], line) for index in long)
+        shares = {index: left * min(longest[index], line) / shared for index in long}
+        if kept <= line * (KEPT if long else 1.0) and all(
+            share * line > max(len(word) for text in texts[index] for word in text.split() or [""])
+            for index, share in shares.items()
+        ):
+            break
     columns = []
     for index, (head, column) in enumerate(zip(table.heads, texts, strict=True)):
         splits = [split_number(text) for text in column]
@@ -157,11 +171,22 @@ def _columns(table: TextTable) -> list[_Column]:
             columns.append(_number_column(head, splits))
             continue
         spec = "r" if index in table.numeric else "l"
-        if index in long:
-            share = left * min(longest[index], LINE) / shared
-            spec = rf">{{\raggedright\arraybackslash}}p{{{share:.2f}\linewidth}}"
+        if index in shares:
+            spec = rf">{{\raggedright\arraybackslash}}p{{{shares[index]:.2f}\linewidth}}"
         columns.append(_Column(spec, 1, latex_text(head), [latex_text(text) for text in column]))
-    return columns
+    return size, columns
+
+
+def _breaking(longest: Sequence[int], numeric: set[int], line: int) -> set[int]:
+    """Return the columns whose cells break into lines: the long ones, and of the others as many as it takes."""
+    by_length = sorted(set(range(len(longest))) - numeric, key=lambda index: -longest[index])
+    long = {index for index in by_length if longest[index] > LONG}
+    for index in by_length:
+        kept = sum(length + 2 for other, length in enumerate(longest) if other not in long)
+        if kept <= line * (KEPT if long else 1.0) or longest[index] <= SHORT:
+            break
+        long.add(index)
+    return long
 
 
 def _number_column(head: str, splits: Sequence[Split]) -> _Column:

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -99,9 +100,22 @@ def test_signs_and_thousands_survive_siunitx() -> None:
 
 
 def test_long_texts_break_and_leave_room_for_the_rest() -> None:
-    preamble = latex_table(CLAIMS).splitlines()[1]
+    lines = latex_table(CLAIMS).splitlines()
+    size, preamble = lines[1:3]
+    assert size == r"{\footnotesize\setlength{\tabcolsep}{3pt}%" and lines[-1] == r"\end{tabular}}"
     assert preamble.count(r"\linewidth") == 1
-    assert r">{\raggedright\arraybackslash}p{0.25\linewidth}" in preamble
+    assert r">{\raggedright\arraybackslash}p{0.40\linewidth}" in preamble
+
+
+def test_columns_break_only_where_a_table_is_too_wide_and_never_within_a_word() -> None:
+    heads, cells = ("task", "head", "verdict"), ("mini-ImageNet 5w20s", "zero-init", "reproduced")
+    narrow = TextTable(caption="", heads=heads, rows=(cells,))
+    assert r"\begin{tabular}{lll}" in latex_table(narrow)
+    wide = TextTable(caption="", heads=(*heads, "numbers"), rows=((*cells, "0.105 (n = 4) " * 12),))
+    (preamble,) = [line for line in latex_table(wide).splitlines() if line.startswith(r"\begin")]
+    shares = [float(share) for share in re.findall(r"p{(0\.\d+)", preamble)]
+    assert preamble.endswith("}") and 0 < len(shares) < 4
+    assert sum(shares) < 0.9
 
 
 def test_a_numeric_column_without_a_number_stays_text() -> None:
