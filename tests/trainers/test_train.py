@@ -345,7 +345,7 @@ def test_training_on_strokes_beats_the_untrained_network_by_far(tiny):
 @pytest.mark.parametrize(("engine", "order"), [("fused", "second"), ("vmap", "first"), ("vmap", "second")])
 def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_fifty_states(tiny, noise, engine, order):
     """Both start each step from the solo state; after many steps of their own, weights would test nothing but chaos."""
-    apart = ({"zero_head_every": 1}, {"head_scale": 0.5}, {"outer_lr": 0.01}, {"inner_lr": 0.05})
+    apart = ({"zero_head_every": 1, "outer_lr": 0.01}, {"head_scale": 0.5, "inner_lr": 0.05})
     configs = [tiny(order=order, seed=seed, outer_steps=50, **own) for seed, own in enumerate(apart)]
     alone = [list(train([config], noise, chunk_s=0, engine=engine)) for config in configs]
     for step in range(49):
