@@ -150,20 +150,9 @@ class _Column(NamedTuple):
 
 
 def _columns(table: TextTable) -> tuple[str, list[_Column]]:
-    """Return the largest size of letters in which the table fits a portrait page, or the smallest, and its columns."""
+    """Return the size of letters and the columns of `table`."""
     texts = [[row[index] for row in table.rows] for index in range(len(table.heads))]
-    longest = [max(map(len, [head, *column])) for head, column in zip(table.heads, texts, strict=True)]
-    for size, line in LINES.items():  # noqa: B007
-        long = _breaking(longest, set(table.numeric), line)
-        kept = sum(length + 2 for index, length in enumerate(longest) if index not in long)
-        left = max(1 - KEPT, 1 - kept / line)
-        shared = sum(min(longest[index], line) for index in long)
-        shares = {index: left * min(longest[index], line) / shared for index in long}
-        if kept <= line * (KEPT if long else 1.0) and all(
-            share * line > max(len(word) for text in texts[index] for word in text.split() or [""])
-            for index, share in shares.items()
-        ):
-            break
+    size, shares = _layout([[head, *column] for head, column in zip(table.heads, texts, strict=True)], table.numeric)
     columns = []
     for index, (head, column) in enumerate(zip(table.heads, texts, strict=True)):
         splits = [split_number(text) for text in column]
@@ -177,16 +166,26 @@ def _columns(table: TextTable) -> tuple[str, list[_Column]]:
     return size, columns
 
 
-def _breaking(longest: Sequence[int], numeric: set[int], line: int) -> set[int]:
-    """Return the columns whose cells break into lines: the long ones, and of the others as many as it takes."""
-    by_length = sorted(set(range(len(longest))) - numeric, key=lambda index: -longest[index])
-    long = {index for index in by_length if longest[index] > LONG}
-    for index in by_length:
-        kept = sum(length + 2 for other, length in enumerate(longest) if other not in long)
-        if kept <= line * (KEPT if long else 1.0) or longest[index] <= SHORT:
+def _layout(texts: Sequence[Sequence[str]], numeric: Sequence[int]) -> tuple[str, dict[int, float]]:
+    """Return the largest size in which the columns fit a page, or the smallest, and the share of a line of each column
+    that breaks; none is narrower than its longest word where they fit.
+    """
+    longest = [max(map(len, column)) for column in texts]
+    words = [max(len(word) for text in column for word in text.split() or [""]) for column in texts]
+    text_columns = sorted(set(range(len(texts))) - set(numeric), key=lambda index: -longest[index])
+    size, shares = "", dict[int, float]()
+    for size, line in LINES.items():  # noqa: B007
+        long = {index for index in text_columns if longest[index] > LONG}
+        kept = sum(length + 2 for index, length in enumerate(longest) if index not in long)
+        for index in text_columns:
+            if index not in long and longest[index] > SHORT and kept > line * (KEPT if long else 1.0):
+                long.add(index)
+                kept -= longest[index] + 2
+        left, shared = max(1 - KEPT, 1 - kept / line), sum(min(longest[index], line) for index in long)
+        shares = {index: left * min(longest[index], line) / shared for index in long}
+        if kept <= line * (KEPT if long else 1.0) and all(shares[index] * line > words[index] for index in long):
             break
-        long.add(index)
-    return long
+    return size, shares
 
 
 def _number_column(head: str, splits: Sequence[Split]) -> _Column:

@@ -249,10 +249,10 @@ def _impossible_classes(config: TrialConfig) -> list[Problem]:
     if count < config.ways:
         return [Problem("train_classes", f"{count} classes, but an episode needs {config.ways}; name more")]
     apart = {"train_split": "train", "label_rule": "random", "rotations": False}
+    changed = {name: getattr(config, name) for name, usual in apart.items() if getattr(config, name) != usual}
     return [
-        Problem(name, f"{getattr(config, name)} has no meaning where train_classes names the classes; leave it out")
-        for name, usual in apart.items()
-        if getattr(config, name) != usual
+        Problem(name, f"{str(value).lower()} has no meaning where train_classes names the classes; leave it out")
+        for name, value in changed.items()
     ]
 
 

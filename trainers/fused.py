@@ -109,7 +109,7 @@ class _BlockGradient(Function):
         ctx: Any, dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, *rest: Any
     ) -> tuple[Tensor | None, ...]:
         seen, form, of_images = rest
-        gradient = _arrived(dy, seen, form)
+        gradient = _arrived(dy.contiguous().numpy(), seen, form)
         means = np.empty((2, len(seen.inverse)))
         kernels.passed(_flat(gradient), _flat(seen.top), *seen.statistics, form.before, seen.count, means)
         slope = _wide(scale) * seen.inverse
@@ -152,17 +152,16 @@ class _BlockGradient(Function):
             of_weight += convolution.to_weight(dconv, convolved, seen.kernel)
             of_x = convolution.to_images(again, seen.kernel, x.shape)
             of_x += convolution.to_images(dconv, dkernel, x.shape)
-        of_dy = torch.from_numpy(_arrived(torch.from_numpy(upward), seen, form))
+        of_dy = torch.from_numpy(_arrived(upward, seen, form))
         return of_dy, of_x, of_weight, of_bias, _as(seen.count * seen.inverse * q, scale), None, None, None
 
 
-def _arrived(dy: Tensor, seen: _Seen, form: _Form) -> Array:
+def _arrived(dy: Array, seen: _Seen, form: _Form) -> Array:
     """Return dy where the last ReLU lets it pass."""
-    given = dy.contiguous().numpy()
     if form.after == -math.inf:
-        return given
-    out = np.empty_like(given)
-    kernels.arrived(_flat(given), _flat(seen.y), form.after, _flat(out))
+        return dy
+    out = np.empty_like(dy)
+    kernels.arrived(_flat(dy), _flat(seen.y), form.after, _flat(out))
     return out
 
 

@@ -45,7 +45,7 @@ def test_names_of_a_whole_split_draw_what_the_split_draws(tiny):
         ({"train_classes": "1 2"}, "train_classes: 2 classes, but an episode needs 3; name more"),
         ({"train_classes": "1 2 3", "train_split": "test"}, "train_split: test has no meaning where train_classes"),
         ({"train_classes": "1 2 3", "label_rule": "groups"}, "label_rule: groups has no meaning"),
-        ({"train_classes": "1 2 3", "rotations": True}, "rotations: True has no meaning"),
+        ({"train_classes": "1 2 3", "rotations": True}, "rotations: true has no meaning"),
     ],
 )
 def test_what_names_no_classes_is_told(tiny, values, said):

@@ -195,4 +195,6 @@ def test_a_process_that_keeps_its_memory_maps_none_anew():
         int(subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True).stdout)
         for how in ("keep", "give")
     ]
-    assert faults[0] < faults[1] / 5 or faults[1] < 100  # huge pages make few faults of many
+    if faults[1] < 100:
+        pytest.skip("huge pages here: even what is given back makes few faults")
+    assert faults[0] < faults[1] / 5
