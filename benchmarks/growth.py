@@ -9,20 +9,17 @@ the images of the data set. Each point is the median of `rounds` steps after one
 import argparse
 import json
 import statistics
-import time
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import torch
 from matplotlib.figure import Figure
 
 from analysis.style import RC, looks
+from benchmarks.outer_step import Steps
 from trainers import protocols
 from trainers.allocator import keep_freed_memory
-from trainers.config import resolve
 from trainers.datasets import data_root, load, prepare
-from trainers.train import train
 
 GROWTH: dict[str, tuple[int, ...]] = {
     "meta_batch_size": (1, 2, 4, 8, 16),
@@ -38,13 +35,8 @@ PROTOCOLS = {"omniglot": {"meta_batch_size": 8}, "mini_imagenet": {"meta_batch_s
 def seconds(protocol: str, pixels: torch.Tensor, part: str, value: int, rounds: int) -> float:
     """Return the median time of one step of a pack."""
     runs, own = (value, {}) if part == "runs in a pack" else (1, {part: value})
-    values: dict[str, Any] = protocols.load(protocol) | PROTOCOLS[protocol] | {"queries": 10} | own
-    configs = [resolve(values | {"seed": seed, "outer_steps": 10**6, "eval_every": 0}) for seed in range(runs)]
-    chunks, taken = train(configs, pixels, chunk_s=0), []
-    for _ in range(rounds + 1):
-        begun = time.perf_counter()
-        next(chunks)
-        taken.append(time.perf_counter() - begun)
+    steps = Steps(protocol, PROTOCOLS[protocol] | {"queries": 10} | own, "float32", pixels, runs=runs)
+    taken = [steps.seconds() for _ in range(rounds + 1)]
     return statistics.median(taken[1:])
 
 

@@ -38,12 +38,14 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 
 
 class Steps:
-    """One algorithm in training under `protocol`, one outer step at a time."""
+    """A pack of `runs` of one algorithm in training under `protocol`, one outer step at a time."""
 
-    def __init__(self, protocol: str, changes: dict[str, Any], dtype: str, pixels: torch.Tensor) -> None:
-        values = protocols.load(protocol) | {"dtype": dtype, "outer_steps": 10**6, "eval_every": 0}
-        self.config: TrialConfig = resolve(values | changes)
-        self._chunks = train([self.config], pixels, chunk_s=0)
+    def __init__(
+        self, protocol: str, changes: dict[str, Any], dtype: str, pixels: torch.Tensor, *, runs: int = 1
+    ) -> None:
+        values = protocols.load(protocol) | {"dtype": dtype, "outer_steps": 10**6, "eval_every": 0} | changes
+        self.config: TrialConfig = resolve(values)
+        self._chunks = train([resolve(values | {"seed": seed}) for seed in range(runs)], pixels, chunk_s=0)
 
     def seconds(self) -> float:
         """Take the next outer step and return how long it took."""
