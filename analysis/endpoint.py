@@ -64,7 +64,8 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, st
         return Reading(math.nan, "not run", 0)
     usable = measured(trial, record, endpoint, step)
     if not usable or usable[-1]["step"] != step:
-        what = "probe" if endpoint.metric in PROBES else "evaluation"
+        seldom = "final pass" if endpoint.metric == "final_accuracy" else "evaluation"
+        what = "probe" if endpoint.metric in PROBES else seldom
         return Reading(math.nan, why_not(trial, record, what, step), 0)
     numbers = [number_of(trial, record, endpoint, entry) for entry in usable[-endpoint.window :]]
     for number in numbers:
@@ -79,7 +80,8 @@ def measured(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, step:
         usable = [probe for probe in record["probes"] if probe["step"] <= step]
     else:
         split = endpoint.metric.removesuffix("_accuracy")
-        usable = [
+        usable = [found for found in record.get("finals", []) if split == "final" and found["step"] == step]
+        usable += [
             evaluation
             for evaluation in record["evaluations"]
             if evaluation["split"] == split and (evaluation["step"] == step or _scheduled(evaluation, trial, step))
@@ -92,8 +94,10 @@ def number_of(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entr
     if endpoint.metric in PROBES:
         return probe_number(record, entry, endpoint.metric)
     inner_step = trial.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
-    scores = entry["accuracy"][endpoint.head]
-    if inner_step >= len(scores):
+    scores = entry["accuracy"].get(endpoint.head)
+    if scores is None:
+        return Number(math.nan, f"head {endpoint.head} not scored")
+    if inner_step >= len(scores) or scores[inner_step] is None:
         return Number(math.nan, f"inner step {inner_step} not scored")
     return Number(scores[inner_step], "")
 
@@ -134,7 +138,7 @@ def axis_title(endpoint: Endpoint) -> tuple[str, float]:
 
 
 def why_not(trial: PlannedTrial, record: TrialRecord | None, what: str, step: int) -> str:
-    """Return why a trial has no `what` ("evaluation" or "probe") at outer step `step`."""
+    """Return why a trial has no `what` ("evaluation", "final pass" or "probe") at outer step `step`."""
     if record is None:
         return "not run"
     reached = record["step"]

@@ -12,8 +12,10 @@ from analysis.contents import Section, TextTable, axis_title
 from sweeper.schema import PlannedTrial
 
 LENGTH = "outer_steps"
-PROBING = frozenset(("probe_every", "probe_first", "probe_episodes"))
-"""Fields that only watch: training and evaluations have the same bits with and without probes."""
+WATCHING = frozenset((
+    "probe_every", "probe_first", "probe_episodes", "eval_heads", "eval_each_step", "final_episodes", "final_steps",
+))  # fmt: skip
+"""Fields that only say what is watched: what is trained, and each number that is there, has the same bits."""
 SEED = "seed"
 DEFAULT = "default"
 """The origin of a field that nobody has set."""
@@ -22,7 +24,7 @@ EVERY_CELL = "every cell"
 
 
 def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
-    """Return e.g. ("eval_episodes 100 (paper 992)",): fields, length and probes apart, that are not the paper's.
+    """Return e.g. ("eval_episodes 100 (paper 992)",): fields that are not the paper's, length and watching apart.
 
     Empty just if its numbers may be held against the paper's, at outer steps that it reaches.
     """
@@ -31,7 +33,7 @@ def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
     return tuple(
         f"{field} {written(value)} (paper {written(trial.paper[field])})"
         for field, value in trial.config.items()
-        if field != LENGTH and field not in PROBING and value != trial.paper[field]
+        if field != LENGTH and field not in WATCHING and value != trial.paper[field]
     )
 
 

@@ -14,6 +14,10 @@ def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, TrialConfig]], fa
     _check_reading(("endpoint",), sweep.endpoint, {}, configs, faults)
     for place, endpoint, labels in _further_readings(sweep):
         _check_reading(place, endpoint, labels, configs, faults)
+    for number, figure in enumerate(sweep.figures):
+        if figure.kind == "curves" and (figure.endpoint or sweep.endpoint).metric == "final_accuracy":
+            why = "a curve is made of evaluations along the training; say metric: test_accuracy for this figure"
+            faults.add(("report", "figures", number), f"final_accuracy is measured once, but {why}")
     at = sweep.endpoint.at
     longest = max((config.outer_steps for _, config in configs), default=0)
     if whole and configs and at != "last" and max(at) > longest:
@@ -61,9 +65,32 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
             yield "at", f"no probe is taken at step {off[0]}, but at {first}, {first + every}, {first + 2 * every}, ..."
         return
     wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
-    if wanted > config.scored_steps:
+    if endpoint.metric == "final_accuracy":
+        yield from _unanswered_at_last(endpoint, config, wanted)
+        return
+    if config.eval_heads not in ("both", endpoint.head):
+        yield "head", f"{endpoint.head} is never measured, because eval_heads is {config.eval_heads}"
+    if not config.eval_each_step and wanted != config.scored_steps:
+        yield (
+            "steps",
+            f"asks for inner step {wanted}, but eval_each_step is false and {config.scored_steps} alone scored",
+        )
+    elif wanted > config.scored_steps:
         given = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
         yield "steps", f"asks for {wanted} inner steps, but {given} and 0 to {config.scored_steps} are scored"
     measured = f"{config.eval_split}_accuracy"
     if endpoint.metric != measured:
         yield "metric", f"{endpoint.metric} is never measured, because eval_split is {config.eval_split}"
+
+
+def _unanswered_at_last(endpoint: Endpoint, config: TrialConfig, wanted: int) -> Iterator[tuple[str, str]]:
+    """Yield the keys of an endpoint that the separate last pass can't answer, with the reasons."""
+    if not config.final_episodes:
+        yield "metric", "final_accuracy is never measured, because final_episodes is 0"
+        return
+    if wanted > config.final_scored_steps:
+        yield "steps", f"asks for {wanted} inner steps, but the last pass scores 0 to {config.final_scored_steps}"
+    if endpoint.at != "last":
+        yield "at", "final_accuracy is measured once, when a trial ends; say at: last"
+    if endpoint.window != 1:
+        yield "window", f"{endpoint.window}, but final_accuracy is measured once; say window: 1"

@@ -225,7 +225,7 @@ class Dealer:
         trial.step = update["step"]
         for _, key, value in update["records"]:
             if key == "evaluation":
-                trial.accuracy = value["accuracy"]["zeroed"][-1]
+                trial.accuracy = value["accuracy"].get("zeroed", value["accuracy"].get("trained"))[-1]
         pack = len(self._pack_of(trial))
         if update["status"] in ("memory", "failed") and pack > 1:
             # Which member an error in a pack belongs to shows when each trains alone.

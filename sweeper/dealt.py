@@ -50,7 +50,10 @@ class Dealt:
 
 
 class Change(NamedTuple):
-    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, head zeroed, as a fraction."""
+    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, as a fraction.
+
+    The head was zeroed, unless its evaluations score the head as trained alone.
+    """
 
     spec: TrialSpec
     phase: Phase

@@ -195,7 +195,8 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
     status: Status = last["kind"] if last["kind"] in ENDS else "running"
     scores = [line for line in ordered if line["key"] == "scores"]
     reached = [line["step"] for line in lines if line["kind"] == "record" or line["kind"] in ENDS]
-    return TrialRecord(
+    finals = _stamped(ordered, "final")
+    record = TrialRecord(
         schema=SCHEMA_VERSION,
         trial_id=newest["trial_id"],
         point=newest["point"],
@@ -213,6 +214,7 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
         scores={"step": scores[-1]["step"], **scores[-1]["value"]} if scores else None,
         attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
     )
+    return record | {"finals": finals} if finals else record  # without one a trial shows what it always did
 
 
 def _stamped(lines: list[Line], key: str) -> list[dict[str, Any]]:

@@ -59,17 +59,23 @@ class _TrainingValue(_Form):
 
 
 class _Heads(_Form, Generic[Score]):
-    """One score for each number of inner steps from 0, by how the head was."""
+    """One score for each number of inner steps from 0, by how the head was, one of the two at least."""
 
-    trained: Annotated[list[Score], Field(min_length=1)]
-    zeroed: Annotated[list[Score], Field(min_length=1)]
+    trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
+    zeroed: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not self.model_fields_set & {"trained", "zeroed"}:
+            raise ValueError("neither head is there")
+        return self
 
 
 class _EvaluationValue(_Form):
     split: Literal["val", "test"]
     episodes: PositiveInt
-    accuracy: _Heads[float]
-    sd: _Heads[float]
+    accuracy: _Heads[float | None]
+    sd: _Heads[float | None]
 
 
 class _ScoresValue(_Form):
@@ -126,6 +132,7 @@ class _ProbeValue(_Form):
 _VALUES: Mapping[str, type[_Form]] = {
     "training": _TrainingValue,
     "evaluation": _EvaluationValue,
+    "final": _EvaluationValue,
     "probe": _ProbeValue,
     "scores": _ScoresValue,
 }

@@ -6,7 +6,7 @@ left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken be
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 SCHEMA_VERSION = 1
 
@@ -27,6 +27,7 @@ Head = Literal["trained", "zeroed"]
 Metric = Literal[
     "test_accuracy",
     "val_accuracy",
+    "final_accuracy",
     "support_query_gap",
     "query_query_gap",
     "positive_share",
@@ -52,19 +53,20 @@ class Evaluation(TypedDict):
     """One pass over the fixed episode list after `step` outer steps.
 
     `accuracy[head][k]` is the mean over `episodes` query sets after k inner steps and `sd[head][k]` the standard
-    deviation over those episodes (ddof 1; 0 for one episode).
+    deviation over those episodes (ddof 1; 0 for one episode); None where nothing was scored, and no entry for a head
+    that no episode began with.
     """
 
     step: int
     time_ms: int
     split: Literal["val", "test"]
     episodes: int
-    accuracy: dict[Head, list[float]]
-    sd: dict[Head, list[float]]
+    accuracy: dict[Head, list[float | None]]
+    sd: dict[Head, list[float | None]]
 
 
 class Scores(TypedDict):
-    """Per-episode scores of the last evaluation: `correct[head][k][e]` of `queries` query images were right."""
+    """Per-episode scores of the last pass: `correct[head][k][e]` of `queries` query images were right."""
 
     step: int
     queries: int
@@ -75,7 +77,8 @@ class TrialRecord(TypedDict):
     """All that is known of one trial.
 
     `step` is the outer step reached, `target` the one last asked for, and `done_step` the furthest target reached
-    whole, evaluation included (0 if none was). Each entry of `probes` is a `trainers.probes.Probe` with its `step` and
+    whole, evaluation included (0 if none was). `finals` are the separate last passes, one for each target reached;
+    records without one may lack it. Each entry of `probes` is a `trainers.probes.Probe` with its `step` and
     `time_ms`.
     """
 
@@ -92,6 +95,7 @@ class TrialRecord(TypedDict):
     config: dict[str, Any]
     training: Training
     evaluations: list[Evaluation]
+    finals: NotRequired[list[Evaluation]]
     probes: list[dict[str, Any]]
     scores: Scores | None
     attempts: list[dict[str, Any]]

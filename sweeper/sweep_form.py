@@ -21,7 +21,7 @@ _REQUIRED = {
     ("question",): "one sentence, the question that the grid answers",
     ("seeds",): "a count, or a list of seeds",
     ("endpoint",): "metric, head, steps, at and window, declared before the sweep runs",
-    ("endpoint", "metric"): "test_accuracy or val_accuracy",
+    ("endpoint", "metric"): "test_accuracy, val_accuracy or final_accuracy",
     ("endpoint", "head"): "trained or zeroed, there is no default",
     ("endpoint", "steps"): "a number of inner steps or inner_steps, there is no default",
     ("endpoint", "at"): "last, or a list of outer steps",

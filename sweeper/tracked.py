@@ -188,7 +188,7 @@ def artifact(record: TrialRecord) -> bytes:
 
 def last_time_ms(record: TrialRecord) -> int | None:
     """Return when the newest record was made, in ms since 1970; None if there is none."""
-    stamped = [*record["evaluations"], *record["probes"]]
+    stamped = [*record["evaluations"], *record.get("finals", []), *record["probes"]]
     return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
 
 
@@ -237,13 +237,15 @@ def _training_points(record: TrialRecord) -> list[Point]:
 
 def _evaluation_points(record: TrialRecord) -> list[Point]:
     config = _config(record)
-    inner_steps = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps, "last_step": config.scored_steps}
+    named = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps}
+    passes = [(found["split"], config.scored_steps, found) for found in record["evaluations"]]
+    passes += [("final", config.final_scored_steps, found) for found in record.get("finals", [])]
     return [
-        Point(metric_key(head, name, evaluation["split"]), accuracy[taken], evaluation["time_ms"], evaluation["step"])
-        for evaluation in record["evaluations"]
-        for head, accuracy in evaluation["accuracy"].items()
-        for name, taken in inner_steps.items()
-        if taken < len(accuracy) and math.isfinite(accuracy[taken])
+        Point(metric_key(head, name, prefix), accuracy[taken], found["time_ms"], found["step"])
+        for prefix, last, found in passes
+        for head, accuracy in found["accuracy"].items()
+        for name, taken in (named | {"last_step": last}).items()
+        if taken < len(accuracy) and accuracy[taken] is not None and math.isfinite(accuracy[taken])
     ]
 
 

@@ -174,7 +174,7 @@ class MlflowTracker:
     def _archive(self, run: Shown, record: TrialRecord) -> None:
         """Write the artefact, if an evaluation came or the trial ended since this process wrote it."""
         ended_at = 0 if record["status"] == "running" else record["step"]
-        stage = (len(record["evaluations"]), record["status"], ended_at)
+        stage = (len(record["evaluations"]) + len(record.get("finals", [])), record["status"], ended_at)
         if run.archived == stage:
             return
         folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)

@@ -16,6 +16,9 @@ from sweeper.assignment import Assignment, Member, MemberUpdate, Update, UpdateS
 from sweeper.results import TrialPaths
 from sweeper.trial_log import STORAGE_ERRORS, TrialLog, versions
 
+_PASSES = {"evaluation": "", "final": "last pass, "}
+_HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
+
 CHECKPOINT_EVERY_S = 30.0
 KEPT_CHECKPOINTS = 2
 
@@ -152,11 +155,11 @@ class Work:
     def _log_evaluations(self, chunk: Any) -> None:
         for index, run in enumerate(chunk.runs):
             for step, key, value in run.records[self._resent[index] :]:
-                if key == "evaluation" and index not in self._stopped:
-                    trained, zeroed = (100 * value["accuracy"][head][-1] for head in ("trained", "zeroed"))
+                if key in _PASSES and index not in self._stopped:
+                    told = [f"{100 * found[-1]:.2f} % {_HEADS[head]}" for head, found in value["accuracy"].items()]
                     self._logs[index].say(
-                        f"step {step}: {value['split']} accuracy {trained:.2f} % as trained, {zeroed:.2f} % with the "
-                        f"head zeroed, over {value['episodes']} episodes"
+                        f"step {step}: {_PASSES[key]}{value['split']} accuracy {', '.join(told)}, over "
+                        f"{value['episodes']} episodes"
                     )
         self._resent = [0] * len(chunk.runs)
 

@@ -16,8 +16,9 @@ class Record(NamedTuple):
     """One thing measured after `step` outer steps; (step, key) is unique in a trial.
 
     `key` is "training" (query_loss in nats and query_accuracy of that step's meta-batch), "evaluation" (split,
-    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes), "scores" (the
-    same evaluation, query images right in each episode) or "probe" (a `trainers.probes.Probe`).
+    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes, None where it was
+    not scored), "final" (the same of a trial's separate last pass), "scores" (the last of these passes, query images
+    right in each episode) or "probe" (a `trainers.probes.Probe`).
     """
 
     step: int
@@ -29,7 +30,8 @@ class Record(NamedTuple):
 class RunState:
     """Everything needed to go on with one run as if it had never stopped.
 
-    `correct` (2, n, K + 1) holds the n episodes scored so far in the evaluation at `step`, for heads as in HEADS.
+    `correct` (heads, n, scored) holds the n episodes scored so far in the pass that is under way at `step`, of which
+    the records have nothing yet; see `trainers.evaluation`.
     """
 
     step: int

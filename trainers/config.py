@@ -135,6 +135,20 @@ class TrialConfig(BaseModel):
     eval_adapts: Literal["all", "head"] | None = Field(
         None, description="parameters the inner loop moves at evaluation; null is as in training"
     )
+    eval_heads: Literal["both", "trained", "zeroed"] = Field(
+        "both", description="the head that evaluations begin to adapt: as trained, set to zero, or both, each apart"
+    )
+    eval_each_step: bool = Field(
+        True, description="evaluations score after each inner step from 0, or (false) after the last alone"
+    )
+    final_episodes: NotNegative = Field(
+        0,
+        description="test episodes of a separate last pass, which scores each inner step with both heads; 0 is no such "
+        "pass",
+    )
+    final_steps: NotNegative | None = Field(
+        None, description="inner steps that the last pass scores, from 0; null is as many as evaluations take"
+    )
     probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0 is never")
     probe_first: NotNegative = Field(
         0, description="outer step of the first probe, the next ones every probe_every; Fig. 2 has 1, 11, 21, ..."
@@ -149,8 +163,13 @@ class TrialConfig(BaseModel):
 
     @property
     def scored_steps(self) -> int:
-        """Inner steps taken at evaluation; accuracies exist after 0..scored_steps of them."""
+        """Inner steps taken at evaluation."""
         return self.inner_steps if self.eval_steps is None else self.eval_steps
+
+    @property
+    def final_scored_steps(self) -> int:
+        """Inner steps taken by the last pass; accuracies exist after 0..final_scored_steps of them."""
+        return self.scored_steps if self.final_steps is None else self.final_steps
 
 
 _CONTRASTIVE_ALONE = {
@@ -214,6 +233,10 @@ def _impossible(config: TrialConfig) -> list[Problem]:
     if config.probe_first and not config.probe_every:
         problems.append(
             Problem("probe_first", f"{config.probe_first}, but probe_every is 0, so no probe is ever taken")
+        )
+    if config.final_steps is not None and not config.final_episodes:
+        problems.append(
+            Problem("final_steps", f"{config.final_steps}, but final_episodes is 0, so no last pass is ever made")
         )
     if config.omniglot_split != "1200/423" and config.dataset != "omniglot":
         problems.append(Problem("omniglot_split", f"{config.omniglot_split} has no meaning for {config.dataset}"))

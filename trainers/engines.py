@@ -3,7 +3,7 @@
 Every engine computes the same gradients, tested in float64 for every variant; `engine_table` says which one runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -29,7 +29,7 @@ from trainers.networks import Params
 
 Rate = float | Tensor
 Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
-Scores = Callable[[Params, Episode, Rate, int], Tensor]
+Scores = Callable[[Params, Episode, Rate, Sequence[int]], Tensor]
 
 
 class MetaGradient(NamedTuple):
@@ -52,9 +52,9 @@ class Engine(Protocol):
     ) -> MetaGradient: ...
 
     def correct(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], steps: int
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
-        """Return integers (R, E, steps + 1): query images right after each number of inner steps."""
+        """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
 
 
 def build(name: EngineName, config: TrialConfig) -> Engine:
@@ -93,15 +93,15 @@ class LoopEngine:
         return MetaGradient(gradient, losses, accuracies)
 
     def correct(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], steps: int
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
         """See Engine."""
         count = len(episodes[0].support_labels)
-        counts = torch.zeros(len(alive), count, steps + 1, dtype=torch.int64, device=inner_lr.device)
+        counts = torch.zeros(len(alive), count, len(scored), dtype=torch.int64, device=inner_lr.device)
         for run in _living(alive):
             own = {name: value[run] for name, value in params.items()}
             for e in range(count):
-                counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), steps)
+                counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), scored)
         return counts
 
 
@@ -144,12 +144,12 @@ class VmapEngine:
         return MetaGradient(gradient, loss, accuracy)
 
     def correct(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], steps: int
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
         """See Engine."""
 
         def run_counts(own: Params, stack: Episode, lr: Tensor) -> Tensor:
-            return torch.func.vmap(lambda episode: self._scores(own, episode, lr, steps))(stack)
+            return torch.func.vmap(lambda episode: self._scores(own, episode, lr, scored))(stack)
 
         return torch.func.vmap(run_counts)(params, _stacked(episodes), inner_lr)
 
@@ -177,13 +177,13 @@ def outcome_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradi
 
 
 def _scores_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Scores:
-    """Return (params, episode, inner lr, steps) -> queries right after each inner step at evaluation."""
+    """Return (params, episode, inner lr, inner steps to score after) -> queries right after each, at evaluation."""
     trained: dict[str, Algorithm] = {"all": "maml", "head": "anil"}
     algorithm = config.algorithm if config.eval_adapts is None else trained[config.eval_adapts]
 
-    def scores(params: Params, episode: Episode, lr: Rate, steps: int) -> Tensor:
-        how = Adaptation(adapted_names(algorithm, params), steps, lr, inner("first"))
-        return correct_counts(model, params, episode, how)
+    def scores(params: Params, episode: Episode, lr: Rate, scored: Sequence[int]) -> Tensor:
+        how = Adaptation(adapted_names(algorithm, params), max(scored), lr, inner("first"))
+        return correct_counts(model, params, episode, how, scored)
 
     return scores
 

@@ -4,7 +4,7 @@ Nothing here knows of meta-batches, packs or devices; `engines` maps these funct
 differs between first order, second order and ANIL is which gradient is handed in and which parameters it covers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -112,11 +112,18 @@ def query_outcome(model: Model, params: Params, episode: Episode, how: Adaptatio
     return QueryOutcome(loss, loss.detach(), right.mean())
 
 
-def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation) -> Tensor:
-    """Return how many query images are right after 0..`how.steps` inner steps, integers of shape (steps + 1,)."""
+def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation, scored: Sequence[int]) -> Tensor:
+    """Return how many query images are right after each number of inner steps in `scored`, integers (len(scored),).
+
+    Where the head alone moves, the query set is encoded once.
+    """
     trajectory = adapt_to(model, params, episode, how)
     with torch.no_grad():
-        logits = [model.query_logits(fast, episode) for fast in trajectory]
+        if set(how.names) <= set(HEAD):
+            features = model.query_features(params, episode)
+            logits = [classify(trajectory[taken], features) for taken in scored]
+        else:
+            logits = [model.query_logits(trajectory[taken], episode) for taken in scored]
     return torch.stack([is_right(found, episode.query_labels).sum() for found in logits])
 
 

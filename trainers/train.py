@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from trainers.adam import Moments, adam_step, no_moments
 from trainers.chunk import Chunk, Record, RunChunk, RunState, RunStatus
-from trainers.config import HEADS, PACKABLE, TrialConfig
+from trainers.config import PACKABLE, TrialConfig
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, probe_draw, training_draw
+from trainers.evaluation import Pass, due, nothing_scored, records_of
 from trainers.networks import Params, initial_params, zero_head
 from trainers.probes import probe
 
@@ -69,18 +69,19 @@ class _Pack:
             self.params = self._stack([initial_params(config) for config in configs])
             self.moments = no_moments(self.params)
             self.step = 0
-            self.correct = np.zeros((len(configs), len(HEADS), 0, self.shared.scored_steps + 1), dtype=np.int64)
             self.unsent: list[list[Record]] = [[] for _ in configs]
         else:
             self.params = self._stack([state.params for state in states])
             self.moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
             self.step = states[0].step
-            self.correct = np.stack([state.correct for state in states])
             self.unsent = [list(state.records) for state in states]
         self.records = [list(records) for records in self.unsent]
-        self.probed = [max((r.step for r in records if r.key == "probe"), default=-1) for records in self.records]
+        self.known = [{(record.step, record.key) for record in records} for records in self.records]
         self.trouble = [""] * len(configs)
         self.reported = False
+        self.correct = nothing_scored(self.pending, len(configs))
+        if states is not None and _scores_of_same(self.correct, states):
+            self.correct = np.stack([state.correct for state in states])
 
     def _per_run(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=getattr(torch, self.shared.dtype), device=self.pixels.device)
@@ -93,30 +94,32 @@ class _Pack:
         return [not trouble for trouble in self.trouble]
 
     @property
-    def evaluating(self) -> bool:
-        """Whether the evaluation that belongs after this step is not yet complete."""
-        every, scored = self.shared.eval_every, self.correct.shape[2]
-        due = self.step >= self.shared.outer_steps or (every > 0 and self.step > 0 and self.step % every == 0)
-        return due and scored < self.shared.eval_episodes
+    def pending(self) -> Pass | None:
+        """The first pass of an evaluation that belongs after this step and is not yet complete."""
+        return next((passed for passed in due(self.shared, self.step) if self._lacked(passed.key)), None)
 
     @property
     def probing(self) -> bool:
         """Whether a probe that belongs after this step is not yet taken."""
         every, since = self.shared.probe_every, self.step - self.shared.probe_first
-        due = every > 0 and since >= 0 and since % every == 0
-        return due and any(map(self._unprobed, range(len(self.configs))))
+        return every > 0 and since >= 0 and since % every == 0 and bool(self._lacked("probe"))
+
+    def _lacked(self, key: str) -> list[int]:
+        """Return the living runs without the record `key` of this step.
+
+        Of each run, not of the pack: states may have been taken by themselves, one before a probe and one after.
+        """
+        return [n for n, known in enumerate(self.known) if not self.trouble[n] and (self.step, key) not in known]
 
     @property
     def finished(self) -> bool:
-        return not any(self.alive) or (
-            self.step >= self.shared.outer_steps and not self.evaluating and not self.probing
-        )
+        return not any(self.alive) or (self.step >= self.shared.outer_steps and not self.pending and not self.probing)
 
     def advance(self) -> None:
         if self.probing:
             self._probe()
-        elif self.evaluating:
-            self._score_slice()
+        elif passed := self.pending:
+            self._score_slice(passed)
         else:
             self._outer_step()
 
@@ -135,10 +138,12 @@ class _Pack:
         )  # fmt: skip
         if self.shared.zero_head_when == "after_update":
             self.params = self._zeroed_where_due(self.params)
-        self.correct = self.correct[:, :, :0]
+        self.correct = nothing_scored(self.pending, len(self.configs))
         if self.step == 1 or self.step % RECORD_EVERY == 0:
-            for run, (loss, accuracy) in enumerate(zip(result.loss.tolist(), result.accuracy.tolist(), strict=True)):
-                self._record(run, "training", {"query_loss": loss, "query_accuracy": accuracy})
+            losses, accuracies = result.loss.tolist(), result.accuracy.tolist()
+            for run in self._lacked("training"):
+                value = {"query_loss": losses[run], "query_accuracy": accuracies[run]}
+                self._record(run, Record(self.step, "training", value))
 
     def _zeroed_where_due(self, params: Params) -> Params:
         """Zero the head of every living run where the outer steps taken are a multiple of its zero_head_every.
@@ -159,17 +164,13 @@ class _Pack:
     def _mask(self, runs: list[bool]) -> Tensor:
         return torch.tensor(runs, device=self.pixels.device)
 
-    def _unprobed(self, run: int) -> bool:
-        # Of each run, not of the pack: states may have been taken by themselves, one before its probe and one after.
-        return not self.trouble[run] and self.probed[run] < self.step
-
     def _probe(self) -> None:
         params = self._zeroed_where_due(self.params)
-        for run, config in enumerate(self.configs):
-            if self._unprobed(run):
-                episodes = gather(probe_draw(config), self.pixels, config)
-                self._record(run, "probe", dict(probe(config, _row(params, run), episodes, self.engine_name)))
-                self.probed[run] = self.step
+        for run in self._lacked("probe"):
+            config = self.configs[run]
+            episodes = gather(probe_draw(config), self.pixels, config)
+            value = dict(probe(config, _row(params, run), episodes, self.engine_name))
+            self._record(run, Record(self.step, "probe", value))
 
     def _check_finite(self, gradient: Params, loss: Tensor) -> None:
         # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
@@ -185,41 +186,27 @@ class _Pack:
         seen = [record for record in self.records[run] if record.key == "training"]
         return f"; it was {seen[-1].value['query_loss']:.4g} at step {seen[-1].step}" if seen else ""
 
-    def _score_slice(self) -> None:
+    def _score_slice(self, passed: Pass) -> None:
         first = self.correct.shape[2]
-        last = min(first + self.slice, self.shared.eval_episodes)
+        last = min(first + self.slice, passed.episodes)
         episodes = [gather(evaluation_draw(config, first, last), self.pixels, config) for config in self.configs]
         params_of_head = {"trained": self.params, "zeroed": zero_head(self.params)}
         counts = [
-            self.engine.correct(params_of_head[head], episodes, self.inner_lr, self.alive, self.shared.scored_steps)
-            for head in HEADS
+            self.engine.correct(params_of_head[head], episodes, self.inner_lr, self.alive, passed.scored)
+            for head in passed.heads
         ]
-        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, K + 1)
+        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, scored)
         self.correct = np.concatenate([self.correct, new], axis=2)
-        if last == self.shared.eval_episodes:
-            for run in range(len(self.configs)):
-                self._record_evaluation(run)
+        if last == passed.episodes:
+            for run in self._lacked(passed.key):
+                for record in records_of(passed, self.configs[run], self.step, self.correct[run]):
+                    self._record(run, record)
+            self.correct = nothing_scored(self.pending, len(self.configs))
 
-    def _record_evaluation(self, run: int) -> None:
-        queries = self.shared.ways * self.shared.queries
-        scores = self.correct[run] / queries
-        spread = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.zeros_like(scores[:, 0])
-        evaluation = {
-            "split": self.shared.eval_split,
-            "episodes": scores.shape[1],
-            "accuracy": dict(zip(HEADS, scores.mean(axis=1).tolist(), strict=True)),
-            "sd": dict(zip(HEADS, spread.tolist(), strict=True)),
-        }
-        self._record(run, "evaluation", evaluation)
-        if self.step >= self.shared.outer_steps:
-            correct = dict(zip(HEADS, self.correct[run].transpose(0, 2, 1).tolist(), strict=True))
-            self._record(run, "scores", {"queries": queries, "correct": correct})
-
-    def _record(self, run: int, key: str, value: dict[str, Any]) -> None:
-        if not self.trouble[run]:
-            record = Record(self.step, key, value)
-            self.unsent[run].append(record)
-            self.records[run].append(record)
+    def _record(self, run: int, record: Record) -> None:
+        self.unsent[run].append(record)
+        self.records[run].append(record)
+        self.known[run].add((record.step, record.key))
 
     def chunk(self) -> Chunk:
         runs = tuple(
@@ -258,6 +245,12 @@ def _row(stacked: Params, run: int) -> Params:
 
 def _cut(stacked: Params, run: int) -> Params:
     return {name: value.detach().cpu().clone() for name, value in _row(stacked, run).items()}
+
+
+def _scores_of_same(nothing: np.ndarray, states: Sequence[RunState]) -> bool:
+    """Return whether `states` have scores of the pass of which `nothing` is scored: (runs, heads, 0, scored)."""
+    heads, _, scored = nothing.shape[1:]
+    return heads > 0 and all(state.correct.shape[::2] == (heads, scored) for state in states)
 
 
 def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:

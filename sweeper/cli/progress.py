@@ -126,5 +126,6 @@ def _told(change: Change) -> str:
     if change.message:
         outcome = f" · {in_one_line(change.message)}"
     elif change.phase == "done" and change.accuracy is not None:
-        outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head zeroed)"
+        head = "as trained" if spec.config.eval_heads == "trained" else "zeroed"
+        outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head {head})"
     return f"{spec.trial_id} {change.phase} at step {change.step}: {spec.name()}{outcome}"

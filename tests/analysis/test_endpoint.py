@@ -92,6 +92,24 @@ def test_an_axis_named_like_a_column_keeps_its_own(make_trial, endpoint) -> None
     assert list(frame["value (axis)"]) == ["a"] and frame["value"].isna().all()
 
 
+def test_the_last_pass_is_read_by_its_own_metric_at_the_target_alone(trial, make_record, endpoint) -> None:
+    final = replace(endpoint, metric="final_accuracy", window=1)
+    record = make_record(trial, {60: 0.7})
+    assert read(trial, record, final, 60).reason == "no final pass at step 60"
+    shorter, own = ({**found, "split": "test"} for found in make_record(trial, {40: 0.3, 60: 0.9})["evaluations"])
+    assert read(trial, record | {"finals": [shorter, own]}, final, 60) == (0.9, "", 1)
+    assert read(trial, record | {"finals": [shorter, own]}, final, 40).value == 0.3
+    assert read(trial, record | {"finals": [shorter]}, final, 60).reason == "no final pass at step 60"
+
+
+def test_what_an_evaluation_passed_by_is_no_number(trial, make_record, endpoint) -> None:
+    record = make_record(trial, {60: 0.7})
+    record["evaluations"][0]["accuracy"] = {"zeroed": [None, 0.7]}
+    assert read(trial, record, endpoint, 60).value == 0.7
+    assert read(trial, record, replace(endpoint, steps=0), 60).reason == "inner step 0 not scored"
+    assert read(trial, record, replace(endpoint, head="trained"), 60).reason == "head trained not scored"
+
+
 def test_the_sentence_names_head_steps_time_and_window(endpoint) -> None:
     assert endpoint_sentence(endpoint) == (
         "Test accuracy after 1 inner step, the head set to zero before adaptation, at the planned last outer step, "

@@ -74,6 +74,10 @@ DEFAULTS = {
     "eval_episodes": 400,
     "eval_steps": None,
     "eval_adapts": None,
+    "eval_heads": "both",
+    "eval_each_step": True,
+    "final_episodes": 0,
+    "final_steps": None,
     "probe_every": 0,
     "train_classes": "",
     "probe_first": 0,
@@ -208,6 +212,7 @@ def test_any_other_value_is_another_trial() -> None:
         "zero_head_adam": "reset", "interference": False, "coefficient": "reduced", "second_order_form": "printed",
         "head_update": "released", "train_split": "test", "label_rule": "groups", "rotations": True, "probe_every": 1,
         "probe_first": 1, "probe_episodes": 9, "probe_orders": "own",
+        "eval_heads": "zeroed", "eval_each_step": False, "final_episodes": 9, "final_steps": 3,
         "train_classes": "1 2 3 4 5",
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)

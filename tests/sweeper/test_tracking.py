@@ -19,7 +19,7 @@ import pytest
 from analysis.load import load
 from sweeper.errors import TrackingError
 from sweeper.schema import ARTIFACT, SCHEMA_VERSION, TrialRecord, metric_key
-from sweeper.tracked import POINTS_A_KEY, CellSummary, TrackedTrial, points
+from sweeper.tracked import POINTS_A_KEY, CellSummary, TrackedTrial, last_time_ms, points
 from sweeper.tracking import MlflowTracker
 from sweeper.tracking_uri import default_uri, ui_command, ui_environment, ui_url
 from trainers.config import resolve
@@ -292,6 +292,19 @@ def test_headline_keys_pick_head_and_step() -> None:
     assert (
         shown[metric_key("zeroed", "inner_steps")] == shown[metric_key("zeroed", "last_step")] == pytest.approx(0.5001)
     )
+
+
+def test_a_last_pass_has_keys_of_its_own_and_what_was_not_scored_has_none() -> None:
+    record = make_record(100, status="done")
+    scored = {"zeroed": [None, 0.5]}
+    record["evaluations"] = [{**record["evaluations"][0], "accuracy": scored}]
+    assert {point.key for point in points(record) if "accuracy/" in point.key} <= {
+        "test_accuracy/zeroed/step_1", "test_accuracy/zeroed/inner_steps", "test_accuracy/zeroed/last_step"
+    }  # fmt: skip
+    record["finals"] = [{**record["evaluations"][0], "accuracy": {"trained": [0.2, 0.6]}, "time_ms": 2 * 10**12}]
+    (found,) = [point for point in points(record) if point.key == "final_accuracy/trained/step_1"]
+    assert (found.value, found.time_ms) == (0.6, 2 * 10**12)
+    assert last_time_ms(record) == 2 * 10**12
 
 
 def test_a_value_that_is_not_finite_is_not_logged() -> None:

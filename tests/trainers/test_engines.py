@@ -1,10 +1,14 @@
 """All engines give the same gradients and scores, for every variant, in float64; and the test can fail."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch import Tensor
 
 import trainers.model
 import trainers.theory.engines
+from trainers.engine_table import EngineName
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, training_draw
 from trainers.networks import initial_params, native_norm
@@ -140,9 +144,14 @@ def test_engines_score_the_same_queries_right(tiny, noise, variant):
     configs = [tiny(seed=seed, **variant) for seed in (0, 1)]
     params, _, rates = stacked(configs, noise)
     episodes = [gather(evaluation_draw(config, 0, 4), noise, config) for config in configs]
-    counts = [build(name, configs[0]).correct(params, episodes, rates, [True, True], 3) for name in ("loop", "vmap")]
-    assert counts[0].shape == (2, 4, 4)
-    assert torch.equal(*counts)
+
+    def counts(name: EngineName, scored: Sequence[int]) -> Tensor:
+        return build(name, configs[0]).correct(params, episodes, rates, [True, True], scored)
+
+    every = counts("loop", range(4))
+    assert every.shape == (2, 4, 4)
+    assert torch.equal(every, counts("vmap", range(4)))
+    assert torch.equal(every[..., [1, 3]], counts("loop", (1, 3)))
 
 
 def test_a_dead_run_leaves_its_neighbour_alone(tiny, noise):

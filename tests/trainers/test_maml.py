@@ -194,13 +194,13 @@ def test_anil_moves_the_head_alone(smooth):
 def test_a_zero_head_scores_one_class_before_adaptation(smooth):
     params, episode = smooth
     zeroed = params | {name: torch.zeros_like(params[name]) for name in ("head.weight", "head.bias")}
-    counts = correct_counts(SMOOTH, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")))
+    counts = correct_counts(SMOOTH, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")), (0, 1))
     assert counts[0] == 3
 
 
 def test_an_adaptation_that_blows_up_scores_nothing(smooth):
     params, episode = smooth
     how = Adaptation(tuple(params), 2, 1e200, graph_gradient("first"))
-    counts = correct_counts(SMOOTH, params, episode, how)
+    counts = correct_counts(SMOOTH, params, episode, how, range(how.steps + 1))
     assert counts[0] > 0
     assert counts[1:].tolist() == [0, 0]

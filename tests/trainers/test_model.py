@@ -154,7 +154,7 @@ def evaluated(config, params, pixels, steps: int = 3) -> Tensor:
     stacked = {name: value[None] for name, value in params.items()}
     rate = torch.tensor([config.inner_lr], dtype=torch.float64)
     episodes = [gather(evaluation_draw(config, 0, 12), pixels, config)]
-    return build("loop", config).correct(stacked, episodes, rate, [True], steps)
+    return build("loop", config).correct(stacked, episodes, rate, [True], range(steps + 1))
 
 
 def test_evaluation_adapts_what_eval_adapts_says_whatever_was_trained(tiny, noise):

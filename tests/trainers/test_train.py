@@ -191,6 +191,56 @@ def test_both_heads_are_scored_after_every_inner_step_and_kept_apart(tiny, noise
     assert evaluation["accuracy"]["trained"] != evaluation["accuracy"]["zeroed"]
 
 
+def test_passes_for_the_curves_score_only_what_they_are_asked_for_and_a_last_pass_everything(tiny, noise):
+    every = {"outer_steps": 4, "eval_every": 2, "eval_steps": 2, "eval_episodes": 3}
+    plain, _ = whole(tiny(**every), noise)
+    fewer = {"eval_heads": "zeroed", "eval_each_step": False, "final_episodes": 5, "final_steps": 3}
+    records, last = whole(tiny(**every, **fewer), noise)
+    at = [record.value["accuracy"]["zeroed"] for record in plain if record.key == "evaluation"]
+    cheap = [record.value for record in records if record.key == "evaluation"]
+    assert [value["accuracy"] for value in cheap] == [{"zeroed": [None, None, found[2]]} for found in at]
+    assert [value["sd"]["zeroed"][:2] for value in cheap] == [[None, None]] * 2
+    (final,) = [record for record in records if record.key == "final"]
+    (scores,) = [record.value["correct"] for record in records if record.key == "scores"]
+    assert (final.step, final.value["episodes"]) == (4, 5)
+    ends = next(record.value["correct"] for record in plain if record.key == "scores")
+    for head in ("trained", "zeroed"):
+        np.testing.assert_allclose(final.value["accuracy"][head], np.array(scores[head]).mean(1) / 9)
+        # The list of episodes is the one that evaluations score the beginning of.
+        assert np.array(scores[head])[:3, :3].tolist() == ends[head]
+    assert last.correct.size == 0
+
+
+def test_a_last_pass_that_is_cut_anywhere_goes_on_to_the_same_bits(tiny, noise, tmp_path):
+    config = tiny(outer_steps=2, eval_episodes=2, eval_each_step=False, eval_heads="trained", final_episodes=4)
+    records, last = whole(config, noise)
+    stops = 0
+    for chunk in train([config], noise, chunk_s=0):
+        checkpoint.save(tmp_path / "x.ckpt", chunk.states()[0])
+        resumed, end = whole(config, noise, states=[checkpoint.read(tmp_path / "x.ckpt")])
+        assert resumed == records
+        assert same_bits(end, last)
+        stops += 1
+    assert stops == 2 + 2 + 4
+
+
+def test_a_longer_target_makes_its_own_last_pass(tiny, noise):
+    short, long = tiny(outer_steps=2, final_episodes=2), tiny(outer_steps=3, final_episodes=2)
+    _, at_two = whole(short, noise)
+    _, grown = whole(long, noise, states=[at_two])
+    assert [record.step for record in grown.records if record.key == "final"] == [2, 3]
+
+
+def test_a_checkpoint_of_before_last_passes_goes_on(tiny, noise):
+    """It holds the scores of its complete evaluation; now they go when the evaluation's record is made."""
+    _, at_three = whole(tiny(outer_steps=3), noise)
+    older = dataclasses.replace(at_three, correct=np.zeros((2, 3, 3), dtype=np.int64))
+    _, same = whole(tiny(outer_steps=3), noise, states=[older])
+    assert same_bits(same, at_three)
+    _, grown = whole(tiny(outer_steps=5), noise, states=[older])
+    assert same_bits(grown, whole(tiny(outer_steps=5), noise, states=[at_three])[1])
+
+
 def test_a_divergence_tells_the_last_recorded_loss_and_tells_the_same_when_resumed(tiny, noise, monkeypatch, tmp_path):
     config = tiny(outer_steps=14)
     states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)]

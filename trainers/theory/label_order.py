@@ -66,12 +66,11 @@ def _counts(setting: Setting, head: HeadStart, algorithm: Algorithm) -> Tensor:
     at = case(setting, head, biases="initial", algorithm=algorithm)
     how = Adaptation(adapted_names(algorithm, at.params), STEPS, at.config.inner_lr, graph_gradient("first"))
     orders = [_order(at, n) for n in range(PERMUTATIONS)]
-    return torch.stack(
-        [
-            torch.stack([correct_counts(at.model, at.params, permuted(episode, order), how) for order in orders])
-            for episode in at.episodes
-        ]
-    )
+
+    def counts(episode: Episode) -> Tensor:
+        return correct_counts(at.model, at.params, episode, how, range(STEPS + 1))
+
+    return torch.stack([torch.stack([counts(permuted(episode, order)) for order in orders]) for episode in at.episodes])
 
 
 def _order(at: Case, n: int) -> Tensor:
