@@ -128,10 +128,10 @@ def error(found: Params, exact: Params) -> float:
 
 
 @contextmanager
-def company(row: str, cell: str) -> Iterator[None]:
-    """Have the other cores take the same steps, a process each, while the block lasts."""
+def company(row: str, cell: str, count: int = CORES - 1) -> Iterator[None]:
+    """Have `count` other processes take the same steps, one thread each, while the block lasts."""
     words = [sys.executable, "-m", "benchmarks.bench_trainer", "--keep", row, "--cells", cell]
-    others = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(CORES - 1)]
+    others = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     try:
         for other in others:
             other.stdout.readline()  # it has warmed up

@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 from analysis.style import RC, looks
+from benchmarks.bench_trainer import company
 from benchmarks.outer_step import Steps
 from trainers import protocols
 from trainers.allocator import keep_freed_memory
@@ -27,13 +28,17 @@ GROWTH: dict[str, tuple[int, ...]] = {
     "ways": (2, 5, 10, 20),
     "shots": (1, 2, 5, 10),
     "runs in a pack": (1, 2, 4),
+    "workers": (1, 2, 3, 4),
 }
 TITLES = {"meta_batch_size": "episodes", "inner_steps": "inner steps", "ways": "ways", "shots": "shots"}
 PROTOCOLS = {"omniglot": {"meta_batch_size": 8}, "mini_imagenet": {"meta_batch_size": 2}}
 
 
 def seconds(protocol: str, pixels: torch.Tensor, part: str, value: int, rounds: int) -> float:
-    """Return the median time of one step of a pack."""
+    """Return the median time of one step of a pack; of several workers', each its own core's or a share of one."""
+    if part == "workers":
+        with company("fused", f"{protocol} first", value - 1):
+            return seconds(protocol, pixels, "runs in a pack", 1, rounds)
     runs, own = (value, {}) if part == "runs in a pack" else (1, {part: value})
     steps = Steps(protocol, PROTOCOLS[protocol] | {"queries": 10} | own, "float32", pixels, runs=runs)
     taken = [steps.seconds() for _ in range(rounds + 1)]

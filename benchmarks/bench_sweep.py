@@ -1,11 +1,12 @@
 """What the orchestrator costs: seconds a trial beside plain Ray Tune, time to the first step, records a second.
 
-    python -m benchmarks.overhead [--trials N] [--plain N] [--workers N] [--rounds N]
+    python -m benchmarks.bench_sweep [--trials N] [--plain N] [--workers N] [--rounds N]
 
 - Overhead: N trials of next to no work through `sweeper run`, start-up included and the work itself taken off, against
   Ray Tune as people use it: a function that returns at once, a fresh actor for each trial, as many slots. Both are
   processes of their own on the same cores, one after the other, in `--rounds` rounds; told are median and least.
 - First step: from the command to the first training record on disk, with Ray cold; and what of it is ours.
+- Warm start: from a trial's attempt to its first record, without the first of them in each worker.
 - Driver: how fast the dealer takes the records of many workers, each chunk synced to disk.
 
 Prints a table and one JSON line.
@@ -29,6 +30,8 @@ from sweeper.results import Results
 from sweeper.sweepfile import load
 from sweeper.trial import MemberUpdate, Update
 from trainers import strokes
+from trainers.catalog import CATALOG
+from trainers.datasets import DataError, data_root, prepare
 from trainers.train import train
 
 SWEEP = """\
@@ -44,6 +47,22 @@ seeds: {trials}
 endpoint: {{metric: test_accuracy, head: trained, steps: 0, at: last, window: 1}}
 report:
   tables: [{{rows: [], columns: outer_lr}}]
+"""
+
+WARM = """\
+version: 1
+name: warm
+question: How long does a warm worker take to begin?
+fixed:
+  {{ways: 2, shots: 1, queries: 1, inner_steps: 0, eval_steps: 0, meta_batch_size: 1, outer_steps: 1, eval_every: 0,
+   eval_episodes: 1}}
+matrix:
+  data:
+{data}
+seeds: {seeds}
+endpoint: {{metric: test_accuracy, head: trained, steps: 0, at: last, window: 1}}
+report:
+  tables: [{{rows: [], columns: data}}]
 """
 
 PLAIN = """
@@ -101,6 +120,32 @@ def ours(folder: Path, trials: int, workers: int) -> dict[str, float]:
         lines = [json.loads(line) for file in results.glob("trials/*/journal.jsonl") for line in file.open()]
         first_ms = min(line["time_ms"] for line in lines if line["kind"] == "record")
         found[f"first_step_{tracked}_s"] = (first_ms - began_ms) / 1000
+    return found
+
+
+def warm_starts(folder: Path, workers: int, seeds: int = 12) -> dict[str, float]:
+    """Return the median and the longest warm start with each data set that is there, its one small step included."""
+    there = []
+    for name in CATALOG:
+        try:
+            there.append(prepare(name, data_root(None)).name)
+        except DataError as error:
+            print(f"without {name}: {error}", file=sys.stderr)
+    path, results = folder / "warm.yaml", folder / "results-warm"
+    data = "\n".join(f"    {name}: {{use: {name}}}" for name in there)
+    path.write_text(WARM.format(data=data, seeds=seeds), encoding="utf-8")
+    words = ["run", str(path), "--results", str(results), "--device", "cpu", "--workers", str(workers)]
+    sweeper(*words, "--tracking-uri", "none")
+    starts: dict[str, list[tuple[int, float]]] = {name: [] for name in there}
+    for file in results.glob("trials/*/journal.jsonl"):
+        attempt, *rest = [json.loads(line) for line in file.open()]
+        first = next(line for line in rest if line["kind"] == "record")
+        taken_s = (first["time_ms"] - attempt["time_ms"]) / 1000
+        starts[attempt["config"]["dataset"]].append((attempt["time_ms"], taken_s))
+    found = {}
+    for name, begun in starts.items():
+        taken = [taken_s for _, taken_s in sorted(begun)[workers:]]
+        found |= {f"warm_{name}_s": median(taken), f"warm_{name}_longest_s": max(taken)}
     return found
 
 
@@ -178,6 +223,7 @@ def main() -> None:
             found |= {key: median(values), f"{key}_least": min(values)}
         found["our_share_s"] = our_share_s(folder / "0")
         found |= driver(folder / "0")
+        found |= warm_starts(folder, arguments.workers)
     for key, value in found.items():
         print(f"{key:<26}{value:>12.4f}")
     print(json.dumps(found))
