@@ -21,34 +21,44 @@ class Moments(NamedTuple):
     second: Params
 
 
+class Corrections(NamedTuple):
+    """One minus the power of each beta, (2, R): what the moments of all but the head, and of the head, are short of."""
+
+    body: Tensor
+    head: Tensor
+
+
 def no_moments(params: Params) -> Moments:
     """Return the moments before the first step: zeros."""
     zeros = {name: torch.zeros_like(value) for name, value in params.items()}
     return Moments(zeros, {name: value.clone() for name, value in zeros.items()})
 
 
-def adam_step(
-    params: Params,
-    moments: Moments,
-    gradient: Params,
-    *,
-    step: int,
-    lr: Tensor,
-    alive: Tensor,
-    head_steps: Sequence[int] | None = None,
-) -> tuple[Params, Moments]:
-    """Return parameters and moments after step number `step` (from 1) of size `lr` (R,); dead runs stay as they are.
+def corrections(step: int, runs: int, dtype: torch.dtype, head_steps: Sequence[int] | None = None) -> Corrections:
+    """Return the corrections of step number `step` (from 1) for each of R `runs`.
 
-    Kingma and Ba (2015), algorithm 1, with bias correction; `head_steps` are each run's steps of the head, this one
-    included, where its moments were set to zero on the way.
+    `head_steps` are each run's steps of the head, this one included, where its moments were set to zero on the way.
+    """
+    steps = [step] * runs
+    return Corrections(_bias(steps, dtype), _bias(steps if head_steps is None else head_steps, dtype))
+
+
+def _bias(steps: Sequence[int], dtype: torch.dtype) -> Tensor:
+    return torch.tensor([[1 - beta**n for n in steps] for beta in (BETA1, BETA2)], dtype=dtype)
+
+
+def adam_step(
+    params: Params, moments: Moments, gradient: Params, *, corrections: Corrections, lr: Tensor, alive: Tensor
+) -> tuple[Params, Moments]:
+    """Return parameters and moments after one step of size `lr` (R,); dead runs stay as they are.
+
+    Kingma and Ba (2015), algorithm 1, with bias correction.
     """
     new_params, first, second = {}, {}, {}
     for name, value in params.items():
         shape = (-1,) + (1,) * (value.dim() - 1)
         lives = alive.view(shape)
-        m_bias, v_bias = 1 - BETA1**step, 1 - BETA2**step
-        if head_steps is not None and name in HEAD:
-            m_bias, v_bias = (lr.new_tensor([1 - b**n for n in head_steps]).view(shape) for b in (BETA1, BETA2))
+        m_bias, v_bias = ((corrections.head if name in HEAD else corrections.body)[n].view(shape) for n in range(2))
         m = BETA1 * moments.first[name] + (1 - BETA1) * gradient[name]
         v = BETA2 * moments.second[name] + (1 - BETA2) * gradient[name].square()
         change = lr.view(shape) * (m / m_bias) / ((v / v_bias).sqrt() + EPS)

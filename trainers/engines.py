@@ -59,7 +59,7 @@ class Engine(Protocol):
 
 def build(name: EngineName, config: TrialConfig) -> Engine:
     """Return engine `name` for the algorithm, order and network of `config`."""
-    return VmapEngine(config) if name == "vmap" else LoopEngine(config, episode_model(name, config))
+    return VmapEngine(config) if name in ("vmap", "graph") else LoopEngine(config, episode_model(name, config))
 
 
 def episode_model(name: EngineName, config: TrialConfig) -> Model:

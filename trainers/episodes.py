@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.catalog import CATALOG, class_ranges
+from trainers.catalog import CATALOG, DatasetName, class_ranges
 from trainers.class_names import named_classes
 from trainers.config import TrialConfig
+from trainers.nested import mapped
 from trainers.rng import stream
 
 
@@ -138,25 +139,51 @@ def _stack(draws: Sequence[Draw]) -> Draw:
     return Draw(*(np.concatenate(parts) for parts in zip(*draws, strict=True)))
 
 
+class Places(NamedTuple):
+    """Where the images of episodes lie in the data set, with any leading axes.
+
+    `turns` is None where no class is turned.
+    """
+
+    classes: Tensor  # (..., E, N)
+    images: Tensor  # (..., E, N, K + Q)
+    turns: Tensor | None  # (..., E, N)
+
+
+def places_of(draws: Sequence[Draw], *, turned: bool) -> Places:
+    """Return the places of R draws of one config, (R, E, ...), in the host's memory; with their turns if `turned`."""
+    classes, images, turns = (torch.from_numpy(np.stack(parts)) for parts in zip(*draws, strict=True))
+    return Places(classes, images, turns if turned else None)
+
+
 def gather(draw: Draw, pixels: Tensor, config: TrialConfig) -> Episode:
     """Return the E episodes of `draw` from `pixels` (uint8 [classes, images, C, H, W]), on the device of `pixels`."""
-    facts = CATALOG[config.dataset]
-    dtype = getattr(torch, config.dtype)
-    classes = torch.from_numpy(draw.classes).to(pixels.device)
-    images = torch.from_numpy(draw.images).to(pixels.device)
-    picked = pixels[classes[:, :, None], images]  # (E, N, K + Q, C, H, W)
-    if draw.turns.any():
-        for turns in (1, 2, 3):
-            where = torch.from_numpy(draw.turns == turns).to(pixels.device)
-            picked[where] = torch.rot90(picked[where], turns, dims=(-2, -1))
-    picked = picked.to(dtype) / 255
-    mean = torch.tensor(facts.pixel_mean, dtype=dtype, device=pixels.device).view(-1, 1, 1)
-    std = torch.tensor(facts.pixel_std, dtype=dtype, device=pixels.device).view(-1, 1, 1)
-    picked = (picked - mean) / std
-    labels = torch.arange(config.ways, device=pixels.device).expand(len(draw.classes), -1)
+    here = places_of([draw], turned=bool(draw.turns.any()))
+    return gather_at(mapped(lambda part: part.to(pixels.device), here), pixels, config).at(0)
+
+
+def gather_at(places: Places, pixels: Tensor, config: TrialConfig) -> Episode:
+    """Return the episodes at `places`, with the same leading axes."""
+    picked = pixels[places.classes[..., None], places.images]  # (..., N, K + Q, C, H, W)
+    if places.turns is not None:
+        turns = places.turns[..., None, None, None, None]
+        for quarter in (1, 2, 3):
+            picked = torch.where(turns == quarter, torch.rot90(picked, quarter, dims=(-2, -1)), picked)
+    mean, std = _scale(config.dataset, config.dtype, pixels.device)
+    picked = (picked.to(mean.dtype) / 255 - mean) / std
+    labels = torch.arange(config.ways, device=pixels.device).expand(places.classes.shape)
     return Episode(
-        picked[:, :, : config.shots].flatten(1, 2),
-        labels.repeat_interleave(config.shots, dim=1),
-        picked[:, :, config.shots :].flatten(1, 2),
-        labels.repeat_interleave(config.queries, dim=1),
+        picked[..., : config.shots, :, :, :].flatten(-5, -4),
+        labels.repeat_interleave(config.shots, dim=-1),
+        picked[..., config.shots :, :, :, :].flatten(-5, -4),
+        labels.repeat_interleave(config.queries, dim=-1),
     )
+
+
+@lru_cache
+def _scale(dataset: DatasetName, dtype: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of the data set's pixels, (C, 1, 1); sent once to a device."""
+    facts = CATALOG[dataset]
+    channels = (facts.pixel_mean, facts.pixel_std)
+    mean, std = (torch.tensor(of, dtype=getattr(torch, dtype), device=device).view(-1, 1, 1) for of in channels)
+    return mean, std

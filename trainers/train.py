@@ -13,17 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.adam import Moments, adam_step, no_moments
+from trainers.adam import Moments
+from trainers.captured import CapturedMover
 from trainers.chunk import Chunk, Record, RunChunk, RunState, RunStatus
 from trainers.config import PACKABLE, TrialConfig
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
 from trainers.engines import build
-from trainers.episodes import evaluation_draw, gather, probe_draw, training_draw
+from trainers.episodes import evaluation_draw, gather, probe_draw
 from trainers.evaluation import Pass, due, nothing_scored, records_of
 from trainers.networks import Params, initial_params, zero_head
+from trainers.outer_step import Carried, Mover
 from trainers.probes import probe
 
 RECORD_EVERY = 10
+MOVERS: dict[EngineName, type[Mover]] = {"graph": CapturedMover}
 
 
 def train(
@@ -63,18 +66,16 @@ class _Pack:
         self.pixels = pixels
         self.engine_name, self.engine = engine, build(engine, self.shared)
         self.slice = SLICE_OF_ENGINE[engine]
-        self.inner_lr = self._per_run([config.inner_lr for config in configs])
-        self.outer_lr = self._per_run([config.outer_lr for config in configs])
         if states is None:
-            self.params = self._stack([initial_params(config) for config in configs])
-            self.moments = no_moments(self.params)
+            params, moments = self._stack([initial_params(config) for config in configs]), None
             self.step = 0
             self.unsent: list[list[Record]] = [[] for _ in configs]
         else:
-            self.params = self._stack([state.params for state in states])
-            self.moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
+            params = self._stack([state.params for state in states])
+            moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
             self.step = states[0].step
             self.unsent = [list(state.records) for state in states]
+        self.mover = MOVERS.get(engine, Mover)(configs, pixels, self.engine, params, moments)
         self.records = [list(records) for records in self.unsent]
         self.known = [{(record.step, record.key) for record in records} for records in self.records]
         self.trouble = [""] * len(configs)
@@ -82,9 +83,6 @@ class _Pack:
         self.correct = nothing_scored(self.pending, len(configs))
         if states is not None and _scores_of_same(self.correct, states):
             self.correct = np.stack([state.correct for state in states])
-
-    def _per_run(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=getattr(torch, self.shared.dtype), device=self.pixels.device)
 
     def _stack(self, runs: list[Params]) -> Params:
         return {name: torch.stack([run[name] for run in runs]).to(self.pixels.device) for name in runs[0]}
@@ -124,62 +122,36 @@ class _Pack:
             self._outer_step()
 
     def _outer_step(self) -> None:
-        params, moments, head_steps = self._zeroed_where_due(self.params), self.moments, None
-        if self.shared.zero_head_adam == "reset":
-            moments = Moments(*(self._zeroed_where_due(kept) for kept in self.moments))
-            head_steps = [1 + self.step % n if (n := c.zero_head_every) else 1 + self.step for c in self.configs]
-        episodes = [gather(training_draw(config, self.step), self.pixels, config) for config in self.configs]
-        result = self.engine.meta_gradient(params, episodes, self.inner_lr, self.alive)
+        self.mover.take(self.step, self.alive)
         self.step += 1
-        self._check_finite(result.gradient, result.loss)
-        self.params, self.moments = adam_step(
-            params, moments, result.gradient, step=self.step, lr=self.outer_lr, alive=self._mask(self.alive),
-            head_steps=head_steps,
-        )  # fmt: skip
-        if self.shared.zero_head_when == "after_update":
-            self.params = self._zeroed_where_due(self.params)
+        recorded = self.step == 1 or self.step % RECORD_EVERY == 0
+        if recorded or self.step >= self.shared.outer_steps or not self.pixels.is_cuda:
+            self._look()  # to look at what a GPU has found is to wait for it
         self.correct = nothing_scored(self.pending, len(self.configs))
-        if self.step == 1 or self.step % RECORD_EVERY == 0:
-            losses, accuracies = result.loss.tolist(), result.accuracy.tolist()
+        if recorded:
+            losses, accuracies = (seen.tolist() for seen in self.mover.seen)
             for run in self._lacked("training"):
                 value = {"query_loss": losses[run], "query_accuracy": accuracies[run]}
                 self._record(run, Record(self.step, "training", value))
 
-    def _zeroed_where_due(self, params: Params) -> Params:
-        """Zero the head of every living run where the outer steps taken are a multiple of its zero_head_every.
-
-        Called before the inner loops, as the released code zeroes. The paper's Algorithm zeroes once at the start and
-        after each update; what the inner loops start from is the same, so that moment is only one call more.
-        """
-        due = [
-            lives and config.zero_head_every > 0 and self.step % config.zero_head_every == 0
-            for config, lives in zip(self.configs, self.alive, strict=True)
-        ]
-        mask, zeroed = self._mask(due), zero_head(params)
-        return {
-            name: torch.where(mask.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value)
-            for name, value in params.items()
-        }
-
-    def _mask(self, runs: list[bool]) -> Tensor:
-        return torch.tensor(runs, device=self.pixels.device)
+    def _look(self) -> None:
+        """Learn which runs have diverged since the last look."""
+        at, losses = self.mover.carried.broken_at.tolist(), self.mover.carried.broken_loss.tolist()
+        for run, (step, loss) in enumerate(zip(at, losses, strict=True)):
+            if step and not self.trouble[run]:
+                why = f"gradient out of range, query loss {loss:.4g}" if math.isfinite(loss) else f"query loss {loss}"
+                self.trouble[run] = f"diverged at step {step}: {why}{self._last_finite(run)}"
+        if not any(self.alive):
+            self.step = max(at)
 
     def _probe(self) -> None:
-        params = self._zeroed_where_due(self.params)
+        self._look()
+        params = self.mover.zeroed(self.step)
         for run in self._lacked("probe"):
             config = self.configs[run]
             episodes = gather(probe_draw(config), self.pixels, config)
             value = dict(probe(config, _row(params, run), episodes, self.engine_name))
             self._record(run, Record(self.step, "probe", value))
-
-    def _check_finite(self, gradient: Params, loss: Tensor) -> None:
-        # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
-        sound = torch.stack([grad.square().isfinite().flatten(1).all(dim=1) for grad in gradient.values()]).all(dim=0)
-        for run, (value, usable) in enumerate(zip(loss.tolist(), sound.tolist(), strict=True)):
-            if self.trouble[run] or (math.isfinite(value) and usable):
-                continue
-            why = f"gradient out of range, query loss {value:.4g}" if math.isfinite(value) else f"query loss {value}"
-            self.trouble[run] = f"diverged at step {self.step}: {why}{self._last_finite(run)}"
 
     def _last_finite(self, run: int) -> str:
         """Return the last recorded loss in words: from the records, so that a resumed run says the same."""
@@ -190,9 +162,11 @@ class _Pack:
         first = self.correct.shape[2]
         last = min(first + self.slice, passed.episodes)
         episodes = [gather(evaluation_draw(config, first, last), self.pixels, config) for config in self.configs]
-        params_of_head = {"trained": self.params, "zeroed": zero_head(self.params)}
+        self._look()
+        params = self.mover.carried.params
+        params_of_head = {"trained": params, "zeroed": zero_head(params)}
         counts = [
-            self.engine.correct(params_of_head[head], episodes, self.inner_lr, self.alive, passed.scored)
+            self.engine.correct(params_of_head[head], episodes, self.mover.inner_lr, self.alive, passed.scored)
             for head in passed.heads
         ]
         new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, scored)
@@ -209,13 +183,14 @@ class _Pack:
         self.known[run].add((record.step, record.key))
 
     def chunk(self) -> Chunk:
+        self._look()
         runs = tuple(
             RunChunk(tuple(self.unsent[run]), self._status(run), self.trouble[run]) for run in range(len(self.configs))
         )
         self.unsent = [[] for _ in self.configs]
         self.reported = True
         records = [tuple(records) for records in self.records]
-        return Chunk(self.step, runs, partial(_states, self.step, self.params, self.moments, self.correct, records))
+        return Chunk(self.step, runs, partial(_states, self.step, self.mover.kept(), self.correct, records))
 
     def _status(self, run: int) -> RunStatus:
         if self.trouble[run]:
@@ -224,14 +199,14 @@ class _Pack:
 
 
 def _states(
-    step: int, params: Params, moments: Moments, correct: np.ndarray, records: list[tuple[Record, ...]]
+    step: int, carried: Carried, correct: np.ndarray, records: list[tuple[Record, ...]]
 ) -> tuple[RunState, ...]:
-    """Return each run's state; a pack never changes these tensors in place, so it may have moved on meanwhile."""
+    """Return each run's state; nobody changes these tensors, so the pack may have moved on meanwhile."""
     return tuple(
         RunState(
             step=step,
-            params=_cut(params, run),
-            moments=Moments(_cut(moments.first, run), _cut(moments.second, run)),
+            params=_cut(carried.params, run),
+            moments=Moments(_cut(carried.moments.first, run), _cut(carried.moments.second, run)),
             correct=correct[run].copy(),
             records=records[run],
         )

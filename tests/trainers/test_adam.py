@@ -2,7 +2,7 @@
 
 import torch
 
-from trainers.adam import adam_step, no_moments
+from trainers.adam import adam_step, corrections, no_moments
 
 
 def test_each_run_equals_torch_adam_with_its_own_rate():
@@ -14,7 +14,12 @@ def test_each_run_equals_torch_adam_with_its_own_rate():
     moments = no_moments(params)
     for step, gradient in enumerate(gradients, start=1):
         params, moments = adam_step(
-            params, moments, {"w": gradient}, step=step, lr=rates, alive=torch.tensor([True, True])
+            params,
+            moments,
+            {"w": gradient},
+            corrections=corrections(step, 2, torch.float64),
+            lr=rates,
+            alive=torch.tensor([True, True]),
         )
     for run, rate in enumerate(rates.tolist()):
         weight = torch.nn.Parameter(start[run].clone())
@@ -29,7 +34,12 @@ def test_a_dead_run_keeps_its_parameters_and_moments_even_with_a_gradient_of_nan
     params = {"w": torch.ones(2, 3)}
     gradient = {"w": torch.tensor([[1.0, 1.0, 1.0], [float("nan")] * 3])}
     moved, moments = adam_step(
-        params, no_moments(params), gradient, step=1, lr=torch.full((2,), 0.1), alive=torch.tensor([True, False])
+        params,
+        no_moments(params),
+        gradient,
+        corrections=corrections(1, 2, torch.float32),
+        lr=torch.full((2,), 0.1),
+        alive=torch.tensor([True, False]),
     )
     assert torch.equal(moved["w"][1], torch.ones(3))
     assert not moments.first["w"][1].any()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainers.adam import adam_step, no_moments
+from trainers.adam import adam_step, corrections, no_moments
 from trainers.config import Order, TrialConfig
 from trainers.engine_table import ENGINE_OF_DEVICE
 from trainers.engines import Rate, episode_model, mean_gradient
@@ -61,7 +61,9 @@ def trained_support_first(setting: Setting, config: TrialConfig) -> Training:
             params = zero_head(params)
         episodes = gather(training_draw(config, step), setting.pixels, config)
         gradient = meta_gradient(model, params, episodes, config)
-        params, moments = adam_step(params, moments, gradient, step=step + 1, lr=lr, alive=alive)
+        params, moments = adam_step(
+            params, moments, gradient, corrections=corrections(step + 1, 1, lr.dtype), lr=lr, alive=alive
+        )
     return Training(config, {name: value[0] for name, value in params.items()})
 
 
