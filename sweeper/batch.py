@@ -15,6 +15,7 @@ from sweeper.results import Results
 from sweeper.survey import FINISHED, Standing, Survey, survey
 from sweeper.sweepfile import Sweep
 from trainers.datasets import DataError, prepare
+from trainers.engine_table import ENGINE_OF_DEVICE, cannot_multiply
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,13 @@ def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_
                 f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
                 f"go on with --device {began_on}, or name another folder with --results to begin anew on {device}"
             )
+
+
+def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
+    """Raise SweepError if a trial's arithmetic isn't to be had on `device`."""
+    for spec in specs:
+        if reason := cannot_multiply(spec.cell_config.arithmetic, device, ENGINE_OF_DEVICE[device]):
+            raise SweepError(f"{spec.trial_id} ({spec.name()}) can't run here: {reason}; --only picks others")
 
 
 @contextmanager

@@ -54,8 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     from trainers.datasets import DataError, data_root, prepare
     from trainers.device import DeviceError, load_pixels
+    from trainers.engine_table import ENGINE_OF_DEVICE, cannot_multiply
     from trainers.train import train
 
+    reason = cannot_multiply(config.arithmetic, options.device, ENGINE_OF_DEVICE[options.device])
+    if reason:
+        print(reason, file=sys.stderr)
+        return 2
     try:
         pixels = load_pixels(prepare(config.dataset, data_root(options.data_root)), options.device)
     except (DataError, DeviceError) as error:

@@ -16,6 +16,7 @@ Order = Literal["first", "second"]
 NetOrder = Literal["relu_bn", "bn_relu"]
 BatchNorm = Literal["transductive", "inductive"]
 LossName = Literal["cross_entropy", "squared_error"]
+Arithmetic = Literal["full", "tf32", "bf16"]
 LabelRule = Literal["random", "groups", "consecutive"]
 Head = Literal["trained", "zeroed"]
 HEADS: tuple[Head, ...] = ("trained", "zeroed")
@@ -158,7 +159,10 @@ class TrialConfig(BaseModel):
         "both", description="outer gradients that probes take: of both orders, or of the trial's order alone"
     )
 
-    dtype: Literal["float32", "float64"] = Field("float32", description="precision of all arithmetic")
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of all numbers")
+    arithmetic: Arithmetic = Field(
+        "full", description="products as precise as the numbers, or on a GPU by TF32 (10 bits) or bf16 (7 bits)"
+    )
     seed: NotNegative = Field(0, description="root of every random stream of the trial")
 
     @property
@@ -230,6 +234,8 @@ def _impossible(config: TrialConfig) -> list[Problem]:
             problems.append(
                 Problem("ways", f"{config.ways} ways, but {config.dataset} has a split of {fewest} classes")
             )
+    if config.arithmetic != "full" and config.dtype == "float64":
+        problems.append(Problem("arithmetic", f"{config.arithmetic}, but dtype is float64; leave one of the two out"))
     if config.probe_first and not config.probe_every:
         problems.append(
             Problem("probe_first", f"{config.probe_first}, but probe_every is 0, so no probe is ever taken")

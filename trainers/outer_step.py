@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainers.adam import Corrections, Moments, adam_step, corrections, no_moments
+from trainers.arithmetic import multiplying
 from trainers.config import TrialConfig
 from trainers.engines import Engine
 from trainers.episodes import Places, gather_at, places_of, training_draw
@@ -109,7 +110,8 @@ class Mover:
             moments = Moments(*(_zeroed_where(inputs.zeroed_before & living, kept) for kept in moments))
         stack = gather_at(inputs.places, self._pixels, self._shared)
         episodes = [stack.at(run) for run in range(len(self._configs))]
-        found = self._engine.meta_gradient(params, episodes, self.inner_lr, alive)
+        with multiplying(self._shared.arithmetic, self._pixels.device):
+            found = self._engine.meta_gradient(params, episodes, self.inner_lr, alive)
         # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
         usable = [grad.square().isfinite().flatten(1).all(dim=1) for grad in found.gradient.values()]
         sound = torch.stack(usable).all(dim=0) & found.loss.isfinite()

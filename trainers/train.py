@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from trainers.adam import Moments
+from trainers.arithmetic import multiplying
 from trainers.captured import CapturedMover
 from trainers.chunk import Chunk, Record, RunChunk, RunState, RunStatus
 from trainers.config import PACKABLE, TrialConfig
-from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
+from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName, cannot_multiply
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, probe_draw
 from trainers.evaluation import Pass, due, nothing_scored, records_of
@@ -41,9 +42,13 @@ def train(
 
     Yields a chunk about every `chunk_s` seconds, evaluations included; one outer step or one evaluation slice is
     never cut. From `states` it goes on where they were taken and first yields their records again.
-    Raises ValueError when the configs cannot share a pack or the states are at different points.
+    Raises ValueError when the configs cannot share a pack, the states are at different points, or the engine on this
+    device can't multiply as the configs say.
     """
-    pack = _Pack(configs, pixels, engine or ENGINE_OF_DEVICE[pixels.device.type], states)
+    engine = engine or ENGINE_OF_DEVICE[pixels.device.type]
+    if reason := cannot_multiply(configs[0].arithmetic, pixels.device.type, engine):
+        raise ValueError(reason)
+    pack = _Pack(configs, pixels, engine, states)
     while not pack.finished:
         ends = time.monotonic() + chunk_s
         pack.advance()
@@ -165,10 +170,11 @@ class _Pack:
         self._look()
         params = self.mover.carried.params
         params_of_head = {"trained": params, "zeroed": zero_head(params)}
-        counts = [
-            self.engine.correct(params_of_head[head], episodes, self.mover.inner_lr, self.alive, passed.scored)
-            for head in passed.heads
-        ]
+        with multiplying(self.shared.arithmetic, self.pixels.device):
+            counts = [
+                self.engine.correct(params_of_head[head], episodes, self.mover.inner_lr, self.alive, passed.scored)
+                for head in passed.heads
+            ]
         new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, scored)
         self.correct = np.concatenate([self.correct, new], axis=2)
         if last == passed.episodes:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from sweeper.batch import Batch, only_run, pending, prepare_run, refuse_other_device, surveyed_again
+from sweeper.batch import (
+    Batch,
+    only_run,
+    pending,
+    prepare_run,
+    refuse_arithmetic,
+    refuse_other_device,
+    surveyed_again,
+)
 from sweeper.cli.options import (
     data_root_option,
     json_option,
@@ -109,6 +117,7 @@ def run(
     going_on = [found for found in standings if found.spec.trial_id not in held_back]
     refuse_other_device(going_on, chosen, retry_failed=retry_failed)
     todo = anew + pending(going_on, retry_failed=retry_failed)
+    refuse_arithmetic(todo, chosen)
     names = " + ".join(part.experiment for part in batch.parts)
     begun = [found for found in batch.standings if found.spec.trial_id in held_back and found.brief is not None]
     again = f", {len(begun)} of them again from nothing" if begun else ""

@@ -84,6 +84,7 @@ DEFAULTS = {
     "probe_episodes": 8,
     "probe_orders": "both",
     "dtype": "float32",
+    "arithmetic": "full",
     "seed": 0,
 }
 
@@ -213,6 +214,7 @@ def test_any_other_value_is_another_trial() -> None:
         "head_update": "released", "train_split": "test", "label_rule": "groups", "rotations": True, "probe_every": 1,
         "probe_first": 1, "probe_episodes": 9, "probe_orders": "own",
         "eval_heads": "zeroed", "eval_each_step": False, "final_episodes": 9, "final_steps": 3,
+        "arithmetic": "tf32",
         "train_classes": "1 2 3 4 5",
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeper.batch import pending, prepare_run, refuse_other_device
+from sweeper.batch import pending, prepare_run, refuse_arithmetic, refuse_other_device
 from sweeper.brief import Brief
 from sweeper.errors import SweepError
 from sweeper.plan import expand
@@ -77,3 +77,10 @@ def test_a_failed_trial_of_another_device_blocks_a_run_only_if_it_is_to_be_retri
     refuse_other_device([standing], "cuda")
     with pytest.raises(SweepError, match="began on cpu"):
         refuse_other_device([standing], "cuda", retry_failed=True)
+
+
+def test_an_arithmetic_that_a_device_lacks_is_refused_before_anything_runs(write_sweep):
+    specs = expand(load(write_sweep("  use: strokes\n  arithmetic: bf16")))
+    with pytest.raises(SweepError, match=f"{specs[0].trial_id} .* can't run here: arithmetic bf16 is for"):
+        refuse_arithmetic(specs, "cpu")
+    refuse_arithmetic(specs, "cuda")
