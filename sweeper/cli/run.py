@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -31,6 +31,7 @@ from sweeper.cli.view import Store
 from sweeper.devices import choose_device, default_workers
 from sweeper.errors import SweepError
 from sweeper.estimate import estimate
+from sweeper.packing import pack_size
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 from sweeper.selectors import select
@@ -45,6 +46,19 @@ if TYPE_CHECKING:
     from sweeper.sync import Views
 
 
+class PackSize(click.ParamType):
+    """A whole number from 1, or the word auto, which is None."""
+
+    name = "N|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or int(value) < 1:
+            self.fail(f"{value} is neither a whole number from 1 nor the word auto", param, ctx)
+        return int(value)
+
+
 @click.command()
 @sweep_files
 @profile_option
@@ -55,7 +69,9 @@ if TYPE_CHECKING:
 @only_option
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1), help="Packs trained at once [default: one a CPU core or GPU].")
-@click.option("--pack", type=click.IntRange(1), default=1, show_default=True, help="Trials trained as one pack.")
+@click.option(
+    "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
+)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option(
     "--timeout",
@@ -79,7 +95,7 @@ def run(
     only: tuple[str, ...],
     device: Literal["auto", "cpu", "cuda"],
     workers: int | None,
-    pack: int,
+    pack: int | None,
     executor: Literal["ray", "inline"],
     timeout: float,
     retry_failed: bool,
@@ -132,6 +148,10 @@ def run(
             store.bring_up()
         finish(standings, folder, as_json)
         return
+    if pack is None:
+        pack, why = pack_size(todo, chosen, data_root)
+        if pack > 1:
+            say(f"Packs of {pack} ({why}).")
     say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
     _ask(folder, begun, yes)
     options = session.Options(
