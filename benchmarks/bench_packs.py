@@ -4,10 +4,10 @@
     python -m benchmarks.bench_packs --paired SEEDS [--engines NAME] [--device ...]
 
 A step is all of it: drawing and gathering, inner loops, outer gradient, Adam. Sizes take one step each in turn,
-`rounds` times after two to warm up. "Times one" is a step's time against a pack of one; "a run's" its R-th part. Traffic is the
-least there can be, each block's input read and output written once a pass, against copying a large array on the same
-device. The error is the largest of one member's gradient against its solo run's, both from the same state, relative to
-its largest entry. On a GPU the peak is of the allocator.
+`rounds` times after two to warm up. "Times one" is a step's time against a pack of one; "a run's" its R-th part.
+Traffic is the least there can be, each block's input read and output written once a pass, against copying a large array
+on the same device. The error is the largest of one member's gradient against its solo run's, both from the same state,
+relative to its largest entry. On a GPU the peak is of the allocator.
 
 `--paired` trains as many seeds alone and in one pack on synthetic characters and tells the difference of their final
 accuracies with its 90 % interval.

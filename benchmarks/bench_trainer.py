@@ -1,14 +1,15 @@
 """The gradient of one outer step by every engine and every peer that is installed: time, error, rate and memory.
 
-    python -m benchmarks.bench_trainer [--rounds N] [--cells NAME ...]
+    python -m benchmarks.bench_trainer [--rounds N] [--cells NAME ...] [--device cpu|cuda]
 
 All start from the same float32 parameters and episodes and return the same mean gradient; one after another they make
 one step a round, after one to warm up. Layout A is one process with a thread a core; layout B is as many processes at
 once as there are cores, each with one thread, of which one is timed: what a sweep does. Steps a second are of the whole
-machine. The error is of the whole gradient, relative to the loop's in float64 from the same numbers; the rate is the
-arithmetic of the convolutions against the machine's best product of two float32 matrices in the same layout. Peers:
-`pip install higher torchopt optree graphviz`; `plain modules` is written the way learn2learn does it, which can't be
-built for this Python any more. All have the allocator's settings that workers have.
+machine. On a GPU there is one layout, a process with the device to itself. The error is of the whole gradient, relative
+to the loop's in float64 from the same numbers; the rate is the arithmetic of the convolutions against the machine's
+best product of two float32 matrices in the same layout. Peers: `pip install higher torchopt optree graphviz`; `plain
+modules` is written the way learn2learn does it, which can't be built for this Python any more. All have the allocator's
+settings that workers have.
 """
 
 import argparse
@@ -32,7 +33,9 @@ from trainers import protocols
 from trainers.allocator import keep_freed_memory
 from trainers.catalog import CATALOG
 from trainers.config import TrialConfig, resolve
-from trainers.datasets import data_root, load, prepare
+from trainers.datasets import data_root, prepare
+from trainers.device import load_pixels
+from trainers.engine_table import ENGINE_OF_DEVICE
 from trainers.engines import build
 from trainers.episodes import Episode, gather, training_draw
 from trainers.layout import BLOCKS
@@ -67,12 +70,13 @@ class Problem(NamedTuple):
         )
 
 
-def problem(cell: str, changes: dict[str, Any] | None = None) -> Problem:
+def problem(cell: str, changes: dict[str, Any] | None = None, device: str = "cpu") -> Problem:
     """Return the first outer step of a protocol, 5-way 1-shot, on the images of its data set."""
     protocol, order = CELLS[cell]
     config = resolve(protocols.load(protocol) | {"order": order, "queries": 15} | (changes or {}))
-    pixels = torch.from_numpy(load(prepare(config.dataset, data_root(None))))
-    return Problem(config, initial_params(config), gather(training_draw(config, 0), pixels, config))
+    pixels = load_pixels(prepare(config.dataset, data_root(None)), device)
+    params = {name: value.to(device) for name, value in initial_params(config).items()}
+    return Problem(config, params, gather(training_draw(config, 0), pixels, config))
 
 
 def step_of(row: str, given: Problem) -> Step:
@@ -81,7 +85,7 @@ def step_of(row: str, given: Problem) -> Step:
         return PEERS[row](given.config, given.params, given.episodes)
     engine = build(row, given.config)  # type: ignore[arg-type]
     stacked = {name: value[None] for name, value in given.params.items()}
-    lr = torch.tensor([given.config.inner_lr], dtype=getattr(torch, given.config.dtype))
+    lr = stacked["head.weight"].new_tensor([given.config.inner_lr])
 
     def step() -> Params:
         found = engine.meta_gradient(stacked, [given.episodes], lr, [True]).gradient
@@ -110,14 +114,11 @@ def operations(config: TrialConfig) -> float:
     return config.meta_batch_size * (query * once + support * (once + again))
 
 
-def matrix_rate() -> float:
-    """Return the operations a second of the best of ten products of 1,024 x 1,024 float32 matrices."""
-    a, times = torch.randn(1024, 1024), []
-    for _ in range(10):
-        begun = time.perf_counter()
-        a @ a
-        times.append(time.perf_counter() - begun)
-    return 2 * 1024**3 / min(times)
+def matrix_rate(device: str = "cpu") -> float:
+    """Return the operations a second of the best of ten products of float32 matrices, as large as keep it busy."""
+    size = 1024 if device == "cpu" else 8192
+    a = torch.randn(size, size, device=device)
+    return 2 * size**3 / min(_seconds(lambda: a @ a) for _ in range(10))
 
 
 def error(found: Params, exact: Params) -> float:
@@ -142,22 +143,23 @@ def company(row: str, cell: str, count: int = CORES - 1) -> Iterator[None]:
             other.wait()
 
 
-def measure(cell: str, rows: list[str], rounds: int) -> list[dict[str, Any]]:
+def measure(cell: str, rows: list[str], rounds: int, device: str) -> list[dict[str, Any]]:
     """Return the numbers of every row of one cell."""
-    given = problem(cell)
+    given = problem(cell, device=device)
     rows = [row for row in rows if given.config.order == "second" or row not in SECOND_ONLY]
     exact = step_of("loop", given.double())()
     steps = {row: step_of(row, given) for row in rows}
     errors = {row: error(step(), exact) for row, step in steps.items()}
-    taken: dict[tuple[str, str], list[float]] = {(row, layout): [] for row in rows for layout in "AB"}
+    layouts = "AB" if device == "cpu" else "A"
+    taken: dict[tuple[str, str], list[float]] = {(row, layout): [] for row in rows for layout in layouts}
     torch.set_num_threads(CORES)
-    best = {"A": matrix_rate()}
+    best = {"A": matrix_rate(device)}
     for _ in range(rounds):
         for row, step in steps.items():
             taken[row, "A"].append(_seconds(step))
     torch.set_num_threads(1)
     best["B"] = matrix_rate()
-    for row, step in steps.items():  # in turn: each has company of its own
+    for row, step in steps.items() if "B" in layouts else ():  # in turn: each has company of its own
         with company(row, cell):
             taken[row, "B"] += [_seconds(step) for _ in range(rounds)]
     found = []
@@ -173,9 +175,16 @@ def measure(cell: str, rows: list[str], rounds: int) -> list[dict[str, Any]]:
 
 
 def _seconds(step: Step) -> float:
+    _wait()
     begun = time.perf_counter()
     step()
+    _wait()
     return time.perf_counter() - begun
+
+
+def _wait() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def peak_mib(row: str, cell: str) -> int:
@@ -189,7 +198,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The gradient of one outer step by engines and peers.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=list(CELLS)[:4])
-    parser.add_argument("--rows", nargs="+", default=[*PEERS, "loop", "fused"])
+    parser.add_argument("--rows", nargs="+", help="default: peers, loop, and the device's engine")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--keep", help=argparse.SUPPRESS)
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -197,9 +207,12 @@ def main() -> None:
         _serve(arguments.keep, arguments.peak, arguments.cells[0])
         return
     keep_freed_memory()
-    found = [one for cell in arguments.cells for one in measure(cell, arguments.rows, arguments.rounds)]
+    arguments.rows = arguments.rows or [*PEERS, "loop", ENGINE_OF_DEVICE[arguments.device]]
+    found = [
+        one for cell in arguments.cells for one in measure(cell, arguments.rows, arguments.rounds, arguments.device)
+    ]
     for one in found:
-        one["peak_mib"] = peak_mib(one["row"], one["cell"])
+        one["peak_mib"] = peak_mib(one["row"], one["cell"]) if arguments.device == "cpu" else None
     base = {one["cell"]: 0.0 for one in found}
     for one in found:  # its better layout is what the others are held against
         if one["row"] == BASE:
@@ -216,7 +229,13 @@ def main() -> None:
             f"{one['steps_a_second']:.2f} | {times} | {one['error']:.1e} | {100 * one['of_matrix_rate']:.0f} % | "
             f"{one['peak_mib']} |"
         )
-    about = {"cores": CORES, "processor": platform.processor() or platform.machine(), "torch": torch.__version__}
+    gpu = torch.cuda.get_device_name() if arguments.device == "cuda" else None
+    about = {
+        "cores": CORES,
+        "gpu": gpu,
+        "processor": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+    }
     print(json.dumps({**about, "rounds": arguments.rounds, "found": found}))
 
 

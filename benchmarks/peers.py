@@ -32,7 +32,7 @@ class Conv4(nn.Module):
             self.norms.append(nn.BatchNorm2d(out, eps=config.bn_eps, track_running_stats=False))
         ways, features = params["head.weight"].shape
         self.head = nn.Linear(features, ways)
-        self.to(params["head.weight"].dtype)
+        self.to(params["head.weight"])
         with torch.no_grad():
             for ours, own in zip(params, self.named(), strict=True):
                 own.copy_(params[ours])

@@ -1,9 +1,13 @@
 """Runs trained together: each as it would be alone, whatever becomes of the others."""
 
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from tests.trainers.trained import same_bits, whole
+from trainers import strokes
+from trainers.config import resolve
 from trainers.engines import LoopEngine
 from trainers.networks import initial_params
 from trainers.train import train
@@ -92,3 +96,25 @@ def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_fift
             for name, before in start.moments[0].items():
                 ours, theirs = member.moments[0][name], solo.moments[0][name]
                 assert (ours - theirs).norm() <= 1e-10 * (theirs - 0.9 * before).norm()
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device here; on a CPU packs are bit-equal to solo runs"
+)
+@pytest.mark.parametrize("engine", ["vmap", "graph"])
+def test_eight_seeds_end_alike_packed_and_alone_on_a_gpu(engine):
+    """Kernels of other sizes round otherwise and training is chaotic, so only the mean difference says anything."""
+    values = {"dataset": "strokes", "channels": 32, "order": "first", "inner_lr": 0.4, "inner_steps": 2,
+              "meta_batch_size": 8, "outer_steps": 200, "eval_episodes": 400}  # fmt: skip
+    configs = [resolve(values | {"seed": seed}) for seed in range(8)]
+    pixels = torch.from_numpy(strokes.make(0)).cuda()
+
+    def final(members):
+        *_, chunk = train(members, pixels, engine=engine, chunk_s=60)
+        found = [next(r.value for r in run.records if r.key == "evaluation") for run in chunk.runs]
+        return [100 * value["accuracy"]["zeroed"][-1] for value in found]
+
+    differences = np.array(final(configs)) - np.array([final([config])[0] for config in configs])
+    half = stats.t.ppf(0.95, 7) * differences.std(ddof=1) / np.sqrt(8)
+    assert differences.mean() - half > -1
+    assert differences.mean() + half < 1
