@@ -103,9 +103,11 @@ class Work:
             from trainers.config import resolve
             from trainers.datasets import Prepared
             from trainers.device import load_pixels
+            from trainers.memory import forget_peak
             from trainers.train import train
 
             keep_freed_memory()
+            forget_peak(self._assignment["device"])
             torch.set_num_threads(self._assignment["threads"])
             data = self._assignment["data"]
             prepared = Prepared(name=data["name"], path=Path(data["path"]), digest=data["digest"])
@@ -164,10 +166,14 @@ class Work:
         self._resent = [0] * len(chunk.runs)
 
     def _log_ends(self, chunk: Any, statuses: list[UpdateStatus], asked: set[int]) -> None:
-        """Write how members ended: the stopped ones when they are, the others with the pack."""
+        """Write how members ended, and with what memory: the stopped ones when they are, the others with the pack."""
+        from trainers.memory import peak_bytes
+
+        peak = peak_bytes(self._assignment["device"])
+        told = f", at most {peak / 2**20:,.0f} MiB in use" if peak else ""
         for index, (run, status) in enumerate(zip(chunk.runs, statuses, strict=True)):
             if index in asked or (self._over and status != "stopped"):
-                self._logs[index].say(f"{status} at step {chunk.step}{f': {run.message}' if run.message else ''}")
+                self._logs[index].say(f"{status} at step {chunk.step}{f': {run.message}' if run.message else ''}{told}")
 
     def _save(self, chunk: Any) -> None:
         from trainers.checkpoint import save

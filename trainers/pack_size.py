@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from trainers.catalog import CATALOG
 from trainers.config import TrialConfig, resolve
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
+from trainers.memory import forget_peak, peak_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ GOOD_ENOUGH = 0.95
 
 
 class Measured(NamedTuple):
-    """A pack of `runs`: the median time of an outer step, and the most memory of a GPU it took (None on a CPU)."""
+    """A pack of `runs`: the median time of an outer step, and the most memory it took, None where nobody can tell."""
 
     runs: int
     step_s: float
@@ -70,23 +71,20 @@ def measure(config: TrialConfig, pixels: "Tensor", engine: EngineName, most: int
 
 
 def _one(config: TrialConfig, pixels: "Tensor", engine: EngineName, runs: int) -> Measured:
-    import torch
-
     from trainers.train import train
 
+    device = pixels.device.type
     short = {
         "outer_steps": ROUNDS + 1, "eval_every": 0, "eval_episodes": SLICE_OF_ENGINE[engine], "final_episodes": 0,
         "final_steps": None, "probe_every": 0, "probe_first": 0,
     }  # fmt: skip
-    if pixels.is_cuda:
-        torch.cuda.reset_peak_memory_stats()
+    forget_peak(device)
     taken, begun = [], time.perf_counter()
     for _ in train([config.model_copy(update=short | {"seed": seed}) for seed in range(runs)], pixels, engine=engine,
                    chunk_s=0):  # fmt: skip
         taken.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-    peak = torch.cuda.max_memory_allocated() if pixels.is_cuda else None
-    return Measured(runs, statistics.median(taken[1 : ROUNDS + 1]), peak)
+    return Measured(runs, statistics.median(taken[1 : ROUNDS + 1]), peak_bytes(device))
 
 
 def main() -> int:
