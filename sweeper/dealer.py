@@ -8,20 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
 from queue import SimpleQueue
 
 from sweeper.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.brief import read_brief
 from sweeper.claims import Claim, holder_of
-from sweeper.dealt import Change, Dealt, Phase, Worker, facts, why_not
+from sweeper.dealt import OPEN, Change, Dealt, Phase, Worker, facts, why_not
 from sweeper.journal import Journal
 from sweeper.plan import TrialSpec
 from sweeper.results import Results, ResultsError, step_of
 from sweeper.schema import Status
 from sweeper.silence import Silence
 from sweeper.stop_requests import STOPPED, taken
-from trainers.config import PACKABLE
+from sweeper.waiting import Waiting
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -39,12 +38,16 @@ class Dealer:
         worker: Worker,
         note: Callable[[str], None],
         retry_failed: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`sweeps` names the sweep that each trial is run for.
 
-        `note` is told of each trial whose journal has grown; it must return at once.
+        `note` is told of each trial whose journal has grown; it must return at once. `clock` counts seconds.
         """
         self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
+        self._waiting = Waiting(self.trials.values())
+        self._left = len(self.trials)
+        self._clock = clock
         self._sweeps = sweeps
         self._results = results
         self._worker = worker
@@ -52,7 +55,7 @@ class Dealer:
         self._retry_failed = retry_failed
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
-        self._silence = Silence(worker.timeout_s)
+        self._silence = Silence(worker.timeout_s, clock)
         self._began_ms = time.time_ns() // 1_000_000
         self._polled_s = 0.0
         self.changes: SimpleQueue[Change] = SimpleQueue()
@@ -64,11 +67,11 @@ class Dealer:
     def next_assignment(self) -> Assignment | None:
         """Return the next pack to train; None while nothing is ready (ask again) or once all is `over`."""
         while not self.over and not self.stopping.is_set():
-            ready = [t for t in self.trials.values() if t.phase == "waiting" and t.not_before_s <= time.monotonic()]
-            if not ready:
+            first = self._waiting.take(self._clock())
+            if first is None:
                 return None
             with self._storage_guarded():
-                members = [trial for trial in self._mates(ready) if self._open(trial)]
+                members = [trial for trial in [first, *self._mates(first)] if self._open(trial)]
                 if members:
                     return self._assignment(members)
         return None
@@ -76,9 +79,7 @@ class Dealer:
     @property
     def over(self) -> bool:
         """Whether there is nothing more to deal, now or later."""
-        return self.stopping.is_set() or all(
-            trial.phase not in ("waiting", "running") for trial in self.trials.values()
-        )
+        return self.stopping.is_set() or not self._left
 
     @property
     def stopped_trials(self) -> frozenset[str]:
@@ -123,8 +124,12 @@ class Dealer:
         else:
             trial.lost += 1
             self._end(trial, "interrupted", silence or "its worker was lost")
-            trial.phase, trial.largest_pack = "waiting", 1
-            trial.not_before_s = time.monotonic() + 2.0**trial.lost
+            self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
+
+    def _put_back(self, trial: Dealt, largest_pack: int, not_before_s: float) -> None:
+        self._set_phase(trial, "waiting")
+        trial.largest_pack = largest_pack
+        self._waiting.put_back(trial, not_before_s)
 
     def end_all(self) -> None:
         """Take back every pack that is still out."""
@@ -137,9 +142,9 @@ class Dealer:
 
     def poll(self) -> None:
         """Obey what `sweeper stop` asks of this run; looks once a second, however often it is called."""
-        if time.monotonic() - self._polled_s < POLL_EVERY_S:
+        if self._clock() - self._polled_s < POLL_EVERY_S:
             return
-        self._polled_s = time.monotonic()
+        self._polled_s = self._clock()
         with self._storage_guarded():
             for trial_id in taken(self._results, self._began_ms):
                 if trial_id is None:
@@ -158,15 +163,12 @@ class Dealer:
         elif trial.phase == "waiting":
             self._enter(trial, "interrupted", STOPPED)
 
-    def _mates(self, ready: list[Dealt]) -> list[Dealt]:
-        """Return the first ready trial and those that may train with it: alike but for PACKABLE, none begun."""
-        first = ready[0]
+    def _mates(self, first: Dealt) -> list[Dealt]:
+        """Take those that train with `first`; a trial with a checkpoint goes on alone."""
         size = min(first.largest_pack, self._worker.pack)
         if size == 1 or self._begun(first):
-            return [first]
-        shape = _shape(first)
-        alike = (t for t in ready if t.largest_pack >= size and _shape(t) == shape and not self._begun(t))
-        return list(islice(alike, size))
+            return []
+        return self._waiting.take_mates(first, size, lambda trial: not self._begun(trial))
 
     def _begun(self, trial: Dealt) -> bool:
         return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
@@ -197,7 +199,7 @@ class Dealer:
             trial.attempt = trial.journal.open_attempt(
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
             )
-            trial.started_s = time.monotonic()
+            trial.pack, trial.started_s = self._dealt, self._clock()
             self._enter(trial, "running")
             self._note(trial.spec.trial_id)
         return Assignment(
@@ -226,13 +228,13 @@ class Dealer:
         for _, key, value in update["records"]:
             if key == "evaluation":
                 trial.accuracy = value["accuracy"].get("zeroed", value["accuracy"].get("trained"))[-1]
-        pack = len(self._pack_of(trial))
+        pack = len(self._packs[trial.pack])
         if update["status"] in ("memory", "failed") and pack > 1:
             # Which member an error in a pack belongs to shows when each trains alone.
             size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
             self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
             if not trial.stop_asked:
-                trial.phase, trial.largest_pack = "waiting", size
+                self._put_back(trial, size, self._clock())
         elif update["status"] == "stopped":
             self._end(trial, "interrupted", STOPPED)
         elif update["status"] in ("memory", "failed"):
@@ -241,9 +243,6 @@ class Dealer:
             raise OSError(update["message"].strip().splitlines()[-1])
         elif update["status"] != "running":
             self._end(trial, update["status"], update["message"])
-
-    def _pack_of(self, trial: Dealt) -> list[Dealt]:
-        return next(members for members in self._packs.values() if any(member is trial for member in members))
 
     def _end(self, trial: Dealt, status: Status, message: str) -> None:
         try:
@@ -256,8 +255,12 @@ class Dealer:
         self._note(trial.spec.trial_id)
 
     def _enter(self, trial: Dealt, phase: Phase, message: str = "") -> None:
-        trial.phase = phase
+        self._set_phase(trial, phase)
         self.changes.put(Change(trial.spec, phase, trial.step, trial.accuracy, message))
+
+    def _set_phase(self, trial: Dealt, phase: Phase) -> None:
+        self._left += (phase in OPEN) - (trial.phase in OPEN)
+        trial.phase = phase
 
     @contextmanager
     def _storage_guarded(self) -> Iterator[None]:
@@ -270,7 +273,3 @@ class Dealer:
                 "free space or permissions there, then run the same command again"
             )
             self.stop()
-
-
-def _shape(trial: Dealt) -> dict[str, object]:
-    return {name: value for name, value in trial.spec.config if name not in PACKABLE}

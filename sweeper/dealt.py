@@ -12,6 +12,8 @@ from sweeper.provenance import circumstances
 from sweeper.survey import FINISHED, judge
 
 Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
+OPEN: frozenset[Phase] = frozenset({"waiting", "running"})
+"""The phases that a run isn't over with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +45,10 @@ class Dealt:
     lost: int = 0
     stop_asked: bool = False
     largest_pack: int
-    not_before_s: float = 0.0
     claim: Claim | None = field(default=None, repr=False)
     journal: Journal | None = field(default=None, repr=False)
     attempt: int = 0
+    pack: int = 0
 
 
 class Change(NamedTuple):

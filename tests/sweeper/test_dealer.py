@@ -2,10 +2,10 @@
 
 import dataclasses
 import errno
+import time
 
 import pytest
 
-from sweeper import dealer as dealer_module
 from sweeper.claims import Claim, holder_of
 from sweeper.dealer import Dealer, Worker
 from sweeper.journal import fold
@@ -24,11 +24,11 @@ def noted():
 
 @pytest.fixture
 def make_dealer(specs, results, noted):
-    def make(chosen=specs, pack=1, device="cpu") -> Dealer:
+    def make(chosen=specs, pack=1, device="cpu", clock=time.monotonic) -> Dealer:
         data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
         worker = Worker(device=device, engine="loop", threads=1, pack=pack, data=data, timeout_s=60.0)
         sweeps = {spec.trial_id: "tiny" for spec in chosen}
-        return Dealer(chosen, sweeps=sweeps, results=results, worker=worker, note=noted.append)
+        return Dealer(chosen, sweeps=sweeps, results=results, worker=worker, note=noted.append, clock=clock)
 
     return make
 
@@ -89,33 +89,29 @@ def test_a_resume_keeps_the_first_attempts_engine_and_threads(make_dealer, specs
     assert assignment["members"][0]["attempt"] == 2
 
 
-def test_a_lost_worker_puts_its_trial_back_three_times_ever_later(make_dealer, specs, results, monkeypatch):
+def test_a_lost_worker_puts_its_trial_back_three_times_ever_later(make_dealer, specs, results):
     now = [1000.0]
-    monkeypatch.setattr(dealer_module.time, "monotonic", lambda: now[0])
-    dealer = make_dealer(specs[:1])
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
     waits = []
     for attempt in (1, 2, 3, 4):
-        assignment = dealer.next_assignment()
+        began = now[0]
+        while (assignment := dealer.next_assignment()) is None:
+            now[0] += 0.5
+        waits.append(now[0] - began)
         assert assignment["members"][0]["attempt"] == attempt
         dealer.ended(assignment["pack"])
-        if not dealer.over:
-            assert dealer.next_assignment() is None
-            began = now[0]
-            while dealer.next_assignment() is None and dealer.trials[specs[0].trial_id].phase == "waiting":
-                now[0] += 0.5
-                if dealer.trials[specs[0].trial_id].not_before_s <= now[0]:
-                    break
-            waits.append(now[0] - began)
-    assert waits == [2.0, 4.0, 8.0]
+    assert dealer.over
+    assert waits == [0.0, 2.0, 4.0, 8.0]
     record = journal_of(results, specs[0])
     assert (record["status"], record["message"]) == ("failed", "its worker was lost 4 times")
 
 
-def test_reports_of_a_past_attempt_are_dropped(make_dealer, specs, results, monkeypatch):
-    dealer = make_dealer(specs[:1])
+def test_reports_of_a_past_attempt_are_dropped(make_dealer, specs, results):
+    now = [1000.0]
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
     stale = dealer.next_assignment()
     dealer.ended(stale["pack"])
-    dealer.trials[specs[0].trial_id].not_before_s = 0.0
+    now[0] += 2.0
     dealer.next_assignment()
     dealer.receive(update(stale, "done", step=4))
     assert journal_of(results, specs[0])["status"] == "running"

@@ -14,7 +14,6 @@ from test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, th
 from test_run import final_bytes, measured
 from tiny import TINY
 
-from sweeper import silence as silence_module
 from sweeper.journal import fold, read_lines
 from sweeper.plan import expand
 from sweeper.results import Results
@@ -33,24 +32,30 @@ main()
 """`sweeper` with a driver that is not as it is; its workers are."""
 
 
+class Clock:
+    """What a driver's clock says, until it is told otherwise."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    """Return a list whose one number is what the clock of the driver says."""
-    now = [1000.0]
-    monkeypatch.setattr(silence_module.time, "monotonic", lambda: now[0])
-    return now
+def clock():
+    return Clock()
 
 
 def listen(silence, clock, seconds):
     """Let `seconds` pass as a driver spends them, asking all the time, and return the last answer."""
     for _ in range(round(seconds)):
-        clock[0] += 1.0
+        clock.now_s += 1.0
         found = silence.overdue()
     return found
 
 
 def test_a_pack_is_overdue_after_the_timeout_and_the_grace_since_its_last_word(clock):
-    silence = Silence(timeout_s=20.0)
+    silence = Silence(timeout_s=20.0, clock=clock)
     silence.heard(1)
     silence.heard(2)
     assert listen(silence, clock, 20 + GRACE_S - 10) == []
@@ -61,19 +66,18 @@ def test_a_pack_is_overdue_after_the_timeout_and_the_grace_since_its_last_word(c
 
 
 def test_a_driver_that_was_suspended_itself_blames_nobody(clock):
-    silence = Silence(timeout_s=20.0)
+    silence = Silence(timeout_s=20.0, clock=clock)
     silence.heard(1)
-    clock[0] += 10_000.0
+    clock.now_s += 10_000.0
     assert silence.overdue() == []
     assert listen(silence, clock, 20 + GRACE_S) == []
     assert listen(silence, clock, 1) == [1]
     assert ATTENTIVE_S < GRACE_S
 
 
-def test_the_journal_says_for_how_long_there_was_no_word(make_dealer, specs, results, monkeypatch):  # noqa: F811
+def test_the_journal_says_for_how_long_there_was_no_word(make_dealer, specs, results):  # noqa: F811
     now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    dealer = make_dealer(specs[:1])
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
     stale = dealer.next_assignment()
     now[0] += 50.0
     dealer.receive(update(stale))
@@ -92,10 +96,9 @@ def test_the_journal_says_for_how_long_there_was_no_word(make_dealer, specs, res
     assert journal_of(results, specs[0])["message"] == "its worker was lost"
 
 
-def test_silent_four_times_is_failed(make_dealer, specs, results, monkeypatch):  # noqa: F811
+def test_silent_four_times_is_failed(make_dealer, specs, results):  # noqa: F811
     now = [1000.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    dealer = make_dealer(specs[:1])
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
     for _ in range(4):
         now[0] += 100.0
         assignment = dealer.next_assignment()
