@@ -38,7 +38,11 @@ class Waiting:
         """Take the trial whose turn it is at `now_s`; None where all rest, or none is left."""
         while self._resting and self._resting[0][0] <= now_s:
             self._put(heappop(self._resting)[1])
-        return self._taken(self._in_order, lambda _: True)
+        while self._in_order:
+            if (trial := self._popped(self._in_order)) is not None:
+                self._ready.remove(self._number[trial.spec.trial_id])
+                return trial
+        return None
 
     def take_mates(self, first: Dealt, size: int, fresh: Callable[[Dealt], bool]) -> list[Dealt]:
         """Take those that may train with `first` in a pack of `size`, as many as there are: alike but for PACKABLE.
@@ -50,8 +54,10 @@ class Waiting:
             heaps = [heap for fit, heap in alike.items() if fit >= size and heap]
             if not heaps:
                 break
-            mate = self._taken(min(heaps), fresh)
-            mates += [] if mate is None else [mate]
+            mate = self._popped(min(heaps))
+            if mate is not None and fresh(mate):
+                self._ready.remove(self._number[mate.spec.trial_id])
+                mates.append(mate)
         return mates
 
     def _put(self, number: int) -> None:
@@ -63,15 +69,11 @@ class Waiting:
         if trial.largest_pack > 1:
             heappush(self._alike[self._shape(trial)].setdefault(trial.largest_pack, []), number)
 
-    def _taken(self, heap: list[int], fits: Callable[[Dealt], bool]) -> Dealt | None:
-        """Take the first of `heap` that is ready and fits; those before it leave the heap."""
-        while heap:
-            number = heappop(heap)
-            trial = self._trials[number]
-            if number in self._ready and trial.phase == "waiting" and fits(trial):
-                self._ready.remove(number)
-                return trial
-        return None
+    def _popped(self, heap: list[int]) -> Dealt | None:
+        """Return the first trial of `heap`, which leaves it, or None if that is none whose turn it is."""
+        number = heappop(heap)
+        trial = self._trials[number]
+        return trial if number in self._ready and trial.phase == "waiting" else None
 
     def _shape(self, trial: Dealt) -> Hashable:
         """Return what trials of one pack have in common; the seeds of a cell share it and are asked for it once."""
