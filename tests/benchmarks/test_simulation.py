@@ -1,0 +1,40 @@
+"""The simulation of a large sweep, a small one of it: nothing is run twice, and a trial that was would be seen."""
+
+import pytest
+
+from benchmarks.simulation import faults_of, simulate
+from sweeper.journal import Journal
+from sweeper.plan import expand
+from sweeper.results import Results
+from sweeper.sweepfile import load
+
+TRIALS = 300
+
+
+@pytest.mark.parametrize("pack", [1, 8])
+def test_every_trial_is_trained_once_whatever_is_lost_on_the_way(tmp_path, pack):
+    found = simulate(tmp_path, trials=TRIALS, slots=24, pack=pack, seed=3)
+    assert found.faults == {}
+    assert found.trials == TRIALS == found.states["done"] + found.states["diverged"] + found.states["failed"]
+    events = found.ledger.events
+    assert {"driver killed", "worker lost", "node lost"} <= events.keys()
+    assert ("out of memory in a pack" in events) == (pack > 1)
+    assert sum(found.ledger.dealt.values()) == TRIALS + sum(found.ledger.interrupted.values()) > TRIALS
+
+
+def test_its_check_sees_an_attempt_too_many_an_end_too_few_and_a_step_twice(tmp_path):
+    found = simulate(tmp_path, trials=200, slots=24, seed=3)
+    results, specs = Results.at(tmp_path / "results"), expand(load(tmp_path / "simulated.yaml"))
+    again, endless, double = [spec for spec in specs if found.ledger.ended[spec.trial_id] == "done"][:3]
+    journal = Journal(results.trial(again.trial_id).journal)
+    journal.open_attempt(journal.first)
+    path = results.trial(endless.trial_id).journal
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    path = results.trial(double.trial_id).journal
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:2] + lines[1:]))
+    faults = faults_of(specs, results, found.ledger)
+    assert faults.keys() == {again.trial_id, endless.trial_id, double.trial_id}
+    assert faults[again.trial_id].startswith("attempts ")
+    assert faults[endless.trial_id] == "ends [], ended done"
+    assert faults[double.trial_id].startswith("steps ")
