@@ -63,8 +63,8 @@ def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
             reason = _masked(str(error).partition("\n")[0], tracking_uri)
             raise AnalysisError(
-                f"The tracking store {without_password(tracking_uri)} can't be read: {reason}; check that the server "
-                "runs (`sweeper ui`), or name another store with --tracking-uri"
+                f"The tracking store {without_password(tracking_uri)} can't be read: {reason}; {_advice(reason)}, or "
+                "name another store with --tracking-uri"
             ) from error
     best: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: run.info.start_time):
@@ -82,14 +82,25 @@ def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
 
 
 def without_password(uri: str) -> str:
-    """Return `uri` without user and password."""
+    """Return `uri` without user, password and query, in which a database's password may stand as well."""
     host = urlsplit(uri).netloc
-    return uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
+    bare = uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
+    return bare.partition("?")[0]
 
 
 def _masked(text: str, uri: str) -> str:
-    credentials = urlsplit(uri).netloc.rpartition("@")[0]
-    return text.replace(f"{credentials}@", "") if credentials else text
+    credentials, query = urlsplit(uri).netloc.rpartition("@")[0], urlsplit(uri).query
+    for secret in (f"{credentials}@" if credentials else "", f"?{query}" if query else ""):
+        text = text.replace(secret, "") if secret else text
+    return text
+
+
+def _advice(reason: str) -> str:
+    if "401" in reason:
+        return (
+            "give its user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or others than these"
+        )
+    return "check that the server runs (`sweeper ui`)"
 
 
 def _refuse_absent(uri: str) -> None:

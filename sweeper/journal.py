@@ -28,6 +28,9 @@ ENDS: tuple[Status, ...] = ("done", "diverged", "failed", "interrupted")
 
 KINDS = frozenset({"attempt", "record", *ENDS})
 
+LONGEST_LINE = 2**26
+"""Bytes; the scores of ten thousand test episodes take a hundredth of it."""
+
 Line = dict[str, Any]
 
 
@@ -133,6 +136,8 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def _parsed(path: Path, number: int, text: bytes) -> Line:
+    if len(text) > LONGEST_LINE:
+        raise DamagedJournalError(path, f":{number} is longer than {LONGEST_LINE} bytes")
     try:
         line = json.loads(text)
     except (ValueError, RecursionError):

@@ -18,8 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-TRIAL_ID = r"[0-9a-f]{16}"
+from sweeper.journal import LONGEST_LINE
 
+TRIAL_ID = r"[0-9a-f]{16}"
 
 DEEPEST = 6
 """Levels of lists and mappings in a record's value; what runs write has four at most."""
@@ -231,6 +232,8 @@ def check(content: bytes, trial_id: str) -> Facts:
 def _read(number: int, line: bytes) -> _Line:
     if not line.endswith(b"\n"):
         raise JournalFormError(f"line {number}: is cut short")
+    if len(line) > LONGEST_LINE:
+        raise JournalFormError(f"line {number}: is longer than {LONGEST_LINE} bytes")
     try:
         return _LINE.validate_json(line)
     except ValidationError as error:

@@ -43,6 +43,8 @@ def read(path: Path) -> RunState:
         raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed, so a small one could fill the memory")
             return _state({name: archive[name] for name in archive.files})
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a checkpoint ({error})") from None

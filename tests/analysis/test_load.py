@@ -143,6 +143,7 @@ def test_a_moved_store_is_read_with_the_artefacts_beside_it(store, trial, make_r
 
 def test_a_password_is_not_repeated() -> None:
     assert without_password("postgresql://me:secret@host:5432/db") == "postgresql://host:5432/db"
+    assert without_password("postgresql://host/db?user=me&password=secret") == "postgresql://host/db"
     assert without_password("http://host:5000") == "http://host:5000"
     assert without_password("sqlite:////a@b/store.db") == "sqlite:////a@b/store.db"
 

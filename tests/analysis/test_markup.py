@@ -182,3 +182,24 @@ def test_no_cell_of_a_text_table_starts_a_formula() -> None:
         ["'@x", "'+3.1 ± 0.8"],
         ["'-", ""],
     ]
+
+
+@pytest.mark.parametrize("first", list("=+-@\t\r"))
+def test_no_cell_starts_a_formula_and_numbers_stay_numbers(first: str) -> None:
+    numbers = ["-0.5", "+0.5", "-1e-05", "-3"]
+    table = TextTable(caption="", heads=(f"{first}h",), rows=((f"{first}cmd|' /C calc'!A0",), *((n,) for n in numbers)))
+    head, cell, *rest = csv.reader(io.StringIO(csv_table(table), newline=""))
+    assert (head[0][0], cell[0][0]) == ("'", "'")
+    assert [row[0] for row in rest] == numbers
+
+
+def test_a_name_cannot_become_a_command_of_latex() -> None:
+    name = r"\input{/etc/passwd} 50% $x$ #1 a_b ~ ^ & <script>"
+    written = latex_text(name)
+    for made in (r"\textbackslash{}", r"\{", r"\}", r"\%", r"\$", r"\#", r"\_", r"\&", r"\textless{}"):
+        assert made in written
+        written = written.replace(made, "")
+    written = (
+        written.replace(r"\textasciitilde{}", "").replace(r"\textasciicircum{}", "").replace(r"\textgreater{}", "")
+    )
+    assert not set(written) & set("\\{}%$#_&~^<>")

@@ -57,6 +57,17 @@ def test_a_pickle_inside_an_intact_file_is_not_opened(tmp_path):
             read(path)
 
 
+def test_an_intact_file_that_would_unpack_to_more_than_it_holds_is_refused_before_it_is_unpacked(tmp_path):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, correct=np.zeros(10_000_000), text=np.zeros(2, np.uint8))
+    payload = buffer.getvalue()
+    assert len(payload) < 100_000
+    path = tmp_path / "bomb.ckpt"
+    path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+    with pytest.raises(CheckpointError, match=r"bomb\.ckpt: not a checkpoint \(it is compressed"):
+        read(path)
+
+
 def test_a_save_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, state, monkeypatch):
     path = tmp_path / "x.ckpt"
     save(path, state)

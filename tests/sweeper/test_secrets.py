@@ -1,0 +1,142 @@
+"""A real MLflow server that wants a password: the wrong one gets nothing, and the right one is spread nowhere."""
+
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from command import sweeper
+from stores import free_port
+from tiny import TINY
+
+from sweeper.tracking_uri import UI_ENVIRONMENT
+
+pytestmark = pytest.mark.slow
+
+USER = "ada"
+PASSWORD = secrets.token_hex(16)
+WRONG = secrets.token_hex(16)
+AUTH = """\
+[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{folder}/auth.db
+admin_username = {user}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+LOCAL = ("--executor", "inline")
+
+
+class Server(NamedTuple):
+    """A server that wants a password: where it listens, where its files are, and its process."""
+
+    port: int
+    folder: Path
+    pid: int
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def rows(self, table: str) -> int:
+        with closing(sqlite3.connect(self.folder / "store.db")) as database:
+            return database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    (folder / "auth.ini").write_text(AUTH.format(folder=folder, user=USER))
+    environment = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
+    }
+    options = ["--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder / "kept")]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *options, "--app-name", "basic-auth", "--host", "127.0.0.1",
+             "--port", str(port), "--workers", "1"],
+            cwd=folder, env=os.environ | UI_ENVIRONMENT | environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 90
+        while "200" not in _answer(port):
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
+            time.sleep(0.2)
+        yield Server(port, folder, process.pid)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def _answer(port: int) -> str:
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/health"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    assert sweeper("run", "tiny.yaml", *LOCAL, "--tracking-uri", "none", cwd=folder).code == 0
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [("sync", "by the environment"), ("sync", "in the URI"), ("report", "in the URI"), ("report", "not at all")],
+)
+def test_a_wrong_password_reads_and_writes_nothing_and_the_message_says_so(server, trained, command, given):
+    uri = f"http://{USER}:{WRONG}@127.0.0.1:{server.port}" if given == "in the URI" else server.uri
+    named = {"MLFLOW_TRACKING_USERNAME": USER, "MLFLOW_TRACKING_PASSWORD": WRONG}
+    extra = named if given == "by the environment" else {}
+    before = {table: server.rows(table) for table in ("experiments", "runs", "tags", "params", "metrics")}
+    ended = sweeper(command, "tiny.yaml", "--tracking-uri", uri, cwd=trained, **extra)
+    assert ended.code not in (0, 1), ended
+    assert "401" in ended.err, ended.err
+    assert "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in " ".join(ended.err.split()), ended.err
+    assert "Traceback" not in ended.err
+    assert WRONG not in ended.out + ended.err
+    assert {table: server.rows(table) for table in before} == before
+    assert not (trained / "results" / "reports").exists()
+
+
+def test_a_secret_is_in_no_log_id_tag_journal_message_report_or_export(server, tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    others = {name: secrets.token_hex(16) for name in ("AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "PGPASSWORD")}
+    known = {
+        "MLFLOW_TRACKING_URI": f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}",
+        "MLFLOW_TRACKING_USERNAME": USER,
+        "MLFLOW_TRACKING_PASSWORD": PASSWORD,
+    }
+    before, said = server.rows("runs"), []
+    for command in (
+        ["run", "tiny.yaml", *LOCAL],
+        ["sync", "tiny.yaml"],
+        ["report", "tiny.yaml"],
+        ["doctor"],
+        ["export", "tiny.yaml", "--out", "all.zip"],
+    ):
+        ended = sweeper(*command, cwd=tmp_path, **known, **others)
+        assert ended.code == 0 or command == ["doctor"], ended.err
+        said.append(ended.out + ended.err)
+    assert server.rows("runs") - before >= 2  # it was used, so there was something to spread
+    places = {path: path.read_bytes() for path in [*tmp_path.rglob("*"), *server.folder.rglob("*")] if path.is_file()}
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        places |= {Path("all.zip") / name: archive.read(name) for name in archive.namelist()}
+    assert any(path.name == "journal.jsonl" for path in places)
+    assert any(path.name == "report.html" for path in places)
+    assert any(path.name == "trial.json.gz" for path in places)
+    for secret in (PASSWORD, *others.values()):
+        leaks = [str(path) for path, content in places.items() if secret.encode() in content or secret in str(path)]
+        assert leaks == []
+        assert [text for text in said if secret in text] == []
