@@ -269,6 +269,6 @@ def _number(value: float) -> str:
 
 def _plain(text: str) -> str:
     """Return `text` as a cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if not text.startswith(("=", "+", "-", "@", "\t", "\r")) or re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text):
-        return text
-    return f"'{text}"
+    number = re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text)
+    safe = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not number else text
+    return safe.replace("\r", " ")  # csv quotes none, and a row would end there

@@ -187,9 +187,14 @@ def test_no_cell_of_a_text_table_starts_a_formula() -> None:
 @pytest.mark.parametrize("first", list("=+-@\t\r"))
 def test_no_cell_starts_a_formula_and_numbers_stay_numbers(first: str) -> None:
     numbers = ["-0.5", "+0.5", "-1e-05", "-3"]
-    table = TextTable(caption="", heads=(f"{first}h",), rows=((f"{first}cmd|' /C calc'!A0",), *((n,) for n in numbers)))
-    head, cell, *rest = csv.reader(io.StringIO(csv_table(table), newline=""))
+    table = TextTable(
+        caption="",
+        heads=(f"{first}h",),
+        rows=((f"{first}cmd|' /C calc'!A0",), (f"x\r{first}cmd",), *((n,) for n in numbers)),
+    )
+    head, cell, second, *rest = csv.reader(io.StringIO(csv_table(table), newline=""))
     assert (head[0][0], cell[0][0]) == ("'", "'")
+    assert second[0].startswith("x ")
     assert [row[0] for row in rest] == numbers
 
 
