@@ -252,6 +252,7 @@ class Dealer:
             if trial.stop_asked:
                 self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
             trial.claim.release()
+            trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
         self._note(trial.spec.trial_id)
 
     def _enter(self, trial: Dealt, phase: Phase, message: str = "") -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import time
+import weakref
 
 import pytest
 
@@ -87,6 +88,16 @@ def test_a_resume_keeps_the_first_attempts_engine_and_threads(make_dealer, specs
     assignment = again.next_assignment()
     assert (assignment["engine"], assignment["threads"]) == ("loop", 1)
     assert assignment["members"][0]["attempt"] == 2
+
+
+def test_what_a_journal_remembers_of_its_records_goes_with_the_end_of_the_trial(make_dealer, specs):
+    dealer = make_dealer(specs[:1])
+    assignment = dealer.next_assignment()
+    journal = weakref.ref(dealer.trials[specs[0].trial_id].journal)
+    dealer.receive(update(assignment))
+    assert journal() is not None
+    dealer.receive(update(assignment, "done", step=4))
+    assert journal() is None
 
 
 def test_a_lost_worker_puts_its_trial_back_three_times_ever_later(make_dealer, specs, results):
