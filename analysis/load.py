@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 QUERY = f"tags.`{TAG_KIND}` = 'trial'"
 PAGE = 1000
 SQLITE = "sqlite:///"
+GZIPPED = b"\x1f\x8b"
+"""How a gzipped file begins. An object store sends one with its encoding, and HTTP clients unpack it on the way."""
 IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -198,7 +200,8 @@ def _beside(client: "MlflowClient", run: "Run", uri: str) -> Path:
 
 def _read(path: Path, run_id: str) -> TrialRecord:
     try:
-        return json.loads(gzip.decompress(path.read_bytes()))
+        content = path.read_bytes()
+        return json.loads(gzip.decompress(content) if content.startswith(GZIPPED) else content)
     except (EOFError, gzip.BadGzipFile, json.JSONDecodeError) as error:
         raise AnalysisError(
             f"The record {ARTIFACT} of run {run_id} is damaged or being written ({error}); try again, or run "

@@ -1,3 +1,4 @@
+import gzip
 import os
 import socket
 import subprocess
@@ -77,6 +78,18 @@ def test_a_run_without_a_record_yet_is_listed_and_not_read(store, trial, make_re
 def test_a_damaged_record_is_an_error_that_names_the_run(store, trial, make_record) -> None:
     run_id = store.add(make_record(trial, {60: 0.7}))
     (path,) = store.folder.rglob(f"{run_id}/**/trial.json.gz")
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(AnalysisError, match=run_id):
+        load(store.uri, [trial.trial_id])
+
+
+def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, make_record) -> None:
+    """An object store keeps it with its encoding, so that a client that downloads it there gets the JSON itself."""
+    record = make_record(trial, {60: 0.7})
+    run_id = store.add(record)
+    (path,) = store.folder.rglob(f"{run_id}/**/trial.json.gz")
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+    assert load(store.uri, [trial.trial_id]).records == {trial.trial_id: record}
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(AnalysisError, match=run_id):
         load(store.uri, [trial.trial_id])
