@@ -2,9 +2,9 @@
 
 from typing import Any, Literal, TypedDict
 
-UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage"]
+UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit"]
 """`stopped` is saved and left on request; `failed` an exception of the trainer, `memory` too little of it, `storage` a
-results folder full or read-only.
+results folder full or read-only, `unfit` a machine that may not train for this run.
 """
 
 

@@ -58,7 +58,8 @@ class Dealer:
         self._silence = Silence(worker.timeout_s, clock)
         self._began_ms = time.time_ns() // 1_000_000
         self._polled_s = 0.0
-        self.changes: SimpleQueue[Change] = SimpleQueue()
+        self.changes: SimpleQueue[Change | str] = SimpleQueue()
+        """What a view of the run tells of: a trial's change, or a sentence about the run."""
         self.stopping = threading.Event()
         self.stop_requested = False
         """Whether `sweeper stop` has ended the run, and no signal."""
@@ -235,6 +236,10 @@ class Dealer:
             self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
             if not trial.stop_asked:
                 self._put_back(trial, size, self._clock())
+        elif update["status"] == "unfit":  # says nothing of the trial, so it isn't counted as a loss
+            self._end(trial, "interrupted", update["message"])
+            if not trial.stop_asked:
+                self._put_back(trial, trial.largest_pack, self._clock())
         elif update["status"] == "stopped":
             self._end(trial, "interrupted", STOPPED)
         elif update["status"] in ("memory", "failed"):

@@ -1,12 +1,15 @@
 """What there is to run on, found out without importing torch where no GPU can be."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from sweeper.errors import SweepError
 
 Device = Literal["cpu", "cuda"]
+THREADS = 1
+"""Of each worker."""
 
 
 def usable_cpus() -> int:
@@ -42,3 +45,11 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:
         seen = "a driver but no usable device" if has_driver else "no NVIDIA driver"
         raise SweepError(f"--device cuda: {seen} here; use --device cpu, or run where a GPU is")
     return "cpu", "no CUDA device found"
+
+
+def show_only(gpus: Sequence[str]) -> None:
+    """Let this process, which must have used no GPU yet, see just these; none at all when there are none.
+
+    Ray leaves a worker that it allots no GPU all those of its machine.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)

@@ -1,5 +1,6 @@
 """What a number was made with: code, versions, machine. Read once a run, without importing what is described."""
 
+import hashlib
 import os
 import platform
 import socket
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "numba", "ray", "mlflow")
+SOURCES = ("sweeper", "trainers")
+SOURCE_SUFFIXES = (".py", ".yaml")
 
 
 @lru_cache(maxsize=1)
@@ -53,6 +56,17 @@ def installed() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """Return the sha256 of the files that sweeper and trainers are made of, by name and content."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(path for name in SOURCES for path in (root / name).rglob("*") if path.suffix in SOURCE_SUFFIXES):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
 
 
 def _processor() -> str:

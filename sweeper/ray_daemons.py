@@ -1,6 +1,6 @@
 """Starts and ends the Ray of one run, no more of it than one run on one machine needs; sees when a daemon has died.
 
-Importing this sets the environment that Ray's processes inherit, so it comes before any other import of ray.
+Importing this sets the environment that Ray's processes inherit, so it comes before they are started.
 """
 
 import contextlib
@@ -11,31 +11,21 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sweeper import collector
+from sweeper.errors import SweepError
+from sweeper.ray_environment import AWAKE, RayGone  # sets what ray reads as it is imported
+
 os.environ.update(
     {
-        "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints boxes to stdout whatever its verbosity
-        "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-        "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
         # Workers start with the raylet and import what takes long at once, not when Tune first asks for one.
         "RAY_enable_worker_prestart": "1",
         "RAY_preload_python_modules": "sweeper.ray_worker",
         "RAY_idle_worker_killing_time_threshold_ms": "86400000",  # they wait for Tune, and for nobody else
-        "RAY_enable_metrics_collection": "0",
-        "RAY_task_events_report_interval_ms": "0",  # nobody asks Ray what ran
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
-        "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     }
 )
 
 import ray
 from ray._private.node import Node
-
-from sweeper import collector
-from sweeper.errors import SweepError
 
 OBJECT_STORE_BYTES = 100 * 2**20
 UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
@@ -43,10 +33,6 @@ UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
 
 The autoscaler's monitor alone makes the end of a run a second longer, since it doesn't heed SIGTERM.
 """
-
-
-AWAKE = "SWEEPER_AWAKE_WORKERS"
-"""The environment variable that names the folder in which each worker leaves a file once it has its imports."""
 AWAITED_S = 60.0
 
 
@@ -56,8 +42,30 @@ class RayStartError(SweepError):
     exit_code = 4
 
 
-class RayGone(BaseException):
-    """A daemon of Ray has ended. No Exception, since Tune tidies up after those, and waits on the dead for that."""
+class OwnSlots:
+    """The workers of a Ray of this process's own; see Place."""
+
+    asked = ""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def slots(self) -> int:
+        """See Place."""
+        return self._workers
+
+    def avoided(self) -> tuple[str, ...]:
+        """See Place; there is one node."""
+        return ()
+
+    def avoid(self, node: str, trouble: str) -> None:
+        """See Place; workers that aren't asked don't refuse."""
+        raise AssertionError(trouble)
+
+    def require_life(self) -> None:
+        """See Place. Without a raylet Tune waits for ever; with no GCS Ray ends this process after a minute."""
+        if not daemons_live():
+            raise RayGone
 
 
 @contextlib.contextmanager
@@ -127,7 +135,7 @@ def _without_unneeded() -> Iterator[None]:
 
 
 def daemons_live() -> bool:
-    """Without a raylet Tune waits for ever; with no GCS server Ray ends this process after a minute of waiting."""
+    """Return whether the daemons that this process has started still run."""
     node = ray._private.worker._global_node
     names = ("gcs_server", "raylet") if node else ()
     return all(daemon.process.poll() is None for name in names for daemon in node.all_processes.get(name, ()))

@@ -1,19 +1,23 @@
-"""Deals assignments through Ray Tune: starts Ray, imports Tune beside that, and starts Ray once more if it is lost."""
+"""Deals assignments through Ray Tune, on a Ray of this run's own or on a cluster that it has joined."""
 
 import importlib
 import logging
 import threading
 from collections.abc import Callable
 
+from sweeper import ray_auth
 from sweeper.dealer import Dealer
+from sweeper.devices import Device
 from sweeper.errors import SweepError
-from sweeper.ray_daemons import RayGone, await_workers, started
+from sweeper.node_check import Asked
+from sweeper.ray_environment import RayGone
+from sweeper.ray_place import slot_of
 
 logger = logging.getLogger(__name__)
 
 
 class RayLostError(SweepError):
-    """Ray died twice in one run; every trial is kept up to its last checkpoint."""
+    """Ray died, and couldn't be started again; every trial is kept up to its last checkpoint."""
 
     exit_code = 4
 
@@ -46,6 +50,9 @@ class RayExecutor:
                 return
 
     def _fit(self, dealer: Dealer, ready: Callable[[], None]) -> None:
+        ray_auth.use_own()
+        from sweeper.ray_daemons import OwnSlots, await_workers, started
+
         workers = min(self._workers, len(dealer.trials))  # each is a process that imports torch, wanted or not
         gpus = min(self._gpus, workers)
         # Tune takes as long to import as Ray's daemons to start, and this process only waits for those.
@@ -55,4 +62,36 @@ class RayExecutor:
             from sweeper import ray_tune
 
             await_workers(workers, dealer.stopping.is_set)
-            ray_tune.fit(dealer, workers=workers, threads=self._threads, gpus=gpus)
+            ray_tune.fit(dealer, OwnSlots(workers), most=workers, slot=slot_of(self._threads, gpu=gpus > 0))
+
+
+class JoinedExecutor:
+    """Workers of one resource shape on a cluster that this process has joined, and neither starts nor ends."""
+
+    def __init__(self, address: str, *, asked: Asked, workers: int | None, threads: int, device: Device) -> None:
+        """No more than `workers` packs train at once, else as many as there is room for, on nodes that join too."""
+        self._address = address
+        self._asked = asked
+        self._workers = workers
+        self._threads = threads
+        self._device = device
+
+    def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
+        """See Executor. Raises ClusterError if a node may not train, and RayLostError when the cluster is lost."""
+        from sweeper import ray_tune
+        from sweeper.ray_nodes import Nodes
+
+        ready()
+        slot = slot_of(self._threads, gpu=self._device == "cuda")
+        try:
+            with Nodes(self._address, self._asked, slot, dealer.changes.put).watched(dealer.stopping.is_set) as place:
+                most = min(self._workers or len(dealer.trials), len(dealer.trials))
+                ray_tune.fit(dealer, place, most=most, slot=slot)
+        except RayGone as error:
+            if not dealer.stopping.is_set():
+                raise RayLostError(
+                    f"{error}; the journals are whole and every trial is kept up to its last checkpoint, so run the "
+                    "same command to go on once the cluster is back"
+                ) from error
+        finally:
+            dealer.end_all()

@@ -7,10 +7,8 @@ are handed on at once, and its view of what failed is only used to take a pack b
 import json
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from sweeper.ray_daemons import RayGone, daemons_live  # isort: skip  # sets what ray reads as it is imported
 
 import ray
 from ray import tune
@@ -20,6 +18,9 @@ from ray.tune.search import Searcher
 
 from sweeper.assignment import Assignment
 from sweeper.dealer import Dealer
+from sweeper.devices import show_only
+from sweeper.node_check import Unfit, examined, with_arrays
+from sweeper.ray_place import Place
 from sweeper.trial import Work
 
 logger = logging.getLogger(__name__)
@@ -31,16 +32,22 @@ class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, frozenset(
 already, but new ones."""
 
 
-def fit(dealer: Dealer, *, workers: int, threads: int, gpus: int) -> None:
-    """Train what `dealer` deals on a Ray that is started, until it is over or stopping. Raises RayGone."""
-    _Driver.dealer, _Driver.pack_of_trial = dealer, {}
+NODE_ID = "ray.io/node-id"
+
+
+def fit(dealer: Dealer, place: Place, *, most: int, slot: Mapping[str, float]) -> None:
+    """Train what `dealer` deals on a Ray that is started, until it is over or stopping. Raises RayGone.
+
+    No more than `most` workers train at once, each with the resources of `slot`.
+    """
+    _Driver.dealer, _Driver.place, _Driver.slot, _Driver.pack_of_trial = dealer, place, slot, {}
     with tempfile.TemporaryDirectory(prefix="sweeper-tune-", ignore_cleanup_errors=True) as storage:
         tune.Tuner(
-            tune.with_resources(_Trainable, {"cpu": threads, "gpu": 1 if gpus else 0}),
+            tune.with_resources(_Trainable, _slot),
             tune_config=tune.TuneConfig(
                 search_alg=_DealtPacks(),
                 num_samples=-1,
-                max_concurrent_trials=workers,
+                max_concurrent_trials=most,
                 reuse_actors=True,
                 trial_name_creator=_short_name,
                 trial_dirname_creator=_short_name,
@@ -60,7 +67,16 @@ class _Driver:
     """What Tune's hooks work on. Tune pickles its hooks with its own state, so they hold nothing and look here."""
 
     dealer: Dealer
+    place: Place
+    slot: Mapping[str, float]
     pack_of_trial: dict[str, int]
+
+
+def _slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what a worker takes and where; workers of an equal slot are reused."""
+    avoided = _Driver.place.avoided()
+    where = {"bundle_label_selector": [{NODE_ID: f"!in({','.join(avoided)})"}]} if avoided else {}
+    return tune.PlacementGroupFactory([dict(_Driver.slot)], **where)
 
 
 class _DealtPacks(Searcher):
@@ -68,11 +84,13 @@ class _DealtPacks(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         _guarded(_Driver.dealer.poll)  # while nothing trains, Tune asks for more and does nothing else
+        if len(_Driver.pack_of_trial) >= _Driver.place.slots():
+            return None
         dealt: list[Assignment | None] = []
         _guarded(lambda: dealt.append(_Driver.dealer.next_assignment()))
         if dealt and dealt[0] is not None:
             _Driver.pack_of_trial[trial_id] = dealt[0]["pack"]
-            return {"assignment": json.dumps(dealt[0])}
+            return {"assignment": json.dumps(dealt[0]), "asked": _Driver.place.asked}
         return Searcher.FINISHED if _Driver.dealer.over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -98,11 +116,12 @@ class _Reports(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         update = result.pop("update")
+        if "unfit" in result:
+            _Driver.place.avoid(*result["unfit"])
         _guarded(lambda: _Driver.dealer.receive(update))
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if not daemons_live():
-            raise RayGone
+        _Driver.place.require_life()
         _guarded(_Driver.dealer.poll)
         _guarded(lambda: _give_up_silent(trials))
 
@@ -127,15 +146,27 @@ class _Trainable(tune.Trainable):
     """A worker that Tune reuses from pack to pack. `step` never raises; `cleanup` saves what is under way."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self.work = Work(json.loads(config["assignment"]), watched=True)
+        context = ray.get_runtime_context()
+        show_only(context.get_accelerator_ids()["GPU"])
+        self.node = context.get_node_id()
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.work = Work(json.loads(new_config["assignment"]), watched=True)
+        assignment, asked = json.loads(new_config["assignment"]), new_config["asked"]
+        self.trouble: list[str] = []
+        if asked:
+            self.trouble, arrays = examined(asked, self.node)
+            if self.trouble:
+                self.work = Unfit(assignment, self.trouble)
+                return True
+            assignment = with_arrays(assignment, arrays)
+        self.work = Work(assignment, watched=True)
         return True
 
     def step(self) -> dict[str, Any]:
         update = self.work.step()
-        return {"update": update, "done": update["over"]}
+        found = {"unfit": (self.node, "; ".join(self.trouble))} if self.trouble else {}
+        return {"update": update, "done": update["over"]} | found
 
     def cleanup(self) -> None:
         self.work.save()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sweeper.ray_tune  # noqa: F401
 import trainers.train  # noqa: F401
-from sweeper.ray_daemons import AWAKE
+from sweeper.ray_environment import AWAKE
 
 with contextlib.suppress(KeyError, OSError):  # a worker that can't say so is waited for in vain, for a while
     Path(os.environ[AWAKE], str(os.getpid())).touch()

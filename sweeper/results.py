@@ -102,6 +102,10 @@ class Results:
         """Return the lock of whoever is at `place` in bringing a tracking store up to date with an experiment."""
         return RunPaths(self.root / "pushes", f"{experiment}-{place}")
 
+    def meeting(self, token: str) -> Path:
+        """Return the folder in which a driver and the nodes of a cluster show that they see the same files."""
+        return self.root / "meetings" / token
+
     @property
     def sync_log(self) -> Path:
         """Return where a process that goes on for a run which has ended writes."""

@@ -1,20 +1,23 @@
 """One `run`, of one sweep or several, from their plans to the last line of the journals; says nothing to the user."""
 
+import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.batch import Batch, Prepared
 from sweeper.claims import holder_of
 from sweeper.dealer import Dealer, Worker
-from sweeper.devices import Device
+from sweeper.devices import THREADS, Device, default_workers
 from sweeper.executors import Executor, InlineExecutor
 from sweeper.index import briefs
 from sweeper.journal import fold
 from sweeper.late_sync import places, wait_for_pusher
+from sweeper.node_check import asked
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 from sweeper.schema import TrialRecord
@@ -35,12 +38,15 @@ GRACE_S = 2.0
 class Options:
     """What to run on. `workers` packs train at once.
 
-    A worker that reports nothing for `timeout_s` is given up and its trials dealt again.
+    A worker that reports nothing for `timeout_s` is given up and its trials dealt again. `address` is that of a Ray
+    cluster that this process has joined; without `workers` all of it trains, also what joins later.
     """
 
     results: Results
+    data_root: Path
     device: Device
-    workers: int
+    workers: int | None
+    address: str | None
     pack: int
     executor: Literal["ray", "inline"]
     retry_failed: bool
@@ -81,7 +87,7 @@ def execute(
             dealer = _dealer(batch, left, options, views.note if views else _unnoted)
             signals.watch(dealer)
             with watching(dealer, views):
-                _executor(options).run(dealer, signals.install)
+                _executor(batch, options).run(dealer, signals.install)
             stopped |= dealer.stopped_trials
             if dealer.stop_requested:
                 signals.note(signal.SIGINT)
@@ -166,7 +172,7 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
     worker = Worker(
         device=options.device,
         engine=ENGINE_OF_DEVICE[options.device],
-        threads=1,
+        threads=THREADS,
         pack=options.pack,
         data=batch.data,
         timeout_s=options.timeout_s,
@@ -206,9 +212,15 @@ def _unnoted(_: str) -> None:
     pass
 
 
-def _executor(options: Options) -> Executor:
+def _executor(batch: Batch, options: Options) -> Executor:
     if options.executor == "inline":
         return InlineExecutor()
-    from sweeper.ray_executor import RayExecutor
+    from sweeper.ray_executor import JoinedExecutor, RayExecutor
 
-    return RayExecutor(workers=options.workers, threads=1, gpus=options.workers if options.device == "cuda" else 0)
+    if options.address is None:
+        workers = options.workers or default_workers(options.device)
+        return RayExecutor(workers=workers, threads=THREADS, gpus=workers if options.device == "cuda" else 0)
+    wanted = asked(batch.data, options.data_root, options.results, secrets.token_hex(8))
+    return JoinedExecutor(
+        options.address, asked=wanted, workers=options.workers, threads=THREADS, device=options.device
+    )

@@ -87,10 +87,12 @@ class Watcher:
         self._print_changes(dealer, SHOWN)
 
     def _print_changes(self, dealer: Dealer, phases: tuple[Phase, ...]) -> None:
-        """Print one line for each change to one of `phases` that has come since the last call."""
+        """Print each sentence, and a line for each change to one of `phases`, that has come since the last call."""
         while not dealer.changes.empty():
             change = dealer.changes.get()
-            if change.phase in phases:
+            if isinstance(change, str):
+                self._line(change)
+            elif change.phase in phases:
                 self._line(_told(change))
 
     def _line(self, text: str) -> None:

@@ -28,7 +28,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.outcome import finish, print_todo, say, spoken, tell_left
 from sweeper.cli.view import Store
-from sweeper.devices import choose_device, default_workers
+from sweeper.devices import THREADS, Device, choose_device, default_workers
 from sweeper.errors import SweepError
 from sweeper.estimate import estimate
 from sweeper.packing import pack_size
@@ -72,6 +72,13 @@ class PackSize(click.ParamType):
 @click.option(
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
 )
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    envvar="SWEEPER_ADDRESS",
+    show_envvar=True,
+    help="Run on the Ray cluster whose head is there (or auto), which is neither started nor stopped.",
+)
 @click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
 @click.option(
     "--timeout",
@@ -96,6 +103,7 @@ def run(
     device: Literal["auto", "cpu", "cuda"],
     workers: int | None,
     pack: int | None,
+    address: str | None,
     executor: Literal["ray", "inline"],
     timeout: float,
     retry_failed: bool,
@@ -118,14 +126,14 @@ def run(
 
     folder = Results.at(results)
     uri = resolve_uri(tracking_uri, folder.root)
-    chosen, reason = choose_device(device)
-    most = default_workers(chosen)
+    chosen, reason, most = _room(device, address, executor)
     if chosen == "cuda" and workers is not None and workers > most:
         raise SweepError(f"--workers {workers}: there are {most} CUDA devices here, and a worker has one to itself")
     files = tuple({file.resolve(): file for file in files}.values())
     sweeps = [load(file) for file in files]
     _refuse_twins(files, sweeps)
-    batch = prepare_run(sweeps, profile, folder, resolve_root(data_root))
+    root = resolve_root(data_root)
+    batch = prepare_run(sweeps, profile, folder, root)
     specs = [found.spec for found in batch.standings]
     anew = select(specs, rerun, "--rerun") if rerun else []
     standings = _picked(batch.standings, only)
@@ -156,8 +164,10 @@ def run(
     _ask(folder, begun, yes)
     options = session.Options(
         results=folder,
+        data_root=root.expanduser().absolute(),
         device=chosen,
-        workers=workers or most,
+        workers=workers,
+        address=address,
         pack=pack,
         executor=executor,
         retry_failed=retry_failed,
@@ -181,6 +191,20 @@ def run(
     if store and views:
         store.tell(views, behind)
     finish(_picked(surveyed_again(batch, folder).standings, only), folder, as_json)
+
+
+def _room(
+    device: Literal["auto", "cpu", "cuda"], address: str | None, executor: Literal["ray", "inline"]
+) -> tuple[Device, str, int]:
+    """Return the device, the reason for it, and how many workers there is room for, here or on the cluster joined."""
+    if address is None:
+        chosen, reason = choose_device(device)
+        return chosen, reason, default_workers(chosen)
+    if executor == "inline":
+        raise SweepError(f"--executor inline runs in this process alone, not at --address {address}; leave one out")
+    from sweeper.ray_cluster import Cluster
+
+    return Cluster(address).room(device, THREADS)
 
 
 def _picked(standings: list[Standing], only: tuple[str, ...]) -> list[Standing]:

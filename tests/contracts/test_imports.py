@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ALLOWED = {
-    "ray": {"sweeper/ray_daemons.py", "sweeper/ray_tune.py"},
+    "ray": {"sweeper/ray_daemons.py", "sweeper/ray_nodes.py", "sweeper/ray_tune.py"},
     "mlflow": {"sweeper/tracking.py", "analysis/load.py"},
     "matplotlib": {
         f"analysis/{name}.py"

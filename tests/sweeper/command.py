@@ -12,6 +12,7 @@ from sweeper.claims import holder_of
 from sweeper.results import RunPaths
 
 PROGRAM = "from sweeper.cli import main; main()"
+NOT_HANDED_DOWN = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "SWEEPER_ADDRESS")
 PATIENT = f"import sweeper.session as s; s.GRACE_S = 60; {PROGRAM}"
 """The same with time to learn at the end of a run what is wrong with its store, however busy the machine."""
 
@@ -26,7 +27,7 @@ class Ended(NamedTuple):
 
 def environment(**extra: str) -> dict[str, str]:
     """Return an environment without the caller's store or Ray, with one thread for each worker."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
+    kept = {key: value for key, value in os.environ.items() if key not in NOT_HANDED_DOWN}
     return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "COLUMNS": "200"} | extra
 
 

@@ -1,0 +1,209 @@
+"""The nodes of a joined cluster: which of them may train, how much room they have, and when they, or all, are lost."""
+
+import contextlib
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import SweepError
+from sweeper.node_check import TOKEN_FILE, Answer, Asked, examine, word_of
+
+from sweeper.ray_environment import RayGone  # isort: skip  # sets what ray reads as it is imported
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+WATCH_EVERY_S = 1.0
+ANSWER_S = 600.0
+"""How long a node may take to answer; it may have to convert a data set first."""
+SHARED_S = 10.0
+"""How long a file that a node has written may take to be seen here."""
+LOST_S = 15.0
+"""A cluster that hasn't answered for so long is lost; Ray ends a driver that has missed it for a minute."""
+EMPTY_S = 60.0
+"""How long trials wait for a node that may train when none is left."""
+ATTENTIVE_S = 5.0
+"""A driver that looked away for longer was suspended, which says nothing of the cluster."""
+
+
+class ClusterError(SweepError):
+    """The cluster can't be joined, or a node of it may not train for this run; nothing was started."""
+
+    exit_code = 4
+
+
+def living() -> list[dict[str, Any]]:
+    """Return the nodes that the cluster takes for living, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def room_on(node: Mapping[str, Any], slot: Mapping[str, float]) -> int:
+    """Return how many workers of `slot` (resource to amount) a node has room for when nothing else runs there."""
+    has = node["Resources"]
+    return min(int(has.get(resource, 0) // amount) for resource, amount in slot.items())
+
+
+class Nodes:
+    """The Place of a run on a cluster. Its methods belong to one thread; another of its own watches."""
+
+    def __init__(self, address: str, asked: Asked, slot: Mapping[str, float], tell: Callable[[str], None]) -> None:
+        """`tell` is told of nodes that come, go or may not train once the run has begun."""
+        self.asked = json.dumps(asked)
+        self._address = address
+        self._wanted = asked
+        self._slot = slot
+        self._tell = tell
+        self._answers: dict[str, Any] = {}
+        self._trouble: dict[str, str] = {}
+        """What is wrong with each node that was asked; empty for one that may train."""
+        self._living: dict[str, Mapping[str, Any]] = {}
+        self._seen_s = self._fit_s = self._looked_s = time.monotonic()
+        self._ports = _ports()
+
+    def slots(self) -> int:
+        """See Place: the room on living nodes that have answered well."""
+        return sum(room_on(node, self._slot) for name, node in self._living.items() if self._trouble.get(name) == "")
+
+    def avoided(self) -> tuple[str, ...]:
+        """See Place: the living nodes that have not answered yet, or not well."""
+        return tuple(sorted(name for name in self._living if self._trouble.get(name) != ""))
+
+    def avoid(self, node: str, trouble: str) -> None:
+        """See Place."""
+        if self._trouble.get(node) == "":
+            self._trouble[node] = trouble
+            self._tell(f"{self._named(node)} gets no more trials: {trouble}")
+
+    def require_life(self) -> None:
+        """See Place. Says which: the cluster as a whole, or every node that may train."""
+        now = time.monotonic()
+        away_s, self._looked_s = now - self._looked_s, now
+        if away_s > ATTENTIVE_S:
+            self._seen_s = self._fit_s = now
+        if now - self._seen_s > LOST_S:
+            where = " or ".join(f"{host}:{port}" for host, port in self._ports)
+            raise RayGone(
+                f"the Ray cluster at {self._address} is lost: no answer for {now - self._seen_s:.0f} s at {where}"
+            )
+        if now - self._fit_s > EMPTY_S:
+            raise RayGone(
+                f"the Ray cluster at {self._address} has had no node that may train for {now - self._fit_s:.0f} s"
+            )
+
+    @contextlib.contextmanager
+    def watched(self, given_up: Callable[[], bool]) -> Iterator["Nodes"]:
+        """Ask every node, then watch while the block lasts. Raises ClusterError saying what is wrong with which."""
+        meeting = Path(self._wanted["meeting"])
+        meeting.mkdir(parents=True)
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(over,), name="nodes", daemon=True)
+        try:
+            (meeting / TOKEN_FILE).write_text(self._wanted["token"], encoding="utf-8")
+            self._ask_all(given_up)
+            self._seen_s = self._fit_s = self._looked_s = time.monotonic()
+            watcher.start()
+            yield self
+        finally:
+            over.set()
+            shutil.rmtree(meeting, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another run meets its nodes there
+                meeting.parent.rmdir()
+
+    def _ask_all(self, given_up: Callable[[], bool]) -> None:
+        self._look()
+        while self._answers and not given_up():
+            time.sleep(0.05)
+            self._look()
+        wrong = {name: trouble for name, trouble in self._trouble.items() if trouble}
+        if wrong:
+            told = "\n".join(f"  {self._named(name)}: {trouble}" for name, trouble in wrong.items())
+            raise ClusterError(f"--address {self._address}: not every node may train, so nothing was started\n{told}")
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(WATCH_EVERY_S):
+            if all(_answers(host, port) for host, port in self._ports):
+                with contextlib.suppress(Exception):  # whatever a cluster that is going says, it hasn't been seen then
+                    self._look(self._tell)
+                    self._seen_s = time.monotonic()
+            if self.slots():
+                self._fit_s = time.monotonic()
+
+    def _look(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        """See which nodes live and have room, ask those that were not asked, and take what they answer."""
+        found = {node["NodeID"]: node for node in living() if room_on(node, self._slot)}
+        for name in self._living.keys() - found.keys():
+            tell(f"{self._named(name)} is gone; what it trained is dealt again")
+            self._answers.pop(name, None)
+        self._living = self._living | found
+        for name in found.keys() - self._trouble.keys() - self._answers.keys():
+            only_there = NodeAffinitySchedulingStrategy(node_id=name, soft=False)
+            answer = _examined.options(scheduling_strategy=only_there).remote(self._wanted, name)
+            self._answers[name] = (answer, time.monotonic() + ANSWER_S)
+        self._take_answers(tell)
+        self._living = found
+
+    def _take_answers(self, tell: Callable[[str], None]) -> None:
+        for name, (answer, late_s) in list(self._answers.items()):
+            ready, _ = ray.wait([answer], timeout=0)
+            if not ready and time.monotonic() < late_s:
+                continue
+            self._trouble[name] = self._judged(name, answer) if ready else f"no answer within {ANSWER_S:.0f} s"
+            del self._answers[name]
+            room = room_on(self._living[name], self._slot)
+            trouble = self._trouble[name]
+            tell(f"{self._named(name)} {f'may not train: {trouble}' if trouble else f'joined, with room for {room}'}")
+
+    def _judged(self, name: str, reference: Any) -> str:
+        try:
+            answer: Answer = ray.get(reference)
+        except Exception as error:  # Ray's own for a node that is gone, whatever the worker raised otherwise
+            last = str(error).strip().splitlines()[-1]
+            return f"it can't be asked ({last}); install this project there with the driver's versions"
+        trouble = [*answer.trouble]
+        if not trouble and not self._heard(name):
+            trouble.append(
+                f"what it wrote to {self._wanted['meeting']} isn't there for the driver; the results folder must be on "
+                "a file system that all nodes share, name it with --results"
+            )
+        return "; ".join(trouble)
+
+    def _heard(self, name: str) -> bool:
+        file, give_up_s = Path(self._wanted["meeting"], name), time.monotonic() + SHARED_S
+        while True:
+            with contextlib.suppress(OSError):
+                list(file.parent.iterdir())  # makes a network file system look again
+                if file.read_text(encoding="utf-8") == word_of(name, self._wanted["token"]):
+                    return True
+            if time.monotonic() > give_up_s:
+                return False
+            time.sleep(0.1)
+
+    def _named(self, name: str) -> str:
+        node = self._living.get(name)
+        return f"node {node['NodeManagerAddress'] if node else ''} ({name[:8]})"
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _examined(asked: Asked, node: str) -> Answer:
+    return examine(asked, node)
+
+
+def _ports() -> list[tuple[str, int]]:
+    """Return where the GCS server and this driver's own raylet listen."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    (mine,) = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]
+    return [(host, int(port)), (mine["NodeManagerAddress"], mine["NodeManagerPort"])]
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False

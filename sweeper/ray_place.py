@@ -1,0 +1,30 @@
+"""What training on some Ray needs to know of it: how many workers it has room for, where none may be, whether it lives.
+
+A Ray is this run's own (`ray_daemons`) or a cluster that was there before (`ray_cluster`).
+"""
+
+from typing import Protocol
+
+
+class Place(Protocol):
+    """The Ray that a run trains on."""
+
+    asked: str
+    """What every worker must have, as JSON of node_check.Asked; empty when workers needn't be asked."""
+
+    def slots(self) -> int:
+        """Return how many workers there is room for now; none is started beyond."""
+
+    def avoided(self) -> tuple[str, ...]:
+        """Return the ids of the nodes on which no worker may be started."""
+
+    def avoid(self, node: str, trouble: str) -> None:
+        """Start no worker on `node` from now on."""
+
+    def require_life(self) -> None:
+        """Raise RayGone if Ray can't start workers and carry what they report any more."""
+
+
+def slot_of(threads: int, *, gpu: bool) -> dict[str, float]:
+    """Return what one worker takes of a machine, resource to amount: with `gpu`, a GPU to itself."""
+    return {"CPU": threads, **({"GPU": 1} if gpu else {})}
