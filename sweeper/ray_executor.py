@@ -89,9 +89,6 @@ class JoinedExecutor:
                 ray_tune.fit(dealer, place, most=most, slot=slot)
         except RayGone as error:
             if not dealer.stopping.is_set():
-                raise RayLostError(
-                    f"{error}; the journals are whole and every trial is kept up to its last checkpoint, so run the "
-                    "same command to go on once the cluster is back"
-                ) from error
+                raise RayLostError(str(error)) from error
         finally:
             dealer.end_all()

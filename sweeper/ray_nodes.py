@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import logging
+import os
 import shutil
 import socket
 import threading
@@ -18,6 +20,8 @@ from sweeper.ray_environment import RayGone  # isort: skip  # sets what ray read
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+logger = logging.getLogger(__name__)
+
 WATCH_EVERY_S = 1.0
 ANSWER_S = 600.0
 """How long a node may take to answer; it may have to convert a data set first."""
@@ -29,6 +33,12 @@ EMPTY_S = 60.0
 """How long trials wait for a node that may train when none is left."""
 ATTENTIVE_S = 5.0
 """A driver that looked away for longer was suspended, which says nothing of the cluster."""
+HELD_S = 5.0
+"""How long a driver may take to notice; a call into Ray that waits for a lost cluster never comes back to Python."""
+GO_ON = (
+    "the journals are whole and every trial is kept up to its last checkpoint, so run the same command to go on once "
+    "the cluster is back"
+)
 
 
 class ClusterError(SweepError):
@@ -62,7 +72,8 @@ class Nodes:
         self._trouble: dict[str, str] = {}
         """What is wrong with each node that was asked; empty for one that may train."""
         self._living: dict[str, Mapping[str, Any]] = {}
-        self._seen_s = self._fit_s = self._looked_s = time.monotonic()
+        self._seen_s = self._fit_s = self._asked_s = time.monotonic()
+        self._gone = ""
         self._ports = _ports()
 
     def slots(self) -> int:
@@ -80,20 +91,10 @@ class Nodes:
             self._tell(f"{self._named(node)} gets no more trials: {trouble}")
 
     def require_life(self) -> None:
-        """See Place. Says which: the cluster as a whole, or every node that may train."""
-        now = time.monotonic()
-        away_s, self._looked_s = now - self._looked_s, now
-        if away_s > ATTENTIVE_S:
-            self._seen_s = self._fit_s = now
-        if now - self._seen_s > LOST_S:
-            where = " or ".join(f"{host}:{port}" for host, port in self._ports)
-            raise RayGone(
-                f"the Ray cluster at {self._address} is lost: no answer for {now - self._seen_s:.0f} s at {where}"
-            )
-        if now - self._fit_s > EMPTY_S:
-            raise RayGone(
-                f"the Ray cluster at {self._address} has had no node that may train for {now - self._fit_s:.0f} s"
-            )
+        """See Place."""
+        self._asked_s = time.monotonic()
+        if self._gone:
+            raise RayGone(self._gone)
 
     @contextlib.contextmanager
     def watched(self, given_up: Callable[[], bool]) -> Iterator["Nodes"]:
@@ -101,12 +102,12 @@ class Nodes:
         meeting = Path(self._wanted["meeting"])
         meeting.mkdir(parents=True)
         over = threading.Event()
-        watcher = threading.Thread(target=self._watch, args=(over,), name="nodes", daemon=True)
         try:
             (meeting / TOKEN_FILE).write_text(self._wanted["token"], encoding="utf-8")
             self._ask_all(given_up)
-            self._seen_s = self._fit_s = self._looked_s = time.monotonic()
-            watcher.start()
+            self._seen_s = self._fit_s = self._asked_s = time.monotonic()
+            for target in (self._watch, self._notice_loss):
+                threading.Thread(target=target, args=(over,), name="nodes", daemon=True).start()
             yield self
         finally:
             over.set()
@@ -127,11 +128,39 @@ class Nodes:
     def _watch(self, over: threading.Event) -> None:
         while not over.wait(WATCH_EVERY_S):
             if all(_answers(host, port) for host, port in self._ports):
-                with contextlib.suppress(Exception):  # whatever a cluster that is going says, it hasn't been seen then
+                try:
                     self._look(self._tell)
                     self._seen_s = time.monotonic()
+                except Exception as error:  # whatever a cluster that is going says, it hasn't been seen then
+                    logger.warning("the nodes can't be seen: %s", error)
             if self.slots():
                 self._fit_s = time.monotonic()
+
+    def _notice_loss(self, over: threading.Event) -> None:
+        """Say that the cluster is lost, and end this process if its main thread is held by it. Asks Ray nothing."""
+        last_s = time.monotonic()
+        while not over.wait(WATCH_EVERY_S):
+            now = time.monotonic()
+            away_s, last_s = now - last_s, now
+            if away_s > ATTENTIVE_S:
+                self._seen_s, self._fit_s = self._seen_s + away_s, self._fit_s + away_s
+            self._gone = self._loss(now)
+            if self._gone and now - self._asked_s > HELD_S:
+                self._tell(self._gone)
+                time.sleep(WATCH_EVERY_S)  # until that is printed; every line of a journal is on disk already
+                os._exit(ClusterError.exit_code)
+
+    def _loss(self, now: float) -> str:
+        silent_s, unfit_s = now - self._seen_s, now - self._fit_s
+        if silent_s > LOST_S:
+            where = " or ".join(f"{host}:{port}" for host, port in self._ports)
+            return f"the Ray cluster at {self._address} is lost: no answer for {silent_s:.0f} s at {where}; {GO_ON}"
+        if unfit_s > EMPTY_S:
+            return (
+                f"the Ray cluster at {self._address} has had no node that may train for {unfit_s:.0f} s; its nodes are "
+                f"gone or were refused above; {GO_ON}"
+            )
+        return ""
 
     def _look(self, tell: Callable[[str], None] = lambda text: None) -> None:
         """See which nodes live and have room, ask those that were not asked, and take what they answer."""

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from program import PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text
-
 from sweeper.journal import fold, read_lines
 from sweeper.results import Results, step_of
 from sweeper.schema import ARTIFACT, TAG_KIND, TAG_TRIAL_ID, metric_key
 from sweeper.tracking import MlflowTracker
+from tests.chaos.program import PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text
 
 
 class Ending(NamedTuple):

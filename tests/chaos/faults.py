@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from program import wait_until
-from scene import Scene
+from tests.chaos.program import wait_until
+from tests.chaos.scene import Scene
 
 SILENT_S = 20
 """The timeout of runs with a frozen worker; long enough for a worker to load torch on a busy machine."""

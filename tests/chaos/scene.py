@@ -15,15 +15,14 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from ending import Ending, assert_ended_as, assert_shown_once
-from program import HASTY, PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text, wait_until
-from server import Server
-
 from sweeper.claims import holder_of
 from sweeper.journal import read_lines
 from sweeper.plan import TrialSpec, expand
 from sweeper.results import Results, RunPaths
 from sweeper.sweepfile import load
+from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
+from tests.chaos.program import HASTY, PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text, wait_until
+from tests.chaos.server import Server
 
 MOST_RUNS = 5
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")

@@ -9,9 +9,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from program import environment, wait_until
-
 from sweeper.tracking_uri import UI_ENVIRONMENT
+from tests.chaos.program import environment, wait_until
 
 
 class Server:

@@ -12,11 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from ending import Ending, undisturbed_ending
-from faults import FAULTS, Fault
-from program import wait_until
-from scene import Scene, small_disk
-from server import Server
+
+from tests.chaos.ending import Ending, undisturbed_ending
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.program import wait_until
+from tests.chaos.scene import Scene, small_disk
+from tests.chaos.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
