@@ -6,8 +6,9 @@ DEMO := build/demo
 ROUNDS ?= 30
 SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
+CLUSTER := build/cluster.log
 
-.PHONY: demo test test-fast chaos bench lint clean
+.PHONY: demo test test-fast chaos cluster-test bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +34,10 @@ chaos: $(VENV)/.installed
 	mkdir -p $(dir $(CHAOS))
 	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
 		$(BIN)/python -m pytest tests/chaos -s
+
+cluster-test: $(VENV)/.installed
+	mkdir -p $(dir $(CLUSTER))
+	SWEEPER_CLUSTER_FULL=1 SWEEPER_CLUSTER_LOG=$(abspath $(CLUSTER)) $(BIN)/python -m pytest tests/cluster -s
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import sweeper.ray_environment  # noqa: F401  # isort: skip  # sets what ray reads as it is imported
+
 import ray
 from ray import tune
 from ray.air._internal import usage

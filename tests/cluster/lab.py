@@ -131,7 +131,8 @@ class Node:
 class Cluster:
     """A head without CPUs on which the driver runs, and nodes that are added, cut off and taken away."""
 
-    def __init__(self) -> None:
+    def __init__(self, **extra: str) -> None:
+        """`extra` is set in the environment of the head."""
         self.network = Network()
         self.token = secrets.token_hex(32)
         self.nodes: list[Node] = []
@@ -140,7 +141,7 @@ class Cluster:
             self._port = probe.getsockname()[1]
         self.address = f"{self.network.host}:{self._port}"
         head = ["--head", "--port", str(self._port), "--num-cpus", "0", "--include-dashboard", "false"]
-        self.head = self._start(head, "", self.network.host, {})
+        self.head = self._start(head, "", self.network.host, extra)
         wait_until(self._answers, 60, self.head.said)
 
     def add(self, cpus: int, *, within: Sequence[str] = (), **extra: str) -> Node:
@@ -167,9 +168,9 @@ class Cluster:
         """Part a node from the others, its processes living on if it has a network of its own; return what was done."""
         if node.place:
             self.network.cut(node.place)
-            return "its network was cut"
+            return f"the network of node {node.address} is cut, its processes live on"
         node.kill("raylet")
-        return "its raylet was killed"
+        return "kill -9 of a node's raylet"
 
     def close(self) -> None:
         for node in reversed(self.nodes):

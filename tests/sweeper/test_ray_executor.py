@@ -1,6 +1,8 @@
 """How Ray comes up: what becomes of one that doesn't, and what is left out of it. A later death is for tests/chaos."""
 
 import gc
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -9,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.sweeper.command import sweeper
+from tests.sweeper.command import environment, sweeper
 from tests.sweeper.tiny import TINY
 
 pytestmark = pytest.mark.slow
@@ -54,6 +56,16 @@ def test_a_ray_that_can_t_be_started_here_is_not_tried_again(start):
 def test_no_more_workers_are_started_than_there_are_trials(start):
     tries, _ = start(OSError("anything"))
     assert tries[0]["num_cpus"] == 1
+
+
+@pytest.mark.parametrize("module", ["ray_daemons", "ray_nodes", "ray_tune"])
+def test_whoever_imports_ray_has_told_it_before_to_ask_for_tokens(module):
+    asked = "import ray._raylet as r; print(r.get_authentication_mode() == r.AuthenticationMode.TOKEN)"
+    program = f"import sweeper.{module}; {asked}"
+    kept = environment()
+    assert "RAY_AUTH_MODE" not in kept
+    done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
 
 
 def test_what_is_left_out_of_ray_is_still_known_to_it():
