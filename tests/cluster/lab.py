@@ -20,7 +20,7 @@ from tests.chaos.program import wait_until
 from tests.sweeper.command import environment
 
 MARK = "SWEEPER_CLUSTER_TEST"
-RAY = Path(sys.executable).parent / "ray"
+RAY = (sys.executable, "-m", "ray.scripts.scripts")
 STORE_BYTES = 80_000_000
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,15 +144,19 @@ class Cluster:
         self.head = self._start(head, "", self.network.host, extra)
         wait_until(self._answers, 60, self.head.said)
 
-    def add(self, cpus: int, *, within: Sequence[str] = (), **extra: str) -> Node:
-        """Start a node with `cpus` and return it at once; `within` runs its command, in an environment with `extra`."""
+    def add(self, cpus: int, *, more: Sequence[str] = (), within: Sequence[str] = (), **extra: str) -> Node:
+        """Start a node with `cpus` and return it at once.
+
+        `more` are words for `ray start`; `within` runs that command, in an environment with `extra`.
+        """
         place, address = self.network.place()
-        return self._start(["--address", self.address, "--num-cpus", str(cpus)], place, address, extra, within)
+        words = ["--address", self.address, "--num-cpus", str(cpus), *more]
+        return self._start(words, place, address, extra, within)
 
     def _start(
         self, words: list[str], place: str, address: str, extra: dict[str, str], within: Sequence[str] = ()
     ) -> Node:
-        command = [str(RAY), "start", "--block", "--node-ip-address", address, "--disable-usage-stats", *words]
+        command = [*RAY, "start", "--block", "--node-ip-address", address, "--disable-usage-stats", *words]
         command += ["--object-store-memory", str(STORE_BYTES)]
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "PYTHONPATH": str(ROOT)}
         node = Node([*within, *command], place, address, own | extra)

@@ -250,3 +250,19 @@ def test_a_trial_that_failed_on_its_way_to_a_shorter_target_is_not_blamed_on_ano
     again = make_dealer([longer])
     assert again.next_assignment() is None
     assert again.changes.get_nowait().message == "failed at step 1: ValueError: x, since this run began"
+
+
+def test_a_trial_that_an_unfit_machine_gives_back_is_dealt_again_however_often(make_dealer, specs, results):
+    dealer = make_dealer(specs[:1])
+    for attempt in range(1, dealer_module.LOST_RETRIES + 3):
+        assignment = dealer.next_assignment()
+        assert assignment["members"][0]["attempt"] == attempt
+        dealer.receive(update(assignment, "unfit", records=(), message="torch is 1 there"))
+        dealer.ended(assignment["pack"])
+        assert journal_of(results, specs[0])["status"] == "interrupted"
+        assert not dealer.over
+    last = dealer.next_assignment()
+    dealer.receive(update(last, "done", step=4))
+    dealer.ended(last["pack"])
+    assert journal_of(results, specs[0])["status"] == "done"
+    assert dealer.over
