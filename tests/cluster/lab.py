@@ -25,6 +25,13 @@ STORE_BYTES = 80_000_000
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
 class Network:
     """A bridge with an address for this machine, and a namespace for each node; none where that isn't allowed."""
 
@@ -136,9 +143,7 @@ class Cluster:
         self.network = Network()
         self.token = secrets.token_hex(32)
         self.nodes: list[Node] = []
-        with socket.socket() as probe:
-            probe.bind((self.network.host, 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port(self.network.host)
         self.address = f"{self.network.host}:{self._port}"
         head = ["--head", "--port", str(self._port), "--num-cpus", "0", "--include-dashboard", "false"]
         self.head = self._start(head, "", self.network.host, extra)

@@ -6,7 +6,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from sweeper.tracking_uri import UI_ENVIRONMENT
 from tests.chaos.program import wait_until
+from tests.cluster.lab import free_port
 from tests.sweeper.command import environment
 
 ADMIN = "admin"
@@ -27,12 +27,6 @@ def postgres_programs() -> Path | None:
     on_path = shutil.which("pg_ctl")
     places = [Path(on_path).parent] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((place for place in places if (place / "initdb").exists()), None)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Postgres:

@@ -1,0 +1,54 @@
+#!/bin/bash
+# Starts Ray on the nodes that SLURM has allotted, runs sweeps on them, and takes Ray down again:
+#     sbatch --nodes=4 --cpus-per-task=16 docs/slurm.sh sweeps/quickstart.yaml --device cpu --results /shared/results
+# The words after the script are those of `sweeper run`. The same sbatch again goes on where a job was cut off.
+# docs/cluster.md says what the nodes must have. With GPUs: sbatch --gpus-per-node=N ... --device cuda.
+#SBATCH --job-name=sweeper
+#SBATCH --nodes=2
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=8
+#SBATCH --signal=B:TERM@120
+set -euo pipefail
+
+port=$((6379 + SLURM_JOB_ID % 10000))
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes[0]}
+others=$((SLURM_JOB_NUM_NODES - 1))
+address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):$port
+
+# Ray listens on every interface of a node that others use too. srun hands the environment on, so the token is in no
+# command line.
+RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
+export RAY_AUTH_MODE=token RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
+has=(--num-cpus="${SLURM_CPUS_PER_TASK:-1}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}")
+
+srun --nodes=1 --ntasks=1 --nodelist="$head" \
+    ray start --head --block --port="$port" --include-dashboard=false "${has[@]}" &
+daemons=($!)
+trap 'kill "${daemons[@]}" 2>/dev/null || true' EXIT
+
+tries=0
+until ray status --address="$address" >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    if [ "$tries" -ge 60 ]; then
+        echo "Ray has not come up at $address in a minute or two; see the lines above" >&2
+        exit 4
+    fi
+    sleep 1
+done
+
+if [ "$others" -gt 0 ]; then # they join while the run goes on
+    srun --nodes="$others" --ntasks="$others" --exclude="$head" ray start --block --address="$address" "${has[@]}" &
+    daemons+=($!)
+fi
+
+sweeper run --address "$address" "$@" &
+run=$!
+trap 'kill -TERM "$run"' TERM # SLURM's warning before the time limit: save and leave
+code=0
+wait "$run" || code=$?
+if kill -0 "$run" 2>/dev/null; then # the signal ended `wait`, not the run
+    code=0
+    wait "$run" || code=$?
+fi
+exit "$code"
