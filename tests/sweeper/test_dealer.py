@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from sweeper.claims import Claim, holder_of
-from sweeper.dealer import Dealer, Worker
+from sweeper.dealer import LOST_RETRIES, Dealer, Worker
 from sweeper.journal import fold
 from sweeper.plan import expand
 from sweeper.results import ResultsError
@@ -254,7 +254,7 @@ def test_a_trial_that_failed_on_its_way_to_a_shorter_target_is_not_blamed_on_ano
 
 def test_a_trial_that_an_unfit_machine_gives_back_is_dealt_again_however_often(make_dealer, specs, results):
     dealer = make_dealer(specs[:1])
-    for attempt in range(1, dealer_module.LOST_RETRIES + 3):
+    for attempt in range(1, LOST_RETRIES + 3):
         assignment = dealer.next_assignment()
         assert assignment["members"][0]["attempt"] == attempt
         dealer.receive(update(assignment, "unfit", records=(), message="torch is 1 there"))
