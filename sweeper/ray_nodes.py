@@ -70,7 +70,7 @@ class Nodes:
         self._tell = tell
         self._answers: dict[str, Any] = {}
         self._trouble: dict[str, str] = {}
-        """What is wrong with each node that was asked; empty for one that may train."""
+        """What is wrong with each node that was asked, a line each; empty for one that may train."""
         self._living: dict[str, Mapping[str, Any]] = {}
         self._seen_s = self._fit_s = self._asked_s = time.monotonic()
         self._gone = ""
@@ -122,7 +122,8 @@ class Nodes:
             self._look()
         wrong = {name: trouble for name, trouble in self._trouble.items() if trouble}
         if wrong:
-            told = "\n".join(f"  {self._named(name)}: {trouble}" for name, trouble in wrong.items())
+            lines = [f"  {self._named(name)}: {line}" for name, told in wrong.items() for line in told.splitlines()]
+            told = "\n".join(lines)
             raise ClusterError(f"--address {self._address}: not every node may train, so nothing was started\n{told}")
 
     def _watch(self, over: threading.Event) -> None:
@@ -184,7 +185,7 @@ class Nodes:
             self._trouble[name] = self._judged(name, answer) if ready else f"no answer within {ANSWER_S:.0f} s"
             del self._answers[name]
             room = room_on(self._living[name], self._slot)
-            trouble = self._trouble[name]
+            trouble = "; ".join(self._trouble[name].splitlines())
             tell(f"{self._named(name)} {f'may not train: {trouble}' if trouble else f'joined, with room for {room}'}")
 
     def _judged(self, name: str, reference: Any) -> str:
@@ -199,7 +200,7 @@ class Nodes:
                 f"what it wrote to {self._wanted['meeting']} isn't there for the driver; the results folder must be on "
                 "a file system that all nodes share, name it with --results"
             )
-        return "; ".join(trouble)
+        return "\n".join(trouble)
 
     def _heard(self, name: str) -> bool:
         file, give_up_s = Path(self._wanted["meeting"], name), time.monotonic() + SHARED_S

@@ -138,14 +138,17 @@ class Node:
 class Cluster:
     """A head without CPUs on which the driver runs, and nodes that are added, cut off and taken away."""
 
-    def __init__(self, **extra: str) -> None:
-        """`extra` is set in the environment of the head."""
+    def __init__(self, *, jobs: bool = False, **extra: str) -> None:
+        """With `jobs` it takes those of `ray job submit`, on loopback; `extra` goes into the head's environment."""
         self.network = Network()
         self.token = secrets.token_hex(32)
         self.nodes: list[Node] = []
         self._port = free_port(self.network.host)
         self.address = f"{self.network.host}:{self._port}"
-        head = ["--head", "--port", str(self._port), "--num-cpus", "0", "--include-dashboard", "false"]
+        self.jobs = f"127.0.0.1:{free_port()}"
+        host, _, port = self.jobs.partition(":")
+        served = ["--dashboard-host", host, "--dashboard-port", port] if jobs else ["--include-dashboard", "false"]
+        head = ["--head", "--port", str(self._port), "--num-cpus", "0", *served]
         self.head = self._start(head, "", self.network.host, extra)
         wait_until(self._answers, 60, self.head.said)
 

@@ -43,7 +43,11 @@ class Postgres:
             shutil.chown(words, self._user)
         self._run("initdb", "--username", "mlflow", "--auth", "scram-sha-256", "--pwfile", str(words), "--no-sync")
         self.start()
-        self._make_databases()
+        try:
+            self._make_databases()
+        except BaseException:
+            self.close()
+            raise
 
     def _make_databases(self) -> None:
         import psycopg2

@@ -25,11 +25,11 @@ from tests.cluster.lab import Cluster
 from tests.cluster.store import AuthenticatedServer, Postgres, postgres_programs
 from tests.sweeper.command import environment, sweeper, wait_for_pushes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FULL = "SWEEPER_CLUSTER_FULL" in os.environ
 LOG = os.environ.get("SWEEPER_CLUSTER_LOG")
-SEEDS = 6 if FULL else 1
+SEEDS = 4 if FULL else 1
 AWAY_S = 15.0 if FULL else 3.0
 """How long the server and the database are away."""
 IMPATIENT = {
@@ -120,7 +120,7 @@ class Lab:
 
     def finish(self) -> int:
         """Wait for the end of the run, and until the store has all of it; return the exit code of the run."""
-        code = self._process.wait(300)
+        code = self._process.wait(400)
         wait_for_pushes(self._folder)
         if "not yet in" in self.said():
             words = ("sync", "topology.yaml", "--tracking-uri", self._server.uri)
