@@ -1,6 +1,8 @@
 """How Ray comes up: what becomes of one that doesn't, and what is left out of it. A later death is for tests/chaos."""
 
+import contextlib
 import gc
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,7 +13,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.chaos.program import wait_until
 from tests.sweeper.command import environment, sweeper
+from tests.sweeper.command import start as start_command
 from tests.sweeper.tiny import TINY
 
 pytestmark = pytest.mark.slow
@@ -97,6 +101,52 @@ def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_s
         assert not list(session.glob("logs/monitor.*")) and not list(session.glob("logs/dashboard.log"))
     logs = [path.read_text(encoding="utf-8") for path in (tmp_path / "found").glob("trials/*/a1/trial.log")]
     assert len(logs) == 4
+
+
+ASK = "import sys, ray._raylet as r; print(r.GcsClient(address=sys.argv[1]).cluster_id.is_nil())"
+
+
+def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_file_tells_it(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("outer_steps: 4", "outer_steps: 100000"), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:
+        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "1", "--tracking-uri", "none")
+        process = start_command(words, tmp_path, RAY_TMPDIR=short, RAY_AUTH_TOKEN="the user's own, of another cluster")
+        try:
+            wait_until(lambda: list(tmp_path.glob("results/trials/*/a1/trial.log")), 120, "the first trial")
+            commands = _commands(short)
+            (raylet,) = [pid for pid, told in commands.items() if told.split("\0")[0].endswith("/raylet")]
+            address = re.search(r"gcs[-_]address=([\d.]+:\d+)", commands[raylet])[1]
+            variables = Path(f"/proc/{raylet}/environ").read_text().split("\0")
+            token = next(found for found in variables if found.startswith("RAY_AUTH_TOKEN=")).partition("=")[2]
+            assert len(token) == 64
+
+            def ask(**shown):
+                command = [sys.executable, "-c", ASK, address]
+                return subprocess.run(command, env=environment(**shown), capture_output=True, text=True, timeout=60)
+
+            assert ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout.split() == ["False"]
+            for shown in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+                refused = ask(**shown)
+                assert refused.returncode != 0
+                assert "InvalidAuthToken" in refused.stderr
+            assert len(commands) >= 2
+            assert not [told for told in commands.values() if token in told]
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+        files = [path for folder in (short, tmp_path) for path in Path(folder).rglob("*") if path.is_file()]
+        assert len(files) > 10
+        assert not [path for path in files if token.encode() in path.read_bytes()]
+
+
+def _commands(folder):
+    """Return the commands of living processes that name `folder`."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder in (told := path.read_text()):
+                found[int(path.parent.name)] = told
+    return found
 
 
 def test_no_thread_finishes_what_ray_has_left_while_ray_is_shut_down(monkeypatch):
