@@ -36,6 +36,7 @@ chaos: $(VENV)/.installed
 		$(BIN)/python -m pytest tests/chaos -s
 
 cluster-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster]'
 	mkdir -p $(dir $(CLUSTER))
 	SWEEPER_CLUSTER_FULL=1 SWEEPER_CLUSTER_LOG=$(abspath $(CLUSTER)) $(BIN)/python -m pytest tests/cluster -s
 
