@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/demo
 ROUNDS ?= 30
+RUNS ?= 2000
 SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
 CLUSTER := build/cluster.log
 
-.PHONY: demo test test-fast chaos cluster-test bench lint clean
+.PHONY: demo test test-fast chaos cluster-test store-test bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +40,10 @@ cluster-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster]'
 	mkdir -p $(dir $(CLUSTER))
 	SWEEPER_CLUSTER_FULL=1 SWEEPER_CLUSTER_LOG=$(abspath $(CLUSTER)) $(BIN)/python -m pytest tests/cluster -s
+
+# 8 sweeps at once into one MLflow server, on PostgreSQL where the system has it: 2,000 runs
+store-test: $(VENV)/.installed
+	SWEEPER_STORE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/sweeper/test_store_concurrency.py -s
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"
