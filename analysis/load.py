@@ -26,7 +26,8 @@ PAGE = 1000
 SQLITE = "sqlite:///"
 GZIPPED = b"\x1f\x8b"
 """How a gzipped file begins. An object store sends one with its encoding, and HTTP clients unpack it on the way."""
-IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down
+IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down, and go past one to its object store
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",

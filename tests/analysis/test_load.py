@@ -95,6 +95,27 @@ def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, mak
         load(store.uri, [trial.trial_id])
 
 
+@pytest.mark.parametrize(("users", "used"), [(None, "false"), ("true", "true")])
+def test_records_come_by_the_server_and_not_past_it_from_its_object_store(store, monkeypatch, users, used) -> None:
+    """MLflow would hand out an address in the object store, which only the server need know."""
+    from mlflow import MlflowClient
+
+    name, seen = "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", []
+    monkeypatch.delenv(name, raising=False)
+    if users is not None:
+        monkeypatch.setenv(name, users)
+    asked = MlflowClient.search_experiments
+
+    def ask(self, *arguments, **named):
+        seen.append(os.environ[name])
+        return asked(self, *arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "search_experiments", ask)
+    load(store.uri, ["a"])
+    assert set(seen) == {used}
+    assert os.environ.get(name) == users
+
+
 def test_a_store_that_is_not_there_is_an_error_and_is_not_made(tmp_path) -> None:
     path = tmp_path / "none" / "store.db"
     with pytest.raises(AnalysisError, match="There is no tracking store"):
