@@ -18,7 +18,10 @@ class Member(TypedDict):
 
 
 class Assignment(TypedDict):
-    """A pack of trials to train together, and where and how; a chunk every `chunk_s`, one in `timeout_s` at least."""
+    """A pack of trials to train together, and where and how; a chunk every `chunk_s`, one in `timeout_s` at least.
+
+    `share` is the part of its GPU's memory that it may take.
+    """
 
     pack: int
     members: list[Member]
@@ -28,6 +31,7 @@ class Assignment(TypedDict):
     threads: int
     chunk_s: float
     timeout_s: float
+    share: float
 
 
 class MemberUpdate(TypedDict):

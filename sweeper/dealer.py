@@ -212,6 +212,7 @@ class Dealer:
             threads=fixed["threads"],
             chunk_s=self._worker.chunk_s,
             timeout_s=self._worker.timeout_s,
+            share=self._worker.share,
         )
 
     def _member(self, trial: Dealt) -> Member:

@@ -30,6 +30,7 @@ class Worker:
     data: Mapping[str, dict[str, str]]
     timeout_s: float
     chunk_s: float = 1.0
+    share: float = 1.0
 
 
 @dataclass(kw_only=True)

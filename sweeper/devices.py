@@ -1,5 +1,6 @@
 """What there is to run on, found out without importing torch where no GPU can be."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ def default_workers(device: Device) -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def gpu_share(workers: int | None, gpus: int) -> float:
+    """Return the part of a GPU that each of `workers` has where there are `gpus`: 1, or an equal one if they share."""
+    together = 1 if workers is None else math.ceil(workers / gpus)
+    return math.floor(10_000 / together) / 10_000  # the least that Ray counts in
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from sweeper import ray_auth
 from sweeper.devices import Device
 from sweeper.errors import SweepError
-from sweeper.ray_place import slot_of
+from sweeper.ray_place import room_on, slot_of
 from sweeper.streams import chatter_to
 
 CONNECT_S = 5.0
@@ -40,12 +40,12 @@ class Cluster:
 
     def room(self, wanted: Literal["auto", "cpu", "cuda"], threads: int) -> Room:
         """Return what there is for workers of `threads` CPUs. Raises ClusterError when there is nothing."""
-        from sweeper.ray_nodes import ClusterError, living, room_on
+        from sweeper.ray_nodes import ClusterError, living
 
         nodes = living()
         gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
         device: Device = "cuda" if wanted == "cuda" or (wanted == "auto" and gpus) else "cpu"
-        rooms = [room for node in nodes if (room := room_on(node, slot_of(threads, gpu=device == "cuda")))]
+        rooms = [room for node in nodes if (room := room_on(node, slot_of(threads, gpu=float(device == "cuda"))))]
         kind = "GPUs" if device == "cuda" else "CPUs"
         if not rooms:
             raise ClusterError(

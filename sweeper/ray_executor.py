@@ -3,11 +3,10 @@
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sweeper import ray_auth
 from sweeper.dealer import Dealer
-from sweeper.devices import Device
 from sweeper.errors import SweepError
 from sweeper.node_check import Asked
 from sweeper.ray_environment import RayGone
@@ -25,11 +24,12 @@ class RayLostError(SweepError):
 class RayExecutor:
     """Workers of one resource shape on a Ray of this run's own."""
 
-    def __init__(self, *, workers: int, threads: int, gpus: int) -> None:
-        """`workers` packs train at once, each with `threads` CPUs, and one of `gpus` GPUs if there are any."""
+    def __init__(self, *, workers: int, threads: int, gpus: int, share: float = 1.0) -> None:
+        """`workers` packs train at once, each with `threads` CPUs and, if there are any `gpus`, `share` of one."""
         self._workers = workers
         self._threads = threads
         self._gpus = gpus
+        self._share = share
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
         """See Executor. Starts Ray once more if it is lost; raises RayLostError the second time."""
@@ -62,19 +62,23 @@ class RayExecutor:
             from sweeper import ray_tune
 
             await_workers(workers, dealer.stopping.is_set)
-            ray_tune.fit(dealer, OwnSlots(workers), most=workers, slot=slot_of(self._threads, gpu=gpus > 0))
+            ray_tune.fit(
+                dealer, OwnSlots(workers), most=workers, slot=slot_of(self._threads, gpu=self._share if gpus else 0.0)
+            )
 
 
 class JoinedExecutor:
     """Workers of one resource shape on a cluster that this process has joined, and neither starts nor ends."""
 
-    def __init__(self, address: str, *, asked: Asked, workers: int | None, threads: int, device: Device) -> None:
-        """No more than `workers` packs train at once, else as many as there is room for, on nodes that join too."""
+    def __init__(self, address: str, *, asked: Asked, workers: int | None, slot: Mapping[str, float]) -> None:
+        """No more than `workers` packs train at once, else as many as there is room for, on nodes that join too.
+
+        Each takes `slot` of its node.
+        """
         self._address = address
         self._asked = asked
         self._workers = workers
-        self._threads = threads
-        self._device = device
+        self._slot = slot
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
         """See Executor. Raises ClusterError if a node may not train, and RayLostError when the cluster is lost."""
@@ -82,11 +86,12 @@ class JoinedExecutor:
         from sweeper.ray_nodes import Nodes
 
         ready()
-        slot = slot_of(self._threads, gpu=self._device == "cuda")
         try:
-            with Nodes(self._address, self._asked, slot, dealer.changes.put).watched(dealer.stopping.is_set) as place:
+            with Nodes(self._address, self._asked, self._slot, dealer.changes.put).watched(
+                dealer.stopping.is_set
+            ) as place:
                 most = min(self._workers or len(dealer.trials), len(dealer.trials))
-                ray_tune.fit(dealer, place, most=most, slot=slot)
+                ray_tune.fit(dealer, place, most=most, slot=self._slot)
         except RayGone as error:
             if not dealer.stopping.is_set():
                 raise RayLostError(str(error)) from error

@@ -14,6 +14,7 @@ from typing import Any
 
 from sweeper.errors import SweepError
 from sweeper.node_check import TOKEN_FILE, Answer, Asked, examine, word_of
+from sweeper.ray_place import room_on
 
 from sweeper.ray_environment import RayGone  # isort: skip  # sets what ray reads as it is imported
 
@@ -50,12 +51,6 @@ class ClusterError(SweepError):
 def living() -> list[dict[str, Any]]:
     """Return the nodes that the cluster takes for living, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
-
-
-def room_on(node: Mapping[str, Any], slot: Mapping[str, float]) -> int:
-    """Return how many workers of `slot` (resource to amount) a node has room for when nothing else runs there."""
-    has = node["Resources"]
-    return min(int(has.get(resource, 0) // amount) for resource, amount in slot.items())
 
 
 class Nodes:

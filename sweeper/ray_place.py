@@ -3,7 +3,8 @@
 A Ray is this run's own (`ray_daemons`) or a cluster that was there before (`ray_cluster`).
 """
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 
 class Place(Protocol):
@@ -25,6 +26,12 @@ class Place(Protocol):
         """Raise RayGone if Ray can't start workers and carry what they report any more."""
 
 
-def slot_of(threads: int, *, gpu: bool) -> dict[str, float]:
-    """Return what one worker takes of a machine, resource to amount: with `gpu`, a GPU to itself."""
-    return {"CPU": threads, **({"GPU": 1} if gpu else {})}
+def slot_of(threads: int, *, gpu: float) -> dict[str, float]:
+    """Return what one worker takes of a machine, resource to amount; `gpu` is its part of one, 0 for none."""
+    return {"CPU": threads, **({"GPU": gpu} if gpu else {})}
+
+
+def room_on(node: Mapping[str, Any], slot: Mapping[str, float]) -> int:
+    """Return how many workers of `slot` (resource to amount) a node has room for when nothing else runs there."""
+    has = node["Resources"]
+    return min(int(has.get(resource, 0) / amount + 1e-6) for resource, amount in slot.items())  # 1 // 0.2 is 4

@@ -19,6 +19,7 @@ from sweeper.journal import fold
 from sweeper.late_sync import places, wait_for_pusher
 from sweeper.node_check import asked
 from sweeper.plan import TrialSpec
+from sweeper.ray_place import slot_of
 from sweeper.results import Results
 from sweeper.schema import TrialRecord
 from sweeper.signals import Signals
@@ -39,7 +40,8 @@ class Options:
     """What to run on. `workers` packs train at once.
 
     A worker that reports nothing for `timeout_s` is given up and its trials dealt again. `address` is that of a Ray
-    cluster that this process has joined; without `workers` all of it trains, also what joins later.
+    cluster that this process has joined; without `workers` all of it trains, also what joins later. `share` is the part
+    of a GPU that a worker has.
     """
 
     results: Results
@@ -48,6 +50,7 @@ class Options:
     workers: int | None
     address: str | None
     pack: int
+    share: float
     executor: Literal["ray", "inline"]
     retry_failed: bool
     timeout_s: float
@@ -176,6 +179,7 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
         pack=options.pack,
         data=batch.data,
         timeout_s=options.timeout_s,
+        share=options.share,
     )
     sweeps = {spec.trial_id: part.sweep.name for part in reversed(batch.parts) for spec in part.specs}
     return Dealer(
@@ -218,9 +222,9 @@ def _executor(batch: Batch, options: Options) -> Executor:
     from sweeper.ray_executor import JoinedExecutor, RayExecutor
 
     if options.address is None:
+        gpus = default_workers("cuda") if options.device == "cuda" else 0
         workers = options.workers or default_workers(options.device)
-        return RayExecutor(workers=workers, threads=THREADS, gpus=workers if options.device == "cuda" else 0)
+        return RayExecutor(workers=workers, threads=THREADS, gpus=min(gpus, workers), share=options.share)
     wanted = asked(batch.data, options.data_root, options.results, secrets.token_hex(8))
-    return JoinedExecutor(
-        options.address, asked=wanted, workers=options.workers, threads=THREADS, device=options.device
-    )
+    slot = slot_of(THREADS, gpu=options.share if options.device == "cuda" else 0.0)
+    return JoinedExecutor(options.address, asked=wanted, workers=options.workers, slot=slot)

@@ -102,11 +102,12 @@ class Work:
             from trainers.allocator import keep_freed_memory
             from trainers.config import resolve
             from trainers.datasets import Prepared
-            from trainers.device import load_pixels
+            from trainers.device import limit_memory, load_pixels
             from trainers.memory import forget_peak
             from trainers.train import train
 
             keep_freed_memory()
+            limit_memory(self._assignment["device"], self._assignment["share"])
             forget_peak(self._assignment["device"])
             torch.set_num_threads(self._assignment["threads"])
             data = self._assignment["data"]

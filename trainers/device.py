@@ -16,6 +16,12 @@ def check_device(device: str) -> None:
         raise DeviceError("device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
 
 
+def limit_memory(device: str, share: float) -> None:
+    """Let this process take no more than `share` (in (0, 1]) of its GPU's memory, as others have the rest."""
+    if device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
 def load_pixels(prepared: Prepared, device: str) -> Tensor:
     """Return uint8 [classes, images, C, H, W] on `device`; on the CPU it is the memory-mapped file itself."""
     check_device(device)

@@ -2,7 +2,7 @@
 
     python -m trainers.pack_size CONFIG.json --device cuda --most 16
 
-prints a JSON object: `runs`, the size to use, and what was `measured` of each size tried.
+prints a JSON object: `runs`, the size to use, what was `measured` of each size tried, and the GPU's `free_bytes`.
 """
 
 import argparse
@@ -115,7 +115,9 @@ def main() -> int:
     if not measured:
         print("one run alone does not fit into the memory of this GPU", file=sys.stderr)
         return 2
-    print(json.dumps({"runs": best(measured, free), "measured": [one._asdict() for one in measured]}))
+    print(
+        json.dumps({"runs": best(measured, free), "free_bytes": free, "measured": [one._asdict() for one in measured]})
+    )
     return 0
 
 

@@ -28,10 +28,10 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.outcome import finish, print_todo, say, spoken, tell_left
 from sweeper.cli.view import Store
-from sweeper.devices import THREADS, Device, choose_device, default_workers
+from sweeper.devices import THREADS, Device, choose_device, default_workers, gpu_share
 from sweeper.errors import SweepError
 from sweeper.estimate import estimate
-from sweeper.packing import pack_size
+from sweeper.packing import check_share, pack_size
 from sweeper.plan import TrialSpec
 from sweeper.results import Results
 from sweeper.selectors import select
@@ -127,8 +127,11 @@ def run(
     folder = Results.at(results)
     uri = resolve_uri(tracking_uri, folder.root)
     chosen, reason, most = _room(device, address, executor)
-    if chosen == "cuda" and workers is not None and workers > most:
-        raise SweepError(f"--workers {workers}: there are {most} CUDA devices here, and a worker has one to itself")
+    share = gpu_share(workers, most) if chosen == "cuda" else 1.0
+    if share < 1:
+        if pack is not None and pack > 1:
+            raise SweepError(f"--workers {workers} --pack {pack}: on {most} CUDA devices; only trials alone share one")
+        pack = 1
     files = tuple({file.resolve(): file for file in files}.values())
     sweeps = [load(file) for file in files]
     _refuse_twins(files, sweeps)
@@ -157,9 +160,11 @@ def run(
         finish(standings, folder, as_json)
         return
     if pack is None:
-        pack, why = pack_size(todo, chosen, data_root)
+        pack, why = pack_size(todo, chosen, root)
         if pack > 1:
             say(f"Packs of {pack} ({why}).")
+    if share < 1:
+        check_share(todo, root, share)
     say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
     _ask(folder, begun, yes)
     options = session.Options(
@@ -169,6 +174,7 @@ def run(
         workers=workers,
         address=address,
         pack=pack,
+        share=share,
         executor=executor,
         retry_failed=retry_failed,
         timeout_s=timeout,

@@ -114,7 +114,15 @@ def test_a_failed_trials_traceback_is_there_in_full(trained, tmp_path):
     data = {"name": "strokes", "path": str(tmp_path / "missing.npy"), "digest": "0"}
     work = Work(
         Assignment(
-            pack=1, members=[member], data=data, device="cpu", engine="loop", threads=1, chunk_s=1.0, timeout_s=60.0
+            pack=1,
+            members=[member],
+            data=data,
+            device="cpu",
+            engine="loop",
+            threads=1,
+            chunk_s=1.0,
+            timeout_s=60.0,
+            share=1.0,
         )
     )
     assert work.step()["members"][0]["status"] == "failed"

@@ -91,7 +91,15 @@ def assignment():
     member = Member(trial_id="t", attempt=3, folder="/nowhere", config={})
     data = {"name": "strokes", "path": "/driver/strokes.npy", "digest": "0"}
     return Assignment(
-        pack=7, members=[member], data=data, device="cpu", engine="loop", threads=1, chunk_s=1.0, timeout_s=60.0
+        pack=7,
+        members=[member],
+        data=data,
+        device="cpu",
+        engine="loop",
+        threads=1,
+        chunk_s=1.0,
+        timeout_s=60.0,
+        share=1.0,
     )
 
 
