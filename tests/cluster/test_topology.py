@@ -22,7 +22,8 @@ from sweeper.sweepfile import load
 from tests.chaos.ending import assert_ended_as, assert_shown_once, undisturbed_ending
 from tests.chaos.program import HASTY, STEPS, sweep_text, wait_until
 from tests.cluster.lab import Cluster
-from tests.cluster.store import AuthenticatedServer, Postgres, postgres_programs
+from tests.cluster.store import AuthenticatedServer
+from tests.postgres import Postgres, postgres_programs
 from tests.sweeper.command import environment, sweeper, wait_for_pushes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from command import start
 from played import begin
-from postgres import postgres, programs
 from stores import answers, free_port
 from tiny import TINY
 
@@ -28,12 +27,13 @@ from sweeper.results import Results
 from sweeper.sweepfile import load
 from sweeper.tracked import points
 from sweeper.tracking_uri import UI_ENVIRONMENT
+from tests.postgres import Postgres, postgres_programs
 
 SWEEPS = 8
 CELLS = 2
 RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "32"))
 CURVE, EVALUATIONS = 40, 4
-STORE = "postgresql" if programs() else "sqlite"
+STORE = "postgresql" if postgres_programs() else "sqlite"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -44,9 +44,7 @@ def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
-    # The driver is said, since SQLAlchemy's own choice depends on its version.
-    uri = backend.replace("postgresql://", "postgresql+psycopg2://")
-    environment = os.environ | UI_ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": uri}
+    environment = os.environ | UI_ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": backend}
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -64,8 +62,8 @@ def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[str]:
     if STORE == "postgresql":
-        with postgres() as uri:
-            yield uri
+        with closing(Postgres(postgres_programs())) as database:
+            yield database.uri("mlflow")
     else:
         yield f"sqlite:///{tmp_path}/store.db"
 
@@ -77,7 +75,7 @@ def rows(backend: str, query: str) -> list[tuple[Any, ...]]:
             return database.execute(query).fetchall()
     import psycopg2
 
-    with closing(psycopg2.connect(backend)) as database, database.cursor() as cursor:
+    with closing(psycopg2.connect(backend.replace("+psycopg2", ""))) as database, database.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchall()
 
