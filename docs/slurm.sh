@@ -30,8 +30,8 @@ trap 'kill "${daemons[@]}" 2>/dev/null || true' EXIT
 tries=0
 until ray status --address="$address" >/dev/null 2>&1; do
     tries=$((tries + 1))
-    if [ "$tries" -ge 60 ]; then
-        echo "Ray has not come up at $address in a minute or two; see the lines above" >&2
+    if [ "$tries" -ge 60 ] || ! kill -0 "${daemons[0]}" 2>/dev/null; then
+        echo "Ray has not come up at $address; see the lines above" >&2
         exit 4
     fi
     sleep 1

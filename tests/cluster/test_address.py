@@ -118,6 +118,7 @@ def test_a_node_unlike_the_driver_is_named_with_all_that_is_wrong_before_anythin
     assert "the results folder isn't the driver's there" in ended.err
 
 
+@pytest.mark.cluster
 def test_a_node_without_the_project_is_named(run, node, folder):
     (folder / "empty").mkdir()
     (folder / "empty" / "sweeper.py").write_text("raise ImportError('no sweeper here')")
@@ -129,6 +130,7 @@ def test_a_node_without_the_project_is_named(run, node, folder):
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.cluster
 def test_nodes_that_join_are_used_and_those_unlike_the_driver_are_not(cluster, node, folder):
     (folder / "many.yaml").write_text(sweep_text("many", 4), encoding="utf-8")
     other = folder / "other"
@@ -154,6 +156,7 @@ def test_nodes_that_join_are_used_and_those_unlike_the_driver_are_not(cluster, n
     assert err.count(" running to ") == 8, "a trial was dealt twice"
 
 
+@pytest.mark.cluster
 def test_a_lost_cluster_ends_the_run_with_what_to_do(cluster, node, folder):
     (folder / "many.yaml").write_text(sweep_text("many", 3), encoding="utf-8")
     node(1).wait()

@@ -33,14 +33,17 @@ def seen(tmp_path):
     def run(device, *words, **extra):
         folder = tmp_path / device
         folder.mkdir()
-        words = ("run", "tiny.yaml", "--device", device, "--results", f"of-{device}", "--tracking-uri", "none", *words)
-        ended = sweeper(*words, cwd=tmp_path, program=PEEKING.replace("FOLDER", str(folder)), **extra)
+        words = ("--device", device, "--pack", "1", "--results", f"of-{device}", "--tracking-uri", "none", *words)
+        ended = sweeper(
+            "run", "tiny.yaml", *words, cwd=tmp_path, program=PEEKING.replace("FOLDER", str(folder)), **extra
+        )
         assert "Traceback" not in ended.err
         return sorted(path.read_text().rpartition(" ")[0] for path in folder.iterdir()), ended
 
     return run
 
 
+@pytest.mark.cluster
 def test_on_a_cluster_a_worker_sees_one_gpu_of_its_own_or_none(cluster, seen):
     cluster.add(2, more=("--num-gpus", "2"), CUDA_VISIBLE_DEVICES="4,7").wait()
     there = ("--address", cluster.address)

@@ -41,7 +41,7 @@ def submit(tmp_path):
 
     def run(*words):
         job = {
-            "SLURM_JOB_ID": str(os.getpid()),
+            "SLURM_JOB_ID": str(os.getpid() + len(started)),  # its last four digits are the port's
             "SLURM_JOB_NODELIST": "one,two",
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_CPUS_PER_TASK": "1",
@@ -69,6 +69,7 @@ def submit(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.cluster
 def test_it_starts_ray_on_every_node_runs_the_sweep_and_leaves_its_exit_code(submit, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     process = submit("tiny.yaml")
@@ -86,6 +87,7 @@ def test_it_starts_ray_on_every_node_runs_the_sweep_and_leaves_its_exit_code(sub
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
+@pytest.mark.cluster
 def test_slurms_warning_saves_and_leaves(submit, tmp_path):
     (tmp_path / "long.yaml").write_text(sweep_text("long", 2).replace("outer_steps: 500", "outer_steps: 20000"))
     process = submit("long.yaml")
