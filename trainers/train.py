@@ -99,7 +99,10 @@ class _Pack:
     @property
     def pending(self) -> Pass | None:
         """The first pass of an evaluation that belongs after this step and is not yet complete."""
-        return next((passed for passed in due(self.shared, self.step) if self._lacked(passed.key)), None)
+        for passed in due(self.shared, self.step):
+            if self._lacked(passed.key):
+                return passed
+        return None
 
     @property
     def probing(self) -> bool:

@@ -451,7 +451,7 @@ def changed_journal(content: dict[str, bytes], change) -> dict[str, bytes]:
         (lambda text: text + b'{"kind":"done","attempt":0,"time_ms":1,"step":4,"message":""}\n', "attempt"),
         (lambda text: text.replace(b'"query_loss":', b'"query_lost":', 1), "query_loss"),
         (lambda text: text.replace(b'"sd":{"trained":[', b'"sd":{"trained":["x",', 1), "sd"),
-        (lambda text: text.replace(b',"zeroed":[', b',"zero":[', 1), "zeroed"),
+        (lambda text: text.replace(b',"zeroed":[', b',"zero":[').replace(b'"trained":[', b'"train":['), "neither head"),
         (lambda text: text.replace(b'"kind":"done"', b'"kind":"failed"', 1), "message"),
         (lambda text: text.replace(b'"kind":"done"', b'"kind":"won"', 1), "line 6"),
         (lambda text: text.partition(b"\n")[2], "line 1: doesn't open an attempt"),

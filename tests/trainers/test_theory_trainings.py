@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import trainers.contrastive
-import trainers.train
+import trainers.outer_step
 from trainers.networks import initial_params
 from trainers.theory import trainings
 from trainers.theory.claim import Setting
@@ -31,7 +31,7 @@ def test_a_head_that_keeps_a_trace_of_its_weight_parts_maml_from_anil(setting, m
     def nearly(params):
         return {name: value * 1e-6 if name.startswith("head") else value for name, value in params.items()}
 
-    monkeypatch.setattr(trainers.train, "zero_head", nearly)
+    monkeypatch.setattr(trainers.outer_step, "zero_head", nearly)
     maml, anil = (trainings.trained(setting, trainings.ZEROED, {"algorithm": name}) for name in ("maml", "anil"))
     assert maml.differing(anil, "encoder") > 0
 
