@@ -64,7 +64,7 @@ def everything(results: Results) -> dict:
 def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_without_telling_the_password(
     backlog, results: Results, tmp_path: Path, server: int
 ) -> None:
-    path, line = backlog("late", 104), BadLine(server, delay_s=0.002)
+    path, line = backlog("late", 56), BadLine(server, delay_s=0.002)
     uri = f"http://ada:{PASSWORD}@127.0.0.1:{line.port}"
     process = start(["run", path, *LOCAL, "--tracking-uri", uri], tmp_path)
     _, err = process.communicate(timeout=120)
@@ -72,7 +72,7 @@ def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_w
     assert process.returncode == 0, err
     last_s = max(found.stat().st_mtime for found in (results.root / "trials").glob("*/journal.jsonl"))
     assert ended_s - last_s < 12  # two of grace, and a busy machine; the whole backlog takes much longer
-    assert "104 planned: 104 done" in err
+    assert "56 planned: 56 done" in err
     (pid,) = pids
     told = f"trials are not yet in http://ada:***@127.0.0.1:{line.port}; process {pid} sends them now and writes to "
     assert f"{told}{results.sync_log}" in err
@@ -82,12 +82,12 @@ def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_w
     straight = f"http://127.0.0.1:{server}"
     assert stored(straight, "late") == everything(results)
     assert live_cells(straight, "late") == 2
-    assert "104 trials in late of http://ada:***@" in results.sync_log.read_text()
+    assert "56 trials in late of http://ada:***@" in results.sync_log.read_text()
     assert PASSWORD not in err
     assert_says_no(tmp_path, PASSWORD)
     line.cut()
     again = sweeper("run", path, *LOCAL, "--tracking-uri", uri, cwd=tmp_path)  # asks the store nothing
-    assert (again.code, again.err.count("104 done"), "not yet" in again.err) == (0, 2, False), again.err
+    assert (again.code, again.err.count("56 done"), "not yet" in again.err) == (0, 2, False), again.err
     assert results.sync_log.read_text().count("sweeper sync") == 1
 
 
@@ -95,7 +95,7 @@ def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_w
 def test_a_killed_process_leaves_the_locks_free_and_the_next_run_leaves_another_that_ends_it(
     backlog, results: Results, tmp_path: Path, server: int
 ) -> None:
-    path, line = backlog("killed", 30), BadLine(server, delay_s=0.02)
+    path, line = backlog("killed", 20), BadLine(server, delay_s=0.02)
     uri = f"http://127.0.0.1:{line.port}"
     for _ in range(2):
         process = start(["run", path, *LOCAL, "--tracking-uri", uri], tmp_path)

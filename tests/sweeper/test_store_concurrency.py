@@ -31,7 +31,7 @@ from tests.postgres import Postgres, postgres_programs
 
 SWEEPS = 8
 CELLS = 2
-RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "32"))
+RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "16"))
 CURVE, EVALUATIONS = 40, 4
 STORE = "postgresql" if postgres_programs() else "sqlite"
 
