@@ -9,7 +9,7 @@ SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
 CLUSTER := build/cluster.log
 
-.PHONY: demo test test-fast chaos cluster-test store-test bench lint clean
+.PHONY: demo test test-maths test-machinery test-fast chaos cluster-test store-test bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,8 +25,15 @@ demo: $(VENV)/.installed
 	@echo "store   $(DEMO)/mlflow.db"
 	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
 
+# Two halves at once: one computes, the other mostly waits for Ray and servers.
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-maths test-machinery
+
+test-maths: $(VENV)/.installed
+	$(BIN)/python -m pytest tests/trainers tests/analysis
+
+test-machinery: $(VENV)/.installed
+	$(BIN)/python -m pytest --ignore=tests/trainers --ignore=tests/analysis
 
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not slow'
