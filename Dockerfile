@@ -4,10 +4,10 @@ FROM python:3.11.13-slim-bookworm
 # git, because each trial's journal names the commit that trained it
 RUN apt-get update && apt-get install --yes --no-install-recommends git && rm -rf /var/lib/apt/lists/*
 
-RUN useradd --create-home --uid 1000 sweeper && install --directory --owner sweeper /work /data
+RUN useradd --create-home --uid 1000 sweeper && install --directory --owner sweeper /lab /data
 USER sweeper
 ENV PATH=/home/sweeper/.local/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-WORKDIR /work
+WORKDIR /lab
 
 # Before the code, so that a changed line of it does not install everything again
 RUN pip install --user --no-cache-dir \

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from analysis.contents import TextTable
-from sweeper.schema import TrialRecord
+from sweeper.schema import TrialRecord, passes
 
 MS_AN_HOUR = 3_600_000
 
@@ -26,7 +26,7 @@ def spent(record: TrialRecord) -> list[Spent]:
     What an attempt did after its last record was lost with it and isn't counted.
     """
     training = record["training"]
-    other = sorted(found["time_ms"] for found in (*record["evaluations"], *record.get("finals", []), *record["probes"]))
+    other = sorted(found["time_ms"] for found in (*passes(record), *record["probes"]))
     attempts = sorted(record["attempts"], key=lambda attempt: attempt["attempt"])
     found = []
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):

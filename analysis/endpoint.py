@@ -64,9 +64,7 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, st
         return Reading(math.nan, "not run", 0)
     usable = measured(trial, record, endpoint, step)
     if not usable or usable[-1]["step"] != step:
-        seldom = "final pass" if endpoint.metric == "final_accuracy" else "evaluation"
-        what = "probe" if endpoint.metric in PROBES else seldom
-        return Reading(math.nan, why_not(trial, record, what, step), 0)
+        return Reading(math.nan, why_not(trial, record, _measurement(endpoint), step), 0)
     numbers = [number_of(trial, record, endpoint, entry) for entry in usable[-endpoint.window :]]
     for number in numbers:
         if number.reason:
@@ -151,6 +149,12 @@ def why_not(trial: PlannedTrial, record: TrialRecord | None, what: str, step: in
     if record["status"] == "done":
         return f"trained to step {reached} of {step}"
     return f"{record['status']} at step {reached}"
+
+
+def _measurement(endpoint: Endpoint) -> str:
+    if endpoint.metric in PROBES:
+        return "probe"
+    return "final pass" if endpoint.metric == "final_accuracy" else "evaluation"
 
 
 def _scheduled(evaluation: Evaluation, trial: PlannedTrial, step: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from sweeper.devices import Device
 from sweeper.errors import SweepError
 from sweeper.plan import TrialSpec
-from trainers.config import PACKABLE
+from trainers.config import shared_by_pack
 from trainers.pack_size import OF_MEMORY, work
 
 
@@ -22,13 +22,13 @@ def pack_size(todo: Sequence[TrialSpec], device: Device, data_root: Path) -> tup
     On a CPU it is 1: a pack takes as long as its trials one after the other. On a GPU the trial that needs most memory
     is measured alone and in packs as large as some trials are alike. Raises SweepError when that can't be done.
     """
-    alike = Counter(_shape(spec) for spec in todo)
-    most = max(alike.values(), default=1)
     if device == "cpu":
         return 1, "a CPU gains nothing by more"
+    alike = Counter(shared_by_pack(spec.cell_config) for spec in todo)
+    most = max(alike.values(), default=1)
     if most == 1:
         return 1, "no two trials are alike"
-    largest = max((spec.config for spec in todo if alike[_shape(spec)] > 1), key=work)
+    largest = max((spec.config for spec in todo if alike[shared_by_pack(spec.cell_config)] > 1), key=work)
     found = measured(largest.model_dump(), device, data_root, most)
     told = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in found["measured"])
     return found["runs"], f"measured, {told}"
@@ -66,7 +66,3 @@ def measured(
             f"what trials take of a GPU can't be measured: {why}; name --pack, 1 for none, and no --workers"
         )
     return json.loads(done.stdout)
-
-
-def _shape(spec: TrialSpec) -> str:
-    return json.dumps({name: value for name, value in spec.cell_config if name not in PACKABLE}, sort_keys=True)

@@ -101,6 +101,11 @@ class TrialRecord(TypedDict):
     attempts: list[dict[str, Any]]
 
 
+def passes(record: TrialRecord) -> list[Evaluation]:
+    """Return the evaluations along the training, then the separate last passes."""
+    return [*record["evaluations"], *record.get("finals", [])]
+
+
 def metric_key(head: Head, inner_step: str, split: str = "test") -> str:
     """Return the tracked name of an accuracy; `inner_step` is "step_0", "step_1", "inner_steps" or "last_step"."""
     return f"{split}_accuracy/{head}/{inner_step}"

@@ -26,6 +26,7 @@ from sweeper.schema import (
     Status,
     TrialRecord,
     metric_key,
+    passes,
 )
 from trainers.config import TrialConfig, resolve
 
@@ -188,7 +189,7 @@ def artifact(record: TrialRecord) -> bytes:
 
 def last_time_ms(record: TrialRecord) -> int | None:
     """Return when the newest record was made, in ms since 1970; None if there is none."""
-    stamped = [*record["evaluations"], *record.get("finals", []), *record["probes"]]
+    stamped = [*passes(record), *record["probes"]]
     return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
 
 
@@ -238,11 +239,11 @@ def _training_points(record: TrialRecord) -> list[Point]:
 def _evaluation_points(record: TrialRecord) -> list[Point]:
     config = _config(record)
     named = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps}
-    passes = [(found["split"], config.scored_steps, found) for found in record["evaluations"]]
-    passes += [("final", config.final_scored_steps, found) for found in record.get("finals", [])]
+    scored = [(found["split"], config.scored_steps, found) for found in record["evaluations"]]
+    scored += [("final", config.final_scored_steps, found) for found in record.get("finals", [])]
     return [
         Point(metric_key(head, name, prefix), accuracy[taken], found["time_ms"], found["step"])
-        for prefix, last, found in passes
+        for prefix, last, found in scored
         for head, accuracy in found["accuracy"].items()
         for name, taken in (named | {"last_step": last}).items()
         if taken < len(accuracy) and accuracy[taken] is not None and math.isfinite(accuracy[taken])

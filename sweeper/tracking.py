@@ -20,7 +20,7 @@ from types import ModuleType
 
 from sweeper import tracked
 from sweeper.errors import TrackingError
-from sweeper.schema import ARTIFACT, TrialRecord
+from sweeper.schema import ARTIFACT, TrialRecord, passes
 from sweeper.shown_runs import Key, ShownRuns
 from sweeper.store_limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
 from sweeper.store_lock import only_opener
@@ -174,7 +174,7 @@ class MlflowTracker:
     def _archive(self, run: Shown, record: TrialRecord) -> None:
         """Write the artefact, if an evaluation came or the trial ended since this process wrote it."""
         ended_at = 0 if record["status"] == "running" else record["step"]
-        stage = (len(record["evaluations"]) + len(record.get("finals", [])), record["status"], ended_at)
+        stage = (len(passes(record)), record["status"], ended_at)
         if run.archived == stage:
             return
         folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from heapq import heappop, heappush
 
 from sweeper.dealt import Dealt
-from trainers.config import PACKABLE, TrialConfig
+from trainers.config import TrialConfig, shared_by_pack
 
 
 class Waiting:
@@ -79,5 +79,5 @@ class Waiting:
         """Return what trials of one pack have in common; the seeds of a cell share it and are asked for it once."""
         config: TrialConfig = trial.spec.cell_config
         if id(config) not in self._shapes:
-            self._shapes[id(config)] = tuple((name, value) for name, value in config if name not in PACKABLE)
+            self._shapes[id(config)] = shared_by_pack(config)
         return self._shapes[id(config)]

@@ -176,6 +176,11 @@ class TrialConfig(BaseModel):
         return self.scored_steps if self.final_steps is None else self.final_steps
 
 
+def shared_by_pack(config: TrialConfig) -> tuple[tuple[str, Any], ...]:
+    """Return what trials must have in common to train together: names and values of all fields but PACKABLE."""
+    return tuple((name, value) for name, value in config if name not in PACKABLE)
+
+
 _CONTRASTIVE_ALONE = {
     name: TrialConfig.model_fields[name].default
     for name in ("interference", "coefficient", "second_order_form", "head_update")

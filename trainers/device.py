@@ -25,4 +25,7 @@ def limit_memory(device: str, share: float) -> None:
 def load_pixels(prepared: Prepared, device: str) -> Tensor:
     """Return uint8 [classes, images, C, H, W] on `device`; on the CPU it is the memory-mapped file itself."""
     check_device(device)
+    if device == "cuda":  # float32 means float32: TF32 would round convolutions to 10 bits unasked
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
     return torch.from_numpy(load(prepared)).to(device)

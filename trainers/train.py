@@ -17,7 +17,7 @@ from trainers.adam import Moments
 from trainers.arithmetic import multiplying
 from trainers.captured import CapturedMover
 from trainers.chunk import Chunk, Record, RunChunk, RunState, RunStatus
-from trainers.config import PACKABLE, TrialConfig
+from trainers.config import PACKABLE, TrialConfig, shared_by_pack
 from trainers.engine_table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName, cannot_multiply
 from trainers.engines import build
 from trainers.episodes import evaluation_draw, gather, probe_draw
@@ -238,7 +238,7 @@ def _scores_of_same(nothing: np.ndarray, states: Sequence[RunState]) -> bool:
 
 
 def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:
-    shared = [{k: v for k, v in config.model_dump().items() if k not in PACKABLE} for config in configs]
+    shared = [dict(shared_by_pack(config)) for config in configs]
     differing = sorted({name for other in shared for name in other if other[name] != shared[0][name]})
     if differing:
         raise ValueError(f"runs of a pack may differ in {sorted(PACKABLE)} alone; these differ in {differing}")

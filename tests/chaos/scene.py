@@ -23,6 +23,7 @@ from sweeper.sweepfile import load
 from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
 from tests.chaos.program import HASTY, PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text, wait_until
 from tests.chaos.server import Server
+from tests.marked import marked
 
 MOST_RUNS = 5
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -94,12 +95,7 @@ class Scene:
 
     def processes(self) -> dict[int, str]:
         """Return every living process of this scene's runs, by id, with its command line."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile, or isn't ours to look into
-                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return found
+        return marked(MARK, self._mark)
 
     def processes_of(self, program: str) -> list[int]:
         """Return the processes of this scene whose program has this name."""

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.program import wait_until
+from tests.marked import marked
 from tests.sweeper.command import environment
 
 MARK = "SWEEPER_CLUSTER_TEST"
@@ -105,12 +106,7 @@ class Node:
 
     def processes(self) -> dict[int, str]:
         """Return the living processes of this node, by id, with the name each goes by."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):  # it has ended meanwhile, or isn't ours to look into
-                if f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
-                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return found
+        return marked(MARK, self._mark)
 
     def kill(self, program: str) -> None:
         """Kill the daemon of this name."""

@@ -121,7 +121,7 @@ def test_all_that_is_kept_is_in_named_volumes():
     assert named == set(COMPOSE["volumes"])
     assert all(mount.endswith(":ro") for mount in mounts if mount.startswith("./"))
     shared = [set(SERVICES[name]["volumes"]) for name in ("ray-head", "ray-worker", "ray-worker-gpu", DRIVER)]
-    assert {"results:/work/results", "data:/data"} <= set.intersection(*shared)
+    assert {"results:/lab/results", "data:/data"} <= set.intersection(*shared)
 
 
 def test_mlflow_is_on_postgresql_behind_a_password_and_serves_the_artefacts_itself():

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from assigned import assigned
 from command import start, sweeper
 from tiny import TINY
 
@@ -105,26 +106,14 @@ def test_an_id_must_name_one_trial_that_has_a_log(trained, tmp_path):
 
 
 def test_a_failed_trials_traceback_is_there_in_full(trained, tmp_path):
-    from sweeper.trial import Assignment, Member, Work
+    from sweeper.assignment import Member
+    from sweeper.trial import Work
 
     paths = first_trial(trained)
     folder = tmp_path / paths.folder.name
     config = expand(load(trained / "tiny.yaml"))[0].config.model_dump()
     member = Member(trial_id=paths.folder.name, attempt=1, folder=str(folder), config=config)
-    data = {"name": "strokes", "path": str(tmp_path / "missing.npy"), "digest": "0"}
-    work = Work(
-        Assignment(
-            pack=1,
-            members=[member],
-            data=data,
-            device="cpu",
-            engine="loop",
-            threads=1,
-            chunk_s=1.0,
-            timeout_s=60.0,
-            share=1.0,
-        )
-    )
+    work = Work(assigned([member], str(tmp_path / "missing.npy")))
     assert work.step()["members"][0]["status"] == "failed"
     text = (folder / "a1" / "trial.log").read_text()
     assert "Traceback (most recent call last):\n" in text

@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from assigned import assigned
 
 from sweeper import node_check
-from sweeper.assignment import Assignment, Member
+from sweeper.assignment import Member
 from sweeper.node_check import TOKEN_FILE, Unfit, asked, examine, with_arrays, word_of
 from sweeper.provenance import source_digest
 from trainers.catalog import CATALOG
@@ -89,18 +90,7 @@ def test_data_of_another_digest_is_refused(wanted):
 @pytest.fixture
 def assignment():
     member = Member(trial_id="t", attempt=3, folder="/nowhere", config={})
-    data = {"name": "strokes", "path": "/driver/strokes.npy", "digest": "0"}
-    return Assignment(
-        pack=7,
-        members=[member],
-        data=data,
-        device="cpu",
-        engine="loop",
-        threads=1,
-        chunk_s=1.0,
-        timeout_s=60.0,
-        share=1.0,
-    )
+    return assigned([member], "/driver/strokes.npy", pack=7)
 
 
 def test_a_worker_trains_on_its_own_machines_array(assignment):

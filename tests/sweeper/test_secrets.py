@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from command import sweeper
 from stores import free_port
-from tiny import TINY
+from tiny import TINY, trained_in
 
 from sweeper.tracking_uri import UI_ENVIRONMENT
 
@@ -85,10 +85,7 @@ def _answer(port: int) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
-    assert sweeper("run", "tiny.yaml", *LOCAL, "--tracking-uri", "none", cwd=folder).code == 0
-    return folder
+    return trained_in(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from assigned import assigned
 from command import start, sweeper
 from test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, the fixtures among them
 from tiny import TINY
@@ -154,17 +155,7 @@ def assignment_for(specs, results, tmp_path) -> Assignment:
         )
         for spec in specs
     ]
-    return Assignment(
-        pack=1,
-        members=members,
-        data={"name": "strokes", "path": str(data.path), "digest": data.digest},
-        device="cpu",
-        engine="loop",
-        threads=1,
-        chunk_s=0.05,
-        timeout_s=600.0,
-        share=1.0,
-    )
+    return assigned(members, str(data.path), data.digest, chunk_s=0.05, timeout_s=600.0)
 
 
 def test_a_marked_member_is_saved_and_left_and_the_rest_of_its_pack_trains_to_the_end(write_sweep, results, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from command import PATIENT, start, sweeper
 from stores import BadLine, answers, babbling_server, real_server
 from test_tracking import TRIAL, make_record
-from tiny import TINY
+from tiny import trained_in
 
 from sweeper.batch import prepare_run
 from sweeper.errors import TrackingError
@@ -62,10 +62,7 @@ def journalled(results: Path) -> dict[str, list[tuple[str, int, float]]]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a sweep whose two trials are done and which no store has seen."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
-    assert sweeper("run", "tiny.yaml", *LOCAL, "--tracking-uri", "none", cwd=folder).code == 0
-    return folder
+    return trained_in(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

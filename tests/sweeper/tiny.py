@@ -1,4 +1,8 @@
-"""The text of a sweep of four tiny trials on synthetic characters."""
+"""The text of a sweep of four tiny trials on synthetic characters, and a folder in which two of them are trained."""
+
+from pathlib import Path
+
+from command import sweeper
 
 TINY = """\
 version: 1
@@ -22,3 +26,11 @@ report:
   tables: [{rows: [], columns: inner_steps}]
   figures: [{kind: inner_steps, x: inner_steps}]
 """
+
+
+def trained_in(folder: Path) -> Path:
+    """Train tiny.yaml with one seed in `folder`, showing no store, and return the folder."""
+    (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    here = ("--executor", "inline", "--device", "cpu", "--tracking-uri", "none")
+    assert sweeper("run", "tiny.yaml", *here, cwd=folder).code == 0
+    return folder

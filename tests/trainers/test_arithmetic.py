@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tests.trainers.trained import whole
+from trainers.arithmetic import multiplying
 from trainers.config import ConfigError
 from trainers.engine_table import cannot_multiply
 from trainers.engines import build
-from trainers.episodes import gather, training_draw
 from trainers.networks import initial_params
 from trainers.outer_step import Mover
 from trainers.train import train
@@ -76,7 +76,11 @@ def test_what_a_device_or_an_engine_can_not_do_is_refused(tiny, noise):
 def test_no_setting_is_left_behind(tiny, noise):
     whole(tiny(**SMALL | {"arithmetic": "bf16", "order": "first"}), noise, engine="loop")
     assert not torch.is_autocast_enabled("cpu")
-    assert gather(training_draw(tiny(), 0), noise, tiny()).support_images.dtype == torch.float64
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    for arithmetic, allowed in (("tf32", True), ("full", False)):
+        with multiplying(arithmetic, noise.device):
+            assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
 
 @NEEDS_GPU
