@@ -50,7 +50,7 @@ cluster-test: $(VENV)/.installed
 
 # 8 sweeps at once into one MLflow server, on PostgreSQL where the system has it: 2,000 runs
 store-test: $(VENV)/.installed
-	SWEEPER_STORE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/sweeper/test_store_concurrency.py -s
+	SWEEPER_STORE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/sweeper/tracking/test_store_concurrency.py -s
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"

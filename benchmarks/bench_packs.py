@@ -23,19 +23,20 @@ import numpy as np
 import torch
 from scipy import stats
 
-from trainers import protocols, strokes
-from trainers.allocator import keep_freed_memory
-from trainers.catalog import CATALOG
-from trainers.config import TrialConfig, resolve
-from trainers.datasets import data_root, prepare
-from trainers.device import load_pixels
-from trainers.engine_table import ENGINE_OF_DEVICE, EngineName
-from trainers.engines import build
-from trainers.episodes import gather, training_draw
-from trainers.layout import BLOCKS
-from trainers.networks import Params, initial_params
-from trainers.outer_step import Mover
-from trainers.train import MOVERS, train
+from trainers.data import strokes
+from trainers.data.catalog import CATALOG
+from trainers.data.datasets import data_root, prepare
+from trainers.data.on_device import load_pixels
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.engines.engines import build
+from trainers.maml.engines.outer_step import Mover
+from trainers.maml.engines.table import ENGINE_OF_DEVICE, EngineName
+from trainers.maml.episodes import gather, training_draw
+from trainers.maml.layout import BLOCKS
+from trainers.maml.networks import Params, initial_params
+from trainers.maml.train import MOVERS, train
+from trainers.process.allocator import keep_freed_memory
 
 PROTOCOLS = ("omniglot", "mini_imagenet")
 

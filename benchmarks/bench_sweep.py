@@ -23,16 +23,16 @@ from statistics import median
 
 import torch
 
-from sweeper.batch import prepare_run
-from sweeper.dealer import Dealer, Worker
-from sweeper.plan import expand
-from sweeper.results import Results
-from sweeper.sweepfile import load
-from sweeper.trial import MemberUpdate, Update
-from trainers import strokes
-from trainers.catalog import CATALOG
-from trainers.datasets import DataError, data_root, prepare
-from trainers.train import train
+from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.planning.expand import expand
+from sweeper.results.paths import Results
+from sweeper.running.batch import prepare_run
+from sweeper.sweepfile.sweep import load
+from sweeper.worker.work import MemberUpdate, Update
+from trainers.data import strokes
+from trainers.data.catalog import CATALOG
+from trainers.data.datasets import DataError, data_root, prepare
+from trainers.maml.train import train
 
 SWEEP = """\
 version: 1

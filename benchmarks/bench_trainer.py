@@ -29,17 +29,17 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import PEERS, SECOND_ONLY
-from trainers import protocols
-from trainers.allocator import keep_freed_memory
-from trainers.catalog import CATALOG
-from trainers.config import TrialConfig, resolve
-from trainers.datasets import data_root, prepare
-from trainers.device import load_pixels
-from trainers.engine_table import ENGINE_OF_DEVICE
-from trainers.engines import build
-from trainers.episodes import Episode, gather, training_draw
-from trainers.layout import BLOCKS
-from trainers.networks import Params, initial_params
+from trainers.data.catalog import CATALOG
+from trainers.data.datasets import data_root, prepare
+from trainers.data.on_device import load_pixels
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.engines.engines import build
+from trainers.maml.engines.table import ENGINE_OF_DEVICE
+from trainers.maml.episodes import Episode, gather, training_draw
+from trainers.maml.layout import BLOCKS
+from trainers.maml.networks import Params, initial_params
+from trainers.process.allocator import keep_freed_memory
 
 CELLS = {
     f"{protocol} {order}": (protocol, order)

@@ -11,9 +11,9 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
-from sweeper.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
-from sweeper.dealer import LOST_RETRIES, Dealer
-from sweeper.results import Results, step_of
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
+from sweeper.dealing.dealer import LOST_RETRIES, Dealer
+from sweeper.results.paths import Results, step_of
 
 SLOTS_OF_NODE = 8
 TICK_S = 4.0

@@ -15,12 +15,12 @@ import matplotlib
 import torch
 from matplotlib.figure import Figure
 
-from analysis.style import RC, looks
+from analysis.figures.style import RC, looks
 from benchmarks.bench_trainer import company
 from benchmarks.outer_step import Steps
-from trainers import protocols
-from trainers.allocator import keep_freed_memory
-from trainers.datasets import data_root, load, prepare
+from trainers.data.datasets import data_root, load, prepare
+from trainers.maml import protocols
+from trainers.process.allocator import keep_freed_memory
 
 GROWTH: dict[str, tuple[int, ...]] = {
     "meta_batch_size": (1, 2, 4, 8, 16),

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainers import protocols
-from trainers.catalog import CATALOG
-from trainers.config import TrialConfig, resolve
-from trainers.train import train
+from trainers.data.catalog import CATALOG
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.train import train
 
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "FOMAML": {"order": "first"},

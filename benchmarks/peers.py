@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainers.config import TrialConfig
-from trainers.episodes import Episode
-from trainers.layout import BLOCKS
-from trainers.networks import Params
+from trainers.maml.config import TrialConfig
+from trainers.maml.episodes import Episode
+from trainers.maml.layout import BLOCKS
+from trainers.maml.networks import Params
 
 Peer = Callable[[TrialConfig, Params, Episode], Callable[[], Params]]
 

@@ -15,11 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.index import briefs
-from sweeper.plan import TrialSpec, expand
-from sweeper.results import Results
-from sweeper.survey import counts, survey
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.index import briefs
+from sweeper.results.paths import Results
+from sweeper.results.survey import counts, survey
+from sweeper.sweepfile.sweep import load
 
 SWEEP = """\
 version: 1

@@ -14,14 +14,14 @@ import statistics
 import torch
 from torch import Tensor
 
-from trainers import protocols
-from trainers.arithmetic import multiplying
-from trainers.config import TrialConfig, resolve
-from trainers.datasets import data_root, prepare
-from trainers.device import load_pixels
-from trainers.engines import build
-from trainers.episodes import gather, training_draw
-from trainers.networks import initial_params
+from trainers.data.datasets import data_root, prepare
+from trainers.data.on_device import load_pixels
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.engines.arithmetic import multiplying
+from trainers.maml.engines.engines import build
+from trainers.maml.episodes import gather, training_draw
+from trainers.maml.networks import initial_params
 
 
 def gradient(config: TrialConfig, pixels: Tensor, dtype: str, arithmetic: str) -> Tensor:

@@ -16,9 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweeper.plan import TrialSpec, expand
-from sweeper.results import Results
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
 
 SWEEP = """\
 version: 1

@@ -25,16 +25,18 @@ from pathlib import Path
 
 from benchmarks.cluster import REPORTS, TIMEOUT_S, Cluster, Ledger
 from benchmarks.stopwatch import Stopwatch
-from sweeper import dealer as dealer_module
-from sweeper.batch import pending
-from sweeper.claims import Claim
-from sweeper.dealer import Dealer, Worker
-from sweeper.index import briefs
-from sweeper.journal import ENDS, Journal, read_lines
-from sweeper.plan import TrialSpec, expand
-from sweeper.results import Results
-from sweeper.survey import counts, survey
-from sweeper.sweepfile import load
+from sweeper.dealing import dealer as dealer_module
+from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.index import briefs
+from sweeper.results.journal import Journal
+from sweeper.results.journal_lines import ENDS, read_lines
+from sweeper.results.locks import Claim
+from sweeper.results.paths import Results
+from sweeper.results.survey import counts, survey
+from sweeper.running.batch import pending
+from sweeper.sweepfile.sweep import load
 
 SWEEP = """\
 version: 1

@@ -9,8 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from trainers import protocols
-from trainers.config import ConfigError, TrialConfig, resolve
+from trainers.maml import protocols
+from trainers.maml.config import ConfigError, TrialConfig, resolve
 
 
 def read_config(path: Path) -> TrialConfig:
@@ -23,7 +23,7 @@ def read_config(path: Path) -> TrialConfig:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: a config maps field names to values; see trainers/protocols/ for examples")
+        raise ValueError(f"{path}: a config maps field names to values; see trainers/maml/protocols/ for examples")
     values = dict(values)
     protocol = values.pop("use", None)
     if protocol is not None and protocol not in protocols.names():
@@ -52,10 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     import torch
 
-    from trainers.datasets import DataError, data_root, prepare
-    from trainers.device import DeviceError, load_pixels
-    from trainers.engine_table import ENGINE_OF_DEVICE, cannot_multiply
-    from trainers.train import train
+    from trainers.data.datasets import DataError, data_root, prepare
+    from trainers.data.on_device import DeviceError, load_pixels
+    from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
+    from trainers.maml.train import train
 
     reason = cannot_multiply(config.arithmetic, options.device, ENGINE_OF_DEVICE[options.device])
     if reason:

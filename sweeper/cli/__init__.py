@@ -35,7 +35,7 @@ class _LazyGroup(click.Group):
         try:
             return super().__call__(*arguments, **options)
         except SystemExit as ended:
-            if "sweeper.sync" in sys.modules and sys.modules["sweeper.sync"].at_work():
+            if "sweeper.tracking.syncer" in sys.modules and sys.modules["sweeper.tracking.syncer"].at_work():
                 _leave(int(ended.code or 0))
             raise
 

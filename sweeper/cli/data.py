@@ -11,10 +11,10 @@ import click
 
 from sweeper.cli.options import data_root_option, json_option, with_errors_shown
 from sweeper.errors import SweepError
-from trainers.catalog import DatasetName
+from trainers.data.catalog import DatasetName
 
 if TYPE_CHECKING:
-    from trainers.datasets import Description
+    from trainers.data.datasets import Description
 
 NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
 
@@ -25,7 +25,7 @@ def _data_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:
     @with_errors_shown
     @wraps(command)
     def guarded(*arguments: Any, **options: Any) -> Any:
-        from trainers.datasets import DataError
+        from trainers.data.datasets import DataError
 
         try:
             return command(*arguments, **options)
@@ -56,7 +56,7 @@ def list_(data_root: Path | None, as_json: bool) -> None:
     Example:
       sweeper data list --data-root ~/few-shot
     """
-    from trainers import datasets
+    from trainers.data import datasets
 
     found = [datasets.describe(name, datasets.data_root(data_root)) for name in NAMES]
     if as_json:
@@ -83,7 +83,7 @@ def get(name: DatasetName, data_root: Path | None) -> None:
     Example:
       sweeper data get omniglot
     """
-    from trainers import datasets
+    from trainers.data import datasets
 
     root = datasets.data_root(data_root)
     entry = datasets.describe(name, root)
@@ -110,7 +110,7 @@ def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Pa
     Example:
       sweeper data verify omniglot mini_imagenet
     """
-    from trainers import datasets
+    from trainers.data import datasets
 
     root = datasets.data_root(data_root)
     findings: dict[str, list[str]] = {}

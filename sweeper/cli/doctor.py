@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import data_root_option, json_option, results_option, tracking_option, with_errors_shown
-from sweeper.results import Results
+from sweeper.results.paths import Results
 
 
 @click.command()
@@ -28,8 +28,8 @@ def doctor(
     Example:
       sweeper doctor --results results
     """
-    from sweeper.doctor import examine
-    from trainers.datasets import data_root as resolve_root
+    from sweeper.health.checks import examine
+    from trainers.data.datasets import data_root as resolve_root
 
     checks = []
     for check in examine(Results.at(results).root, resolve_root(data_root), tracking_uri):

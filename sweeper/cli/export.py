@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import only_option, profile_option, results_option, sweep_file, with_errors_shown
-from sweeper.results import Results
+from sweeper.results.paths import Results
 
 
 @click.command()
@@ -32,11 +32,11 @@ def export(
     Example:
       sweeper export sweeps/quickstart.yaml --out quickstart.zip
     """
-    from sweeper.batch import experiment_name
-    from sweeper.pack import pack
-    from sweeper.plan import expand
-    from sweeper.selectors import select
-    from sweeper.sweepfile import load
+    from sweeper.archive.export import pack
+    from sweeper.planning.expand import expand
+    from sweeper.planning.selectors import select
+    from sweeper.results.survey import experiment_name
+    from sweeper.sweepfile.sweep import load
 
     sweep, folder = load(file), Results.at(results)
     specs = select(expand(sweep, profile, folder.digests()), only, "--only")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import results_option, with_errors_shown
-from sweeper.results import Results
+from sweeper.results.paths import Results
 
 REFUSED = 3
 
@@ -25,8 +25,8 @@ def import_(archive: Path, results: Path) -> None:
     Example:
       sweeper import quickstart.zip --results results
     """
-    from sweeper import merge
-    from sweeper.archive import Archive
+    from sweeper.archive import merge
+    from sweeper.archive.format import Archive
 
     with Archive(archive) as opened:
         outcomes = merge.merge(opened, Results.at(results))

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from sweeper.claims import holder_of
 from sweeper.cli.options import results_option, with_errors_shown
 from sweeper.errors import SweepError
-from sweeper.journal import fold
-from sweeper.results import Results, TrialPaths
-from sweeper.stop_requests import STOPPED, last_holder, living_runs
+from sweeper.results.fold import fold
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results, TrialPaths
+from sweeper.results.stop_requests import STOPPED, last_holder, living_runs
 
 LOOK_EVERY_S = 0.3
 

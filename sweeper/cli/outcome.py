@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import click
 
-from sweeper.claims import holder_of
-from sweeper.plan import TrialSpec
-from sweeper.results import Results
-from sweeper.survey import Standing, State, counts
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results
+from sweeper.results.survey import Standing, State, counts
 
 TROUBLE = 3
 LEFT: tuple[State, ...] = ("failed", "diverged", "running", "interrupted", "new")

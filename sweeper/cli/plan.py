@@ -16,13 +16,14 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
-from sweeper.devices import likely_device, usable_cpus
-from sweeper.estimate import estimate
-from sweeper.plan import TrialSpec, expand, expand_every
-from sweeper.results import Results
-from sweeper.selectors import select
-from sweeper.survey import FINISHED, Standing, counts, orphans, survey
-from sweeper.sweepfile import load
+from sweeper.host.devices import likely_device, usable_cpus
+from sweeper.planning.expand import expand, expand_every
+from sweeper.planning.selectors import select
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.estimate import estimate
+from sweeper.results.paths import Results
+from sweeper.results.survey import FINISHED, Standing, counts, orphans, survey
+from sweeper.sweepfile.sweep import load
 
 
 @click.command()

@@ -14,10 +14,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.brief import in_one_line
-from sweeper.dealer import Change, Dealer, Dealt, Phase
-from sweeper.estimate import duration
-from sweeper.sync import Views
+from sweeper.dealing.dealer import Change, Dealer, Dealt, Phase
+from sweeper.results.estimate import duration
+from sweeper.results.trial_summary import in_one_line
+from sweeper.tracking.syncer import Views
 
 HEARTBEAT_S = 60.0
 ENDED: tuple[Phase, ...] = ("done", "diverged", "failed", "interrupted", "skipped")

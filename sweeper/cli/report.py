@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sweeper.batch import experiment_name
+from analysis.contract.question import FORMATS
 from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
 from sweeper.cli.outcome import say
 from sweeper.errors import SweepError
-from sweeper.late_sync import places, wait_for_pusher
-from sweeper.plan import TrialSpec, expand, paper_configs
-from sweeper.provenance import commit
-from sweeper.results import Results, ResultsError
-from sweeper.schema import FORMATS
-from sweeper.selectors import select
-from sweeper.sweepfile import Sweep, load
-from sweeper.tracking_uri import resolve_uri
+from sweeper.host.provenance import commit
+from sweeper.planning.expand import expand, paper_configs
+from sweeper.planning.selectors import select
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.paths import Results, ResultsError
+from sweeper.results.survey import experiment_name
+from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.tracking.address import resolve_uri
+from sweeper.tracking.turns import places, wait_for_pusher
 
 if TYPE_CHECKING:
-    from analysis.load import Loaded
-    from analysis.report import Asked, Found
+    from analysis.report.sweep_report import Asked, Found
+    from analysis.store import Loaded
 
 SWEEPS = Path("sweeps")
 DRAWN = frozenset(("png", "pdf", "svg", "html"))
@@ -91,7 +92,7 @@ def report(
 
 
 def _asked(sweep: Sweep, name: str, specs: Sequence[TrialSpec], command: str) -> "Asked":
-    from analysis.report import Asked
+    from analysis.report.sweep_report import Asked
 
     papers = paper_configs(sweep) if sweep.paper else {}
     sha, dirty = commit()
@@ -119,10 +120,10 @@ def _command(file: Path, profile: str | None, only: Sequence[str], raw: Path | N
 
 def _of_store(asked: "Sequence[Asked]", sweeps: Sequence[Sweep], uri: str, drawn: bool) -> "list[tuple[Found, Loaded]]":
     """Return what the store says to each question; it is read once."""
-    from analysis.files import store_in_words
-    from analysis.load import load as load_runs
-    from analysis.published import load as published
-    from analysis.report import find
+    from analysis.paper.published import load as published
+    from analysis.report.files import store_in_words
+    from analysis.report.sweep_report import find
+    from analysis.store import load as load_runs
 
     loaded = load_runs(uri, {trial.trial_id for one in asked for trial in one.plan})
     store = store_in_words(uri)
@@ -134,7 +135,7 @@ def _of_store(asked: "Sequence[Asked]", sweeps: Sequence[Sweep], uri: str, drawn
 
 def _with_authors(files: Sequence[Path], sweeps: Sequence[Sweep]) -> tuple[tuple[Path, ...], list[Sweep]]:
     """Return the files, and their sweeps, of which the authors have runs; say which are left out."""
-    from analysis.authors.families import AXES
+    from analysis.paper.authors.families import AXES
 
     kept = [(file, sweep) for file, sweep in zip(files, sweeps, strict=True) if sweep.name in AXES]
     without = [sweep.name for sweep in sweeps if sweep.name not in AXES]
@@ -147,9 +148,9 @@ def _of_authors(
     asked: "Sequence[Asked]", sweeps: Sequence[Sweep], raw: Path, drawn: bool
 ) -> "list[tuple[Found, Loaded]]":
     """Return what the authors' stored runs say to each question, up to the sweep's own length."""
-    from analysis.authors.records import as_records
-    from analysis.load import Loaded
-    from analysis.report import find
+    from analysis.paper.authors.records import as_records
+    from analysis.report.sweep_report import find
+    from analysis.store import Loaded
 
     source, found = f"the authors' raw results, {raw.name}", []
     for one, sweep in zip(asked, sweeps, strict=True):
@@ -167,8 +168,8 @@ def _write(
     every: bool,
     raw: Path | None,
 ) -> None:
-    from analysis.files import refuse_empty, write
-    from analysis.paper import write_paper
+    from analysis.report.all_sweeps import write_paper
+    from analysis.report.files import refuse_empty, write
 
     for found, _ in answers:
         if not every:

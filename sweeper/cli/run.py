@@ -7,15 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from sweeper.batch import (
-    Batch,
-    only_run,
-    pending,
-    prepare_run,
-    refuse_arithmetic,
-    refuse_other_device,
-    surveyed_again,
-)
 from sweeper.cli.options import (
     data_root_option,
     json_option,
@@ -28,22 +19,23 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.outcome import finish, print_todo, say, spoken, tell_left
 from sweeper.cli.view import Store
-from sweeper.devices import THREADS, Device, choose_device, default_workers, gpu_share
 from sweeper.errors import SweepError
-from sweeper.estimate import estimate
-from sweeper.packing import check_share, pack_size
-from sweeper.plan import TrialSpec
-from sweeper.results import Results
-from sweeper.selectors import select
-from sweeper.streams import chatter_to
-from sweeper.supersede import supersede
-from sweeper.survey import Standing
-from sweeper.sweepfile import Sweep, load
-from sweeper.tracking_uri import resolve_uri
+from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
+from sweeper.host.streams import chatter_to
+from sweeper.planning.selectors import select
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.estimate import estimate
+from sweeper.results.paths import Results
+from sweeper.results.supersede import supersede
+from sweeper.results.survey import Batch, Standing
+from sweeper.running.batch import only_run, pending, prepare_run, refuse_arithmetic, refuse_other_device, surveyed_again
+from sweeper.running.pack_size import check_share, pack_size
+from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.tracking.address import resolve_uri
 
 if TYPE_CHECKING:
-    from sweeper.session import Options
-    from sweeper.sync import Views
+    from sweeper.running.session import Options
+    from sweeper.tracking.syncer import Views
 
 
 class PackSize(click.ParamType):
@@ -121,8 +113,8 @@ def run(
       sweeper run sweeps/zeroing_vs_steps.yaml --profile smoke
       sweeper run sweeps/zeroing_vs_steps.yaml --only "zeroing=none,inner_steps=3"
     """
-    from sweeper import session
-    from trainers.datasets import data_root as resolve_root
+    from sweeper.running import session
+    from trainers.data.datasets import data_root as resolve_root
 
     folder = Results.at(results)
     uri = resolve_uri(tracking_uri, folder.root)
@@ -208,7 +200,7 @@ def _room(
         return chosen, reason, default_workers(chosen)
     if executor == "inline":
         raise SweepError(f"--executor inline runs in this process alone, not at --address {address}; leave one out")
-    from sweeper.ray_cluster import Cluster
+    from sweeper.executors.ray.cluster import Cluster
 
     return Cluster(address).room(device, THREADS)
 
@@ -259,7 +251,7 @@ def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Vi
     Return how many trials the tracking store lacks.
     """
     from sweeper.cli.progress import Watcher
-    from sweeper.session import execute
+    from sweeper.running.session import execute
 
     with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
         return execute(batch, todo, options, Watcher(stream).watching, views)

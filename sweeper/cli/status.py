@@ -13,11 +13,11 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
-from sweeper.plan import expand, expand_every
-from sweeper.results import Results
-from sweeper.selectors import select
-from sweeper.survey import counts, orphans, survey
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand, expand_every
+from sweeper.planning.selectors import select
+from sweeper.results.paths import Results
+from sweeper.results.survey import counts, orphans, survey
+from sweeper.sweepfile.sweep import load
 
 
 @click.command()

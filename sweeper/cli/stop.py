@@ -7,9 +7,9 @@ import click
 
 from sweeper.cli.options import results_option, with_errors_shown
 from sweeper.errors import SweepError
-from sweeper.journal import fold
-from sweeper.results import Results
-from sweeper.stop_requests import Holder, Request, known_holder, living_runs
+from sweeper.results.fold import fold
+from sweeper.results.paths import Results
+from sweeper.results.stop_requests import Holder, Request, known_holder, living_runs
 
 LOOK_EVERY_S = 0.2
 

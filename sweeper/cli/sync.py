@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from sweeper.batch import Prepared, experiment_name
-from sweeper.cli.cells import push_cells
 from sweeper.cli.options import (
     only_option,
     profile_option,
@@ -18,16 +16,18 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.outcome import say
 from sweeper.errors import SweepError, TrackingError
-from sweeper.late_sync import only_pusher, places
-from sweeper.plan import expand
-from sweeper.results import Results
-from sweeper.selectors import select
-from sweeper.session import connect, read_record, tracked
-from sweeper.survey import survey
-from sweeper.sweepfile import Sweep, load
-from sweeper.sync import sync_all
-from sweeper.tracking_uri import masked, resolve_uri
-from sweeper.view_mark import note_shown, state_of
+from sweeper.planning.expand import expand
+from sweeper.planning.selectors import select
+from sweeper.reporting.cell_summaries import push_cells
+from sweeper.results.fold import read_record
+from sweeper.results.paths import Results
+from sweeper.results.survey import Prepared, experiment_name, survey
+from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.tracking.address import masked, resolve_uri
+from sweeper.tracking.shown_mark import note_shown, state_of
+from sweeper.tracking.syncer import sync_all
+from sweeper.tracking.turns import only_pusher, places
+from sweeper.tracking.views import connect, tracked
 
 
 @click.command()

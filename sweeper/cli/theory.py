@@ -13,7 +13,7 @@ from sweeper.cli.options import json_option, with_errors_shown
 from sweeper.errors import SweepError
 
 if TYPE_CHECKING:
-    from trainers.theory.claim import Claim, Setting
+    from trainers.maml.theory.claim import Claim, Setting
 
 WIDE = 160
 
@@ -60,8 +60,8 @@ def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown
 def _settings(data: Path | None) -> Iterator["Setting"]:
     import torch
 
-    from trainers import datasets
-    from trainers.theory import settings
+    from trainers.data import datasets
+    from trainers.maml.theory import settings
 
     torch.set_num_threads(1)  # as a worker trains: the claims about bits are about these
     # A missing data set is said before a minute is spent on what needs none.
@@ -75,7 +75,7 @@ def _settings(data: Path | None) -> Iterator["Setting"]:
 
 
 def _checked(setting: "Setting", *, once: bool) -> Iterator["Claim"]:
-    from trainers.theory import examine
+    from trainers.maml.theory import examine
 
     click.echo(f"checking on {setting.name}", err=True)
     for check in (*examine.CHECKS, *(examine.CHECKS_ONCE if once else ())):

@@ -8,8 +8,8 @@ import click
 
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
 from sweeper.errors import SweepError
-from sweeper.results import Results
-from sweeper.tracking_uri import SQLITE, resolve_uri, ui_command, ui_environment, ui_url
+from sweeper.results.paths import Results
+from sweeper.tracking.address import SQLITE, resolve_uri, ui_command, ui_environment, ui_url
 
 
 @click.command()

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeper.batch import Batch
 from sweeper.cli.outcome import say
-from sweeper.late_sync import leave_behind, places
-from sweeper.results import Results
-from sweeper.tracking_uri import masked
+from sweeper.results.paths import Results
+from sweeper.results.survey import Batch
+from sweeper.tracking.address import masked
+from sweeper.tracking.turns import leave_behind, places
 
 if TYPE_CHECKING:
-    from sweeper.sync import Views
+    from sweeper.tracking.syncer import Views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class Store:
 
     def views(self) -> "Views":
         """Return the views of the batch, which end with the summary runs of its cells."""
-        from sweeper.cli.cells import push_cells
-        from sweeper.session import views_of
+        from sweeper.reporting.cell_summaries import push_cells
+        from sweeper.tracking.views import views_of
 
         return views_of(
             self.batch,
@@ -39,7 +39,7 @@ class Store:
 
     def bring_up(self) -> None:
         """Send the store what it lacks of trials that need no training, and say what it went on lacking."""
-        from sweeper.session import catch_up
+        from sweeper.tracking.views import catch_up
 
         views = self.views()
         self.tell(views, catch_up(self.batch, self.results, self.uri, views))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper.schema import Endpoint, PlannedTrial, TrialRecord
+from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.record import TrialRecord
 
 
 def planned_trial(labels: Mapping[str, str], seed: int = 0, target: int = 60, inner_steps: int = 1) -> PlannedTrial:
@@ -129,7 +130,7 @@ class Store:
         if experiment not in self.experiments:
             location = (self.folder / "artefacts of" / experiment).as_uri()
             self.experiments[experiment] = self.client.create_experiment(experiment, artifact_location=location)
-        tags = {"sweeper.schema": schema, "sweeper.kind": "trial", "trial_id": record["trial_id"]}
+        tags = {"analysis.contract.record": schema, "sweeper.kind": "trial", "trial_id": record["trial_id"]}
         run_id = self.client.create_run(self.experiments[experiment], tags=tags).info.run_id
         if artifact:
             path = self.folder / "trial.json.gz"

@@ -3,10 +3,10 @@
 import pytest
 
 from benchmarks.simulation import faults_of, simulate
-from sweeper.journal import Journal
-from sweeper.plan import expand
-from sweeper.results import Results
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.results.journal import Journal
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
 
 TRIALS = 300
 

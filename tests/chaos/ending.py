@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.journal import fold, read_lines
-from sweeper.results import Results, step_of
-from sweeper.schema import ARTIFACT, TAG_KIND, TAG_TRIAL_ID, metric_key
-from sweeper.tracking import MlflowTracker
+from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_TRIAL_ID, metric_key
+from sweeper.results.fold import fold
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.paths import Results, step_of
+from sweeper.tracking.mlflow_tracker import MlflowTracker
 from tests.chaos.program import PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text
 
 

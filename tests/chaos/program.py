@@ -33,17 +33,17 @@ report:
 """
 HASTY = """
 import functools
-import sweeper.ray_tune, sweeper.session, sweeper.silence
+import sweeper.executors.ray.tune, sweeper.running.session, sweeper.dealing.silence
 
-class Hasty(sweeper.ray_tune._Trainable):
+class Hasty(sweeper.executors.ray.tune._Trainable):
     def setup(self, config):
-        import sweeper.trial
-        sweeper.trial.CHECKPOINT_EVERY_S = 0.0
+        import sweeper.worker.work
+        sweeper.worker.work.CHECKPOINT_EVERY_S = 0.0
         super().setup(config)
 
-sweeper.ray_tune._Trainable = Hasty
-sweeper.session.Worker = functools.partial(sweeper.session.Worker, chunk_s=0.2)
-sweeper.silence.GRACE_S = 3.0
+sweeper.executors.ray.tune._Trainable = Hasty
+sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worker, chunk_s=0.2)
+sweeper.dealing.silence.GRACE_S = 3.0
 from sweeper.cli import main
 main()
 """

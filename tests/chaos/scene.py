@@ -15,11 +15,12 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from sweeper.claims import holder_of
-from sweeper.journal import read_lines
-from sweeper.plan import TrialSpec, expand
-from sweeper.results import Results, RunPaths
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results, RunPaths
+from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
 from tests.chaos.program import HASTY, PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text, wait_until
 from tests.chaos.server import Server

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from sweeper.tracking_uri import UI_ENVIRONMENT
+from sweeper.tracking.address import UI_ENVIRONMENT
 from tests.chaos.program import environment, wait_until
 
 

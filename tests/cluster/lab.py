@@ -18,12 +18,12 @@ from pathlib import Path
 
 from tests.chaos.program import wait_until
 from tests.marked import marked
+from tests.places import ROOT
 from tests.sweeper.command import environment
 
 MARK = "SWEEPER_CLUSTER_TEST"
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 STORE_BYTES = 80_000_000
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port(host: str = "127.0.0.1") -> int:

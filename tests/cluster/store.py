@@ -10,7 +10,7 @@ import urllib.request
 from base64 import b64encode
 from pathlib import Path
 
-from sweeper.tracking_uri import UI_ENVIRONMENT
+from sweeper.tracking.address import UI_ENVIRONMENT
 from tests.chaos.program import wait_until
 from tests.cluster.lab import free_port
 from tests.postgres import Postgres

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from sweeper.journal import fold
-from sweeper.results import Results
+from sweeper.results.fold import fold
+from sweeper.results.paths import Results
 from tests.chaos.program import sweep_text, wait_until
 from tests.cluster.lab import ROOT
 from tests.sweeper.command import start, sweeper
@@ -95,7 +95,7 @@ def test_a_node_unlike_the_driver_is_named_with_all_that_is_wrong_before_anythin
     other = tmp_path / "other"
     for package in ("sweeper", "trainers"):
         shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (other / "trainers/maml.py").open("a") as file:
+    with (other / "trainers/maml/adapt.py").open("a") as file:
         file.write("# another commit\n")
     (other / "numpy-1.0.dist-info").mkdir()
     (other / "numpy-1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")

@@ -10,16 +10,16 @@ from tests.sweeper.tiny import TINY
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 PEEKING = """
-import os, pathlib, sweeper.ray_tune
+import os, pathlib, sweeper.executors.ray.tune
 
-class Peeking(sweeper.ray_tune._Trainable):
+class Peeking(sweeper.executors.ray.tune._Trainable):
     def setup(self, config):
         super().setup(config)
         import torch
         found = os.environ["CUDA_VISIBLE_DEVICES"], torch.cuda.device_count()
         pathlib.Path("FOLDER", str(os.getpid())).write_text(" ".join(map(str, found)))
 
-sweeper.ray_tune._Trainable = Peeking
+sweeper.executors.ray.tune._Trainable = Peeking
 from sweeper.cli import main
 main()
 """

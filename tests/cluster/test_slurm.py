@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sweeper.journal import fold
+from sweeper.results.fold import fold
 from tests.chaos.program import sweep_text, wait_until
 from tests.cluster.lab import ROOT
 from tests.sweeper.command import environment, sweeper

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.journal import read_lines
-from sweeper.plan import expand
-from sweeper.results import Results
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import assert_ended_as, assert_shown_once, undisturbed_ending
 from tests.chaos.program import HASTY, STEPS, sweep_text, wait_until
 from tests.cluster.lab import Cluster

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from importlib.resources import files
-from pathlib import Path
 
 import click
 import jsonschema
@@ -15,8 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from sweeper.cli import main
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = json.loads(json.dumps(YAML(typ="safe").load(TEXT)))

@@ -1,15 +1,14 @@
 """The documents keep up with the code: commands, links, files and fields they name exist."""
 
 import re
-from pathlib import Path
 
 import click
 import pytest
 
 from sweeper.cli import main
-from trainers.config import TrialConfig
+from tests.places import ROOT
+from trainers.maml.config import TrialConfig
 
-ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.plan import expand
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.sweepfile.sweep import load
+from tests.places import ROOT
 
-SWEEPS = Path(__file__).parents[2] / "sweeps"
+SWEEPS = ROOT / "sweeps"
 FILES = sorted(SWEEPS.glob("*.yaml"))
 
 

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from analysis import published
-from sweeper.plan import TrialSpec, expand
-from sweeper.sweepfile import load
-from trainers import protocols
-from trainers.catalog import CATALOG
-from trainers.config import TrialConfig
-from trainers.layout import BLOCKS
+from analysis.paper import published
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.sweepfile.sweep import load
+from tests.places import ROOT
+from trainers.data.catalog import CATALOG
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig
+from trainers.maml.layout import BLOCKS
 
-SWEEPS = Path(__file__).parents[2] / "sweeps"
+SWEEPS = ROOT / "sweeps"
 NAMES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 QUESTIONS_OF_OURS = {"maml_vs_anil", "quickstart", "second_order_collapse"}
 """Sweeps without claims: the paper makes none there, or none that could be judged."""

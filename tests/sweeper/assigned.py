@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sweeper.assignment import Assignment, Member
+from sweeper.dealing.assignment import Assignment, Member
 
 
 def assigned(members: list[Member], path: str, digest: str = "0", **changes: Any) -> Assignment:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.claims import holder_of
-from sweeper.results import RunPaths
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import RunPaths
 
 PROGRAM = "from sweeper.cli import main; main()"
 NOT_HANDED_DOWN = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "SWEEPER_ADDRESS")
-PATIENT = f"import sweeper.session as s; s.GRACE_S = 60; {PROGRAM}"
+PATIENT = f"import sweeper.running.session as s, sweeper.tracking.views as v; s.GRACE_S = v.GRACE_S = 60; {PROGRAM}"
 """The same with time to learn at the end of a run what is wrong with its store, however busy the machine."""
 
 

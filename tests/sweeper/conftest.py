@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny import TINY
 
-from sweeper.plan import TrialSpec, expand
-from sweeper.results import Results
-from sweeper.sweepfile import load
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from tests.sweeper.tiny import TINY
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from sweeper.cli import main
-from sweeper.dealt import Worker, facts
-from sweeper.journal import Journal
-from sweeper.plan import TrialSpec
-from sweeper.results import Results
+from sweeper.dealing.dealt_trial import Worker, facts
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.journal import Journal
+from sweeper.results.paths import Results
 
 HEADS = {"trained": [0.5], "zeroed": [0.5]}
 EVALUATION = {"split": "test", "episodes": 3, "accuracy": HEADS, "sd": HEADS}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sweeper.tracking_uri import default_uri, ui_command, ui_environment
+from sweeper.tracking.address import default_uri, ui_command, ui_environment
 
 
 def free_port() -> int:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from command import sweeper
-from stores import free_port
-from tiny import TINY, trained_in
 
-from sweeper.tracking_uri import UI_ENVIRONMENT
+from sweeper.tracking.address import UI_ENVIRONMENT
+from tests.sweeper.command import sweeper
+from tests.sweeper.stores import free_port
+from tests.sweeper.tiny import TINY, trained_in
 
 pytestmark = pytest.mark.slow
 

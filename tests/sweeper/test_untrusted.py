@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from played import begin, finish
-from stores import real_server
-from tiny import TINY
 
-from sweeper import journal, journal_form
 from sweeper.errors import SweepFileError
-from sweeper.journal import DamagedJournalError, fold
-from sweeper.journal_form import JournalFormError, check
-from sweeper.sweepfile import load
-from sweeper.yaml_source import LARGEST_FILE
+from sweeper.results import journal_form, journal_lines
+from sweeper.results.fold import fold
+from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.journal_lines import DamagedJournalError
+from sweeper.sweepfile.sweep import load
+from sweeper.sweepfile.yaml_source import LARGEST_FILE
+from tests.places import ROOT
+from tests.sweeper.played import begin, finish
+from tests.sweeper.stores import real_server
+from tests.sweeper.tiny import TINY
 
-ROOT = Path(__file__).resolve().parents[2]
-UNPICKLER = ROOT / "trainers" / "plain_pickle.py"
+UNPICKLER = ROOT / "trainers/data/plain_pickle.py"
 """The one file that may know pickle: its reader runs nothing that a pickle names."""
 LOADERS = {"eval", "exec", "compile", "__import__", "execfile"}
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
@@ -118,7 +119,7 @@ def test_no_line_of_a_journal_is_endless(results, specs, monkeypatch):
     finish(results, specs[0])
     path = results.trial(specs[0].trial_id).journal
     content = path.read_bytes()
-    for module in (journal, journal_form):
+    for module in (journal_lines, journal_form):
         monkeypatch.setattr(module, "LONGEST_LINE", 4096)
     assert fold(path)["status"] == "done"
     check(content, specs[0].trial_id)
@@ -133,7 +134,8 @@ def test_no_line_of_a_journal_is_endless(results, specs, monkeypatch):
 def test_a_journal_of_a_run_is_far_from_the_longest_line(results, specs):
     begin(results, specs[0])
     assert (
-        max(map(len, results.trial(specs[0].trial_id).journal.read_bytes().splitlines())) < journal.LONGEST_LINE / 100
+        max(map(len, results.trial(specs[0].trial_id).journal.read_bytes().splitlines()))
+        < journal_lines.LONGEST_LINE / 100
     )
 
 

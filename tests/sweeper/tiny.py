@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from command import sweeper
+from tests.sweeper.command import sweeper
 
 TINY = """\
 version: 1

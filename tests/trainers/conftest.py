@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.catalog import CATALOG
-from trainers.config import TrialConfig, resolve
-from trainers.theory.claim import Setting
+from trainers.data.catalog import CATALOG
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.theory.claim import Setting
 
 
 @pytest.fixture

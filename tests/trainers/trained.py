@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from trainers.chunk import RunState
-from trainers.episodes import Episode, gather, probe_draw
-from trainers.networks import Params, initial_params
-from trainers.probes import Probe, probe
-from trainers.train import train
+from trainers.maml.chunk import RunState
+from trainers.maml.episodes import Episode, gather, probe_draw
+from trainers.maml.networks import Params, initial_params
+from trainers.maml.probes import Probe, probe
+from trainers.maml.train import train
 
 
 def whole(config, pixels, states=None, **options):

@@ -1,4 +1,0 @@
-"""The authors' stored results: what they measured, what they drew from it, and both as records of ours.
-
-`python -m analysis.authors RAW.csv.gz` writes the tables that `analysis.published` reads.
-"""

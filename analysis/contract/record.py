@@ -1,0 +1,109 @@
+"""The tracked record's contract: every name that sweeper writes to a tracking store and analysis reads back.
+
+Accuracies are fractions in [0, 1]. `head` is how the linear head was when adaptation began: "trained" as training
+left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken before scoring, from 0.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+SCHEMA_VERSION = 1
+
+ARTIFACT = "trial.json.gz"
+"""The one artefact of a trial's run: a gzipped `TrialRecord` with everything measured."""
+
+TAG_SCHEMA = "sweeper.schema"
+TAG_KIND = "sweeper.kind"  # "trial" or "cell"
+TAG_SWEEP = "sweeper.sweep"
+TAG_TRIAL_ID = "trial_id"
+TAG_POINT = "point"
+TAG_CELL = "cell"
+TAG_SEED = "seed"
+TAG_STATUS = "status"
+
+Status = Literal["running", "done", "diverged", "failed", "interrupted"]
+Head = Literal["trained", "zeroed"]
+Metric = Literal[
+    "test_accuracy",
+    "val_accuracy",
+    "final_accuracy",
+    "support_query_gap",
+    "query_query_gap",
+    "positive_share",
+    "support_moved",
+    "query_moved",
+]
+PROBES: frozenset[Metric] = frozenset(
+    ("support_query_gap", "query_query_gap", "positive_share", "support_moved", "query_moved")
+)
+"""The metrics that are read from probes, by `analysis.numbers.probes`."""
+
+
+class Training(TypedDict):
+    """Training curve: four lists of one length. Loss in nats, accuracy of the query sets after adaptation."""
+
+    step: list[int]
+    time_ms: list[int]
+    query_loss: list[float]
+    query_accuracy: list[float]
+
+
+class Evaluation(TypedDict):
+    """One pass over the fixed episode list after `step` outer steps.
+
+    `accuracy[head][k]` is the mean over `episodes` query sets after k inner steps and `sd[head][k]` the standard
+    deviation over those episodes (ddof 1; 0 for one episode); None where nothing was scored, and no entry for a head
+    that no episode began with.
+    """
+
+    step: int
+    time_ms: int
+    split: Literal["val", "test"]
+    episodes: int
+    accuracy: dict[Head, list[float | None]]
+    sd: dict[Head, list[float | None]]
+
+
+class Scores(TypedDict):
+    """Per-episode scores of the last pass: `correct[head][k][e]` of `queries` query images were right."""
+
+    step: int
+    queries: int
+    correct: dict[Head, list[list[int]]]
+
+
+class TrialRecord(TypedDict):
+    """All that is known of one trial.
+
+    `step` is the outer step reached, `target` the one last asked for, and `done_step` the furthest target reached
+    whole, evaluation included (0 if none was). `finals` are the separate last passes, one for each target reached;
+    records without one may lack it. Each entry of `probes` is a `trainers.maml.probes.Probe` with its `step` and
+    `time_ms`.
+    """
+
+    schema: int
+    trial_id: str
+    point: str
+    cell: str
+    seed: int
+    status: Status
+    message: str
+    step: int
+    target: int
+    done_step: int
+    config: dict[str, Any]
+    training: Training
+    evaluations: list[Evaluation]
+    finals: NotRequired[list[Evaluation]]
+    probes: list[dict[str, Any]]
+    scores: Scores | None
+    attempts: list[dict[str, Any]]
+
+
+def passes(record: TrialRecord) -> list[Evaluation]:
+    """Return the evaluations along the training, then the separate last passes."""
+    return [*record["evaluations"], *record.get("finals", [])]
+
+
+def metric_key(head: Head, inner_step: str, split: str = "test") -> str:
+    """Return the tracked name of an accuracy; `inner_step` is "step_0", "step_1", "inner_steps" or "last_step"."""
+    return f"{split}_accuracy/{head}/{inner_step}"

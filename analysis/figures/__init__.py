@@ -1,0 +1,1 @@
+"""One file a kind of figure: `*_info` computes, `draw_*` draws."""

@@ -1,0 +1,166 @@
+"""Probes -> the figure of what one outer step does to features (Figs. 1 and 6): `feature_space_info`, `draw_...`.
+
+Both orders are measured in the same trial, at the same parameters: nothing but the outer gradient's order differs.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
+from analysis.contract.record import TrialRecord
+from analysis.figures.arms import Absence, Arm, Reasons, absences_in_words, absences_of, arms
+from analysis.figures.layout import Grid, key, lay_out, seeds_in_words
+from analysis.figures.style import GREY, RC, Look, looks
+from analysis.numbers.endpoint import why_not
+from analysis.numbers.stats import Summary, summary
+
+ORDERS = ("first", "second")
+GRADIENTS = (("support", "gradient"), ("query", "gradient"))
+MOVES = (("support", "same"), ("support", "other"), ("query", "same"), ("query", "other"))
+
+
+class Dot(NamedTuple):
+    """One entry of `feature_pull` in one order: its values by seed and their statistics."""
+
+    order: str
+    who: str
+    what: str
+    seeds: tuple[float, ...]
+    summary: Summary
+
+
+class FeatureRow(NamedTuple):
+    """One arm at one outer step: dots of every order and entry, in the entries' order; none where no seed has them."""
+
+    arm: str
+    step: str
+    gradients: tuple[Dot, ...]
+    moves: tuple[Dot, ...]
+    planned: int
+
+
+class FeatureSpaceInfo(NamedTuple):
+    """All that is drawn, row by row."""
+
+    question: str
+    rows: tuple[FeatureRow, ...]
+    absences: tuple[Absence, ...]
+
+
+def feature_space_info(
+    plan: Sequence[PlannedTrial],
+    records: Mapping[str, TrialRecord],
+    axes: Sequence[str],
+    spec: FigureSpec,
+    question: str,
+    endpoint: Endpoint,
+) -> FeatureSpaceInfo:
+    """Return the numbers of the figure: one row an arm (facet and hue) and outer step of `endpoint.at`."""
+    ats = ("last",) if endpoint.at == "last" else endpoint.at
+    rows, absences = [], []
+    for arm in arms(plan, axes, spec):
+        found = [_row(arm, records, at) for at in ats]
+        rows += [row for row, _ in found]
+        absences += absences_of(arm.name, len(arm.trials), {row.step: reasons for row, reasons in found})
+    return FeatureSpaceInfo(question, tuple(rows), tuple(absences))
+
+
+def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
+    """Return the figure: gradients on features at the left, where the features really go at the right."""
+    grid = Grid(2 * len(info.rows), 2, 6.6, 0.95, edge=0.62, row_gap=0.3, column_gap=1.12, foot=0.74)
+    with matplotlib.rc_context(RC):
+        drawn = dict(zip(ORDERS, looks(len(ORDERS)), strict=True))
+        keys = [key(f"{order} order", look, linestyle="none", markersize=5) for order, look in drawn.items()]
+        figure, places = lay_out(info.question, _footer(info), grid, keys, "outer gradient")
+        for index, row in enumerate(info.rows):
+            left, right = places[2 * index : 2 * index + 2]
+            left.set_title(" · ".join(filter(None, (row.arm, f"outer step {row.step}"))), loc="left", x=-0.22)
+            _draw_dots(left, row.gradients, GRADIENTS, ("support", "query"), drawn)
+            names = tuple(f"{who}, {what} class" for who, what in MOVES)
+            _draw_dots(right, row.moves, MOVES, names, drawn)
+            right.axvline(0, color=GREY, linewidth=0.7, zorder=1)
+            left.set_xlim(left=0)
+        places[-2].set_xlabel("norm of the outer gradient on the features\n(loss per unit of a feature)")
+        places[-1].set_xlabel("displacement along the other set's features\n(own lengths per length of the encoder)")
+    return figure
+
+
+def _row(arm: Arm, records: Mapping[str, TrialRecord], at: int | str) -> tuple[FeatureRow, Reasons]:
+    pulls, reasons = [], []
+    for trial in arm.trials:
+        step = trial.target if at == "last" else int(at)
+        record = records.get(trial.trial_id)
+        probes = [] if record is None else [probe for probe in record["probes"] if probe["step"] == step]
+        if not probes:
+            reasons.append((trial.seed, why_not(trial, record, "probe", step)))
+        elif "feature_pull" not in probes[0]:
+            reasons.append((trial.seed, "probe of a version without feature_pull"))
+        elif set(ORDERS) - probes[0]["feature_pull"].keys():
+            reasons.append((trial.seed, "probe of its own order alone (probe_orders: own)"))
+        elif not _finite(probes[0]["feature_pull"]):
+            reasons.append((trial.seed, "not finite"))
+        else:
+            pulls.append(probes[0]["feature_pull"])
+    steps = sorted({trial.target for trial in arm.trials}) if at == "last" else [int(at)]
+    gradients, moves = (
+        tuple(_dot(pulls, order, *entry) for entry in entries for order in ORDERS) if pulls else ()
+        for entries in (GRADIENTS, MOVES)
+    )
+    return FeatureRow(arm.name, " or ".join(map(str, steps)), gradients, moves, len(arm.trials)), tuple(reasons)
+
+
+def _dot(pulls: Sequence[Mapping], order: str, who: str, what: str) -> Dot:
+    values = tuple(pull[order][who][what] for pull in pulls)
+    return Dot(order, who, what, values, summary(values))
+
+
+def _finite(pull: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> bool:
+    return all(value is not None for sets in pull.values() for entries in sets.values() for value in entries.values())
+
+
+def _draw_dots(
+    axes: Axes,
+    dots: Sequence[Dot],
+    entries: Sequence[tuple[str, str]],
+    names: Sequence[str],
+    drawn: Mapping[str, Look],
+) -> None:
+    axes.grid(False)
+    axes.set_yticks(range(len(entries)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(entries) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10)))
+    for place in range(len(entries)):
+        axes.axhline(place, color="0.9", linewidth=0.5, zorder=0)
+    for dot in dots:
+        look = drawn[dot.order]
+        y = entries.index((dot.who, dot.what)) + 0.36 * (ORDERS.index(dot.order) - 0.5)
+        if not math.isnan(dot.summary.low):
+            half = dot.summary.half_width
+            axes.errorbar(dot.summary.mean, y, xerr=half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
+        axes.scatter(dot.seeds, [y] * len(dot.seeds), s=6, color=look.colour, alpha=0.4, linewidths=0, zorder=2)
+        style = {"color": look.colour, "marker": look.marker, "markersize": 4.6, "markeredgecolor": "white"}
+        axes.plot(dot.summary.mean, y, markeredgewidth=0.5, linestyle="none", clip_on=False, zorder=4, **style)
+        if dot.what == "gradient" and not any(dot.seeds):
+            axes.annotate("exactly 0", (0, y), (7, 0), textcoords="offset points", va="center", size=6.5, color=GREY)
+    if not dots:
+        axes.text(0.5, 0.5, "no probe", transform=axes.transAxes, ha="center", va="center", color=GREY)
+        axes.set_xticks([])
+
+
+def _footer(info: FeatureSpaceInfo) -> str:
+    n = seeds_in_words([len(row.gradients[0].seeds) for row in info.rows if row.gradients])
+    parts = [
+        f"Large: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint: single seeds.",
+        "Left: in feature space, with the head alone adapted. Right: after one small plain step of the encoder "
+        "along the trial's own outer gradient; positive is towards the other set's features of that class.",
+    ]
+    if len(info.rows) > 1:
+        parts.append("Rows have their own abscissae.")
+    return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

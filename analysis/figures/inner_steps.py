@@ -1,0 +1,210 @@
+"""Endpoint values -> the figure "accuracy against an axis": `inner_steps_info` computes, `draw_inner_steps` draws.
+
+Accuracies in the info are fractions; percent appears on paper only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.contract.question import Endpoint, FigureSpec
+from analysis.figures.layout import Grid, key, lay_out, seeds_in_words, usual_columns, usual_width
+from analysis.figures.style import GREY, RC, Look, looks
+from analysis.numbers.endpoint import axis_title, endpoint_sentence
+from analysis.numbers.tables import Cell, cells
+from analysis.numbers.tidy import axis_column
+
+TICKS = 12  # more labels than this along one abscissa are thinned out
+LOG_RATIO = 100  # positive values that span more than this are drawn on a logarithmic abscissa
+
+
+class Point(NamedTuple):
+    """One cell: `low` and `high` are NaN without an interval, `mean` too without a seed."""
+
+    x: float
+    mean: float
+    low: float
+    high: float
+    planned: int
+    seeds: tuple[float, ...]
+
+
+class Line(NamedTuple):
+    """One value of the hue axis within a panel; only points that the sweep plans."""
+
+    label: str
+    points: tuple[Point, ...]
+
+
+class Panel(NamedTuple):
+    """One value of the facets axis at one outer step; every panel has the same lines in the same order."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+class InnerStepsInfo(NamedTuple):
+    """All that is drawn: numbers times `scale` have the unit of `y_title`.
+
+    `ticks` are the abscissa's positions with their labels, in the order of the plan.
+    """
+
+    question: str
+    sentence: str
+    x_title: str
+    y_title: str
+    scale: float
+    hue_title: str
+    ticks: tuple[tuple[float, str], ...]
+    log: bool
+    columns: int
+    panels: tuple[Panel, ...]
+
+
+def inner_steps_info(
+    values: pd.DataFrame, axes: Sequence[str], spec: FigureSpec, question: str, endpoint: Endpoint
+) -> InnerStepsInfo:
+    """Return the numbers of the figure over `endpoint_values`: one panel a facet and outer step, one line a hue.
+
+    The abscissa is numeric if every label of `spec.x` is a finite number; otherwise labels stand at 0, 1, 2, ...
+    """
+    keys = [axis for axis in (*spec.facets, spec.hue, spec.x) if axis is not None]
+    by_key = cells(values, axes, keys)
+    labels = {axis: tuple(values[axis_column(axis)].cat.categories) for axis in keys}
+    facets = tuple(dict.fromkeys(place[1 : 1 + len(spec.facets)] for place in by_key))
+    hues = labels[spec.hue] if spec.hue else ("",)
+    ats = tuple(values["at"].cat.categories)
+    positions = _positions(labels[spec.x])
+    panels = []
+    for at in ats:
+        for facet in facets:
+            start = (at, *facet)
+            lines = tuple(
+                Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[spec.x], positions))
+                for hue in hues
+            )
+            title = " · ".join(part for part in (*facet, f"outer step {at}" if at != "last" else "") if part)
+            panels.append(Panel(title, lines))
+    y_title, scale = axis_title(endpoint)
+    return InnerStepsInfo(
+        question=question,
+        sentence=endpoint_sentence(endpoint),
+        x_title=spec.x.replace("_", " "),
+        y_title=y_title,
+        scale=scale,
+        hue_title=spec.hue.replace("_", " ") if spec.hue else "",
+        ticks=tuple(zip(positions, labels[spec.x], strict=True)),
+        log=min(positions) > 0 and max(positions) / min(positions) > LOG_RATIO,
+        columns=len(facets) if len(ats) > 1 else usual_columns(len(facets)),
+        panels=tuple(panels),
+    )
+
+
+def draw_inner_steps(info: InnerStepsInfo) -> Figure:
+    """Return the figure: means with 95 % t-intervals over seeds, single seeds as faint points, gaps where none ran."""
+    labels = [line.label for line in info.panels[0].lines]
+    grid = Grid(len(info.panels), info.columns, usual_width(info.columns))
+    with matplotlib.rc_context(RC):
+        keys = [key(*entry) for entry in zip(labels, looks(len(labels)), strict=True)] if info.hue_title else []
+        figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
+        for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
+            _draw_panel(axes, panel, info)
+            axes.set_ylabel(info.y_title if index % info.columns == 0 else "")
+            lowest = index + info.columns >= len(info.panels)
+            axes.set_xlabel(info.x_title if lowest else "")
+            axes.tick_params(labelbottom=lowest)
+    return figure
+
+
+def _positions(labels: Sequence[str]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(label) for label in labels)
+    except ValueError:
+        return tuple(float(index) for index in range(len(labels)))
+    if len(set(numbers)) < len(numbers) or not all(map(math.isfinite, numbers)):
+        return tuple(float(index) for index in range(len(labels)))
+    return numbers
+
+
+def _points(
+    by_key: dict[tuple[str, ...], Cell], start: tuple[str, ...], labels: Sequence[str], positions: Sequence[float]
+) -> tuple[Point, ...]:
+    points = []
+    for position, label in sorted(zip(positions, labels, strict=True)):
+        if (*start, label) in by_key:
+            cell = by_key[*start, label]
+            _, mean, _, low, high = cell.summary
+            points.append(Point(position, mean, low, high, cell.planned, tuple(cell.values.values())))
+    return tuple(points)
+
+
+def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
+    axes.set_title(panel.title, loc="left")
+    positions = sorted(position for position, _ in info.ticks)
+    if info.log:
+        axes.set_xscale("log")
+    step = math.ceil(len(info.ticks) / TICKS)
+    kept = info.ticks[::step]
+    axes.set_xticks([position for position, _ in kept], [label for _, label in kept])
+    axes.set_xticks([], minor=True)
+    axes.margins(x=0.08, y=0.1)
+    beside = _beside(positions, info.log, len(panel.lines))
+    for index, (line, look) in enumerate(zip(panel.lines, looks(len(panel.lines)), strict=True)):
+        place = index - (len(panel.lines) - 1) / 2
+        _draw_line(axes, line, look, info.scale, lambda x, shift, place=place: beside(x, place + shift))
+    if not any(point.seeds for line in panel.lines for point in line.points):
+        axes.text(0.5, 0.5, "no finished trial", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set_yticks([])
+
+
+def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[float, float], float]:
+    """Return (x, place) -> x moved by `place` small parts of the closest ticks' distance: lines side by side."""
+    part = min(0.14, 0.5 / lines)
+    pairs = list(pairwise(positions))
+    if not pairs:
+        return lambda x, place: x + part * place
+    if log:
+        ratio = min(b / a for a, b in pairs) ** part
+        return lambda x, place: x * ratio**place
+    distance = part * min(b - a for a, b in pairs)
+    return lambda x, place: x + distance * place
+
+
+def _draw_line(axes: Axes, line: Line, look: Look, scale: float, at: Callable[[float, float], float]) -> None:
+    xs = [at(point.x, 0) for point in line.points]
+    means = [scale * point.mean for point in line.points]
+    style = {"color": look.colour, "marker": look.marker, "markersize": 4.4, "markeredgecolor": "white"}
+    axes.plot(xs, means, linestyle=look.dash, linewidth=1.3, markeredgewidth=0.5, zorder=4, **style)
+    for x, mean, point in zip(xs, means, line.points, strict=True):
+        if not math.isnan(point.low):
+            half = scale / 2 * (point.high - point.low)
+            axes.errorbar(x, mean, half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
+        scores = [scale * score for score in point.seeds]
+        beside = [at(point.x, 0.7)] * len(scores)
+        axes.scatter(beside, scores, s=7, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0, zorder=2)
+        if not point.seeds:
+            foot = axes.get_xaxis_transform()
+            axes.plot(x, 0.03, marker="x", color=look.colour, markersize=4, transform=foot, clip_on=False)
+        elif len(point.seeds) < point.planned:
+            text = f"n={len(point.seeds)}"
+            axes.annotate(text, (x, mean), (-4, -8), textcoords="offset points", ha="right", size=6, color=look.colour)
+
+
+def _footer(info: InnerStepsInfo) -> str:
+    points = [point for panel in info.panels for line in panel.lines for point in line.points]
+    n = seeds_in_words([len(point.seeds) for point in points])
+    parts = [
+        f"{info.sentence}.",
+        f"Lines: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint: single seeds.",
+    ]
+    if any(not point.seeds for point in points):
+        parts.append("Cross at the foot: no finished trial.")
+    if len(info.panels) > 1:
+        parts.append("Panels have their own ordinates.")
+    return " ".join(parts)

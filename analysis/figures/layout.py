@@ -1,0 +1,105 @@
+"""Where things stand in a figure: question on top, legend, a grid of panels, footer; all places in inches.
+
+matplotlib's layout solvers round differently from call to call, and the same info shall give the same bytes.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.style import GREY, Look
+
+LEFT, RIGHT = 0.08, 0.12  # margins of the texts, and of the panels at the right
+LETTER = 0.064  # mean width of a letter of the legend
+KEY = 0.62  # a legend's key and the gap before the next
+
+
+class Grid(NamedTuple):
+    """`panels` places of `height` by whatever is left of `width`, filled row by row; titles are above each."""
+
+    panels: int
+    columns: int
+    width: float
+    height: float = 1.7
+    edge: float = 0.56  # left of the first column
+    title: float = 0.24
+    row_gap: float = 0.16
+    column_gap: float = 0.42
+    foot: float = 0.55  # between the last row and the footer, for tick labels and an axis title
+
+    @property
+    def rows(self) -> int:
+        """Number of rows, the last of which may be short."""
+        return math.ceil(self.panels / self.columns)
+
+    @property
+    def panel_width(self) -> float:
+        """Width of one panel."""
+        return (self.width - self.edge - RIGHT - (self.columns - 1) * self.column_gap) / self.columns
+
+
+def usual_width(columns: int) -> float:
+    """Return the width of a figure of so many columns of panels."""
+    return {1: 4.6, 2: 6.6}.get(columns, 2.5 * columns)
+
+
+def usual_columns(facets: int) -> int:
+    """Return how many columns show `facets` panels best."""
+    return facets if facets <= 3 else 2 if facets == 4 else 3
+
+
+def lay_out(
+    question: str, footer: str, grid: Grid, keys: Sequence[Line2D] = (), keys_title: str = ""
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with its texts and empty panels in order; without `keys`, no legend. Call within style.RC."""
+    title = textwrap.wrap(question, int(grid.width * 12.5))
+    foot = textwrap.wrap(footer, int(grid.width * 19.5))
+    key_columns = _key_columns(keys, grid)
+    top = 0.1 + 0.17 * len(title)
+    key_rows = math.ceil(len(keys) / key_columns)
+    head = top + (0.16 * key_rows + (0.27 if keys_title else 0.1) if keys else 0.05)
+    below = grid.foot + 0.12 * len(foot)
+    height = head + grid.rows * (grid.title + grid.height) + (grid.rows - 1) * grid.row_gap + below
+    figure = Figure(figsize=(grid.width, height))
+    left = LEFT / grid.width
+    figure.text(left, 1 - 0.08 / height, "\n".join(title), va="top", size=9.5, weight="bold")
+    figure.text(left, 0.08 / height, "\n".join(foot), va="bottom", size=6.5, color=GREY, linespacing=1.3)
+    if keys:
+        figure.legend(
+            handles=list(keys), title=keys_title or None, alignment="left", ncols=key_columns, handlelength=3.2,
+            loc="upper left", bbox_to_anchor=(left, 1 - top / height), borderaxespad=0.0, borderpad=0.0,
+        )  # fmt: skip
+    axes = []
+    for index in range(grid.panels):
+        row, column = divmod(index, grid.columns)
+        x = grid.edge + column * (grid.panel_width + grid.column_gap)
+        y = height - head - (row + 1) * (grid.title + grid.height) - row * grid.row_gap
+        place = (x / grid.width, y / height, grid.panel_width / grid.width, grid.height / height)
+        axes.append(figure.add_axes(place))
+    return figure, axes
+
+
+def key(label: str, look: Look, **style: object) -> Line2D:
+    """Return one entry of a legend; `style` overrides what `look` says."""
+    drawn = {"color": look.colour, "marker": look.marker, "linestyle": look.dash, "linewidth": 1.3, "markersize": 4.4}
+    return Line2D([], [], label=label, **(drawn | style))
+
+
+def seeds_in_words(counts: Sequence[int]) -> str:
+    """Return e.g. `n = 2 to 4` of the numbers of seeds that are not zero."""
+    found = sorted({count for count in counts if count})
+    if not found:
+        return "no seed"
+    return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+
+
+def _key_columns(keys: Sequence[Line2D], grid: Grid) -> int:
+    if not keys:
+        return 1
+    widest = KEY + LETTER * max(len(str(found.get_label())) for found in keys)
+    return max(1, min(len(keys), 2 * grid.columns, int((grid.width - LEFT - RIGHT) / widest)))

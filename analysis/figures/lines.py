@@ -1,0 +1,140 @@
+"""One measured number along the outer step: a track of each seed, their mean and interval, and how that is drawn."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.record import TrialRecord
+from analysis.figures.arms import Arm
+from analysis.figures.layout import seeds_in_words
+from analysis.figures.style import GREY, Look
+from analysis.numbers.endpoint import measured, number_of
+from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
+
+MARKS = 8  # markers along one curve
+
+
+class Track(NamedTuple):
+    """One seed's curve: outer steps and values (P,), NaN where a value is missing or not finite."""
+
+    seed: int
+    steps: np.ndarray
+    values: np.ndarray
+
+
+class Curve(NamedTuple):
+    """All seeds of an arm over the union of their steps (P,).
+
+    `mean`, `low` and `high` (95 % t-interval over seeds) are NaN where fewer than three seeds have a value; `n` counts
+    those that have one.
+    """
+
+    label: str
+    planned: int
+    tracks: tuple[Track, ...]
+    steps: np.ndarray
+    n: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Track:
+    """Return what `endpoint` would be after each outer step at which the trial was measured, up to its target."""
+    record = records.get(trial.trial_id)
+    entries = [] if record is None else measured(trial, record, endpoint, trial.target)
+    values = np.array([number_of(trial, record, endpoint, entry).value for entry in entries])
+    return Track(
+        trial.seed, np.array([entry["step"] for entry in entries], dtype=int), _smooth(values, endpoint.window)
+    )
+
+
+def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Curve:
+    """Return the mean and interval of `tracks` step by step; a seed without a value there is not counted."""
+    steps = np.unique(np.concatenate([track.steps for track in tracks]))
+    values = np.full((len(tracks), len(steps)), np.nan)
+    for row, track in zip(values, tracks, strict=True):
+        row[np.searchsorted(steps, track.steps)] = track.values
+    there = np.isfinite(values)
+    n = there.sum(axis=0)
+    some = np.where(n >= SEEDS_FOR_INTERVAL, n, np.nan)
+    mean = np.where(there, values, 0).sum(axis=0) / some
+    variance = np.where(there, (values - mean) ** 2, 0).sum(axis=0) / (some - 1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, some - 1) * np.sqrt(variance / some)
+    return Curve(
+        arm.hue if label is None else label, len(tracks), tuple(tracks), steps, n, mean, mean - half, mean + half
+    )
+
+
+def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float, hollow: bool = False) -> None:
+    """Draw one curve; `place` in [0, 1) staggers its markers against the other curves'."""
+    face = {"markerfacecolor": "white", "markeredgecolor": look.colour} if hollow else {"markeredgecolor": "white"}
+    style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker, "markeredgewidth": 0.5} | face
+    if hollow:
+        style["markeredgewidth"] = 0.9
+    drawn = (curve.n >= SEEDS_FOR_INTERVAL).any()
+    if drawn:
+        axes.fill_between(
+            curve.steps, scale * curve.low, scale * curve.high, color=look.colour, alpha=0.15, linewidth=0, zorder=2
+        )
+        axes.plot(
+            curve.steps, scale * curve.mean, linewidth=1.3, markersize=4.4, zorder=4,
+            markevery=marks(curve.steps, place), **style,
+        )  # fmt: skip
+    alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
+    for track in curve.tracks:
+        values = np.where(np.isin(track.steps, alone), scale * track.values, np.nan)
+        if np.isfinite(values).any():
+            axes.plot(
+                track.steps, values, linewidth=0.8, markersize=3, alpha=0.8, zorder=3,
+                markevery=marks(track.steps, place), **style,
+            )  # fmt: skip
+
+
+def finish_panel(axes: Axes, filled: bool) -> None:
+    """Set what every panel along the outer step shares, or say that there is nothing to see."""
+    axes.margins(x=0.03, y=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
+    if not filled:
+        axes.text(0.5, 0.5, "nothing measured", transform=axes.transAxes, ha="center", color=GREY)
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+
+def seeds_sentence(curves: Sequence[Curve]) -> str:
+    """Return how to read lines, bands and thin lines of a figure of these curves."""
+    counts = [int(curve.n.max()) if len(curve.n) else 0 for curve in curves]
+    parts = []
+    if any(count >= SEEDS_FOR_INTERVAL for count in counts):
+        many = seeds_in_words([count for count in counts if count >= SEEDS_FOR_INTERVAL])
+        parts.append(f"Lines: mean over seeds ({many}); bands: 95 % t-interval at each step.")
+    if any((curve.n < SEEDS_FOR_INTERVAL).any() for curve in curves):
+        parts.append("Thin: single seeds, where fewer than 3 have a value.")
+    short = [curve.label for curve in curves if (curve.n < curve.planned).any() and curve.n.max() > curve.n.min()]
+    if short:
+        parts.append("The number of seeds changes along a line where one ends early or was measured at other steps.")
+    return " ".join(parts)
+
+
+def _smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Return at each place the mean of the last `window` values up to there, or of as many as there are."""
+    if window == 1 or not len(values):
+        return values
+    padded = np.concatenate([np.full(window - 1, np.nan), values])
+    sliding = np.lib.stride_tricks.sliding_window_view(padded, window)
+    counted = np.minimum(np.arange(len(values)) + 1, window)
+    first = np.arange(window) >= (window - counted)[:, None]
+    return np.where(first, sliding, 0).sum(axis=1) / counted
+
+
+def marks(steps: np.ndarray, place: float) -> list[int]:
+    """Return which points carry a marker: about MARKS of them evenly along the curve, all if there are no more."""
+    if len(steps) <= MARKS:
+        return list(range(len(steps)))
+    gap = len(steps) / MARKS
+    return sorted({int((mark + place) * gap) for mark in range(MARKS)})

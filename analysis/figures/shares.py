@@ -1,0 +1,128 @@
+"""Probes -> the figure of contrastive coefficients by sign (Fig. 9): `shares_info` computes, `draw_shares` draws."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
+from analysis.contract.record import TrialRecord
+from analysis.figures.arms import Absence, Arm, absences_in_words, arms, facets_of, labels_of
+from analysis.figures.layout import Grid, key, lay_out, usual_columns, usual_width
+from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
+from analysis.figures.style import GREY, RC, looks
+from analysis.numbers.endpoint import why_not
+
+
+class SharesPanel(NamedTuple):
+    """One value of the facets axis: for each hue its positive and its negative shares, as fractions.
+
+    `chance` are 1 - 1/N and 1/N, the shares of a zero head; empty where the trials have different ways or none ran.
+    """
+
+    title: str
+    positive: tuple[Curve, ...]
+    negative: tuple[Curve, ...]
+    chance: tuple[float, ...]
+
+
+class SharesInfo(NamedTuple):
+    """All that is drawn; `hues` are the labels in legend order."""
+
+    question: str
+    hue_title: str
+    hues: tuple[str, ...]
+    panels: tuple[SharesPanel, ...]
+    absences: tuple[Absence, ...]
+
+
+def shares_info(
+    plan: Sequence[PlannedTrial],
+    records: Mapping[str, TrialRecord],
+    axes: Sequence[str],
+    spec: FigureSpec,
+    question: str,
+    endpoint: Endpoint,
+) -> SharesInfo:
+    """Return the numbers of the figure: one panel a facet, two curves a hue, each trial up to its planned length.
+
+    Of `endpoint` nothing is read: every probe is shown by itself.
+    """
+    found = arms(plan, axes, spec)
+    panels = []
+    for facet in facets_of(plan, spec):
+        own = [arm for arm in found if arm.facet == facet]
+        positive, negative = (
+            tuple(curve_of(arm, [_track(trial, records, sign) for trial in arm.trials]) for arm in own)
+            for sign in ("positive", "negative")
+        )
+        panels.append(SharesPanel(facet, positive, negative, _chance(own, records)))
+    return SharesInfo(
+        question=question,
+        hue_title=spec.hue.replace("_", " ") if spec.hue else "",
+        hues=labels_of(plan, spec.hue),
+        panels=tuple(panels),
+        absences=tuple(filter(None, (_absence(arm, records) for arm in found))),
+    )
+
+
+def draw_shares(info: SharesInfo) -> Figure:
+    """Return the figure: positive shares filled, negative ones hollow, and dotted what a zero head has."""
+    columns = usual_columns(len(info.panels))
+    with matplotlib.rc_context(RC):
+        by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
+        keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
+        grid = Grid(len(info.panels), columns, usual_width(columns), row_gap=0.36)
+        figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
+        for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
+            axes.set_title(panel.title, loc="left")
+            for level in panel.chance:
+                axes.axhline(100 * level, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+            for hollow, curves in ((False, panel.positive), (True, panel.negative)):
+                for curve in curves:
+                    place = info.hues.index(curve.label) / len(info.hues)
+                    draw_curve(axes, curve, by_hue[curve.label], 100.0, place, hollow)
+            finish_panel(axes, any(len(curve.steps) for curve in panel.positive))
+            axes.set_ylabel("share of pairs (%)" if index % columns == 0 else "")
+            axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")
+    return figure
+
+
+def _track(trial: PlannedTrial, records: Mapping[str, TrialRecord], sign: str) -> Track:
+    record = records.get(trial.trial_id)
+    probes = [] if record is None else [probe for probe in record["probes"] if probe["step"] <= trial.target]
+    values = np.array([np.mean(probe[sign]) for probe in probes])
+    return Track(trial.seed, np.array([probe["step"] for probe in probes], dtype=int), values)
+
+
+def _chance(own: Sequence[Arm], records: Mapping[str, TrialRecord]) -> tuple[float, ...]:
+    every = [records[trial.trial_id] for arm in own for trial in arm.trials if trial.trial_id in records]
+    ways = {record["config"]["ways"] for record in every}
+    if len(ways) != 1:
+        return ()
+    share = 1 / ways.pop()
+    return (1 - share, share)
+
+
+def _absence(arm: Arm, records: Mapping[str, TrialRecord]) -> Absence | None:
+    reasons = []
+    for trial in arm.trials:
+        record = records.get(trial.trial_id)
+        if record is None or not record["probes"] or record["step"] < trial.target:
+            reasons.append((trial.seed, why_not(trial, record, "probe", trial.target)))
+    return Absence(arm.name, len(arm.trials), tuple(reasons)) if reasons else None
+
+
+def _footer(info: SharesInfo) -> str:
+    parts = [
+        "Share of (support, query) pairs with a positive (filled) and a negative (hollow) contrastive coefficient, "
+        "mean over the probed episodes.",
+        seeds_sentence([curve for panel in info.panels for curve in (*panel.positive, *panel.negative)]),
+    ]
+    if any(panel.chance for panel in info.panels):
+        parts.append("Dotted: 1 - 1/N and 1/N, the shares of a zero head.")
+    if len(info.panels) > 1:
+        parts.append("Panels have their own ordinates.")
+    return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

@@ -1,0 +1,85 @@
+"""What the endpoints of one sweep come to: every reading made once, by cell or by one side of a contrast."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from analysis.contract.question import Endpoint, PlannedTrial, Side
+from analysis.contract.record import ARTIFACT, PROBES, TrialRecord
+from analysis.judging.claims import SideValues
+from analysis.judging.verdicts import TaskFacts
+from analysis.numbers.endpoint import endpoint_values, read, unit_of
+from analysis.numbers.tables import Cell, cells
+from analysis.paper.published import Published
+
+
+class Readings:
+    """One sweep's plan joined with its records; `unreadable` are trials whose run has no record."""
+
+    def __init__(
+        self,
+        plan: Sequence[PlannedTrial],
+        axes: Sequence[str],
+        records: Mapping[str, TrialRecord],
+        unreadable: frozenset[str] = frozenset(),
+    ) -> None:
+        self.plan, self.axes, self.records = plan, tuple(axes), records
+        self._unreadable = unreadable - records.keys()
+        self._frames: dict[Endpoint, pd.DataFrame] = {}
+
+    def frame(self, endpoint: Endpoint) -> pd.DataFrame:
+        """Return `endpoint_values`, with the reason of trials whose run has no record."""
+        if endpoint not in self._frames:
+            values = endpoint_values(self.plan, self.records, endpoint)
+            values.loc[values["trial_id"].isin(self._unreadable), "reason"] = f"tracked without its {ARTIFACT}"
+            self._frames[endpoint] = values
+        return self._frames[endpoint]
+
+    def cells(self, endpoint: Endpoint) -> list[Cell]:
+        """Return every cell of the plan, in its order."""
+        return list(cells(self.frame(endpoint), self.axes, self.axes, unit_of(endpoint)).values())
+
+    def side(self, side: Side) -> SideValues | None:
+        """Return one side of a contrast by seed; None if its cell isn't planned."""
+        trials = self._of(side)
+        if not trials:
+            return None
+        found = {t.seed: read(t, self.records.get(t.trial_id), side.endpoint, step_of(side, t)) for t in trials}
+        return SideValues(
+            by_seed={seed: reading.value for seed, reading in found.items() if not reading.reason},
+            missing={seed: reading.reason for seed, reading in found.items() if reading.reason},
+        )
+
+    def facts(self, side: Side) -> TaskFacts:
+        """Return what the margin of a planned side depends on."""
+        return facts_of(self._of(side)[0])
+
+    def published_of(self, side: Side, published: Published) -> Mapping[int, float]:
+        """Return the authors' values of a side, read at the same outer step as ours; empty if there are none."""
+        trial = next(iter(self._of(side) or self.plan))
+        labels = {**trial.labels, **side.labels}  # an axis of one value may be left out of a side
+        return published_values(published, labels, side.endpoint, step_of(side, trial))
+
+    def _of(self, side: Side) -> list[PlannedTrial]:
+        return [trial for trial in self.plan if side.labels.items() <= trial.labels.items()]
+
+
+def step_of(side: Side, trial: PlannedTrial) -> int:
+    """Return the outer step at which `side` reads a trial."""
+    return trial.target if side.endpoint.at == "last" else side.endpoint.at[0]
+
+
+def facts_of(trial: PlannedTrial) -> TaskFacts:
+    """Return what a margin depends on."""
+    return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"])
+
+
+def published_values(
+    published: Published, labels: Mapping[str, str], endpoint: Endpoint, step: int
+) -> Mapping[int, float]:
+    """Return the authors' values by their seed of one cell of ours, read as `endpoint` says at outer step `step`."""
+    if endpoint.metric in PROBES:
+        return published.probe_values(labels, endpoint.metric, step)
+    if endpoint.metric != "test_accuracy":
+        return {}
+    return published.values(labels, endpoint.head, endpoint.steps, step, endpoint.window)

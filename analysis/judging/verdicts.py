@@ -1,0 +1,241 @@
+"""Verdicts on numbers: does a claim hold in ours, and does a value of ours agree with the authors'?
+
+The two are kept apart: value agreement never stands in for a claim, for the margins are as large as the paper's late
+effects. Overlapping intervals are never a verdict; a difference that isn't significant is not an agreement.
+Numbers are fractions (0.01 is one point). The margins are fixed here, before any run is seen.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from analysis.numbers.stats import (
+    CONFIDENCE,
+    MOST_SEEDS,
+    SEEDS_FOR_INTERVAL,
+    SPREAD,
+    EpisodePart,
+    Estimate,
+    Pooled,
+    group_difference,
+    needed_seeds,
+    pooled,
+)
+
+ALPHA = 1 - CONFIDENCE
+EQUIVALENCE = 1 - 2 * ALPHA  # an interval of 90 % within the margin is a test at 5 %
+
+ClaimWord = Literal["reproduced", "reversed", "contradicted", "negligible", "inconclusive", "not enough seeds"]
+ValueWord = Literal["agrees", "differs", "undecided", "no verdict"]
+
+
+class TaskFacts(NamedTuple):
+    """What a margin depends on, in the words of a trainer's config: data set, "first" or "second" order, shots."""
+
+    dataset: str
+    order: str
+    shots: int
+
+
+class MarginRule(NamedTuple):
+    """A margin for the tasks that match; None matches any order or number of shots."""
+
+    dataset: str
+    order: str | None
+    shots: int | None
+    margin: float
+
+
+MARGINS = (
+    MarginRule("mini_imagenet", None, None, 0.015),
+    MarginRule("omniglot", "second", 1, 0.05),
+    MarginRule("omniglot", None, None, 0.01),
+)
+"""The first that matches holds. Synthetic data has no margin: nobody published a number for it."""
+
+
+class ValueVerdict(NamedTuple):
+    """Ours against the authors'. `difference` is ours - theirs; None where there is no interval, or no value at all.
+
+    `reason` says why there is no verdict. `needs` is the number of seeds of ours that would decide an undecided one,
+    None if no number up to `MOST_SEEDS` would. `at_half` and `at_double` are the words at m/2 and 2m.
+    """
+
+    word: ValueWord
+    reason: str
+    difference: Estimate | None
+    n_ours: int
+    n_theirs: int
+    spread: Pooled
+    margin: float | None
+    needs: int | None
+    at_half: ValueWord
+    at_double: ValueWord
+
+    def text(self) -> str:
+        """Return the verdict with the numbers behind it, in points, without full stop."""
+        if self.word == "no verdict":
+            return f"no verdict ({self.reason})"
+        low, high = (100 * bound for bound in self.difference.interval(EQUIVALENCE))
+        points = f"{100 * self.difference.value:+.1f} points, 90 % interval {low:+.1f} to {high:+.1f}"
+        spread = f"pooled sd {100 * self.spread.sd:.2f} with {self.spread.dof} degrees of freedom"
+        if self.spread.excluded:
+            spread += f", without {', '.join(self.spread.excluded)}, which spread more than {SPREAD:g} times the median"
+        margins = ", ".join(
+            f"at ±{100 * factor * self.margin:g} {word}" for factor, word in ((0.5, self.at_half), (2, self.at_double))
+        )
+        word = self.word
+        if word == "undecided":
+            most = f"no number of seeds of ours up to {MOST_SEEDS} would decide it"
+            word += f" ({most})" if self.needs is None else f" (needs n >= {self.needs})"
+        return (
+            f"{points}, margin ±{100 * self.margin:g}: {word}; n = {self.n_ours} and {self.n_theirs}, {spread}; "
+            f"{margins}"
+        )
+
+
+class Match(NamedTuple):
+    """How far runs of ours are those of the paper: which config fields differ, and the outer steps that are compared.
+
+    `differing` leaves the step target out: without a schedule, step k of a short run is step k of a long one. `read_at`
+    is where ours is read, so our runs have at least that length, and `paper_at` where the published value stands; a
+    value at the end of training stands at the paper's length.
+    """
+
+    differing: tuple[str, ...]
+    read_at: int
+    paper_at: int
+
+
+def margin_of(facts: TaskFacts) -> float | None:
+    """Return the margin fixed for a task, None if there is none."""
+    for rule in MARGINS:
+        if rule.dataset == facts.dataset and rule.order in (None, facts.order) and rule.shots in (None, facts.shots):
+            return rule.margin
+    return None
+
+
+def effect_verdict(
+    found: Estimate | None, expected: Literal["positive", "negative"], adjusted_p: float, margin: float | None
+) -> ClaimWord:
+    """Return the word for an effect or an interaction; `found` is None below three common seeds.
+
+    `adjusted_p` is that of the two-sided test after the adjustment for the number of primary contrasts; it decides
+    whether 0 is excluded. Without a margin nothing is called negligible.
+    """
+    if found is None:
+        return "not enough seeds"
+    if adjusted_p < ALPHA:
+        return "reproduced" if (found.value > 0) == (expected == "positive") else "reversed"
+    if margin is not None and _within(found, margin):
+        return "negligible"
+    return "inconclusive"
+
+
+def equivalence_verdict(found: Estimate | None, adjusted_p: float, margin: float) -> ClaimWord:
+    """Return the word for "no longer matters"; `found` is None below three common seeds.
+
+    `adjusted_p` is that of the two one-sided tests within ± `margin`, adjusted like an effect's: it is below 0.05 only
+    if the 90 % interval lies within. Contradicted means that the whole 95 % interval lies outside, on one side.
+    """
+    if found is None:
+        return "not enough seeds"
+    if adjusted_p < ALPHA:
+        return "reproduced"
+    low, high = found.interval()
+    return "contradicted" if low > margin or high < -margin else "inconclusive"
+
+
+def equivalence_margin(margin: float, reference: float | None) -> float:
+    """Return m' = min(m, half the published contrast of the reference); m where none was published."""
+    return margin if reference is None else min(margin, abs(reference) / 2)
+
+
+def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_theirs: int) -> str:
+    """Return why two values may not be compared by verdict, "" if they may; `match` is None if nobody published it."""
+    if margin_of(facts) is None:
+        return f"no margin is fixed for {facts.dataset}"
+    if match is None or n_theirs == 0:
+        return "no published value"
+    if match.differing:
+        return f"the config differs from the paper's in {', '.join(match.differing)}"
+    if match.read_at != match.paper_at:
+        return f"read at outer step {match.read_at}, the paper's at {match.paper_at}"
+    if n_theirs == 1:
+        return "the authors have one seed"
+    if n_ours < SEEDS_FOR_INTERVAL:
+        return f"{n_ours} seeds of ours, {SEEDS_FOR_INTERVAL} are needed"
+    return ""
+
+
+def value_verdict(
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    spread: Pooled,
+    margin: float | None,
+    reason: str = "",
+    shared: Sequence[EpisodePart] = (),
+) -> ValueVerdict:
+    """Return whether a value of ours agrees with the authors', seeds as independent groups.
+
+    Agrees: the 90 % interval of the difference lies within ± `margin`. Differs: not that, and the 95 % interval
+    excludes 0. `reason`, from `no_value_verdict`, forestalls both. `shared` is the episode part of each side whose
+    seeds were all scored on one list: of neither where lists follow the seed.
+    """
+    n_ours, n_theirs = len(ours), len(theirs)
+    if reason:
+        found = Estimate(_mean(ours) - _mean(theirs), math.nan, 0) if ours and theirs else None
+        no: ValueWord = "no verdict"
+        return ValueVerdict(no, reason, found, n_ours, n_theirs, spread, margin, None, no, no)
+    found = group_difference(ours, theirs, spread, shared)
+    word = _value_word(found, margin)
+    needs = needed_seeds(found, spread, n_ours, n_theirs, margin, shared) if word == "undecided" else None
+    around = _value_word(found, margin / 2), _value_word(found, 2 * margin)
+    return ValueVerdict(word, "", found, n_ours, n_theirs, spread, margin, needs, *around)
+
+
+def value_verdicts(
+    ours: Mapping[str, Sequence[float]],
+    theirs: Mapping[str, Sequence[float]],
+    facts: TaskFacts,
+    matches: Mapping[str, Match],
+) -> dict[str, ValueVerdict]:
+    """Return the verdict on every cell of ours; all are of one task and one reading, and named alike on both sides.
+
+    The seeds' own test lists are in their spread on either side, so no episode part is added.
+    """
+    spreads = pooled_sides(ours, theirs)
+    verdicts = {}
+    for cell, values in ours.items():
+        published = theirs.get(cell, ())
+        reason = no_value_verdict(facts, matches.get(cell), len(values), len(published))
+        spread = spreads[cell] if cell in spreads else Pooled(math.nan, 0, (), ())
+        verdicts[cell] = value_verdict(values, published, spread, margin_of(facts), reason)
+    return verdicts
+
+
+def pooled_sides(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> dict[str, Pooled]:
+    """Return, for every cell that both sides have, the spread by which it is judged.
+
+    That is the spread pooled over both sides and all the cells given, which should be of one task and one reading;
+    a cell that spreads too much for that is judged by its own two groups alone.
+    """
+    cells = {cell: (ours.get(cell, ()), theirs.get(cell, ())) for cell in (*ours, *(theirs.keys() - ours.keys()))}
+    every = pooled(cells)
+    return {cell: pooled({cell: cells[cell]}) if cell in every.excluded else every for cell in ours if cell in theirs}
+
+
+def _value_word(found: Estimate, margin: float) -> ValueWord:
+    if _within(found, margin):
+        return "agrees"
+    low, high = found.interval()
+    return "differs" if low > 0 or high < 0 else "undecided"
+
+
+def _within(found: Estimate, margin: float) -> bool:
+    low, high = found.interval(EQUIVALENCE)
+    return -margin <= low and high <= margin
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,1 @@
+"""From records to numbers: readings, estimators and the cells of tables."""

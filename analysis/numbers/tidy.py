@@ -1,0 +1,53 @@
+"""A sweep's axes as columns of a tidy frame: ordered categories, their labels in the order of the plan."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.contract.question import PlannedTrial
+
+RESERVED = frozenset(
+    (
+        "trial_id",
+        "cell",
+        "seed",
+        "at",
+        "read_step",
+        "value",
+        "reason",
+        "evaluations",
+        "n",
+        "planned",
+        "mean",
+        "sd",
+        "low",
+        "high",
+        "seeds",
+        "values",
+        "missing",
+        "contrast",
+        "difference",
+        "p",
+    )
+)
+"""Column names of the frames and CSV files of this package."""
+
+
+def axis_column(axis: str) -> str:
+    """Return the column that holds an axis's labels: its name, or `value (axis)` where `value` is a column of ours."""
+    return f"{axis} (axis)" if axis in RESERVED else axis
+
+
+def axis_labels(plan: Sequence[PlannedTrial]) -> dict[str, tuple[str, ...]]:
+    """Return the labels of every axis in the order in which the plan names them first."""
+    return {axis: tuple(dict.fromkeys(trial.labels[axis] for trial in plan)) for axis in plan[0].labels}
+
+
+def with_axes(frame: pd.DataFrame, plan: Sequence[PlannedTrial], rows: Sequence[PlannedTrial]) -> pd.DataFrame:
+    """Return `frame` with one categorical column an axis after `seed`; `rows[i]` is the trial of row i."""
+    frame = frame.copy()
+    position = frame.columns.get_loc("seed") + 1
+    for offset, (axis, labels) in enumerate(axis_labels(plan).items()):
+        column = pd.Categorical([trial.labels[axis] for trial in rows], categories=labels, ordered=True)
+        frame.insert(position + offset, axis_column(axis), column)
+    return frame

@@ -1,0 +1,1 @@
+"""From tables and verdicts to Markdown, LaTeX, CSV and HTML."""

@@ -1,0 +1,124 @@
+"""Ours beside the authors': every cell that both have, with the verdict on its value; and what their figures show."""
+
+from collections.abc import Iterator, Sequence
+
+from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.judging.readings import Readings, facts_of, published_values
+from analysis.judging.verdicts import Match, TaskFacts, ValueVerdict, value_verdicts
+from analysis.numbers.endpoint import Unit, endpoint_sentence, unit_of
+from analysis.numbers.stats import summary
+from analysis.numbers.tables import Cell
+from analysis.pages.contents import TextTable, axis_title
+from analysis.pages.protocol import config_differences
+from analysis.paper.published import Plotted, Published
+
+OMNIGLOT_SPACING = 30
+"""The printed abscissa of the Omniglot figures counts evaluations, this many outer steps apart."""
+
+
+def values_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
+    """Return the cells for which the authors have a value too; None if there are none."""
+    unit = unit_of(endpoint)
+    rows = []
+    for cells in _by_task(readings, endpoint).values():
+        ours = {_key(cell): list(cell.values.values()) for cell, _ in cells}
+        found = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
+        theirs = {key: list(values.values()) for key, values in found.items() if values}
+        facts = facts_of(cells[0][1])
+        matches = {
+            _key(cell): Match(config_differences(trial), _step(cell, trial), _step(cell, trial))
+            for cell, trial in cells
+            if _key(cell) in theirs
+        }
+        verdicts = value_verdicts(ours, theirs, facts, matches)
+        rows += [
+            _row(cell, _step(cell, trial), theirs[_key(cell)], verdicts[_key(cell)], unit)
+            for cell, trial in cells
+            if _key(cell) in theirs and cell.values
+        ]
+    if not rows:
+        return None
+    heads = (*map(axis_title, readings.axes), "outer step", "ours", "authors'", "ours - authors'", "verdict")
+    first = len(readings.axes)
+    return TextTable(
+        caption=f"{endpoint_sentence(endpoint)}: ours beside the authors', from their stored results.",
+        heads=heads,
+        rows=tuple(rows),
+        numeric=(first + 1, first + 2, first + 3),
+        notes=(
+            f"{'Percent; ' if unit.name else ''}mean ± half the 95 % t-interval over n seeds, none below three. "
+            "The two sides' seeds are independent, nothing is paired. An agreement is a test of equivalence, never an "
+            "overlap.",
+        ),
+    )
+
+
+def drawn_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
+    """Return where the authors' printed curves of planned cells aren't what was measured; None if nowhere."""
+    if unit_of(endpoint).name == "":
+        return None
+    planned = [trial.labels for trial in readings.plan]
+    rows = [
+        (curve.figure, _name(curve), f"{step:,}", f"{100 * drawn:.1f}", f"{100 * honest:.1f}")
+        for curve in published.plotted
+        if curve.figure in published.differences and any(curve.labels.items() >= labels.items() for labels in planned)
+        for step, drawn, honest in _both(published, curve)
+    ]
+    if not rows:
+        return None
+    return TextTable(
+        caption="The authors' printed curves beside what they measured, percent, mean over their seeds.",
+        heads=("figure", "curve", "at outer step", "as drawn there", "as measured there"),
+        rows=tuple(rows),
+        numeric=(3, 4),
+    )
+
+
+def _by_task(readings: Readings, endpoint: Endpoint) -> dict[TaskFacts, list[tuple[Cell, PlannedTrial]]]:
+    """Return the cells with one trial of each, by task: those whose spreads are pooled."""
+    trials = {tuple(trial.labels.values()): trial for trial in reversed(readings.plan)}
+    found: dict[TaskFacts, list[tuple[Cell, PlannedTrial]]] = {}
+    for cell in readings.cells(endpoint):
+        trial = trials[tuple(cell.labels.values())]
+        found.setdefault(facts_of(trial), []).append((cell, trial))
+    return found
+
+
+def _key(cell: Cell) -> str:
+    return " · ".join([*cell.labels.values(), cell.at])
+
+
+def _step(cell: Cell, trial: PlannedTrial) -> int:
+    return trial.target if cell.at == "last" else int(cell.at)
+
+
+def _row(cell: Cell, step: int, theirs: Sequence[float], verdict: ValueVerdict, unit: Unit) -> tuple[str, ...]:
+    difference = unit.scale * verdict.difference.value
+    return (
+        *cell.labels.values(),
+        f"{step:,}",
+        _mean(list(cell.values.values()), unit),
+        _mean(theirs, unit),
+        f"{round(difference, unit.digits) + 0.0:+.{unit.digits}f}",
+        verdict.text() if verdict.reason else f"{verdict.word}: {verdict.text()}",
+    )
+
+
+def _mean(values: Sequence[float], unit: Unit) -> str:
+    found = summary(values)
+    half = f" ± {unit.scale * found.half_width:.{unit.digits}f}" if found.low <= found.high else ""
+    return f"{unit.scale * found.mean:.{unit.digits}f}{half} (n = {found.n})"
+
+
+def _name(curve: Plotted) -> str:
+    return f"{', '.join(curve.labels.values())}, head {curve.test_head} at test"
+
+
+def _both(published: Published, curve: Plotted) -> Iterator[tuple[int, float, float]]:
+    """Yield outer steps with the value drawn over that place of the abscissa and the mean of those measured then."""
+    spacing = OMNIGLOT_SPACING if max(curve.x) < max(curve.outer_step) / OMNIGLOT_SPACING * 2 else 1
+    drawn = {round(x * spacing): value for x, value in zip(curve.x, curve.value, strict=True)}
+    for step in published.steps(curve.labels, curve.test_head, curve.test_steps):
+        measured = list(published.values(curve.labels, curve.test_head, curve.test_steps, step).values())
+        if step in drawn and measured:
+            yield step, drawn[step], sum(measured) / len(measured)

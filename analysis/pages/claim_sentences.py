@@ -1,0 +1,185 @@
+"""Judged claims in words: the numbers of each, and the sentence that answers the report's question."""
+
+import math
+from collections.abc import Sequence
+
+from analysis.contract.question import ClaimSpec, Side
+from analysis.judging.claims import Contrast, Judged, Word
+from analysis.judging.verdicts import ALPHA
+from analysis.numbers.endpoint import PERCENT, unit_of
+
+LISTED = 3  # claims of one verdict that the answer quotes
+
+WORDS: dict[Word, tuple[str, str]] = {
+    "reproduced": ("is reproduced", "are reproduced"),
+    "reversed": ("is reversed", "are reversed"),
+    "contradicted": ("is contradicted", "are contradicted"),
+    "negligible": ("is negligible", "are negligible"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+    "not enough seeds": ("has not enough seeds", "have not enough seeds"),
+    "no margin": ("has no margin to be judged by", "have no margin to be judged by"),
+    "not run": ("has not run", "have not run"),
+    "not planned here": ("is not planned here", "are not planned here"),
+}
+"""How one claim and how several are said to end, in the order in which an answer names them."""
+
+SILENT = ("not run", "not planned here")
+
+
+def numbers(judged: Judged) -> str:
+    """Return the numbers of a claim, the authors' own contrast, and what to know about both, without full stop."""
+    parts = [] if judged.word in SILENT else [_numbers(judged)]
+    if judged.published is not None:
+        published, seeds = _value(judged.published, judged.claim), len(judged.published.by_seed)
+        parts.append(f"authors: {published} (n = {seeds})")
+    return "; ".join([*parts, *_notes(judged)])
+
+
+def answer(judged: Sequence[Judged]) -> str:
+    """Return in one sentence how the primary claims ended, with numbers; of all claims if none is primary."""
+    if not judged:
+        return "This sweep declares no claim."
+    primary = [found for found in judged if found.claim.primary]
+    asked, kind = (primary, "primary claim") if primary else (judged, "secondary claim")
+    parts = []
+    for word, (one, several) in WORDS.items():
+        found = [claim for claim in asked if claim.word == word]
+        if found:
+            parts.append(f"{len(found)} {one if len(found) == 1 else several}{_quoted(found, word)}")
+    plural = "" if len(asked) == 1 else "s"
+    return f"Of {len(asked)} {kind}{plural}, {', '.join(parts)}."
+
+
+def name_of(claim: ClaimSpec) -> str:
+    """Return which contrast a claim is, e.g. `zeroing: every step - none (task Omniglot 5w1s)`."""
+    of, minus = _told(claim.of), _told(claim.minus)
+    differing = _differing(of, minus)
+    name = f"{_words(differing)}: {_values(of, differing)} - {_values(minus, differing)}"
+    if claim.less is None:
+        return name + _where(of, [key for key in of if key not in differing])
+    other = _told(claim.less[0])
+    between = _differing(of, other)
+    name += f", {_words(between)}: {_values(of, between)} less {_values(other, between)}"
+    return name + _where(of, [key for key in of if key not in (*differing, *between)])
+
+
+def _told(side: Side) -> dict[str, str]:
+    """Return what identifies a side: its labels and all of its reading, each in words."""
+    reading = side.endpoint
+    at = reading.at if reading.at == "last" else " and ".join(str(step) for step in reading.at)
+    told = {name.replace("_", " "): label for name, label in side.labels.items()}
+    return told | {
+        "metric": reading.metric.replace("_", " "),
+        "head at test": str(reading.head),
+        "steps at test": str(reading.steps).replace("_", " "),
+        "outer step": str(at),
+        "window": str(reading.window),
+    }
+
+
+def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Return what two sides say differently; an axis that one leaves out has one value only."""
+    return [key for key in one if key in other and one[key] != other[key]]
+
+
+def _words(keys: Sequence[str]) -> str:
+    return ", ".join(keys) if keys else "nothing"
+
+
+def _values(told: dict[str, str], keys: Sequence[str]) -> str:
+    return ", ".join(told[key] for key in keys)
+
+
+def _where(told: dict[str, str], keys: Sequence[str]) -> str:
+    """Return the labels that both sides share, and the outer step if it isn't the last, in brackets."""
+    reading = ("metric", "head at test", "steps at test", "window")
+    shared = [f"{key} {told[key]}" for key in keys if key not in reading and (key, told[key]) != ("outer step", "last")]
+    return f" ({', '.join(shared)})" if shared else ""
+
+
+def _numbers(judged: Judged) -> str:
+    seeds = f"n = {len(judged.contrast.by_seed)}"
+    if not judged.contrast.by_seed:
+        return f"no common seed ({seeds})"
+    inside = [seeds]
+    if judged.contrast.estimate is None:
+        values = ", ".join(_signed(value, judged.claim) for value in judged.contrast.by_seed.values())
+        inside.append(f"by seed {values}")
+    if not math.isnan(judged.p):
+        inside.append(f"{'TOST ' if judged.claim.kind == 'equivalence' else ''}p {_p(judged.p)}")
+        inside.append(f"Holm {_p(judged.adjusted_p)}" if judged.claim.primary else "secondary, not adjusted")
+    if not math.isnan(judged.effect_in_sd):
+        inside.append(f"{judged.effect_in_sd:+.1f} pooled seed sd")
+    return f"{_value(judged.contrast, judged.claim)} ({', '.join(inside)})"
+
+
+def _value(contrast: Contrast, claim: ClaimSpec) -> str:
+    """Return the mean with the interval that its verdict goes by: 90 % for an equivalence, else half the 95 %."""
+    unit = " points" if unit_of(claim.of.endpoint) == PERCENT else ""
+    text = f"{_signed(contrast.mean, claim)}"
+    if contrast.estimate is None:
+        return text + unit
+    if claim.kind == "equivalence":
+        low, high = contrast.interval_90
+        return f"{text}{unit}, 90 % interval {_signed(low, claim)} to {_signed(high, claim)}"
+    return f"{text} ± {_size((contrast.paired.high - contrast.paired.low) / 2, claim)}{unit}"
+
+
+def _notes(judged: Judged) -> list[str]:
+    claim, notes = judged.claim, []
+    if judged.margin is not None and claim.kind == "equivalence":
+        margin = f"margin ±{_size(judged.margin, claim, 2)} points"
+        if judged.reference is not None and judged.margin == abs(judged.reference) / 2:
+            margin += f", half the authors' {_signed(judged.reference, claim)} of the reference"
+        elif judged.reference is None and claim.reference is not None:
+            margin += ", the task's own, for the reference has no published value"
+        notes.append(margin)
+    if judged.p < ALPHA <= judged.adjusted_p:
+        notes.append("significant only before the adjustment for the number of primary claims")
+    if judged.word == "reproduced" and claim.kind != "equivalence" and judged.margin is not None:
+        interval = judged.contrast.paired.low, judged.contrast.paired.high
+        if max(map(abs, interval)) <= judged.margin:
+            notes.append(f"smaller than the margin of ±{_size(judged.margin, claim, 2)} points")
+    missing: dict[str, list[str]] = {}
+    for seed in judged.missing:
+        missing.setdefault(", ".join(seed.side.labels.values()), []).append(f"seed {seed.seed} {seed.reason}")
+    notes += [f"{cell}: {', '.join(dict.fromkeys(reasons))}" for cell, reasons in missing.items()]
+    return notes
+
+
+def _quoted(found: Sequence[Judged], word: Word) -> str:
+    """Return the first claims of one verdict in brackets, each as the paper says it with the numbers of ours."""
+    if word == "not planned here":
+        return ""
+    quoted = [
+        claim.claim.says.rstrip(".") + ("" if word == "not run" else f": {_numbers_of_answer(claim)}")
+        for claim in found[:LISTED]
+    ]
+    if len(found) > LISTED:
+        quoted.append(f"and {len(found) - LISTED} more")
+    return f" ({'; '.join(quoted)})"
+
+
+def _numbers_of_answer(judged: Judged) -> str:
+    seeds = len(judged.contrast.by_seed)
+    return f"{_value(judged.contrast, judged.claim)}, n = {seeds}" if seeds else "no common seed"
+
+
+def _signed(value: float, claim: ClaimSpec) -> str:
+    """Return a number with its sign, in points or as it is; one that rounds to zero is +0."""
+    scale, digits = _unit(claim)
+    return f"{round(scale * value, digits) + 0.0:+.{digits}f}"
+
+
+def _size(value: float, claim: ClaimSpec, digits: int | None = None) -> str:
+    scale, usual = _unit(claim)
+    return f"{scale * value:.{usual if digits is None else digits}f}"
+
+
+def _unit(claim: ClaimSpec) -> tuple[float, int]:
+    unit = unit_of(claim.of.endpoint)
+    return unit.scale, unit.digits
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"

@@ -1,0 +1,84 @@
+"""From the attempts of records to the compute they took, by data set and machine."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from analysis.contract.record import TrialRecord, passes
+from analysis.pages.contents import TextTable
+
+MS_AN_HOUR = 3_600_000
+
+
+class Spent(NamedTuple):
+    """What one attempt took: its share of a worker's time, and how many outer steps it trained."""
+
+    dataset: str
+    device: str
+    processor: str
+    ms: float
+    steps: int
+
+
+def spent(record: TrialRecord) -> list[Spent]:
+    """Return each attempt's share, from when it was dealt to its last record; of a pack, one member's part.
+
+    What an attempt did after its last record was lost with it and isn't counted.
+    """
+    training = record["training"]
+    other = sorted(found["time_ms"] for found in (*passes(record), *record["probes"]))
+    attempts = sorted(record["attempts"], key=lambda attempt: attempt["attempt"])
+    found = []
+    for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
+        begun = attempt["time_ms"]
+        trained = _within(training["time_ms"], begun, following)
+        measured = _within(other, begun, following)
+        ends = [times[span.stop - 1] for times, span in ((training["time_ms"], trained), (other, measured)) if span]
+        found.append(
+            Spent(
+                dataset=record["config"]["dataset"],
+                device=attempt["device"],
+                processor=attempt["processor"],
+                ms=(max(ends, default=begun) - begun) / attempt["pack"],
+                steps=_steps(training["step"], trained),
+            )
+        )
+    return found
+
+
+def compute_table(records: Iterable[TrialRecord]) -> TextTable:
+    """Return one row a data set, device and processor: trials, attempts, hours, outer steps, outer steps a second."""
+    groups: dict[tuple[str, str, str], list[Spent]] = {}
+    trials: dict[tuple[str, str, str], int] = {}
+    for record in records:
+        shares = spent(record)
+        for share in shares:
+            groups.setdefault(share[:3], []).append(share)
+        for key in {share[:3] for share in shares}:
+            trials[key] = trials.get(key, 0) + 1
+    rows = []
+    for key, shares in sorted(groups.items()):
+        ms, steps = sum(share.ms for share in shares), sum(share.steps for share in shares)
+        rate = f"{1000 * steps / ms:.2f}" if ms else "-"
+        rows.append((*key, f"{trials[key]:,}", f"{len(shares):,}", f"{ms / MS_AN_HOUR:.2f}", f"{steps:,}", rate))
+    total = sum(share.ms for shares in groups.values() for share in shares) / MS_AN_HOUR
+    return TextTable(
+        caption=f"{total:.2f} hours of workers in all, evaluations and start of workers included.",
+        heads=("data set", "device", "processor", "trials", "attempts", "hours", "outer steps", "steps/s"),
+        rows=tuple(rows),
+        numeric=(3, 4, 5, 6, 7),
+        notes=("An attempt counts from when it was dealt to its last record; of a pack, each member its share.",),
+    )
+
+
+def _within(times_ms: list[int], begun_ms: int, following: dict[str, Any] | None) -> range:
+    """Return the places in sorted `times_ms` from `begun_ms` on and before the following attempt."""
+    end = len(times_ms) if following is None else bisect_left(times_ms, following["time_ms"])
+    return range(bisect_left(times_ms, begun_ms), end)
+
+
+def _steps(steps: list[int], span: range) -> int:
+    """Return how many outer steps were trained at `span`, whose first follows the step before it."""
+    if not span:
+        return 0
+    return steps[span.stop - 1] - (steps[span.start - 1] if span.start else 0)

@@ -1,0 +1,122 @@
+"""What a report's pages say, before any markup: tables of text, sections, pictures, and the pages made of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from analysis.numbers.tables import Table
+
+NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w.,:/-])|-(?= |$))(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """A table as it is read: one text a head and a cell.
+
+    `numeric` are the columns whose cells begin with a number, aligned at its end. `over` is a title above them all,
+    which are then the last columns. A column headed "verdict" holds a verdict's word first. `notes` go below.
+    """
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[int, ...] = ()
+    over: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A titled part of a page: paragraphs, then a list, then tables."""
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+    tables: tuple[TextTable, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure. `name` is its file's, of our making, without ending; `alt` says what it shows to who can't see it."""
+
+    name: str
+    caption: str
+    alt: str
+    data: bytes
+    kind: Literal["png", "svg+xml"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPage:
+    """All that the page of one sweep says.
+
+    `sentence` is the answer, built from the numbers; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
+    `claims` and `values` have a column "verdict"; None where the sweep has none. `remarks` are sentences that belong
+    to a figure or table of the paper as a whole (a stretched axis, two measurements mixed). `differences` are those to
+    the paper, `holes` the planned seeds without a value. `runs` maps a trial's id to its run's.
+    """
+
+    sweep: str
+    question: str
+    paper: str
+    sentence: str
+    endpoint: str
+    claims: TextTable | None
+    values: TextTable | None
+    tables: tuple[TextTable, ...]
+    figures: tuple[Picture, ...]
+    remarks: tuple[str, ...]
+    protocol: Section
+    differences: tuple[str, ...]
+    holes: tuple[str, ...]
+    runs: Mapping[str, str]
+    commit: str
+    command: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperPage:
+    """All that the page of the whole paper says: an index with every claim, each sweep, how to reproduce it."""
+
+    title: str
+    introduction: tuple[str, ...]
+    sweeps: tuple[SweepPage, ...]
+    reproducibility: tuple[Section, ...]
+    commit: str
+    command: str
+
+
+class Split(NamedTuple):
+    """A cell's text in two: the number it begins with, or the dash that stands for none, else ""; and the rest."""
+
+    number: str
+    rest: str
+
+
+def split_number(text: str) -> Split:
+    """Return e.g. ("83.4", " ± 1.2 (2 of 3)"); a minus or plus belongs to the number."""
+    found = NUMBER.fullmatch(text)
+    return Split(*found.groups()) if found else Split("", text)
+
+
+def grid(table: Table) -> TextTable:
+    """Return a sweep's table as text; what it doesn't plan is blank."""
+    first = len(table.row_axes)
+    return TextTable(
+        caption=table.caption,
+        heads=(*map(axis_title, table.row_axes), *table.columns),
+        rows=tuple(
+            (*row, *(table.cells[row, label].text() if (row, label) in table.cells else "" for label in table.columns))
+            for row in table.rows
+        ),
+        numeric=tuple(range(first, first + len(table.columns))),
+        over=axis_title(table.column_axis),
+        notes=(*table.notes, *table.missing),
+    )
+
+
+def axis_title(axis: str) -> str:
+    """Return an axis's name as printed."""
+    return axis.replace("_", " ")

@@ -1,0 +1,115 @@
+"""Pages -> HTML: one self-contained file each, without scripts or anything from elsewhere, its figures inside.
+
+Whatever comes from a name is escaped. The same page gives the same bytes.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.pages.contents import PaperPage, Picture, SweepPage, TextTable, split_number
+
+
+class Mark(NamedTuple):
+    """How a verdict is told apart without colour: a sign before its word, and a kind of border."""
+
+    sign: str
+    kind: str
+
+
+GOOD, BAD, OPEN = "good", "bad", "open"
+MARKS: dict[str, Mark] = {
+    "reproduced": Mark("✓", GOOD),
+    "agrees": Mark("✓", GOOD),
+    "reversed": Mark("✗", BAD),
+    "contradicted": Mark("✗", BAD),
+    "differs": Mark("≠", BAD),
+    "negligible": Mark("≈", BAD),
+}
+"""Verdicts that settle something, by how their text begins; any other leaves it open."""
+UNSETTLED = Mark("?", OPEN)
+LONGEST_UNBROKEN = 24  # letters; a cell with more breaks into lines
+LETTER_CH = 0.75  # a letter of text is narrower than the digit that the unit ch is
+
+
+class Widths(NamedTuple):
+    """Room for the two parts of a numeric column's cells, in digits' widths."""
+
+    number: int
+    rest: float
+
+
+def sweep_html(page: SweepPage) -> str:
+    """Return the page of one sweep."""
+    return _rendered("sweep.html.j2", page=page)
+
+
+def paper_html(page: PaperPage) -> str:
+    """Return the page of the whole paper: contents, every claim, every sweep, reproducibility."""
+    anchors = _anchors([sweep.sweep for sweep in page.sweeps])
+    return _rendered("paper.html.j2", page=page, anchors=anchors, claims=all_claims(page.sweeps))
+
+
+def all_claims(sweeps: Sequence[SweepPage]) -> TextTable | None:
+    """Return the claims of all sweeps in one table, the sweep first; None if there are none."""
+    tables = [(sweep.sweep, sweep.claims) for sweep in sweeps if sweep.claims is not None]
+    if not tables:
+        return None
+    first = tables[0][1]
+    return TextTable(
+        caption="Each claim of the paper that a sweep judges.",
+        heads=("sweep", *first.heads),
+        rows=tuple((name, *row) for name, table in tables for row in table.rows),
+        numeric=tuple(column + 1 for column in first.numeric),
+        notes=tuple(dict.fromkeys(note for _, table in tables for note in table.notes)),
+    )
+
+
+def _rendered(template: str, **names: object) -> str:
+    text = _environment().get_template(template).render(**names)
+    return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("analysis.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"data_uri": _data_uri, "split_number": split_number, "verdict": _mark, "widths": _widths}
+    environment.globals["LONGEST_UNBROKEN"] = LONGEST_UNBROKEN
+    return environment
+
+
+def _data_uri(figure: Picture) -> str:
+    return f"data:image/{figure.kind};base64,{base64.b64encode(figure.data).decode()}"
+
+
+def _mark(text: str) -> Mark:
+    return next((mark for word, mark in MARKS.items() if text.startswith(word)), UNSETTLED)
+
+
+def _widths(table: TextTable) -> list[Widths]:
+    columns = [[split_number(row[column]) for row in table.rows] for column in range(len(table.heads))]
+    longest = [
+        [max((len(split[part]) for split in splits if split.number), default=0) for part in (0, 1)]
+        for splits in columns
+    ]
+    return [Widths(number, math.ceil(10 * LETTER_CH * rest) / 10) for number, rest in longest]
+
+
+def _anchors(names: Sequence[str]) -> dict[str, str]:
+    """Return an id for each sweep, of letters that need no escaping; names that would share one get a number."""
+    anchors: dict[str, str] = {}
+    for name in names:
+        anchor = f"sweep-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}"
+        anchors[name] = f"{anchor}-{len(anchors) + 1}" if anchor in anchors.values() else anchor
+    return anchors

@@ -1,0 +1,165 @@
+"""From planned trials: what was trained and how, where each value comes from, and how it differs from the paper.
+
+`outer_steps` is told apart from all other fields: a shorter run is the paper's own up to where it ends, while a run
+that differs in any other field is another experiment.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from analysis.contract.question import PlannedTrial
+from analysis.pages.contents import Section, TextTable, axis_title
+
+LENGTH = "outer_steps"
+WATCHING = frozenset((
+    "probe_every", "probe_first", "probe_episodes", "eval_heads", "eval_each_step", "final_episodes", "final_steps",
+))  # fmt: skip
+"""Fields that only say what is watched: what is trained, and each number that is there, has the same bits."""
+SEED = "seed"
+DEFAULT = "default"
+"""The origin of a field that nobody has set."""
+NO_PAPER = "the paper has no such cell"
+EVERY_CELL = "every cell"
+
+
+def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
+    """Return e.g. ("eval_episodes 100 (paper 992)",): fields that are not the paper's, length and watching apart.
+
+    Empty just if its numbers may be held against the paper's, at outer steps that it reaches.
+    """
+    if trial.paper is None:
+        return (NO_PAPER,)
+    return tuple(
+        f"{field} {written(value)} (paper {written(trial.paper[field])})"
+        for field, value in trial.config.items()
+        if field != LENGTH and field not in WATCHING and value != trial.paper[field]
+    )
+
+
+def step_target(trial: PlannedTrial) -> str:
+    """Return how far the trial is to be trained, beside the paper's length: "300 of the paper's 3,000"."""
+    if trial.paper is None:
+        return written(trial.target)
+    length = trial.paper[LENGTH]
+    if trial.target == length:
+        return f"the paper's {written(length)}"
+    return f"{written(trial.target)}{' of' if trial.target < length else ', more than'} the paper's {written(length)}"
+
+
+def paper_differences(plan: Sequence[PlannedTrial]) -> tuple[str, ...]:
+    """Return one sentence a difference with the cells that have it, then one a step target.
+
+    Empty if every cell is the paper's, to its full length, or if the sweep rebuilds nothing of the paper.
+    """
+    if all(trial.paper is None for trial in plan):
+        return ()
+    cells = _cells(plan)
+    found: dict[str, list[PlannedTrial]] = {}
+    for trial in cells:
+        for difference in config_differences(trial):
+            found.setdefault(difference, []).append(trial)
+    sentences = [f"{_start(said)}: {cells_in_words(trials, cells)}." for said, trials in found.items()]
+    targets: dict[str, list[PlannedTrial]] = {}
+    for trial in cells:
+        if trial.paper is not None and trial.target != trial.paper[LENGTH]:
+            targets.setdefault(step_target(trial), []).append(trial)
+    sentences += [f"Outer steps {said}: {cells_in_words(trials, cells)}." for said, trials in targets.items()]
+    return tuple(sentences)
+
+
+def protocol(plan: Sequence[PlannedTrial]) -> Section:
+    """Return the section "Protocol": number of trials, fields alike in all, fields that differ, fields left alone."""
+    cells = _cells(plan)
+    seeds = sorted({trial.seed for trial in plan})
+    fields = [field for field in plan[0].config if field != SEED]
+    alike = [field for field in fields if len(_values(plan, field)) == 1]
+    untouched = [field for field in alike if _origins(plan, field) == (DEFAULT,)]
+    paragraphs = [
+        f"{_counted(len(plan), 'trial')}: {_counted(len(cells), 'cell')}, seeds {', '.join(map(str, seeds))}. "
+        "Names of fields are those of sweep files."
+    ]
+    if untouched:
+        defaults = ", ".join(f"{field} {written(plan[0].config[field])}" for field in untouched)
+        paragraphs.append(f"Left at the trainer's defaults in every trial: {defaults}.")
+    constant = tuple(
+        (field, written(plan[0].config[field]), "; ".join(_origins(plan, field)))
+        for field in alike
+        if field not in untouched
+    )
+    varying = tuple(row for field in fields if field not in alike for row in _varying(plan, field))
+    tables = []
+    if constant:
+        heads = ("field", "value", "from")
+        tables.append(TextTable(caption="The same in every trial.", heads=heads, rows=constant))
+    if varying:
+        heads = ("field", "value", "cells", "from")
+        tables.append(TextTable(caption="Different between cells.", heads=heads, rows=varying))
+    return Section(title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(tables))
+
+
+def cells_in_words(some: Collection[PlannedTrial], every: Sequence[PlannedTrial]) -> str:
+    """Return which of the cells in `every` are in `some`, one trial a cell: by the axes that tell them, else listed."""
+    if len(some) == len(every):
+        return EVERY_CELL
+    kept = {axis: {trial.labels[axis] for trial in some} for axis in every[0].labels}
+    chosen = [trial for trial in every if all(trial.labels[axis] in labels for axis, labels in kept.items())]
+    if len(chosen) > len(some):
+        return "; ".join(", ".join(trial.labels.values()) for trial in some)
+    telling = _telling(every, kept, len(some))
+    return "; ".join(f"{axis_title(axis)} {', '.join(_ordered(every, axis, kept[axis]))}" for axis in telling)
+
+
+def written(value: Any) -> str:
+    """Return a field's value as a sweep file has it, with thousands set off."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _cells(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
+    """Return the first trial of each cell."""
+    cells: dict[tuple[str, ...], PlannedTrial] = {}
+    for trial in plan:
+        cells.setdefault(tuple(trial.labels.values()), trial)
+    return list(cells.values())
+
+
+def _values(plan: Sequence[PlannedTrial], field: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(written(trial.config[field]) for trial in plan))
+
+
+def _origins(plan: Sequence[PlannedTrial], field: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(trial.origins[field] for trial in plan))
+
+
+def _varying(plan: Sequence[PlannedTrial], field: str) -> list[tuple[str, str, str, str]]:
+    cells = _cells(plan)
+    rows = []
+    for value in _values(plan, field):
+        having = [trial for trial in cells if written(trial.config[field]) == value]
+        rows.append((field, value, cells_in_words(having, cells), "; ".join(_origins(having, field))))
+    return rows
+
+
+def _telling(every: Sequence[PlannedTrial], kept: Mapping[str, set[str]], count: int) -> tuple[str, ...]:
+    """Return the fewest axes whose labels alone pick the `count` cells that all axes together pick."""
+    return next(
+        axes
+        for size in range(1, len(kept) + 1)
+        for axes in combinations(kept, size)
+        if sum(all(trial.labels[axis] in kept[axis] for axis in axes) for trial in every) == count
+    )
+
+
+def _ordered(every: Sequence[PlannedTrial], axis: str, labels: set[str]) -> list[str]:
+    return [label for label in dict.fromkeys(trial.labels[axis] for trial in every) if label in labels]
+
+
+def _start(text: str) -> str:
+    """Return `text` as a sentence begins; the name of a field stays as it is."""
+    return f"{text[0].upper()}{text[1:]}" if text == NO_PAPER else text
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

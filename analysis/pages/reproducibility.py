@@ -1,0 +1,228 @@
+"""From plans, records and cells to the reproducibility page: what was run, with what, what is missing and why.
+
+Everything is named: a trial that wasn't run, ended badly or was made with other code than the rest can't hide in a
+number.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.contract.question import PlannedTrial
+from analysis.contract.record import TrialRecord
+from analysis.numbers.tables import Cell, where
+from analysis.pages.compute import compute_table
+from analysis.pages.contents import Section, TextTable
+from analysis.pages.protocol import DEFAULT, SEED, paper_differences, written
+from analysis.paper.deviations import DEVIATIONS, LICENCES, NOT_REPRODUCIBLE
+
+NOT_RUN = "not run"
+ENDED_BADLY = ("failed", "diverged")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepEvidence:
+    """One sweep's plan and cells (`analysis.numbers.tables.cells` over all axes); `why_not_run`: a sentence, or ""."""
+
+    sweep: str
+    plan: Sequence[PlannedTrial]
+    cells: Sequence[Cell]
+    why_not_run: str = ""
+
+
+def reproducibility(
+    sweeps: Sequence[SweepEvidence], records: Mapping[str, TrialRecord], libraries: Mapping[str, str]
+) -> tuple[Section, ...]:
+    """Return the page's sections. `records` are those of the planned trials by trial id, `libraries` the report's own.
+
+    A trial of several sweeps counts once in what was computed; a record without attempts is no run of ours.
+    """
+    planned = {trial.trial_id for evidence in sweeps for trial in evidence.plan}
+    found = {trial_id: record for trial_id, record in sorted(records.items()) if trial_id in planned}
+    ours = {trial_id: record for trial_id, record in found.items() if record["attempts"]}
+    return (
+        _deviations(sweeps),
+        _hyper_parameters(sweeps),
+        Section(title="Compute used", tables=(compute_table(ours.values()),)),
+        _per_seed(sweeps),
+        _holes(sweeps),
+        _ended_badly(sweeps, found),
+        mixed(ours),
+        _versions(ours.values(), libraries),
+        _data(ours.values()),
+        Section(title="What can't be reproduced as printed, and why", items=NOT_REPRODUCIBLE),
+    )
+
+
+def mixed(records: Mapping[str, TrialRecord]) -> Section:
+    """Return the section that names the runs which differ in code, recipe, data or machine from the others."""
+    facts: dict[str, Callable[[dict[str, Any]], Hashable]] = {
+        "commit": lambda attempt: attempt["commit"],
+        "device": lambda attempt: attempt["device"],
+        "engine": lambda attempt: attempt["engine"],
+        "torch": lambda attempt: attempt["versions"]["torch"],
+    }
+    items = [
+        sentence
+        for name, fact in facts.items()
+        for sentence in _others(name, {key: _of_attempts(record, fact) for key, record in records.items()})
+    ]
+    entries = sorted({entry for record in records.values() for entry in record["attempts"][-1]["recipe"]})
+    for entry in entries:
+        users = {key: record for key, record in records.items() if entry in record["attempts"][-1]["recipe"]}
+        values = {key: str(record["attempts"][-1]["recipe"][entry]) for key, record in users.items()}
+        items += _others(f"recipe {entry}", values)
+    for dataset in sorted({record["config"]["dataset"] for record in records.values()}):
+        users = {key: record for key, record in records.items() if record["config"]["dataset"] == dataset}
+        items += _others(f"digest of {dataset}", {key: _of_attempts(r, _digest) for key, r in users.items()})
+    dirty = [key for key, record in records.items() if any(attempt["dirty"] for attempt in record["attempts"])]
+    if dirty:
+        items.append(f"Trained from a checkout with uncommitted changes: {', '.join(dirty)}.")
+    whole = "All runs agree in commit, recipe, data, device, engine and torch, and none had uncommitted changes."
+    none = "There are no runs."
+    return Section(
+        title="Mixed runs",
+        paragraphs=() if items else (whole if records else none,),
+        items=tuple(items),
+    )
+
+
+def _deviations(sweeps: Sequence[SweepEvidence]) -> Section:
+    datasets = dict.fromkeys(trial.config["dataset"] for evidence in sweeps for trial in evidence.plan)
+    items = [*DEVIATIONS[""], *(f"{name}: {text}" for name in datasets for text in DEVIATIONS[name])]
+    rows = [(evidence.sweep, difference) for evidence in sweeps for difference in paper_differences(evidence.plan)]
+    table = TextTable(
+        caption="Fields in which a sweep's config differs from the paper's.",
+        heads=("sweep", "difference"),
+        rows=tuple(rows),
+    )
+    return Section(title="Deviations from the paper", items=tuple(items), tables=(table,) if rows else ())
+
+
+def _hyper_parameters(sweeps: Sequence[SweepEvidence]) -> Section:
+    rows = []
+    for evidence in sweeps:
+        for field in evidence.plan[0].config:
+            used: dict[str, dict[str, None]] = {}
+            for trial in evidence.plan:
+                if field != SEED and trial.origins[field] != DEFAULT:
+                    used.setdefault(trial.origins[field], {})[written(trial.config[field])] = None
+            rows += [(evidence.sweep, field, ", ".join(values), origin) for origin, values in used.items()]
+    text = (
+        "No hyper-parameter was tuned by us. A protocol file holds the values of the authors' released code; what a "
+        "sweep file sets is an axis of the paper's, or the length and size that the machine could pay. The trainer's "
+        "defaults are in each sweep's protocol."
+    )
+    table = TextTable(
+        caption="Every value that isn't a default.", heads=("sweep", "field", "values", "from"), rows=tuple(rows)
+    )
+    return Section(title="Where hyper-parameters come from", paragraphs=(text,), tables=(table,))
+
+
+def _per_seed(sweeps: Sequence[SweepEvidence]) -> Section:
+    rows = tuple(
+        (evidence.sweep, where(cell), "; ".join(f"seed {seed}: {100 * value:.2f}" for seed, value in read.items()))
+        for evidence in sweeps
+        for cell in evidence.cells
+        if (read := dict(sorted(cell.values.items())))
+    )
+    table = TextTable(
+        caption="Endpoint of every seed; accuracies in percent.", heads=("sweep", "cell", "values"), rows=rows
+    )
+    return Section(title="Values per seed", tables=(table,))
+
+
+def _holes(sweeps: Sequence[SweepEvidence]) -> Section:
+    rows = []
+    for evidence in sweeps:
+        for cell in evidence.cells:
+            reasons: dict[str, list[str]] = {}
+            for miss in cell.missing:
+                reasons.setdefault(miss.reason, []).append(str(miss.seed))
+            for reason, seeds in reasons.items():
+                why = f"; {evidence.why_not_run}" if reason == NOT_RUN and evidence.why_not_run else ""
+                rows.append((evidence.sweep, where(cell), ", ".join(seeds), f"{reason}{why}"))
+    if not rows:
+        return Section(title="Planned, without a value", paragraphs=("Nothing: every planned trial has a value.",))
+    table = TextTable(
+        caption="Planned seeds without a value.", heads=("sweep", "cell", "seeds", "reason"), rows=tuple(rows)
+    )
+    return Section(title="Planned, without a value", tables=(table,))
+
+
+def _ended_badly(sweeps: Sequence[SweepEvidence], records: Mapping[str, TrialRecord]) -> Section:
+    names = {
+        trial.trial_id: f"{evidence.sweep}: {', '.join(trial.labels.values())}"
+        for evidence in reversed(sweeps)
+        for trial in evidence.plan
+    }
+    rows = tuple(
+        (trial_id, names[trial_id], str(record["seed"]), record["status"], f"{record['step']:,}", _line(record))
+        for trial_id, record in records.items()
+        if record["status"] in ENDED_BADLY
+    )
+    if not rows:
+        return Section(title="Failed and diverged runs", paragraphs=("None.",))
+    heads = ("trial", "cell", "seed", "status", "outer step", "message")
+    table = TextTable(caption="How runs ended that didn't end well.", heads=heads, rows=rows, numeric=(2, 4))
+    return Section(title="Failed and diverged runs", tables=(table,))
+
+
+def _versions(records: Iterable[TrialRecord], libraries: Mapping[str, str]) -> Section:
+    used: dict[str, set[str]] = {}
+    for record in records:
+        for attempt in record["attempts"]:
+            for package, version in attempt["versions"].items():
+                used.setdefault(package, set()).add(version)
+    rows = tuple(
+        (package, libraries.get(package, ""), ", ".join(sorted(used.get(package, ()))))
+        for package in sorted(libraries.keys() | used)
+    )
+    table = TextTable(
+        caption="Versions that trained, and that made this report.", heads=("package", "report", "runs"), rows=rows
+    )
+    return Section(title="Versions", tables=(table,))
+
+
+def _data(records: Iterable[TrialRecord]) -> Section:
+    digests: dict[str, set[str]] = {}
+    for record in records:
+        digests.setdefault(record["config"]["dataset"], set()).update(map(_digest, record["attempts"]))
+    rows = tuple((name, digest, LICENCES[name]) for name in sorted(digests) for digest in sorted(digests[name]))
+    table = TextTable(
+        caption="sha256 of each data set's converted array (uint8, classes x images x channels x height x width).",
+        heads=("data set", "digest", "licence"),
+        rows=rows,
+    )
+    return Section(title="Data", tables=(table,))
+
+
+def _digest(attempt: dict[str, Any]) -> str:
+    return attempt["digest"]
+
+
+def _of_attempts(record: TrialRecord, fact: Callable[[dict[str, Any]], Hashable]) -> str:
+    return ", then ".join(dict.fromkeys(str(fact(attempt)) for attempt in record["attempts"]))
+
+
+def _others(name: str, values: Mapping[str, str]) -> list[str]:
+    """Return one sentence for each value but the commonest, naming its trials; none if all agree."""
+    groups: dict[str, list[str]] = {}
+    for trial_id, value in values.items():
+        groups.setdefault(value, []).append(trial_id)
+    if len(groups) < 2:
+        return []
+    most = max(groups, key=lambda value: (len(groups[value]), value))
+    return [
+        f"{name} {value} where {len(groups[most]):,} trials have {most}: {', '.join(trials)}."
+        for value, trials in sorted(groups.items())
+        if value != most
+    ]
+
+
+def _line(record: TrialRecord) -> str:
+    """Return the first line of a message, of a traceback the error's."""
+    lines = record["message"].strip().splitlines()
+    traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    after = lines[traces[-1] + 1 :] if traces else lines
+    return next((line for line in after if line[:1].strip()), "")

@@ -1,0 +1,1 @@
+"""The paper that is rebuilt: the authors' numbers, and how our set-up differs."""

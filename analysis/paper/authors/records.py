@@ -1,0 +1,162 @@
+"""The authors' stored runs as planned trials and records of ours, so that a report runs on their data unchanged."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from analysis.contract.question import PlannedTrial
+from analysis.contract.record import SCHEMA_VERSION, Evaluation, Head, TrialRecord
+from analysis.errors import AnalysisError
+from analysis.paper.authors.cosine import SWEEP as COSINE_SWEEP
+from analysis.paper.authors.cosine import matrices
+from analysis.paper.authors.families import AXES, FAMILIES, SOURCES, in_order
+from analysis.paper.authors.raw import Run, read_raw
+from analysis.paper.authors.values import of_source, outer_steps
+
+DATASETS = {"mini-ImageNet": "mini_imagenet", "Omniglot": "omniglot"}
+COSINE_EVERY = 10
+COSINE_QUERIES, QUERIES = 20, 15
+
+
+class AuthorsRuns(NamedTuple):
+    """A plan and its records by trial id, as a report takes them; every planned trial has a record, and is done."""
+
+    plan: tuple[PlannedTrial, ...]
+    records: dict[str, TrialRecord]
+
+
+def as_records(raw_path: Path, sweep: str, axes: Sequence[str] | None = None, until: int | None = None) -> AuthorsRuns:
+    """Return the authors' complete runs of a sweep, labelled by `axes` (all that the sweep's runs have, if None).
+
+    Of a run, only what was stored: evaluations of the test split with the heads that were tested, an empty list for a
+    head that wasn't, `sd` NaN because the spread over episodes wasn't kept, no scores, no training curve; for
+    cosine_similarity, probes that have `cosine` alone. A run ends at its last evaluation, or at the last one at or
+    before outer step `until`, which is its `target`. `config` has order, data set, ways, shots, queries and
+    inner steps.
+
+    Raises AnalysisError if the file can't be used, the authors have no runs of the sweep or no such axis, or `axes`
+    are too few to tell their cells apart.
+    """
+    if sweep not in AXES:
+        raise AnalysisError(f"The authors' raw results have no runs for sweep {sweep!r}; they have {', '.join(AXES)}")
+    axes = AXES[sweep] if axes is None else tuple(axes)
+    unknown = [axis for axis in axes if axis not in AXES[sweep]]
+    if unknown:
+        raise AnalysisError(
+            f"The authors' runs of sweep {sweep} have no axis {', '.join(map(repr, unknown))}; they have "
+            f"{', '.join(AXES[sweep])}"
+        )
+    raw = read_raw(raw_path)
+    if sweep == COSINE_SWEEP:
+        pairs = [_probed(one.labels, one.seed, one.updates, one.cosine, sweep, axes) for one in matrices(raw)]
+    else:
+        runs = [run for source in SOURCES[sweep] for run in of_source(raw, source)]
+        together: dict[tuple[str, int], list[Run]] = {}
+        for run in runs:
+            together.setdefault((_cell(run, AXES[sweep]), run.seed), []).append(run)
+        pairs = [_evaluated(heads, sweep, axes, until) for heads in together.values()]
+    _refuse_merged(pairs, sweep, axes)
+    plan = tuple(trial for trial, _ in sorted(pairs, key=lambda pair: (in_order(pair[0].labels, axes), pair[0].seed)))
+    return AuthorsRuns(plan, {trial.trial_id: record for trial, record in pairs})
+
+
+def _evaluated(
+    heads: Sequence[Run], sweep: str, axes: Sequence[str], until: int | None
+) -> tuple[PlannedTrial, TrialRecord]:
+    one = heads[0]
+    steps = outer_steps(one)
+    if any(not np.array_equal(outer_steps(run), steps) for run in heads):
+        raise AnalysisError(f"{one.file} and its test with the other head have other evaluations; give the whole file")
+    steps = steps[: np.searchsorted(steps, until, side="right")] if until is not None else steps
+    if not len(steps):
+        raise AnalysisError(f"{one.file} has no evaluation at or before outer step {until}; read further")
+    trial = _trial(one.labels, one.seed, int(steps[-1]), FAMILIES[one.family].eval_every, sweep, axes)
+    by_head = {run.head: run.accuracy for run in heads}
+    episodes = FAMILIES[one.family].episodes
+    evaluations = [_evaluation(int(step), index, by_head, episodes) for index, step in enumerate(steps)]
+    return trial, _record(trial, one.labels, evaluations, [])
+
+
+def _evaluation(step: int, index: int, by_head: dict[Head, np.ndarray], episodes: int) -> Evaluation:
+    heads: tuple[Head, ...] = ("trained", "zeroed")
+    accuracy = {head: by_head[head][index].tolist() if head in by_head else [] for head in heads}
+    unknown = {head: [float("nan")] * len(scores) for head, scores in accuracy.items()}
+    return {"step": step, "time_ms": 0, "split": "test", "episodes": episodes, "accuracy": accuracy, "sd": unknown}
+
+
+def _probed(
+    labels: dict[str, str], seed: int, updates: np.ndarray, cosine: np.ndarray, sweep: str, axes: Sequence[str]
+) -> tuple[PlannedTrial, TrialRecord]:
+    trial = _trial(labels, seed, int(updates[-1]), COSINE_EVERY, sweep, axes)
+    probes = [
+        {"step": int(step), "time_ms": 0, "cosine": matrix.tolist()}
+        for step, matrix in zip(updates, cosine, strict=True)
+    ]
+    return trial, _record(trial, labels, [], probes)
+
+
+def _trial(
+    labels: dict[str, str], seed: int, target: int, eval_every: int, sweep: str, axes: Sequence[str]
+) -> PlannedTrial:
+    shown = {axis: labels[axis] for axis in axes}
+    cell = " · ".join(shown.values())
+    dataset, _, episode = labels["task"].rpartition(" ")
+    ways, shots = episode.removesuffix("s").split("w")
+    return PlannedTrial(
+        trial_id=f"authors {sweep} {' · '.join(labels[axis] for axis in AXES[sweep])} · s{seed}",
+        cell=cell,
+        seed=seed,
+        target=target,
+        inner_steps=int(labels["inner_steps"]),
+        eval_every=eval_every,
+        labels=shown,
+        config={
+            "dataset": DATASETS[dataset],
+            "order": labels["order"],
+            "ways": int(ways),
+            "shots": int(shots),
+            "queries": COSINE_QUERIES if sweep == COSINE_SWEEP else QUERIES,
+            "inner_steps": int(labels["inner_steps"]),
+        },
+    )
+
+
+def _record(
+    trial: PlannedTrial, labels: dict[str, str], evaluations: list[Evaluation], probes: list[dict[str, Any]]
+) -> TrialRecord:
+    return {
+        "schema": SCHEMA_VERSION,
+        "trial_id": trial.trial_id,
+        "point": "",
+        "cell": trial.cell,
+        "seed": trial.seed,
+        "status": "done",
+        "message": "",
+        "step": trial.target,
+        "target": trial.target,
+        "done_step": trial.target,
+        "config": dict(trial.config),
+        "training": {"step": [], "time_ms": [], "query_loss": [], "query_accuracy": []},
+        "evaluations": evaluations,
+        "probes": probes,
+        "scores": None,
+        "attempts": [],
+    }
+
+
+def _cell(run: Run, axes: Sequence[str]) -> str:
+    return " · ".join(run.labels[axis] for axis in axes)
+
+
+def _refuse_merged(pairs: Sequence[tuple[PlannedTrial, TrialRecord]], sweep: str, axes: Sequence[str]) -> None:
+    seen: set[tuple[str, int]] = set()
+    for trial, _ in pairs:
+        if (trial.cell, trial.seed) in seen:
+            missing = ", ".join(axis for axis in AXES[sweep] if axis not in axes)
+            raise AnalysisError(
+                f"The authors' runs of sweep {sweep} aren't told apart by {', '.join(axes)}: {trial.cell}, seed "
+                f"{trial.seed} is there twice; add one of {missing}"
+            )
+        seen.add((trial.cell, trial.seed))

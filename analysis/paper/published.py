@@ -1,0 +1,223 @@
+"""The authors' numbers as they lie in `published/`: what they measured, what they drew, and how the two differ.
+
+Accuracies are fractions. Where each number comes from says `published/rules.csv`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from analysis.contract.record import Head
+
+FOLDER = Path(__file__).parent / "published"
+WINDOWS: Mapping[int, str] = {1: "single", 5: "value"}
+"""Evaluations averaged, the last at or before the step -> the column that has them."""
+
+RULES = "rules.csv"
+TEXT = frozenset(
+    (
+        *("task", "order", "inner_steps", "zeroing", "head", "arm", "method"),
+        *("test_head", "rule", "figure", "legend", "metric", "source", "query", "other"),
+    )
+)
+"""Columns of the tables that aren't numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Where the numbers of one figure come from; `kind` says whether as measured or as drawn. "" is not known."""
+
+    sweep: str
+    rule: str
+    kind: Literal["measured", "plotted"]
+    files: str
+    test_steps: str
+    smoothing: str
+    evaluations: str
+    test_episodes: str
+    true_spacing: str
+    x_spacing: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plotted:
+    """One curve as printed, thinned: `value` at `x` of the printed abscissa, truly reached after `outer_step`.
+
+    The mean of `n` seeds after `test_steps` inner steps. Of a figure that mixes both heads, `test_head` is the one that
+    the caption names. `legend` is the printed name where it isn't simply the cell.
+    """
+
+    figure: str
+    labels: Mapping[str, str]
+    test_head: Head
+    test_steps: int
+    n: int
+    legend: str
+    x: tuple[float, ...]
+    outer_step: tuple[int, ...]
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByHand:
+    """One number that no stored result has: read off a figure, or quoted. NaN and None where nothing is said."""
+
+    figure: str
+    labels: Mapping[str, str]
+    metric: str
+    outer_step: int | None
+    value: float
+    half_width: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is published for one sweep of ours; all empty where nothing is.
+
+    `axes` are those that the measured cells are told apart by. `sentences` maps a figure to how it was drawn,
+    `differences` to where that isn't the measurement its caption names, figures without a difference left out.
+    """
+
+    sweep: str
+    axes: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    sentences: Mapping[str, str]
+    differences: Mapping[str, str]
+    plotted: tuple[Plotted, ...]
+    by_hand: tuple[ByHand, ...]
+    measured: pd.DataFrame
+
+    def values(
+        self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], step: int, window: int = 5
+    ) -> Mapping[int, float]:
+        """Return the authors' accuracy by their seed at outer step `step`, empty if that is none of `steps`.
+
+        `steps` inner steps with the head so at test; the mean of the last `window` evaluations at or before `step`
+        (1 or 5; fewer near the start, as an endpoint of ours has them). An axis of theirs that isn't in `labels` may
+        have one value among the matching cells; a label on an axis that isn't theirs matches nothing.
+        """
+        rows = self._rows(labels, head, steps)
+        rows = rows[rows["outer_step"] == step] if len(rows) else rows
+        return (
+            dict(zip(rows["seed"].tolist(), rows[WINDOWS[window]].tolist(), strict=True))
+            if len(rows) and window in WINDOWS
+            else {}
+        )
+
+    def centred(
+        self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], step: int
+    ) -> Mapping[int, float]:
+        """Return the same, but the mean of the five evaluations around the one nearest to `step`, if there are five."""
+        rows = self._rows(labels, head, steps)
+        rows = rows[(rows["outer_step"] == step) & rows["centred"].notna()] if len(rows) else rows
+        return dict(zip(rows["seed"].tolist(), rows["centred"].tolist(), strict=True)) if len(rows) else {}
+
+    def steps(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> tuple[int, ...]:
+        """Return the outer steps for which `values` has numbers, in order; the last is their end of training."""
+        rows = self._rows(labels, head, steps)
+        return tuple(sorted(set(rows["outer_step"].tolist()))) if len(rows) else ()
+
+    def probe_values(self, labels: Mapping[str, str], metric: str, step: int) -> Mapping[int, float]:
+        """Return a number of cosine_similarity by seed after `step` updates; `metric` is a column of its table."""
+        rows = self._cell(labels)
+        if not len(rows) or metric not in rows:
+            return {}
+        rows = rows[rows["outer_step"] == step]
+        return dict(zip(rows["seed"].tolist(), rows[metric].tolist(), strict=True))
+
+    def _rows(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> pd.DataFrame:
+        rows = self._cell(labels)
+        if not len(rows) or "test_head" not in rows:
+            return rows.iloc[:0]
+        scored = rows["inner_steps"].astype(int) if steps == "inner_steps" else steps
+        return rows[(rows["test_head"] == head) & (rows["test_steps"] == scored)]
+
+    def _cell(self, labels: Mapping[str, str]) -> pd.DataFrame:
+        """Return the rows of the one cell with these labels, none if there isn't just one."""
+        rows = self.measured
+        if any(axis not in self.axes for axis in labels):
+            return rows.iloc[:0]
+        for axis, label in labels.items():
+            rows = rows[rows[axis] == label]
+        several = any(rows[axis].nunique() > 1 for axis in self.axes)
+        return rows.iloc[:0] if several else rows
+
+
+@cache
+def load(sweep: str) -> Published:
+    """Return what is published for `sweep`, read once."""
+    rules = _rows(RULES)
+    rules = rules[rules["sweep"] == sweep] if len(rules) else rules
+    told = {row["rule"]: (row["drawn"], row["differs"]) for _, row in rules.iterrows() if row["kind"] == "plotted"}
+    axes = tuple(rules["axes"].iloc[0].split()) if len(rules) else ()
+    names = tuple(Rule.__dataclass_fields__)
+    return Published(
+        sweep=sweep,
+        axes=axes,
+        rules=tuple(Rule(**{name: row[name] for name in names}) for _, row in rules.iterrows()),
+        sentences={figure: drawn for figure, (drawn, _) in told.items()},
+        differences={figure: differs for figure, (_, differs) in told.items() if differs},
+        plotted=_plotted(_rows(f"{sweep}_plotted.csv"), axes),
+        by_hand=_by_hand(_rows(f"{sweep}_by_hand.csv")),
+        measured=_rows(f"{sweep}.csv"),
+    )
+
+
+def matrices() -> pd.DataFrame:
+    """Return Fig. 2's mean matrices as drawn: figure, axes, n, outer_step, query, other (a class each) and value."""
+    return _rows("cosine_similarity_plotted.csv")
+
+
+def _rows(name: str) -> pd.DataFrame:
+    """Return the table, text where its column is one of `TEXT`, else numbers; without rows if there is none."""
+    path = FOLDER / name
+    if not path.is_file():
+        return pd.DataFrame()
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if name == RULES:
+        return rows
+    for column in rows.columns.difference(list(TEXT)):
+        rows[column] = pd.to_numeric(rows[column].where(rows[column] != ""))
+    return rows
+
+
+def _plotted(rows: pd.DataFrame, axes: tuple[str, ...]) -> tuple[Plotted, ...]:
+    if "x" not in rows:  # Fig. 2 is matrices, not curves
+        return ()
+    by = ["figure", *axes, "test_head", "test_steps", "n", "legend"]
+    return tuple(
+        Plotted(
+            figure=first["figure"],
+            labels={axis: first[axis] for axis in axes},
+            test_head=first["test_head"],
+            test_steps=int(first["test_steps"]),
+            n=int(first["n"]),
+            legend=first["legend"],
+            x=tuple(curve["x"].tolist()),
+            outer_step=tuple(curve["outer_step"].tolist()),
+            value=tuple(curve["value"].tolist()),
+        )
+        for _, curve in rows.groupby(by, sort=False)
+        for first in [curve.iloc[0]]
+    )
+
+
+def _by_hand(rows: pd.DataFrame) -> tuple[ByHand, ...]:
+    axes = [column for column in rows if column in TEXT and column not in ("figure", "metric", "source")]
+    return tuple(
+        ByHand(
+            figure=row["figure"],
+            labels={axis: row[axis] for axis in axes},
+            metric=row["metric"],
+            outer_step=None if pd.isna(row["outer_step"]) else int(row["outer_step"]),
+            value=float(row["value"]),
+            half_width=float(row["half_width"]),
+            source=row["source"],
+        )
+        for _, row in rows.iterrows()
+    )

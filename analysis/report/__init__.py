@@ -1,0 +1,1 @@
+"""One report, or the page of all of them, put together and written."""

@@ -1,0 +1,63 @@
+"""The whole paper as one page: every sweep's page, all claims in one table, and how to reproduce it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from analysis.contract.question import FORMATS
+from analysis.contract.record import TrialRecord
+from analysis.pages.contents import PaperPage
+from analysis.pages.html import all_claims, paper_html
+from analysis.pages.markdown import paper_markdown
+from analysis.pages.markup import csv_table, latex_table
+from analysis.pages.reproducibility import SweepEvidence, reproducibility
+from analysis.report.files import as_json, write_whole
+from analysis.report.sweep_report import Asked, Found, libraries
+
+TITLE = "Every sweep, its claims and how to reproduce it"
+WHOSE = "Not runs of ours: the authors' own stored results, put through the same analysis."
+
+
+def write_paper(
+    every: Sequence[tuple[Asked, Found]],
+    records: Mapping[str, TrialRecord] | None,
+    out: Path,
+    command: str,
+    formats: Collection[str] = FORMATS,
+) -> tuple[Path, ...]:
+    """Write paper.html, paper.md and the claims of all sweeps into `out`; return what was written.
+
+    `records` are those of our runs, which the pages on reproducing them are about; None where the runs aren't ours.
+    """
+    ran = [found for _, found in every if any(cell.values for cell in found.cells)]
+    names = ", ".join(found.page.sweep for found in ran) or "none"
+    page = PaperPage(
+        title=TITLE,
+        introduction=(
+            f"{len(every)} sweeps; these have values here: {names}." if records is not None else WHOSE,
+            "A claim's verdict is about the contrast that its sweep declares. Whether a value agrees with the authors' "
+            "is another question and has a verdict of its own.",
+        ),
+        sweeps=tuple(found.page for _, found in every),
+        reproducibility=reproducibility(_evidence(every), records, libraries()) if records is not None else (),
+        commit=every[0][0].commit,
+        command=command,
+    )
+    claims = all_claims(page.sweeps)
+    files = {"paper.html": paper_html(page).encode(), "paper.md": paper_markdown(page).encode()}
+    if claims is not None:
+        files |= {"claims.csv": csv_table(claims).encode(), "claims.tex": latex_table(claims).encode()}
+    chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in formats}
+    facts = {"command": command, "commit": page.commit, "sweeps": {found.page.sweep: found.facts for _, found in every}}
+    return write_whole(out, chosen | {"paper.json": as_json(facts)})
+
+
+def _evidence(every: Sequence[tuple[Asked, Found]]) -> list[SweepEvidence]:
+    return [
+        SweepEvidence(
+            sweep=asked.sweep,
+            plan=asked.plan,
+            cells=found.cells,
+            why_not_run="" if any(cell.values for cell in found.cells) else "no trial of it has a value in this store",
+        )
+        for asked, found in every
+    ]

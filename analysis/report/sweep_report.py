@@ -1,0 +1,190 @@
+"""One sweep's report: plan joined with records on trial id, as tables, figures and a page that nobody has written yet.
+
+Puts the others together. The same plan and records give the same report.
+"""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, PlannedTrial, TableSpec
+from analysis.contract.record import SCHEMA_VERSION
+from analysis.figures.style import encode
+from analysis.judging.claims import Judged, judge
+from analysis.judging.readings import Readings
+from analysis.numbers.endpoint import endpoint_sentence, unit_of
+from analysis.numbers.tables import Cell, Table, contrast, table, where
+from analysis.numbers.tidy import axis_column
+from analysis.pages.beside import drawn_table, values_table
+from analysis.pages.claim_sentences import answer as answer_of
+from analysis.pages.claim_sentences import name_of, numbers
+from analysis.pages.contents import Picture, Section, SweepPage, TextTable, grid
+from analysis.pages.markdown import answer
+from analysis.pages.protocol import paper_differences, protocol
+from analysis.paper.published import Published
+from analysis.report.pictures import draw
+from analysis.store import QUERY, Loaded
+
+LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a sweep file asks for. `paper` is what it rebuilds ("" for nothing), `command` what the user typed."""
+
+    plan: Sequence[PlannedTrial]
+    axes: Sequence[str]
+    sweep: str
+    question: str
+    paper: str
+    endpoint: Endpoint
+    claims: Sequence[ClaimSpec]
+    tables: Sequence[TableSpec]
+    figures: Sequence[FigureSpec]
+    command: str
+    commit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A sweep's evidence before it is written. `tables` and `contrasts` are named like their files."""
+
+    page: SweepPage
+    tables: Mapping[str, Table]
+    texts: Mapping[str, TextTable]
+    pictures: Mapping[str, Mapping[str, bytes]]
+    cells: Sequence[Cell]
+    facts: Mapping[str, Any]
+
+
+def find(asked: Asked, loaded: Loaded, published: Published | None, source: str, *, figures: bool = True) -> Found:
+    """Return everything that the report of `asked` says; `published` is None where nothing is to be held against it.
+
+    `source` says where the records come from, without password; without `figures` none are drawn.
+    """
+    readings = Readings(asked.plan, asked.axes, loaded.records, frozenset(loaded.unreadable.values()))
+    every = readings.cells(asked.endpoint)
+    tables = {f"table_{number}": _table(readings, spec, asked) for number, spec in enumerate(asked.tables, 1)}
+    contrasts = _contrasts(readings, asked)
+    judged = judge(
+        asked.claims,
+        readings.side,
+        lambda side: readings.published_of(side, published) if published is not None else {},
+        readings.facts,
+    )
+    texts = _texts(readings, asked, judged, published)
+    ran = any(cell.values for cell in every)
+    where_from = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; commit {asked.commit}; {asked.command}; {QUERY}"
+    specs = asked.figures if figures else ()
+    drawn = [draw(readings, spec, asked.question, asked.endpoint, published) for spec in specs]
+    pictures = {f"figure_{number}": encode(one.figure, where_from) for number, one in enumerate(drawn, 1)}
+    told = answer_of(judged) if judged else answer(every, list(contrasts.values())) if ran else "Nothing has run."
+    page = SweepPage(
+        sweep=asked.sweep,
+        question=asked.question,
+        paper=asked.paper,
+        sentence=told,
+        endpoint=f"{endpoint_sentence(asked.endpoint)}.",
+        claims=texts.get("claims"),
+        values=texts.get("values"),
+        tables=(
+            *(grid(replace(found, missing=())) for found in (*tables.values(), *contrasts.values())),
+            *([texts["drawn"]] if "drawn" in texts else ()),
+        ),
+        figures=tuple(
+            Picture(
+                name=name, caption=one.caption, alt=f"{asked.question} {one.caption}", data=data["svg"], kind="svg+xml"
+            )
+            for (name, data), one in zip(pictures.items(), drawn, strict=True)
+        ),
+        remarks=tuple(published.differences.values()) if published is not None else (),
+        protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
+        differences=paper_differences(asked.plan),
+        holes=tuple(
+            f"{where(cell)}: seed {miss.seed}, trial {miss.trial_id}, {miss.reason}"
+            for cell in every
+            for miss in cell.missing
+        ),
+        runs=dict(sorted(loaded.run_ids.items())),
+        commit=asked.commit,
+        command=asked.command,
+        source=f"{source}; {QUERY}",
+    )
+    facts = {
+        "schema": SCHEMA_VERSION,
+        "sweep": asked.sweep,
+        "question": asked.question,
+        "endpoint": asdict(asked.endpoint),
+        "command": asked.command,
+        "commit": asked.commit,
+        "tracking_uri": source,
+        "query": QUERY,
+        "runs": page.runs,
+        "missing": [miss._asdict() | {"at": cell.at} for cell in every for miss in cell.missing],
+        "libraries": libraries(),
+    }
+    return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=every, facts=facts)
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions that a report's numbers and pictures depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+
+
+def _table(readings: Readings, spec: TableSpec, asked: Asked) -> Table:
+    read = spec.endpoint or asked.endpoint
+    caption = f"{endpoint_sentence(read)}."
+    return table(readings.frame(read), readings.axes, spec, caption, read.window, unit_of(read))
+
+
+def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
+    """Return, for every table, the paired differences along each hue axis of two values that it shows."""
+    hues = dict.fromkeys(spec.hue for spec in asked.figures if spec.hue is not None)
+    made: list[Table] = []
+    for spec in asked.tables:
+        read = spec.endpoint or asked.endpoint
+        values = readings.frame(read)
+        for axis in (axis for axis in hues if len(values[axis_column(axis)].cat.categories) == 2):
+            turned = spec
+            if axis == spec.columns and spec.rows:
+                turned = TableSpec(rows=(axis, *spec.rows[:-1]), columns=spec.rows[-1])
+            if axis in turned.rows:
+                made.append(contrast(values, readings.axes, turned, axis, unit_of(read)))
+    return {f"contrast_{number}": one for number, one in enumerate(made, 1)}
+
+
+def _texts(
+    readings: Readings, asked: Asked, judged: Sequence[Judged], published: Published | None
+) -> dict[str, TextTable]:
+    texts = {"claims": claims_table(judged)} if judged else {}
+    makers: dict[str, Callable[..., TextTable | None]] = {"values": values_table, "drawn": drawn_table}
+    if published is not None:
+        made = {name: maker(readings, asked.endpoint, published) for name, maker in makers.items()}
+        texts |= {name: text for name, text in made.items() if text is not None}
+    return texts
+
+
+def claims_table(judged: Sequence[Judged]) -> TextTable:
+    """Return each claim with its source, the contrast that stands for it, the numbers and the verdict."""
+    rows = [
+        (
+            found.claim.says,
+            found.claim.source,
+            name_of(found.claim),
+            "yes" if found.claim.primary else "no",
+            numbers(found),
+            found.word,
+        )
+        for found in judged
+    ]
+    return TextTable(
+        caption="Claims, each judged by the contrast that was declared for it.",
+        heads=("claim", "source", "contrast", "primary", "numbers", "verdict"),
+        rows=tuple(rows),
+        notes=(
+            "Contrasts are paired by common seeds; ± is half the 95 % t-interval. Holm's adjustment is over the "
+            "primary claims; the others are not adjusted.",
+        ),
+    )

@@ -1,0 +1,210 @@
+"""From a tracking store to records: the only file that knows MLflow. Reads, never writes or repairs.
+
+MLflow is imported inside `load`, so that a store that can't be there is refused before two seconds of imports.
+"""
+
+import gzip
+import json
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from analysis.contract.record import ARTIFACT, SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA, TAG_TRIAL_ID, TrialRecord
+from analysis.errors import AnalysisError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.tracking import MlflowClient
+
+QUERY = f"tags.`{TAG_KIND}` = 'trial'"
+PAGE = 1000
+SQLITE = "sqlite:///"
+GZIPPED = b"\x1f\x8b"
+"""How a gzipped file begins. An object store sends one with its encoding, and HTTP clients unpack it on the way."""
+IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down, and go past one to its object store
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a store knows of the wanted trials. `unreadable`: run id -> trial id of runs without a record."""
+
+    records: dict[str, TrialRecord]
+    run_ids: dict[str, str]
+    unreadable: dict[str, str]
+
+
+def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
+    """Return the records of the wanted trials from all experiments; trials without a run are absent.
+
+    Of one trial tracked in several experiments, the run that reached the highest step counts, then the newest.
+    Raises AnalysisError if there is no store, it doesn't answer, a trial has two runs in one experiment, or a record
+    is of another schema version.
+    """
+    _refuse_absent(tracking_uri)
+    wanted = frozenset(trial_ids)
+    with _impatient():
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            client = MlflowClient(tracking_uri)
+            runs = [run for run in _trial_runs(client) if run.data.tags.get(TAG_TRIAL_ID) in wanted]
+            _refuse_duplicates(runs, tracking_uri)
+            _refuse_other_schemas(runs, tracking_uri)
+            found = {run.info.run_id: _record(client, run, tracking_uri) for run in runs}
+        except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
+            reason = _masked(str(error).partition("\n")[0], tracking_uri)
+            raise AnalysisError(
+                f"The tracking store {without_password(tracking_uri)} can't be read: {reason}; {_advice(reason)}, or "
+                "name another store with --tracking-uri"
+            ) from error
+    best: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: run.info.start_time):
+        record = found[run.info.run_id]
+        if record is None:
+            continue
+        current = best.get(record["trial_id"])
+        if current is None or record["step"] >= found[current.info.run_id]["step"]:
+            best[record["trial_id"]] = run
+    return Loaded(
+        records={trial_id: found[run.info.run_id] for trial_id, run in best.items()},
+        run_ids={trial_id: run.info.run_id for trial_id, run in best.items()},
+        unreadable={run.info.run_id: run.data.tags[TAG_TRIAL_ID] for run in runs if found[run.info.run_id] is None},
+    )
+
+
+def without_password(uri: str) -> str:
+    """Return `uri` without user, password and query, in which a database's password may stand as well."""
+    host = urlsplit(uri).netloc
+    bare = uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
+    return bare.partition("?")[0]
+
+
+def _masked(text: str, uri: str) -> str:
+    credentials, query = urlsplit(uri).netloc.rpartition("@")[0], urlsplit(uri).query
+    for secret in (f"{credentials}@" if credentials else "", f"?{query}" if query else ""):
+        text = text.replace(secret, "") if secret else text
+    return text
+
+
+def _advice(reason: str) -> str:
+    if "401" in reason:
+        return (
+            "give its user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or others than these"
+        )
+    return "check that the server runs (`sweeper ui`)"
+
+
+def _refuse_absent(uri: str) -> None:
+    if "://" not in uri and not uri.startswith("file:"):
+        raise AnalysisError(
+            f"There is no tracking store {uri!r}; name one with --tracking-uri, e.g. sqlite:////absolute/path.db or "
+            "http://host:5000, and fill it with `sweeper sync`"
+        )
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE).partition("?")[0])
+    if not path.is_file():
+        raise AnalysisError(
+            f"There is no tracking store at {path}; run `sweeper run` or `sweeper sync` first, or name another with "
+            "--results or --tracking-uri"
+        )
+    with path.open("rb") as file:
+        if file.read(15) != b"SQLite format 3":
+            raise AnalysisError(f"The tracking store {path} is no sqlite database; name another with --tracking-uri")
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Set what the user's environment leaves open, for the time of the reading."""
+    added = [name for name in IMPATIENCE if name not in os.environ]
+    os.environ.update({name: IMPATIENCE[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _trial_runs(client: "MlflowClient") -> list["Run"]:
+    experiments, token = [], None
+    while True:
+        page = client.search_experiments(max_results=PAGE, page_token=token)
+        experiments += [experiment.experiment_id for experiment in page]
+        token = page.token
+        if not token:
+            break
+    runs: list[Run] = []
+    while experiments:
+        page = client.search_runs(experiments, QUERY, max_results=PAGE, page_token=token)
+        runs += page
+        token = page.token
+        if not token:
+            break
+    return runs
+
+
+def _refuse_duplicates(runs: list["Run"], uri: str) -> None:
+    seen: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        seen.setdefault((run.info.experiment_id, run.data.tags[TAG_TRIAL_ID]), []).append(run.info.run_id)
+    for (experiment, trial_id), run_ids in seen.items():
+        if len(run_ids) > 1:
+            raise AnalysisError(
+                f"Trial {trial_id} has {len(run_ids)} runs in experiment {experiment} of {without_password(uri)}: "
+                f"{', '.join(sorted(run_ids))}; delete all but one"
+            )
+
+
+def _refuse_other_schemas(runs: list["Run"], uri: str) -> None:
+    expected = str(SCHEMA_VERSION)
+    others = sorted(run.info.run_id for run in runs if run.data.tags.get(TAG_SCHEMA) != expected)
+    if others:
+        raise AnalysisError(
+            f"{len(others)} runs in {without_password(uri)} are not of schema version {expected}: {', '.join(others)}; "
+            "report on them with the version of sweeper that wrote them, or delete them and run `sweeper sync`"
+        )
+
+
+def _record(client: "MlflowClient", run: "Run", uri: str) -> TrialRecord | None:
+    """Return the run's record, or None if it has none (yet)."""
+    location = urlsplit(run.info.artifact_uri)
+    if location.scheme in ("", "file"):
+        folder = unquote(location.path) if location.scheme else run.info.artifact_uri
+        path = Path(folder) / ARTIFACT
+        if not path.is_file() and uri.startswith(SQLITE):
+            path = _beside(client, run, uri)
+        return _read(path, run.info.run_id) if path.is_file() else None
+    if ARTIFACT not in {artifact.path for artifact in client.list_artifacts(run.info.run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        return _read(Path(client.download_artifacts(run.info.run_id, ARTIFACT, folder)), run.info.run_id)
+
+
+def _beside(client: "MlflowClient", run: "Run", uri: str) -> Path:
+    """Return where the record is if the store was moved with its artefacts, whose absolute path MLflow keeps."""
+    experiment = client.get_experiment(run.info.experiment_id).name
+    folder = Path(uri.removeprefix(SQLITE).partition("?")[0]).parent / "artifacts"
+    return folder / experiment / run.info.run_id / "artifacts" / ARTIFACT
+
+
+def _read(path: Path, run_id: str) -> TrialRecord:
+    try:
+        content = path.read_bytes()
+        return json.loads(gzip.decompress(content) if content.startswith(GZIPPED) else content)
+    except (EOFError, gzip.BadGzipFile, json.JSONDecodeError) as error:
+        raise AnalysisError(
+            f"The record {ARTIFACT} of run {run_id} is damaged or being written ({error}); try again, or run "
+            "`sweeper sync`"
+        ) from error

@@ -1,0 +1,1 @@
+"""Carrying results to another folder: the archive's format, export and import."""

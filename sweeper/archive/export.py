@@ -1,0 +1,169 @@
+"""Writes what a results folder has of a sweep into one archive, and changes nothing in the folder."""
+
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Manifest, Member, sha256
+from sweeper.errors import SweepError
+from sweeper.host.provenance import circumstances
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results, ResultsError, TrialPaths
+from sweeper.sweepfile.sweep import Sweep
+from trainers.sealed_file import unseal
+
+_FURTHEST = 10**8 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """A file as it was when its digest was taken; `kept` is its content where the file itself may go meanwhile."""
+
+    member: Member
+    path: Path
+    kept: bytes | None
+
+    def content(self) -> bytes:
+        try:
+            content = self.kept if self.kept is not None else self.path.read_bytes()[: self.member.size]
+        except FileNotFoundError:
+            content = b""
+        if sha256(content) != self.member.sha256:
+            raise ResultsError(f"{self.path}: a run changed it during the export; run the same command again")
+        return content
+
+
+class Packed(NamedTuple):
+    """What `pack` wrote: how many trials and checkpoints, the trials still being trained, and the file's bytes."""
+
+    trials: int
+    checkpoints: int
+    running: tuple[str, ...]
+    size: int
+
+
+def pack(
+    sweep: Sweep, profile: str | None, specs: Sequence[TrialSpec], results: Results, out: Path, *, force: bool = False
+) -> Packed:
+    """Write what `results` has of `specs` to `out`: whole or not at all, the same bytes for the same content.
+
+    Of a trial that is being trained it takes the lines that are whole by now. Raises SweepError when there is nothing
+    to take or `out` is there without `force`, ResultsError when reading or writing fails.
+    """
+    if not out.parent.is_dir():
+        raise SweepError(f"{out}: the folder {out.parent} isn't there; make it, or name another file with --out")
+    if out.is_dir() or (out.exists() and not force):
+        hint = "name another with --out" if out.is_dir() else "--force replaces it, --out names another"
+        raise SweepError(f"{out}: is there already; {hint}")
+    running: list[str] = []
+    with storage_told(results.root):
+        sources = [source for spec in specs for source in _trial_sources(results, spec, running)]
+    members = [source.member for source in sources]
+    trials = {member.name.split("/")[1] for member in members}
+    if not trials:
+        raise SweepError(
+            f"{sweep.name}: none of its {len(specs)} trials has begun in {results.root}; nothing to export"
+        )
+    facts = circumstances()
+    manifest = Manifest(
+        schema_version=1,
+        sweep=sweep.name,
+        profile=profile,
+        sweep_file=sweep.path.name,
+        sweep_text=sweep.path.read_text(encoding="utf-8"),
+        commit=facts["commit"],
+        dirty=facts["dirty"],
+        versions=facts["versions"],
+        digests={spec.config.dataset: spec.digest for spec in specs if spec.trial_id in trials},
+        members=members,
+    )
+    with storage_told(out):
+        _write(out, manifest, sources)
+        return Packed(len(trials), len(members) - len(trials), tuple(running), out.stat().st_size)
+
+
+def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Iterator[_Source]:
+    """Yield the journal and checkpoints of one trial that has begun, and note it in `running` if it is trained now."""
+    paths = results.trial(spec.trial_id)
+    held = holder_of(paths) is not None
+    # Checkpoints first: what they say beyond the journal a resumed worker sends again, not the other way round.
+    checkpoints = {path: content for furthest in (_FURTHEST, spec.target) for path, content in _good(paths, furthest)}
+    journal = whole_lines(paths.journal)
+    if not journal:
+        return
+    try:
+        check(journal, spec.trial_id)
+    except JournalFormError as error:
+        raise ResultsError(f"{paths.journal}: {error}; move the trial's folder away to export the others") from None
+    if held:
+        running.append(spec.trial_id)
+    for path, content in {paths.journal: journal, **checkpoints}.items():
+        name = path.relative_to(results.root).as_posix()
+        yield _Source(
+            member=Member(name=name, size=len(content), sha256=sha256(content)),
+            path=path,
+            kept=content if held and path in checkpoints else None,
+        )
+
+
+def _good(paths: TrialPaths, furthest: int) -> Iterator[tuple[Path, bytes]]:
+    """Yield the last whole checkpoint up to step `furthest`, if there is one; damaged ones are passed over."""
+    for path in paths.checkpoints(furthest):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # its worker has written a later one
+            continue
+        if unseal(content) is not None:
+            yield path, content
+            return
+
+
+def whole_lines(journal: Path) -> bytes:
+    """Return the journal's content without a torn last line; empty when it isn't there."""
+    try:
+        content = journal.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            with zipfile.ZipFile(file, "w") as archive:
+                text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True, ensure_ascii=False)
+                archive.writestr(_entry(MANIFEST, zipfile.ZIP_DEFLATED), text)
+                for source in sources:
+                    # A checkpoint is random digits; packing it costs time and saves nothing.
+                    kind = zipfile.ZIP_DEFLATED if JOURNAL.fullmatch(source.member.name) else zipfile.ZIP_STORED
+                    archive.writestr(_entry(source.member.name, kind), source.content())
+            file.flush()
+            os.fsync(file.fileno())
+        with Archive(part):  # what could not be read again is not worth having
+            part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+    """Return a member's header with nothing of this machine or moment in it."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    entry.compress_type, entry.create_system, entry.external_attr = compression, 3, (stat.S_IFREG | 0o644) << 16
+    return entry
+
+
+@contextmanager
+def storage_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror or error}; free space or permissions, and try again") from None

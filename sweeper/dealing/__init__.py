@@ -1,0 +1,1 @@
+"""Handing trials to workers and journalling what comes back, whatever carries the messages."""

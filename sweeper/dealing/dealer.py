@@ -1,0 +1,282 @@
+"""Hands pending trials to workers and writes down what comes back; the same for every executor.
+
+A trial is claimed and its attempt journalled before it is dealt; a record is on disk before anybody is told of it;
+`done` is written here and nowhere else. Losing a worker puts its trials back, three times, ever later.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+from analysis.contract.record import Status
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
+from sweeper.dealing.dealt_trial import OPEN, Change, Dealt, Phase, Worker, facts, why_not
+from sweeper.dealing.silence import Silence
+from sweeper.dealing.waiting_list import Waiting
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.journal import Journal
+from sweeper.results.locks import Claim, holder_of
+from sweeper.results.paths import Results, ResultsError, step_of
+from sweeper.results.stop_requests import STOPPED, taken
+from sweeper.results.trial_summary import read_brief
+
+LOST_RETRIES = 3
+POLL_EVERY_S = 1.0
+
+
+class Dealer:
+    """The trials of one run. Its methods belong to one thread; `changes` and `trials` may be read from any."""
+
+    def __init__(
+        self,
+        specs: Iterable[TrialSpec],
+        *,
+        sweeps: Mapping[str, str],
+        results: Results,
+        worker: Worker,
+        note: Callable[[str], None],
+        retry_failed: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`sweeps` names the sweep that each trial is run for.
+
+        `note` is told of each trial whose journal has grown; it must return at once. `clock` counts seconds.
+        """
+        self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
+        self._waiting = Waiting(self.trials.values())
+        self._left = len(self.trials)
+        self._clock = clock
+        self._sweeps = sweeps
+        self._results = results
+        self._worker = worker
+        self._note = note
+        self._retry_failed = retry_failed
+        self._packs: dict[int, list[Dealt]] = {}
+        self._dealt = 0
+        self._silence = Silence(worker.timeout_s, clock)
+        self._began_ms = time.time_ns() // 1_000_000
+        self._polled_s = 0.0
+        self.changes: SimpleQueue[Change | str] = SimpleQueue()
+        """What a view of the run tells of: a trial's change, or a sentence about the run."""
+        self.stopping = threading.Event()
+        self.stop_requested = False
+        """Whether `sweeper stop` has ended the run, and no signal."""
+        self.fatal: Exception | None = None
+
+    def next_assignment(self) -> Assignment | None:
+        """Return the next pack to train; None while nothing is ready (ask again) or once all is `over`."""
+        while not self.over and not self.stopping.is_set():
+            first = self._waiting.take(self._clock())
+            if first is None:
+                return None
+            with self._storage_guarded():
+                members = [trial for trial in [first, *self._mates(first)] if self._open(trial)]
+                if members:
+                    return self._assignment(members)
+        return None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to deal, now or later."""
+        return self.stopping.is_set() or not self._left
+
+    @property
+    def stopped_trials(self) -> frozenset[str]:
+        """The trials that `sweeper stop` has named; this run has no more to do with them."""
+        return frozenset(trial_id for trial_id, trial in self.trials.items() if trial.stop_asked)
+
+    def receive(self, update: Update) -> None:
+        """Journal what a worker reports, and a trial's end when it says so; reports of past attempts are dropped."""
+        self.heard(update["pack"])
+        with self._storage_guarded():
+            for member in update["members"]:
+                trial = self.trials[member["trial_id"]]
+                if trial.phase == "running" and trial.attempt == member["attempt"]:
+                    self._receive(trial, member)
+
+    def heard(self, pack: int) -> None:
+        """Note that the worker of `pack` lives; without effect once it was taken back."""
+        if pack in self._packs:
+            self._silence.heard(pack)
+
+    def overdue(self) -> list[int]:
+        """Return the packs that were silent for too long, to be killed and taken back; ask often."""
+        return self._silence.overdue()
+
+    def ended(self, pack: int) -> None:
+        """Take back what `pack` did not finish: its worker is gone, or the run is stopping."""
+        if pack not in self._packs:
+            return
+        silent_s = self._silence.forget(pack)
+        silence = f"no word for {silent_s:.0f} s" if silent_s >= self._worker.timeout_s else ""
+        with self._storage_guarded():
+            for trial in self._packs.pop(pack):
+                if trial.phase == "running":
+                    self._take_back(trial, silence)
+
+    def _take_back(self, trial: Dealt, silence: str) -> None:
+        if trial.stop_asked or self.stopping.is_set():
+            self._end(trial, "interrupted", STOPPED if trial.stop_asked else "the run was stopped")
+        elif trial.lost >= LOST_RETRIES:
+            times = f"its worker was lost {trial.lost + 1} times"
+            self._end(trial, "failed", f"{silence}; {times}" if silence else times)
+        else:
+            trial.lost += 1
+            self._end(trial, "interrupted", silence or "its worker was lost")
+            self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
+
+    def _put_back(self, trial: Dealt, largest_pack: int, not_before_s: float) -> None:
+        self._set_phase(trial, "waiting")
+        trial.largest_pack = largest_pack
+        self._waiting.put_back(trial, not_before_s)
+
+    def end_all(self) -> None:
+        """Take back every pack that is still out."""
+        for pack in list(self._packs):
+            self.ended(pack)
+
+    def stop(self) -> None:
+        """Deal no more; whatever is out is taken back as interrupted."""
+        self.stopping.set()
+
+    def poll(self) -> None:
+        """Obey what `sweeper stop` asks of this run; looks once a second, however often it is called."""
+        if self._clock() - self._polled_s < POLL_EVERY_S:
+            return
+        self._polled_s = self._clock()
+        with self._storage_guarded():
+            for trial_id in taken(self._results, self._began_ms):
+                if trial_id is None:
+                    self.stop_requested = True
+                    self.stop()
+                else:
+                    self._leave(self.trials[trial_id])
+
+    def _leave(self, trial: Dealt) -> None:
+        """Ask the worker of `trial` to save and leave it; never deal it again."""
+        trial.stop_asked = True
+        if trial.phase == "running":
+            mark = self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt)
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
+        elif trial.phase == "waiting":
+            self._enter(trial, "interrupted", STOPPED)
+
+    def _mates(self, first: Dealt) -> list[Dealt]:
+        """Take those that train with `first`; a trial with a checkpoint goes on alone."""
+        size = min(first.largest_pack, self._worker.pack)
+        if size == 1 or self._begun(first):
+            return []
+        return self._waiting.take_mates(first, size, lambda trial: not self._begun(trial))
+
+    def _begun(self, trial: Dealt) -> bool:
+        return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
+
+    def _open(self, trial: Dealt) -> bool:
+        """Claim `trial` and open its journal; a trial that another run holds, or another device began, is skipped."""
+        paths = self._results.trial(trial.spec.trial_id)
+        claim = Claim(paths)
+        if not claim.take():
+            holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
+            self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
+            return False
+        reason = why_not(trial.spec, read_brief(paths.journal), self._worker, self._retry_failed)
+        if reason:
+            claim.release()
+            self._enter(trial, "skipped", reason)
+            return False
+        trial.claim, trial.journal = claim, Journal(paths.journal)
+        trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
+        return True
+
+    def _assignment(self, members: list[Dealt]) -> Assignment:
+        self._dealt += 1
+        self._packs[self._dealt] = members
+        self._silence.heard(self._dealt)
+        fixed = members[0].journal.first or {"engine": self._worker.engine, "threads": self._worker.threads}
+        for trial in members:
+            trial.attempt = trial.journal.open_attempt(
+                facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
+            )
+            trial.pack, trial.started_s = self._dealt, self._clock()
+            self._enter(trial, "running")
+            self._note(trial.spec.trial_id)
+        return Assignment(
+            pack=self._dealt,
+            members=[self._member(trial) for trial in members],
+            data=dict(self._worker.data[members[0].spec.config.dataset]),
+            device=self._worker.device,
+            engine=fixed["engine"],
+            threads=fixed["threads"],
+            chunk_s=self._worker.chunk_s,
+            timeout_s=self._worker.timeout_s,
+            share=self._worker.share,
+        )
+
+    def _member(self, trial: Dealt) -> Member:
+        return Member(
+            trial_id=trial.spec.trial_id,
+            attempt=trial.attempt,
+            folder=str(self._results.trial(trial.spec.trial_id).folder),
+            config=trial.spec.config.model_dump(),
+        )
+
+    def _receive(self, trial: Dealt, update: MemberUpdate) -> None:
+        if trial.journal.add(update["attempt"], update["records"]):
+            self._note(trial.spec.trial_id)
+        trial.step = update["step"]
+        for _, key, value in update["records"]:
+            if key == "evaluation":
+                trial.accuracy = value["accuracy"].get("zeroed", value["accuracy"].get("trained"))[-1]
+        pack = len(self._packs[trial.pack])
+        if update["status"] in ("memory", "failed") and pack > 1:
+            # Which member an error in a pack belongs to shows when each trains alone.
+            size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
+            self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
+            if not trial.stop_asked:
+                self._put_back(trial, size, self._clock())
+        elif update["status"] == "unfit":  # says nothing of the trial, so it isn't counted as a loss
+            self._end(trial, "interrupted", update["message"])
+            if not trial.stop_asked:
+                self._put_back(trial, trial.largest_pack, self._clock())
+        elif update["status"] == "stopped":
+            self._end(trial, "interrupted", STOPPED)
+        elif update["status"] in ("memory", "failed"):
+            self._end(trial, "failed", update["message"])
+        elif update["status"] == "storage":
+            raise OSError(update["message"].strip().splitlines()[-1])
+        elif update["status"] != "running":
+            self._end(trial, update["status"], update["message"])
+
+    def _end(self, trial: Dealt, status: Status, message: str) -> None:
+        try:
+            trial.journal.end(trial.attempt, status, step=trial.step, message=message)
+        finally:
+            self._enter(trial, status, message)
+            if trial.stop_asked:
+                self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
+            trial.claim.release()
+            trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
+        self._note(trial.spec.trial_id)
+
+    def _enter(self, trial: Dealt, phase: Phase, message: str = "") -> None:
+        self._set_phase(trial, phase)
+        self.changes.put(Change(trial.spec, phase, trial.step, trial.accuracy, message))
+
+    def _set_phase(self, trial: Dealt, phase: Phase) -> None:
+        self._left += (phase in OPEN) - (trial.phase in OPEN)
+        trial.phase = phase
+
+    @contextmanager
+    def _storage_guarded(self) -> Iterator[None]:
+        """Turn trouble with the results folder into the end of the run: what can't be written isn't worth training."""
+        try:
+            yield
+        except OSError as error:
+            self.fatal = ResultsError(
+                f"{self._results.root}: the results folder can't be written ({error}); "
+                "free space or permissions there, then run the same command again"
+            )
+            self.stop()

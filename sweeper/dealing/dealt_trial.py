@@ -1,0 +1,104 @@
+"""What a dealer knows of a run: its workers, its trials on their way, and what it says of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from sweeper.host.provenance import circumstances
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.journal import Journal
+from sweeper.results.locks import Claim
+from sweeper.results.survey import FINISHED, judge
+from sweeper.results.trial_summary import Brief
+
+Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
+OPEN: frozenset[Phase] = frozenset({"waiting", "running"})
+"""The phases that a run isn't over with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """What every worker of a run is like. `data` maps a data set's name to its prepared array (name, path, digest).
+
+    One that gives no chunk within `timeout_s` is given up.
+    """
+
+    device: str
+    engine: str
+    threads: int
+    pack: int
+    data: Mapping[str, dict[str, str]]
+    timeout_s: float
+    chunk_s: float = 1.0
+    share: float = 1.0
+
+
+@dataclass(kw_only=True)
+class Dealt:
+    """One trial on its way through this run; what a progress view shows."""
+
+    spec: TrialSpec
+    phase: Phase = "waiting"
+    step: int = 0
+    first_step: int = 0
+    started_s: float = 0.0
+    accuracy: float | None = None
+    lost: int = 0
+    stop_asked: bool = False
+    largest_pack: int
+    claim: Claim | None = field(default=None, repr=False)
+    journal: Journal | None = field(default=None, repr=False)
+    attempt: int = 0
+    pack: int = 0
+
+
+class Change(NamedTuple):
+    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, as a fraction.
+
+    The head was zeroed, unless its evaluations score the head as trained alone.
+    """
+
+    spec: TrialSpec
+    phase: Phase
+    step: int
+    accuracy: float | None
+    message: str
+
+
+def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any], pack: int) -> dict[str, Any]:
+    """Return what the journal says of an attempt as it opens, in a pack of `pack`.
+
+    `fixed` holds the engine and threads of the trial's first attempt.
+    """
+    return {
+        "trial_id": spec.trial_id,
+        "point": spec.point,
+        "cell": spec.cell,
+        "seed": spec.seed,
+        "target": spec.target,
+        "config": spec.config.model_dump(),
+        "recipe": dict(spec.recipe),
+        "digest": spec.digest,
+        "sweep": sweep,
+        "engine": fixed["engine"],
+        "threads": fixed["threads"],
+        "pack": pack,
+        "device": worker.device,
+        **circumstances(),
+    }
+
+
+def why_not(spec: TrialSpec, brief: Brief | None, worker: Worker, retry_failed: bool) -> str:
+    """Return why a claimed trial is not to be trained, judged anew: it may have ended since the run was planned.
+
+    Another run may have had it, or this one, to a shorter target.
+    """
+    if brief is None:
+        return ""
+    if brief.trouble:
+        return brief.trouble
+    if brief.device != worker.device:
+        return f"began on {brief.device}; go on with --device {brief.device}"
+    state, why = judge(brief, spec.target, held=False)
+    ended = state in FINISHED or (state == "failed" and not retry_failed)
+    return f"{why}, since this run began" if ended else ""

@@ -1,0 +1,1 @@
+"""How assignments reach workers: in this process, or by Ray."""

@@ -1,0 +1,96 @@
+"""A Ray cluster that runs already: this process joins it as a driver; none of its daemons is started or stopped."""
+
+import logging
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from sweeper.errors import SweepError
+from sweeper.executors.ray import auth as ray_auth
+from sweeper.executors.ray.place import room_on, slot_of
+from sweeper.host.devices import Device
+from sweeper.host.streams import chatter_to
+
+CONNECT_S = 5.0
+ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9_.-]+):(?P<port>\d{1,5})")
+RETRIES = "RAY_NUM_REDIS_GET_RETRIES"
+
+
+class Room(NamedTuple):
+    """What a cluster has for a run: the device and the reason for it, and how many workers there is room for now."""
+
+    device: Device
+    reason: str
+    workers: int
+
+
+class Cluster:
+    """A cluster that this process is a driver of, until the process ends."""
+
+    def __init__(self, address: str) -> None:
+        """Join the cluster at `address`, host:port or "auto". Raises SweepError, and ClusterError if it isn't there."""
+        self.address = address
+        _refuse_no_address(address)
+        ray_auth.use_theirs(address)
+        os.environ.setdefault(RETRIES, "3")  # of one second each; what refuses the token goes on doing so
+        with chatter_to(Path(os.devnull)):
+            _connect(address)
+
+    def room(self, wanted: Literal["auto", "cpu", "cuda"], threads: int) -> Room:
+        """Return what there is for workers of `threads` CPUs. Raises ClusterError when there is nothing."""
+        from sweeper.executors.ray.nodes import ClusterError, living
+
+        nodes = living()
+        gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
+        device: Device = "cuda" if wanted == "cuda" or (wanted == "auto" and gpus) else "cpu"
+        rooms = [room for node in nodes if (room := room_on(node, slot_of(threads, gpu=float(device == "cuda"))))]
+        kind = "GPUs" if device == "cuda" else "CPUs"
+        if not rooms:
+            raise ClusterError(
+                f"--address {self.address}: none of its {len(nodes)} living nodes has {kind} for --device {device}; "
+                "start one that has"
+            )
+        reason = f"room for {sum(rooms)} workers on {len(rooms)} nodes of the cluster at {self.address}"
+        return Room(device, reason, sum(rooms))
+
+
+def _refuse_no_address(address: str) -> None:
+    if address.startswith("ray://"):
+        raise SweepError(
+            f"--address {address}: Ray's client protocol can't carry a run; give host:port of the head node, on a "
+            "machine of the cluster, or use `ray job submit`"
+        )
+    found = ADDRESS.fullmatch(address)
+    if address != "auto" and (found is None or not 0 < int(found["port"]) < 65536):
+        raise SweepError(f"--address {address}: is no Ray cluster's address; give host:port of its head node, or auto")
+
+
+def _connect(address: str) -> None:
+    from sweeper.executors.ray.nodes import ClusterError, ray
+
+    found = ADDRESS.fullmatch(address)
+    try:
+        if found:  # Ray itself would go on trying for minutes
+            socket.create_connection((found["host"], int(found["port"])), timeout=CONNECT_S).close()
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except OSError as error:
+        raise ClusterError(f"--address {address}: {_why(error)}") from None
+    except (RuntimeError, ValueError) as error:
+        raise ClusterError(f"--address {address}: {_why(error)}") from None
+
+
+def _why(error: BaseException) -> str:
+    """Return what kept this process from joining, and what to do."""
+    told = " ".join(f"{error} {error.__cause__ or ''}".split())
+    if "InvalidAuthToken" in told or "authentication token" in told:
+        return (
+            f"that cluster refuses this token; set {ray_auth.TOKEN} or {ray_auth.TOKEN_FILE} to the one that its "
+            "daemons were started with"
+        )
+    if "Version mismatch" in told:
+        return f"{told}; use the same Python and Ray here and there"
+    if isinstance(error, OSError) and error.strerror:
+        return f"no Ray answers there ({error.strerror}); start one with `ray start --head`, or give its host:port"
+    return f"it can't be joined ({told[:600]}); the driver must run on a machine that has a node of the cluster"

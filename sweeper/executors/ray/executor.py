@@ -1,0 +1,99 @@
+"""Deals assignments through Ray Tune, on a Ray of this run's own or on a cluster that it has joined."""
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from sweeper.dealing.dealer import Dealer
+from sweeper.errors import SweepError
+from sweeper.executors.ray import auth as ray_auth
+from sweeper.executors.ray.environment import RayGone
+from sweeper.executors.ray.node_check import Asked
+from sweeper.executors.ray.place import slot_of
+
+logger = logging.getLogger(__name__)
+
+
+class RayLostError(SweepError):
+    """Ray died, and couldn't be started again; every trial is kept up to its last checkpoint."""
+
+    exit_code = 4
+
+
+class RayExecutor:
+    """Workers of one resource shape on a Ray of this run's own."""
+
+    def __init__(self, *, workers: int, threads: int, gpus: int, share: float = 1.0) -> None:
+        """`workers` packs train at once, each with `threads` CPUs and, if there are any `gpus`, `share` of one."""
+        self._workers = workers
+        self._threads = threads
+        self._gpus = gpus
+        self._share = share
+
+    def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
+        """See Executor. Starts Ray once more if it is lost; raises RayLostError the second time."""
+        for last_try in (False, True):
+            try:
+                self._fit(dealer, ready)
+            except RayGone as error:
+                dealer.end_all()
+                if dealer.stopping.is_set():
+                    return
+                if last_try:
+                    raise RayLostError(
+                        "Ray died twice; see ray.log in the results folder, then run the same command to go on"
+                    ) from error
+                logger.warning("Ray died; starting it once more")
+            else:
+                dealer.end_all()
+                return
+
+    def _fit(self, dealer: Dealer, ready: Callable[[], None]) -> None:
+        ray_auth.use_own()
+        from sweeper.executors.ray.daemons import OwnSlots, await_workers, started
+
+        workers = min(self._workers, len(dealer.trials))  # each is a process that imports torch, wanted or not
+        gpus = min(self._gpus, workers)
+        # Tune takes as long to import as Ray's daemons to start, and this process only waits for those.
+        threading.Thread(target=importlib.import_module, args=("sweeper.executors.ray.tune",), daemon=True).start()
+        with started(cpus=workers * self._threads, gpus=gpus):
+            ready()
+            from sweeper.executors.ray import tune as ray_tune
+
+            await_workers(workers, dealer.stopping.is_set)
+            ray_tune.fit(
+                dealer, OwnSlots(workers), most=workers, slot=slot_of(self._threads, gpu=self._share if gpus else 0.0)
+            )
+
+
+class JoinedExecutor:
+    """Workers of one resource shape on a cluster that this process has joined, and neither starts nor ends."""
+
+    def __init__(self, address: str, *, asked: Asked, workers: int | None, slot: Mapping[str, float]) -> None:
+        """No more than `workers` packs train at once, else as many as there is room for, on nodes that join too.
+
+        Each takes `slot` of its node.
+        """
+        self._address = address
+        self._asked = asked
+        self._workers = workers
+        self._slot = slot
+
+    def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
+        """See Executor. Raises ClusterError if a node may not train, and RayLostError when the cluster is lost."""
+        from sweeper.executors.ray import tune as ray_tune
+        from sweeper.executors.ray.nodes import Nodes
+
+        ready()
+        try:
+            with Nodes(self._address, self._asked, self._slot, dealer.changes.put).watched(
+                dealer.stopping.is_set
+            ) as place:
+                most = min(self._workers or len(dealer.trials), len(dealer.trials))
+                ray_tune.fit(dealer, place, most=most, slot=self._slot)
+        except RayGone as error:
+            if not dealer.stopping.is_set():
+                raise RayLostError(str(error)) from error
+        finally:
+            dealer.end_all()

@@ -1,0 +1,170 @@
+"""Whether a machine of a cluster may train for this driver: its code, versions, results folder and data are the same.
+
+A node is asked once before anything starts, and every worker asks again before its first trial.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from sweeper.dealing.assignment import Assignment, MemberUpdate, Update
+from sweeper.host.provenance import installed, source_digest
+from sweeper.results.paths import Results
+from trainers.data.datasets import DataError, data_root, prepare
+
+COMPARED = ("torch", "ray", "numpy", "numba")
+"""The packages that decide how a trial computes and how it is carried; Python itself is compared to its minor."""
+TOKEN_FILE = "token"
+SHOWN_DIGITS = 12
+
+
+class Asked(TypedDict):
+    """What a node must have: plain data. `data` maps a data set to its array's digest, `meeting` is a folder.
+
+    The driver has written `token` to a file in `meeting`, which is in its results folder.
+    """
+
+    code: str
+    versions: dict[str, str]
+    data: dict[str, str]
+    data_root: str
+    meeting: str
+    token: str
+
+
+class Answer(NamedTuple):
+    """What a node has: `trouble` a sentence each, and where its own array of each data set is."""
+
+    trouble: list[str]
+    arrays: dict[str, str]
+
+
+def asked(data: Mapping[str, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
+    """Return what every node must have for this driver's run."""
+    return Asked(
+        code=source_digest(),
+        versions=_versions(),
+        data={name: array["digest"] for name, array in data.items()},
+        data_root=str(root),
+        meeting=str(results.meeting(token)),
+        token=token,
+    )
+
+
+def examine(wanted: Asked, node: str) -> Answer:
+    """Compare this machine with what is wanted, and leave a word as `node` where the driver can read it."""
+    arrays: dict[str, str] = {}
+    trouble = [*_code_trouble(wanted), *_versions_trouble(wanted), *_meeting_trouble(wanted, node)]
+    for name, digest in wanted["data"].items():
+        found = _array(name, digest, wanted["data_root"])
+        if isinstance(found, Path):
+            arrays[name] = str(found)
+        else:
+            trouble.append(found)
+    return Answer(trouble, arrays)
+
+
+@lru_cache(maxsize=1)
+def examined(wanted: str, node: str) -> Answer:
+    """Return what `examine` finds for `wanted` as JSON; a worker asks once a run."""
+    return examine(json.loads(wanted), node)
+
+
+def word_of(node: str, token: str) -> str:
+    """Return what a node writes back: a proof that it has read the driver's token."""
+    return f"{node} has read {token}"
+
+
+def _code_trouble(wanted: Asked) -> list[str]:
+    if source_digest() == wanted["code"]:
+        return []
+    here = Path(__file__).resolve().parents[3]
+    return [
+        f"the code of sweeper and trainers in {here} is {source_digest()[:SHOWN_DIGITS]}, the driver's is "
+        f"{wanted['code'][:SHOWN_DIGITS]}; install the driver's commit there"
+    ]
+
+
+def _versions() -> dict[str, str]:
+    found = installed()
+    python = ".".join(found["python"].split(".")[:2])
+    return {"python": python} | {name: found.get(name, "not there") for name in COMPARED}
+
+
+def _versions_trouble(wanted: Asked) -> list[str]:
+    have = _versions()
+    return [
+        f"{name} is {have[name]}, the driver's is {version}; install that version there"
+        for name, version in wanted["versions"].items()
+        if have[name] != version
+    ]
+
+
+def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
+    """Read the driver's token and answer it."""
+    meeting = Path(wanted["meeting"])
+    try:
+        read = (meeting / TOKEN_FILE).read_text(encoding="utf-8")
+        (meeting / node).write_text(word_of(node, wanted["token"]), encoding="utf-8")
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+    else:
+        if read == wanted["token"]:
+            return []
+        why = f"{meeting / TOKEN_FILE}: holds something else"
+    return [
+        f"the results folder isn't the driver's there ({why}); put it on a file system that all nodes have at the same "
+        "path, and name it with --results"
+    ]
+
+
+def _array(name: str, digest: str, driver_root: str) -> Path | str:
+    """Return this machine's array of a data set, from its own data root or else the driver's, or what is wrong."""
+    trouble = []
+    for root in dict.fromkeys((data_root(None), Path(driver_root))):
+        try:
+            found = prepare(name, root)
+        except DataError as error:
+            trouble.append(str(error))
+            continue
+        if found.digest == digest:
+            return found.path
+        trouble.append(
+            f"{name} in {root} has digest {found.digest[:SHOWN_DIGITS]}, the driver's has {digest[:SHOWN_DIGITS]}; "
+            "use copies of the same files on both"
+        )
+    return f"{'; '.join(trouble)} (a node looks in its own SWEEPER_DATA, else its cache, then in the driver's folder)"
+
+
+class Unfit:
+    """What a worker on a machine that may not train does with an assignment: it gives it back, and says why."""
+
+    def __init__(self, assignment: Assignment, trouble: list[str]) -> None:
+        self._assignment = assignment
+        self._trouble = trouble
+
+    def step(self) -> Update:
+        """Return every member untouched."""
+        members = [
+            MemberUpdate(
+                trial_id=member["trial_id"],
+                attempt=member["attempt"],
+                step=0,
+                records=[],
+                status="unfit",
+                message="; ".join(self._trouble),
+            )
+            for member in self._assignment["members"]
+        ]
+        return Update(pack=self._assignment["pack"], members=members, over=True)
+
+    def save(self) -> None:
+        """Nothing was trained."""
+
+
+def with_arrays(assignment: Assignment, arrays: Mapping[str, str]) -> Assignment:
+    """Return `assignment` with this machine's own array of its data set."""
+    data: dict[str, Any] = assignment["data"]
+    return assignment | {"data": data | {"path": arrays[data["name"]]}}

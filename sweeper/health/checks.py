@@ -1,0 +1,235 @@
+"""What this machine has and lacks for a run: one `Check` a line, each saying what to do when it isn't good.
+
+Every check really does what a run would do (writes, locks, computes, calls), on a small scale, and leaves nothing.
+"""
+
+import fcntl
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from sweeper.errors import SweepError
+from sweeper.health.requirements import holds, installed
+from sweeper.tracking.address import masked, resolve_uri
+from sweeper.tracking.reach import reach
+from trainers.data import converted, datasets
+from trainers.data.catalog import DatasetName
+
+Verdict = Literal["ok", "warn", "bad"]
+
+LOW_DISK = 2**30
+LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's path; Ray puts its sockets below its temporary folder."""
+SESSION = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+MOST_SKEW_S = 2.0
+PLAUSIBLE_YEARS = range(2025, 2100)
+INSTALL = "install sweeper again: pip install --editable ."
+
+
+class Check(NamedTuple):
+    """One line: what was looked at, how it is, what was found, and what to do unless it is ok."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterator[Check]:
+    """Yield every check, quick ones first; data sets take about a second a GiB.
+
+    `results` need not exist: the folder it would be made in is tried.
+    """
+    yield python()
+    yield packages()
+    yield cpu()
+    yield cuda()
+    place = nearest(results)
+    yield disk(place)
+    yield writable(place)
+    yield locks(place)
+    yield clock(place)
+    yield sockets()
+    yield tracking(results, tracking_uri)
+    for name in get_args(DatasetName):
+        yield data(name, data_root)
+
+
+def python() -> Check:
+    """Return whether this Python is one that the package asks for."""
+    here = platform.python_version()
+    try:
+        asked = metadata("sweeper")["Requires-Python"]
+    except PackageNotFoundError:
+        return Check("python", "warn", f"{here}; sweeper itself isn't installed", INSTALL)
+    if holds(here, asked):
+        return Check("python", "ok", f"{here} at {sys.executable}")
+    return Check("python", "bad", f"{here}, asked for is {asked}", "install such a Python, and sweeper in it")
+
+
+def packages() -> Check:
+    """Return whether every package is there in a version that the package asks for; MLflow may be missing."""
+    try:
+        found, missing, wrong = installed()
+    except PackageNotFoundError:
+        return Check("packages", "warn", "not known, since sweeper itself isn't installed", INSTALL)
+    if wrong or set(missing) - {"mlflow"}:
+        return Check("packages", "bad", "; ".join([*wrong, *(f"{name} is missing" for name in missing)]), INSTALL)
+    if missing:
+        return Check("packages", "warn", "mlflow is missing", "pip install mlflow, or run with --tracking-uri none")
+    main = ", ".join(f"{name} {found[name]}" for name in ("torch", "ray", "mlflow") if name in found)
+    return Check("packages", "ok", f"{len(found)} as asked for, among them {main}")
+
+
+def cpu() -> Check:
+    """Return how many cores this process may use, which is how many workers a run has by itself."""
+    usable, there = len(os.sched_getaffinity(0)), os.cpu_count()
+    return Check("cpu", "ok", f"{usable} of {there} cores usable")
+
+
+def cuda(driver: Path = Path("/dev/nvidiactl")) -> Check:
+    """Return whether a CUDA device computes; torch is loaded only where there is a driver."""
+    if not driver.exists():
+        return Check("cuda", "ok", "no NVIDIA driver; runs use the CPU")
+    import torch
+
+    advice = "check nvidia-smi and that torch was built for this driver; until then use --device cpu"
+    if not torch.cuda.is_available():
+        return Check("cuda", "warn", "a driver, but torch sees no device", advice)
+    names = []
+    for index in range(torch.cuda.device_count()):
+        names.append(torch.cuda.get_device_name(index))
+        try:
+            ones = torch.ones(64, 64, device=f"cuda:{index}")
+            right = bool((ones @ ones == 64).all())
+        except RuntimeError as error:
+            return Check("cuda", "bad", f"device {index} ({names[-1]}): {str(error).splitlines()[0]}", advice)
+        if not right:
+            return Check("cuda", "bad", f"device {index} ({names[-1]}) computes 64 ones wrongly", advice)
+    return Check("cuda", "ok", f"{', '.join(names)}; each computed")
+
+
+def nearest(folder: Path) -> Path:
+    """Return `folder`, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def disk(place: Path) -> Check:
+    """Return how much space is free where the results are."""
+    free = shutil.disk_usage(place).free
+    found = f"{free / 2**30:.1f} GiB free in {place}"
+    if free >= LOW_DISK:
+        return Check("disk", "ok", found)
+    return Check("disk", "warn", found, "free some, or name a folder on another disk with --results")
+
+
+def writable(place: Path) -> Check:
+    """Return whether a file there can be written to the disk and renamed."""
+    try:
+        with _scratch(place) as folder:
+            with (folder / "part").open("wb") as file:
+                file.write(b"\0" * 4096)
+                file.flush()
+                os.fsync(file.fileno())
+            (folder / "part").rename(folder / "whole")
+    except OSError as error:
+        advice = "free space or permissions there, or name another folder with --results"
+        return Check("results", "bad", f"{place} can't be written: {error.strerror}", advice)
+    return Check("results", "ok", f"{place} can be written")
+
+
+def locks(place: Path) -> Check:
+    """Return whether a lock there keeps others out, which is what keeps two runs from one trial."""
+    advice = "name a folder on a local disk with --results; this file system can't tell two runs apart"
+    try:
+        with _scratch(place) as folder, (folder / "lock").open("w") as ours, (folder / "lock").open() as theirs:
+            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Check("locks", "ok", "a lock keeps others out")
+            return Check("locks", "bad", f"a file in {place} can be locked twice", advice)
+    except OSError as error:
+        return Check("locks", "bad", f"no file in {place} can be locked: {error.strerror}", advice)
+
+
+def clock(place: Path) -> Check:
+    """Return whether the clock is plausible and the file system of the results has the same."""
+    year = time.gmtime().tm_year
+    if year not in PLAUSIBLE_YEARS:
+        return Check("clock", "bad", f"it says the year {year}", "set the clock; every record carries its time")
+    try:
+        with _scratch(place) as folder:
+            before = time.time()
+            (folder / "now").write_bytes(b"")
+            written, after = (folder / "now").stat().st_mtime, time.time()
+    except OSError:
+        return Check("clock", "warn", f"{time.strftime('%F %T %Z')}; not compared with the disk", "see results above")
+    skew = max(before - written, written - after, 0.0)
+    if skew > MOST_SKEW_S:
+        advice = "let this machine and the file server keep time (NTP); ages of files and runs are off by as much"
+        return Check("clock", "warn", f"{place} is {skew:.0f} s off this machine's clock", advice)
+    return Check("clock", "ok", f"{time.strftime('%F %T %Z')}, the results' file system agrees")
+
+
+def sockets() -> Check:
+    """Return whether Ray's sockets fit below its temporary folder, and whether it can be used."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    length = len(f"{folder.rstrip('/')}{SESSION}".encode())
+    if length > LONGEST_SOCKET:
+        return Check(
+            "tmp",
+            "bad",
+            f"{folder} is {length - LONGEST_SOCKET} bytes too long for Ray's sockets",
+            "set TMPDIR to a shorter path, or run with --executor inline",
+        )
+    try:
+        with _scratch(Path(folder)):
+            return Check("tmp", "ok", f"{folder} is short enough for Ray's sockets")
+    except OSError as error:
+        return Check("tmp", "bad", f"{folder} can't be written: {error.strerror}", "set TMPDIR to a folder that can be")
+
+
+def tracking(results: Path, given: str | None) -> Check:
+    """Return whether the tracking store answers a real call, its password masked."""
+    try:
+        uri = resolve_uri(given, results)
+        if uri is None:
+            return Check("tracking", "ok", "none, as asked for; sweeper sync can send the journals later")
+        return Check("tracking", "ok", f"{masked(uri)}: {reach(uri)}")
+    except SweepError as error:
+        advice = "trials run all the same; start the store, or name another with --tracking-uri, then sweeper sync FILE"
+        return Check("tracking", "bad", str(error), advice)
+
+
+def data(name: DatasetName, root: Path) -> Check:
+    """Return whether a data set is there, and whether its converted array, read whole, still has its digest."""
+    label, entry = f"data {name}", datasets.describe(name, root)
+    if entry.trouble:
+        return Check(label, "warn", "can't be used here, so no sweep that names it can run", entry.trouble)
+    if entry.converted is None:
+        made = "made when it is used" if entry.synthetic else "there, not converted yet"
+        return Check(label, "ok", f"{made}; sweeper data get {name} does it now, and checks every image")
+    array = converted.find(name, entry.sources, None)
+    advice = f"delete {entry.converted}, it is made again from the archives"
+    try:
+        if array is None or converted.stored_digest(array) != array.digest:
+            return Check(label, "bad", "its converted array has changed since it was made", advice)
+    except (OSError, ValueError) as error:
+        return Check(label, "bad", f"its converted array can't be read ({error})", advice)
+    return Check(label, "ok", f"converted, digest {array.digest[:16]} compared")
+
+
+@contextmanager
+def _scratch(place: Path) -> Iterator[Path]:
+    """Yield a folder in `place` that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix=".sweeper-doctor.", dir=place) as folder:
+        yield Path(folder)

@@ -1,0 +1,1 @@
+"""This process and this machine: devices, versions, streams, the garbage collector."""

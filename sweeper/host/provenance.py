@@ -1,0 +1,77 @@
+"""What a number was made with: code, versions, machine. Read once a run, without importing what is described."""
+
+import hashlib
+import os
+import platform
+import socket
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "numpy", "numba", "ray", "mlflow")
+SOURCES = ("sweeper", "trainers")
+SOURCE_SUFFIXES = (".py", ".yaml")
+
+
+@lru_cache(maxsize=1)
+def commit() -> tuple[str, bool]:
+    """Return the commit of this code and whether the checkout has changes; ("unknown", False) outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown", False  # an install inside somebody else's checkout
+        head = _git(root, "rev-parse", "HEAD")
+        return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@lru_cache(maxsize=1)
+def circumstances() -> dict[str, Any]:
+    """Return host, pid, processor, commit, dirty flag and package versions, JSON-able."""
+    sha, dirty = commit()
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "processor": _processor(),
+        "commit": sha,
+        "dirty": dirty,
+        "versions": installed(),
+    }
+
+
+def installed() -> dict[str, str]:
+    """Return the versions of Python and of those of PACKAGES that are here, without importing them."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=1)
+def source_digest() -> str:
+    """Return the sha256 of the files that sweeper and trainers are made of, by name and content."""
+    root = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for path in sorted(path for name in SOURCES for path in (root / name).rglob("*") if path.suffix in SOURCE_SUFFIXES):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

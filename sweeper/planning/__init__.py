@@ -1,0 +1,1 @@
+"""From a `Sweep` to its trials: every point resolved and identified before anything runs."""

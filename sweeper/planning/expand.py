@@ -1,0 +1,134 @@
+"""From a sweep to its trials: every point of the grid complete, resolved and identified before anything runs.
+
+Pure: no result is read, and nothing depends on the order of a mapping, on the process or on the platform.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sweeper.errors import Position, Problem, SweepError
+from sweeper.host.gc_pause import paused
+from sweeper.planning.grid import Cell, Grid, check_exclusions, grid_of, included
+from sweeper.planning.identity import identify, identity, trial_id
+from sweeper.planning.reading_checks import check_readings
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.sweepfile.sweep import Sweep
+from sweeper.sweepfile.yaml_source import Faults
+from trainers.data.catalog import CATALOG
+from trainers.maml.config import ConfigError, TrialConfig, resolve
+from trainers.maml.config import Problem as ConfigProblem
+from trainers.maml.recipe import recipe_of
+
+PAPER = "paper"
+"""The profile that holds exactly the paper's cells, in a file whose whole grid is more than these."""
+
+
+@paused()
+def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] | None = None) -> tuple[TrialSpec, ...]:
+    """Return every trial of `sweep` under `profile`: axes in file order, the last fastest, seeds faster still.
+
+    `digests` maps data set names to the digests of their arrays; the catalogue has those that are not given.
+    Raises SweepFileError with every point that can't be, and SweepError for an unknown profile.
+    """
+    known = {name: facts.digest for name, facts in CATALOG.items()} | dict(digests or {})
+    grid = grid_of(sweep, profile)
+    faults = Faults(sweep.document)
+    check_exclusions(sweep, faults)
+    cells = included(sweep, grid)
+    if not cells:
+        under = f" under profile {profile}" if profile else ""
+        faults.add(("exclude",), f"no point is left{under}; exclude less", at_key=True)
+    configs = _resolve(cells, faults)
+    check_readings(sweep, configs, faults, whole=profile is None)
+    faults.raise_if_any()
+    identities = [identity(config) for _, config in configs]
+    names = [identify(fields) for fields in identities]
+    _check_twins(cells, names, faults)
+    faults.raise_if_any()
+    specs = []
+    for (cell, config), fields, name in zip(configs, identities, names, strict=True):
+        specs += _replicates(grid, cell, config, fields, name, known[config.dataset])
+    return tuple(specs)
+
+
+def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], TrialConfig]:
+    """Return the config of each cell of the paper's own grid by its labels: profile `paper`, else the whole grid."""
+    grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
+    return {tuple(cell.labels.values()): resolve(cell.values()) for cell in included(sweep, grid)}
+
+
+def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:
+    """Return the trials of `sweep` under no profile and under each: what none of them names is an orphan."""
+    every: list[TrialSpec] = []
+    for name in (None, *sweep.profiles):
+        with suppress(SweepError):  # a profile with faults of its own names nothing
+            every += expand(sweep, name, digests)
+    return every
+
+
+def _replicates(
+    grid: Grid, cell: Cell, config: TrialConfig, fields: dict[str, Any], cell_id: str, digest: str
+) -> Iterator[TrialSpec]:
+    recipe = recipe_of(config)
+    for seed in grid.seeds:
+        point = identify({**fields, "seed": seed})
+        yield TrialSpec(
+            trial_id=trial_id(point=point, digest=digest, recipe=recipe),
+            point=point,
+            cell=cell_id,
+            seed=seed,
+            recipe=recipe,
+            digest=digest,
+            grid_cell=cell,
+            cell_config=config,
+            seed_origin=grid.seed_origin,
+        )
+
+
+def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialConfig]]:
+    """Return the cells that can be, with their configs; each distinct reason why one can't is noted once."""
+    configs = []
+    reasons: dict[tuple[Position, str], str] = {}
+    for cell in cells:
+        try:
+            configs.append((cell, resolve(cell.values())))
+        except ConfigError as error:
+            for problem in error.problems:
+                message = f"{problem.field}: {problem.message}"
+                if cell.setting("dataset") is None:
+                    message += "; name a protocol (use: omniglot) or a dataset"
+                reason = (_blamed(cell, problem, faults), message)
+                reasons.setdefault(reason, cell.name)
+    faults.problems.extend(Problem(at, f"{message} (at {name})") for (at, message), name in reasons.items())
+    return configs
+
+
+def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
+    """Return where to look: the field's own value in the file, else that of a field the message speaks of."""
+    spoken_of = [problem.field, *re.findall(r"\w+", problem.message), "dataset"]
+    for name in spoken_of:
+        setting = cell.setting(name)
+        if setting is not None and setting.position is not None:
+            return setting.position
+    return faults.document.key_at(("fixed",))
+
+
+def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) -> None:
+    """Note cells that are one and the same trial, once for each pair of axis values that makes them so."""
+    first: dict[str, Cell] = {}
+    noted: set[tuple[str, str, str]] = set()
+    for cell, name in zip(cells, names, strict=True):
+        twin = first.setdefault(name, cell)
+        if twin is cell:
+            continue
+        axis, before, after = next(
+            (axis, before, after)
+            for axis, before, after in zip(cell.labels, twin.choice, cell.choice, strict=True)
+            if before.label != after.label
+        )
+        if (axis, before.label, after.label) not in noted:
+            noted.add((axis, before.label, after.label))
+            message = f"{twin.name} and {cell.name} are the same trial; let {axis} set what tells them apart"
+            faults.problems.append(Problem(after.position, message))

@@ -1,0 +1,127 @@
+"""The cells of a sweep's grid under a profile: which values meet, which one of a field wins, which are excluded.
+
+Precedence, weakest first: trainer default, protocol, `fixed`, axis, profile. Identities: `sweeper.planning.identity`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from sweeper.errors import SweepError, suggest
+from sweeper.sweepfile.axes import AxisValue, Setting
+from sweeper.sweepfile.sweep import Exclusion, Sweep
+from sweeper.sweepfile.yaml_source import Faults
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig
+
+DEFAULTS: Mapping[str, Setting] = {
+    name: Setting(value=field.default, origin="default", position=None)
+    for name, field in TrialConfig.model_fields.items()
+    if not field.is_required()
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One combination of axis values. `given` has what the file says of it, over its protocol's fields."""
+
+    choice: tuple[AxisValue, ...]
+    labels: Mapping[str, str]
+    protocol: Mapping[str, Setting]
+    given: Mapping[str, Setting]
+    name: str
+
+    def setting(self, name: str) -> Setting | None:
+        """Return the winning value of field `name`, its default if nobody gives one, None if it has none."""
+        return self.given.get(name) or self.protocol.get(name) or DEFAULTS.get(name)
+
+    def values(self) -> dict[str, Any]:
+        """Return the value of every field that the file or the protocol gives."""
+        return {name: setting.value for name, setting in (self.protocol | self.given).items()}
+
+    def excluded_by(self, rule: Exclusion) -> bool:
+        """Return whether every label and every field of `rule` agrees."""
+        return all(self.labels[axis] == label for axis, label in rule.labels.items()) and all(
+            (setting := self.setting(name)) is not None and setting.value == value
+            for name, value in rule.fields.items()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A grid under one profile: `weak` settings below the axes, `strong` ones above them."""
+
+    weak: Mapping[str, Setting]
+    axes: Mapping[str, tuple[AxisValue, ...]]
+    strong: Mapping[str, Setting]
+    seeds: tuple[int, ...]
+    seed_origin: str
+    task_axis: str | None
+
+    def cells(self) -> Iterator[Cell]:
+        """Yield every cell of the product, the last axis fastest."""
+        chosen: dict[Setting | None, dict[str, Setting]] = {None: {}}
+        for choice in product(*self.axes.values()):
+            explicit = dict(self.weak)
+            for value in choice:
+                explicit.update(value.settings)
+            explicit.update(self.strong)
+            use = explicit.pop("use", None)
+            if use not in chosen:
+                chosen[use] = _protocol(use)
+            labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
+            protocol = chosen[use]
+            name = self._name(labels, explicit.get("dataset") or protocol.get("dataset"))
+            yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, name=name)
+
+    def _name(self, labels: Mapping[str, str], dataset: Setting | None) -> str:
+        # The axis that chooses the data set has labels that speak for themselves; the others need their axis' name.
+        if self.task_axis is not None:
+            task = labels[self.task_axis]
+        else:
+            task = str(dataset.value) if dataset else "no data set"
+        return " · ".join([task, *(f"{axis} {label}" for axis, label in labels.items() if axis != self.task_axis)])
+
+
+def grid_of(sweep: Sweep, profile: str | None) -> Grid:
+    """Return the grid of `sweep` under `profile` (None: the whole grid). Raises SweepError for an unknown profile."""
+    if profile is not None and profile not in sweep.profiles:
+        names = ", ".join(sweep.profiles) or "none"
+        hint = suggest(profile, sweep.profiles)
+        raise SweepError(f"{sweep.path}: unknown profile {profile!r}; {hint} (profiles of this file: {names})")
+    variant = None if profile is None else sweep.profiles[profile]
+    own_seeds = variant is not None and variant.seeds is not None
+    place = ("profiles", profile, "seeds") if own_seeds else ("seeds",)
+    task_axes = (axis.name for axis in sweep.axes if axis.bundled and axis.keys() & {"use", "dataset"})
+    values = {} if variant is None else variant.values
+    return Grid(
+        weak=sweep.fixed,
+        axes={axis.name: values.get(axis.name, axis.values) for axis in sweep.axes},
+        strong={} if variant is None else variant.fixed,
+        seeds=variant.seeds if own_seeds else sweep.seeds,
+        seed_origin=f"{sweep.path.name}:{sweep.document.at(place).line}",
+        task_axis=next(task_axes, None),
+    )
+
+
+def included(sweep: Sweep, grid: Grid) -> list[Cell]:
+    """Return the cells of `grid` that `exclude` leaves."""
+    return [cell for cell in grid.cells() if not any(cell.excluded_by(rule) for rule in sweep.exclude)]
+
+
+def check_exclusions(sweep: Sweep, faults: Faults) -> None:
+    """Note every entry of `exclude` that matches nothing in the whole grid."""
+    idle = dict(enumerate(sweep.exclude))
+    for cell in grid_of(sweep, None).cells():
+        if not idle:
+            return
+        idle = {index: rule for index, rule in idle.items() if not cell.excluded_by(rule)}
+    for index in idle:
+        faults.add(("exclude", index), "matches no point of the grid; correct or remove it")
+
+
+def _protocol(use: Setting) -> dict[str, Setting]:
+    origin = f"protocol {use.value}"
+    fields = protocols.load(str(use.value))
+    return {name: Setting(value=value, origin=origin, position=use.position) for name, value in fields.items()}

@@ -1,0 +1,80 @@
+"""Picking trials of a plan on the command line: `zeroing=none,inner_steps=3`, or the beginning of a trial's id."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sweeper.errors import SweepError, suggest
+from sweeper.planning.trial_spec import TrialSpec
+from trainers.maml.config import TrialConfig
+
+_ID = re.compile(r"[0-9a-f]{4,16}")
+_COMMA = re.compile(r",(?=\s*[^,=]+=|\s*$)")
+"""A comma parts two terms only where another `name=` follows: labels may hold commas too."""
+
+
+class _Term(NamedTuple):
+    name: str
+    value: str
+
+
+def select(specs: Sequence[TrialSpec], selectors: Iterable[str], option: str) -> list[TrialSpec]:
+    """Return the trials that any of `selectors` picks, in plan order; all of them if there is no selector.
+
+    A selector's terms must all agree: an axis and a label, or a config field and its value. Raises SweepError naming
+    `option` for a term that is neither and for a selector that picks nothing.
+    """
+    wanted = list(selectors)
+    if not wanted:
+        return list(specs)
+    picked: set[str] = set()
+    for selector in wanted:
+        found = _picked(specs, selector, option)
+        if not found:
+            raise SweepError(f"{option} {selector}: no trial of this plan agrees; `sweeper plan` shows them all")
+        picked.update(found)
+    return [spec for spec in specs if spec.trial_id in picked]
+
+
+def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]:
+    if _ID.fullmatch(selector):
+        return [spec.trial_id for spec in specs if spec.trial_id.startswith(selector)]
+    terms = [_term(term, selector, option) for term in _COMMA.split(selector)]
+    axes = list(dict.fromkeys(axis for spec in specs for axis in spec.labels))
+    for name, _ in terms:
+        if name not in (*axes, *TrialConfig.model_fields):
+            raise SweepError(f"{option} {selector}: {name!r} is no axis of this plan and no field; {_hint(name, axes)}")
+    return [spec.trial_id for spec in specs if all(_agrees(spec, term) for term in terms)]
+
+
+def _hint(name: str, axes: list[str]) -> str:
+    nearest = suggest(name, [*axes, *TrialConfig.model_fields])
+    return nearest if nearest.startswith("did") else f"its axes are {', '.join([*axes, 'seed'])}"
+
+
+def _term(term: str, selector: str, option: str) -> _Term:
+    name, equals, value = (part.strip() for part in term.partition("="))
+    if not equals or not name or not value:
+        raise SweepError(
+            f"{option} {selector}: {term.strip()!r} is neither axis=label nor 4 to 16 digits of a trial's id"
+        )
+    return _Term(name, value)
+
+
+def _agrees(spec: TrialSpec, term: _Term) -> bool:
+    name, value = term
+    if spec.labels.get(name) == value:
+        return True
+    if name == "seed":
+        return _means(value, spec.seed)
+    return name in TrialConfig.model_fields and _means(value, getattr(spec.cell_config, name))
+
+
+def _means(text: str, value: object) -> bool:
+    """Return whether `text` is how YAML may spell a config's `value`; 1, 1.0 and 1e0 are one number."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(text) == value
+        except ValueError:
+            return False
+    return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value)) == text

@@ -1,0 +1,72 @@
+"""One planned trial, complete and resolved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from analysis.contract.question import PlannedTrial
+from sweeper.planning.grid import Cell
+from trainers.maml.config import TrialConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """One planned trial.
+
+    `labels` maps each axis, in file order, to its value's label. `cell` is `point` without the seed, and `cell_name`
+    what a person calls it. What all seeds of a cell share is kept once: plans of 100,000 trials are made at a go.
+    """
+
+    trial_id: str
+    point: str
+    cell: str
+    seed: int
+    recipe: Mapping[str, int]
+    digest: str
+    grid_cell: Cell
+    cell_config: TrialConfig
+    seed_origin: str
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return self.grid_cell.labels
+
+    @property
+    def cell_name(self) -> str:
+        return self.grid_cell.name
+
+    @cached_property
+    def config(self) -> TrialConfig:
+        """The complete config."""
+        return self.cell_config.model_copy(update={"seed": self.seed})
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where each field's value came from: "zeroing_vs_steps.yaml:9", "protocol omniglot" or "default"."""
+        found = {name: self.grid_cell.setting(name) for name in TrialConfig.model_fields}
+        origins = {name: setting.origin for name, setting in found.items() if setting is not None}
+        return origins | {"seed": self.seed_origin}
+
+    @property
+    def target(self) -> int:
+        """Outer steps to train to."""
+        return self.cell_config.outer_steps
+
+    def name(self) -> str:
+        """Return what a person calls the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
+        return f"{self.cell_name} · s{self.seed}"
+
+    def planned(self, paper: TrialConfig | None = None) -> PlannedTrial:
+        """Return what a report needs to know of the trial; `paper` is the config of the paper's cell beside it."""
+        return PlannedTrial(
+            trial_id=self.trial_id,
+            cell=self.cell,
+            seed=self.seed,
+            target=self.target,
+            inner_steps=self.cell_config.inner_steps,
+            eval_every=self.cell_config.eval_every,
+            labels=self.labels,
+            config=self.config.model_dump(),
+            origins=self.origins,
+            paper=None if paper is None else {**paper.model_dump(), "seed": self.seed},
+        )

@@ -1,0 +1,105 @@
+"""What a whole journal says of its trial: the fold of its lines into one record."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from analysis.contract.record import SCHEMA_VERSION, Status, Training, TrialRecord
+from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.journal_lines import ENDS, DamagedJournalError, Line, read_lines
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Turn what lines of another form make their reader raise into a DamagedJournalError that names the first.
+
+    Lines are read as what a run writes, and not all checked beforehand: a folder has thousands of journals.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        raise DamagedJournalError(path, _fault(path)) from None
+
+
+def _fault(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        check(content[: content.rfind(b"\n") + 1], path.parent.name)
+    except JournalFormError as error:
+        return f", {error}"
+    return " can't be read"
+
+
+def fold(path: Path) -> TrialRecord | None:
+    """Return all that the journal at `path` says of its trial, or None if it holds no attempt.
+
+    An attempt without an end is "running"; whether somebody still holds its lock is not the journal's to know.
+    Raises JournalError for one that is damaged.
+    """
+    with understood(path):
+        return fold_lines(list(read_lines(path)))
+
+
+def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
+    """Return what a journal's `lines` say; see `fold`. Lines that no run writes raise what they may."""
+    if not lines:
+        return None
+    attempts = [line for line in lines if line["kind"] == "attempt"]
+    if lines[0]["kind"] != "attempt":
+        raise LookupError("the first line doesn't open an attempt")
+    newest = attempts[-1]
+    records: dict[tuple[int, str], Line] = {}
+    for line in lines:
+        if line["kind"] == "record":
+            records.setdefault((line["step"], line["key"]), line)
+    ordered = [records[key] for key in sorted(records)]
+    last = lines[-1]
+    status: Status = last["kind"] if last["kind"] in ENDS else "running"
+    scores = [line for line in ordered if line["key"] == "scores"]
+    reached = [line["step"] for line in lines if line["kind"] == "record" or line["kind"] in ENDS]
+    finals = _stamped(ordered, "final")
+    record = TrialRecord(
+        schema=SCHEMA_VERSION,
+        trial_id=newest["trial_id"],
+        point=newest["point"],
+        cell=newest["cell"],
+        seed=newest["seed"],
+        status=status,
+        message=last["message"] if status == last["kind"] else "",
+        step=max(reached, default=0),
+        target=newest["target"],
+        done_step=max((line["step"] for line in lines if line["kind"] == "done"), default=0),
+        config=newest["config"],
+        training=_training([line for line in ordered if line["key"] == "training"]),
+        evaluations=_stamped(ordered, "evaluation"),
+        probes=_stamped(ordered, "probe"),
+        scores={"step": scores[-1]["step"], **scores[-1]["value"]} if scores else None,
+        attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
+    )
+    return record | {"finals": finals} if finals else record  # without one a trial shows what it always did
+
+
+def _stamped(lines: list[Line], key: str) -> list[dict[str, Any]]:
+    return [{"step": line["step"], "time_ms": line["time_ms"], **line["value"]} for line in lines if line["key"] == key]
+
+
+def _training(lines: list[Line]) -> Training:
+    return Training(
+        step=[line["step"] for line in lines],
+        time_ms=[line["time_ms"] for line in lines],
+        query_loss=[line["value"]["query_loss"] for line in lines],
+        query_accuracy=[line["value"]["query_accuracy"] for line in lines],
+    )
+
+
+def read_record(results: Results, trial_id: str) -> TrialRecord:
+    """Return the fold of a journal that is known to hold an attempt; a trial whose run died is interrupted."""
+    paths = results.trial(trial_id)
+    record = fold(paths.journal)
+    assert record is not None
+    if record["status"] == "running" and holder_of(paths) is None:
+        record["status"], record["message"] = "interrupted", "its run died"
+    return record

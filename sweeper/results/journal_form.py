@@ -1,0 +1,242 @@
+"""The form of a journal's lines: what a journal that comes from elsewhere must look like before it is believed.
+
+Strict on what `journal.fold` and its readers use; a line may hold more, of plain finite values and not endlessly.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from sweeper.results.journal_lines import LONGEST_LINE
+
+TRIAL_ID = r"[0-9a-f]{16}"
+
+DEEPEST = 6
+"""Levels of lists and mappings in a record's value; what runs write has four at most."""
+LONGEST = 100_000
+"""Entries of one list or mapping, and letters of one text, in a record's value."""
+LATEST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, beyond which no date can be made."""
+FURTHEST = 10**8 - 1
+"""The last outer step that a checkpoint's name can hold."""
+
+Hash = Annotated[str, Field(pattern=f"^{TRIAL_ID}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Time = Annotated[int, Field(ge=0, le=LATEST_MS)]
+Step = Annotated[int, Field(ge=0, le=FURTHEST)]
+
+Score = TypeVar("Score")
+
+
+class JournalFormError(ValueError):
+    """A line that no run writes; says which and why."""
+
+
+class Facts(NamedTuple):
+    """What a whole journal says of itself: how many attempts it holds, and the digest of each data set it used."""
+
+    attempts: int
+    data: Mapping[str, str]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _TrainingValue(_Form):
+    query_loss: float
+    query_accuracy: float
+
+
+class _Heads(_Form, Generic[Score]):
+    """One score for each number of inner steps from 0, by how the head was, one of the two at least."""
+
+    trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
+    zeroed: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not self.model_fields_set & {"trained", "zeroed"}:
+            raise ValueError("neither head is there")
+        return self
+
+
+class _EvaluationValue(_Form):
+    split: Literal["val", "test"]
+    episodes: PositiveInt
+    accuracy: _Heads[float | None]
+    sd: _Heads[float | None]
+
+
+class _ScoresValue(_Form):
+    queries: PositiveInt
+    correct: _Heads[list[int]]
+
+
+Number = float | None
+"""None stands for one that wasn't finite."""
+
+
+class _Orders(_Form, Generic[Score]):
+    """What a probe has of each order that it looked at, one at least."""
+
+    first: Score = Field(default=None)
+    second: Score = Field(default=None)
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not self.model_fields_set & {"first", "second"}:
+            raise ValueError("neither order is there")
+        return self
+
+
+class _SetPull(_Form):
+    gradient: Number
+    same: Number
+    other: Number
+
+
+class _Pull(_Form):
+    support: _SetPull
+    query: _SetPull
+
+
+class _ProbeValue(_Form):
+    """See `trainers.maml.probes.Probe`."""
+
+    cosine: list[list[Number]]
+    positive: list[float]
+    negative: list[float]
+    head_norm: Number
+    interference_norm: list[Number]
+    contrastive_norm: list[Number]
+    gradient_norm: _Orders[list[Number]]
+    layer_change: dict[str, Number]
+    feature_change: Number
+    smallest_variance: list[Number]
+    smallest_live_variance: list[Number]
+    flat_channels: list[float]
+    feature_pull: _Orders[_Pull] = Field(default=None)  # which older probes don't have, and none has as null
+
+
+_VALUES: Mapping[str, type[_Form]] = {
+    "training": _TrainingValue,
+    "evaluation": _EvaluationValue,
+    "final": _EvaluationValue,
+    "probe": _ProbeValue,
+    "scores": _ScoresValue,
+}
+
+
+class _Config(_Form):
+    dataset: str
+
+
+class _Attempt(_Form):
+    kind: Literal["attempt"]
+    form: Literal[1] = 1
+    attempt: PositiveInt
+    time_ms: Time
+    trial_id: Hash
+    point: Hash
+    cell: Hash
+    seed: NonNegativeInt
+    target: Annotated[Step, Field(ge=1)]
+    config: _Config
+    recipe: dict[str, int]
+    digest: Digest
+    sweep: str
+    engine: str
+    threads: PositiveInt
+    pack: PositiveInt
+    device: str
+
+
+class _Record(_Form):
+    kind: Literal["record"]
+    attempt: PositiveInt
+    time_ms: Time
+    step: Step
+    key: str
+    value: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _has_the_value_of_its_key(self) -> "_Record":
+        _check_plain(self.value, DEEPEST)
+        if self.key in _VALUES:
+            _VALUES[self.key].model_validate(self.value)
+        return self
+
+
+def _check_plain(value: Any, levels: int) -> None:
+    """Raise ValueError for a value that is endless, deeper than `levels`, or has a number that isn't finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number isn't finite")
+    if not isinstance(value, str | list | dict):
+        return
+    if len(value) > LONGEST:
+        raise ValueError(f"more than {LONGEST} letters or entries")
+    if isinstance(value, str):
+        return
+    if not levels:
+        raise ValueError(f"deeper than {DEEPEST} levels")
+    for entry in value.values() if isinstance(value, dict) else value:
+        _check_plain(entry, levels - 1)
+
+
+class _End(_Form):
+    kind: Literal["done", "diverged", "interrupted"]
+    attempt: PositiveInt
+    time_ms: Time
+    step: Step
+    message: str
+
+
+class _Failure(_End):
+    """The one end that always says why; its last line is shown in tables."""
+
+    kind: Literal["failed"]
+    message: Annotated[str, Field(pattern=r"\S")]
+
+
+_Line = _Attempt | _Record | _End | _Failure
+_LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
+
+
+def check(content: bytes, trial_id: str) -> Facts:
+    """Return what the journal of `trial_id` says of itself. Raises JournalFormError for anything no run writes."""
+    lines = [_read(number, line) for number, line in enumerate(content.splitlines(keepends=True), start=1)]
+    attempts = [line for line in lines if isinstance(line, _Attempt)]
+    if not attempts or lines[0] is not attempts[0]:
+        raise JournalFormError("line 1: doesn't open an attempt")
+    data: dict[str, str] = {}
+    for attempt in attempts:
+        if attempt.trial_id != trial_id:
+            raise JournalFormError(f"an attempt is of trial {attempt.trial_id}, not of {trial_id}")
+        if data.setdefault(attempt.config.dataset, attempt.digest) != attempt.digest:
+            raise JournalFormError(f"its attempts trained on two copies of {attempt.config.dataset}")
+    return Facts(len(attempts), data)
+
+
+def _read(number: int, line: bytes) -> _Line:
+    if not line.endswith(b"\n"):
+        raise JournalFormError(f"line {number}: is cut short")
+    if len(line) > LONGEST_LINE:
+        raise JournalFormError(f"line {number}: is longer than {LONGEST_LINE} bytes")
+    try:
+        return _LINE.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise JournalFormError(f"line {number}: {place + ': ' if place else ''}{first['msg']}") from None

@@ -1,0 +1,180 @@
+"""Where everything of a results folder lives; nobody else puts such a path together."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.errors import SweepError
+from trainers.sealed_file import write_whole
+
+CHECKPOINT_SUFFIX = ".ckpt"
+JOURNAL = "journal.jsonl"
+MOST_NAMED = 8
+
+
+class ResultsError(SweepError):
+    """The results folder can't be written: full, read-only, or not a folder."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class TrialPaths:
+    """The files of one trial. Attempt n writes under `attempt(n)` and nowhere else."""
+
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / JOURNAL
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+    def attempt(self, number: int) -> Path:
+        return self.folder / f"a{number}"
+
+    def log(self, attempt: int) -> Path:
+        return self.attempt(attempt) / "trial.log"
+
+    def stop_mark(self, attempt: int) -> Path:
+        """Return the file by which a driver asks a worker to save this trial and leave it."""
+        return self.attempt(attempt) / "stop"
+
+    def checkpoint(self, attempt: int, step: int) -> Path:
+        return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
+
+    def checkpoints(self, furthest: int, attempt: int | None = None) -> list[Path]:
+        """Return the checkpoints up to step `furthest` of one attempt or all: last step first, then last attempt."""
+        found = self.folder.glob(f"a{'*' if attempt is None else attempt}/step-*{CHECKPOINT_SUFFIX}")
+        usable = [path for path in found if step_of(path) <= furthest]
+        return sorted(usable, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the outer step in a checkpoint's name."""
+    return int(checkpoint.name.removeprefix("step-").removesuffix(CHECKPOINT_SUFFIX))
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """What one sweep's run leaves: a lock while it lives, so that no second one starts, and what it has shown."""
+
+    folder: Path
+    experiment: str
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / f"{self.experiment}.lock"
+
+    @property
+    def shown(self) -> Path:
+        """Return the mark of what a tracking store was last brought up to."""
+        return self.folder / f"{self.experiment}.shown"
+
+
+@dataclass(frozen=True)
+class Results:
+    """One results folder; `root` is absolute."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: Path) -> "Results":
+        try:
+            return cls(path.expanduser().resolve())
+        except RuntimeError as error:
+            raise SweepError(f"{path}: {error}; name the results folder in full") from None
+
+    def trial(self, trial_id: str) -> TrialPaths:
+        return TrialPaths(self.root / "trials" / trial_id)
+
+    def superseded(self, trial_id: str, number: int) -> Path:
+        return self.root / "superseded" / f"{trial_id}-{number}"
+
+    def run(self, experiment: str) -> RunPaths:
+        return RunPaths(self.runs, experiment)
+
+    def push(self, experiment: str, place: str) -> RunPaths:
+        """Return the lock of whoever is at `place` in bringing a tracking store up to date with an experiment."""
+        return RunPaths(self.root / "pushes", f"{experiment}-{place}")
+
+    def meeting(self, token: str) -> Path:
+        """Return the folder in which a driver and the nodes of a cluster show that they see the same files."""
+        return self.root / "meetings" / token
+
+    @property
+    def sync_log(self) -> Path:
+        """Return where a process that goes on for a run which has ended writes."""
+        return self.root / "sync.log"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def stops(self) -> Path:
+        return self.root / "stop"
+
+    def trial_named(self, beginning: str) -> str:
+        """Return the one trial here whose id starts so. Raises SweepError naming the candidates if it isn't one."""
+        folder = self.root / "trials"
+        found = (
+            sorted(path.name for path in folder.iterdir() if path.name.startswith(beginning)) if folder.is_dir() else []
+        )
+        if not found:
+            raise SweepError(f"no trial that has begun in {self.root} has an id that starts with {beginning!r}")
+        if len(found) > 1:
+            more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+            raise SweepError(f"{beginning!r} starts the ids of {', '.join(found[:MOST_NAMED])}{more}; give more digits")
+        return found[0]
+
+    @property
+    def index(self) -> Path:
+        return self.root / "index.db"
+
+    @property
+    def ray_log(self) -> Path:
+        return self.root / "ray.log"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    def report(self, experiment: str) -> Path:
+        return self.root / "reports" / experiment
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each data set that runs of this folder used; empty before the first run.
+
+        Copies of mini-ImageNet differ in their bytes, so a plan must name the one that was trained on.
+        """
+        path = self.root / "digests.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except ValueError:
+            raise ResultsError(f"{path}: not readable as JSON; delete it, the next run writes it again") from None
+
+    def note_digests(self, digests: Mapping[str, str]) -> None:
+        """Remember `digests` for every later plan."""
+        known = self.digests() | dict(digests)
+        if known != self.digests():
+            write_whole(self.root / "digests.json", json.dumps(known, indent=1, sort_keys=True).encode())
+
+    def ensure_writable(self) -> None:
+        """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""
+        probe = self.root / f".probe.{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"\0" * 4096)
+            probe.unlink()
+        except OSError as error:
+            raise ResultsError(
+                f"{self.root}: the results folder can't be written ({error.strerror}); "
+                "free space or permissions there, or name another with --results DIR"
+            ) from None

@@ -1,0 +1,33 @@
+"""Putting a trial's results aside, so that it can be trained again from nothing; nothing is thrown away."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+
+from sweeper.errors import SweepError
+from sweeper.results.locks import Claim
+from sweeper.results.paths import Results
+
+
+def supersede(results: Results, trial_ids: Iterable[str]) -> None:
+    """Move the folder of each trial that has one to `superseded/<id>-<n>`.
+
+    The tracking store's run of the old training is kept too, under another kind, once the new one is shown. Raises
+    SweepError for a trial that a living run holds, and moves none then.
+    """
+    begun = [trial_id for trial_id in dict.fromkeys(trial_ids) if results.trial(trial_id).folder.exists()]
+    with ExitStack() as held:
+        for trial_id in begun:
+            claim = Claim(results.trial(trial_id))
+            if not claim.take():
+                raise SweepError(f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before a rerun")
+            held.callback(claim.release)
+        for trial_id in begun:
+            _move(results, trial_id)
+
+
+def _move(results: Results, trial_id: str) -> None:
+    number = 1
+    while (aside := results.superseded(trial_id, number)).exists():
+        number += 1
+    aside.parent.mkdir(exist_ok=True)
+    results.trial(trial_id).folder.replace(aside)

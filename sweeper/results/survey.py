@@ -1,0 +1,140 @@
+"""Where each planned trial stands: the briefs of a results folder, its locks, and a plan."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sweeper.host.gc_pause import paused
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.index import briefs
+from sweeper.results.locks import holder_of
+from sweeper.results.paths import Results
+from sweeper.results.trial_summary import Brief
+from sweeper.sweepfile.sweep import Sweep
+
+State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
+STATES: tuple[State, ...] = ("done", "diverged", "running", "interrupted", "failed", "new")
+FINISHED: frozenset[State] = frozenset({"done", "diverged"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One planned trial and where it stands; `why` says in a few words what a run would do with it, or why not."""
+
+    spec: TrialSpec
+    state: State
+    why: str
+    brief: Brief | None
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether its journal can't be believed, so that nobody may go on from it or train over it."""
+        return self.brief is not None and bool(self.brief.trouble)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """A plan against a results folder: `standings` in plan order, and every trial that has begun, by id."""
+
+    standings: list[Standing]
+    briefs: Mapping[str, Brief]
+
+
+@paused()
+def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
+    """Return where every planned trial stands."""
+    known = briefs(results)
+    newest_last = sorted(known.values(), key=lambda brief: (sum(brief.recipe.values()), brief.trial_id))
+    past = {brief.point: brief for brief in newest_last}
+    return Survey(standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], briefs=known)
+
+
+def _standing(results: Results, spec: TrialSpec, brief: Brief | None, past: Mapping[str, Brief]) -> Standing:
+    held = (
+        brief is not None and not _is_done(brief, spec.target) and holder_of(results.trial(spec.trial_id)) is not None
+    )
+    state, why = judge(brief, spec.target, held=held)
+    if brief is None and spec.point in past:
+        why = _made_anew(spec, past[spec.point])
+    return Standing(spec=spec, state=state, why=why, brief=brief)
+
+
+def _made_anew(spec: TrialSpec, before: Brief) -> str:
+    """Say why a point that was trained once is another trial now."""
+    if before.digest != spec.digest:
+        return f"new: the data changed since {before.trial_id}"
+    was = dict.fromkeys(spec.recipe, 0) | dict(before.recipe)
+    now = dict.fromkeys(was, 0) | dict(spec.recipe)
+    raised = [f"{name} {was[name]} to {now[name]}" for name in was if was[name] != now[name]]
+    return f"new: recipe raised since {before.trial_id} ({', '.join(raised)})"
+
+
+def _is_done(brief: Brief, target: int) -> bool:
+    return brief.done_step >= target and target in brief.evaluated
+
+
+def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
+    """Return the state of a trial wanted to `target` outer steps, and why. `held`: a living run holds it."""
+    if brief is None:
+        return "new", "new"
+    if brief.trouble:
+        return "running" if held else "failed", brief.trouble
+    if _is_done(brief, target):
+        return "done", f"done at step {brief.done_step}"
+    if held:
+        return "running", f"running at step {brief.step} of {brief.target}"
+    if brief.status == "diverged":
+        return "diverged", brief.message
+    if brief.status == "failed":
+        return "failed", f"failed at step {brief.step}: {brief.message}"
+    if brief.done_step >= target:
+        return "interrupted", f"trained to step {brief.done_step}, not evaluated at step {target}"
+    if brief.status == "done":
+        return "interrupted", f"longer target: at step {brief.step} of {target}"
+    return "interrupted", f"interrupted at step {brief.step} of {target}"
+
+
+def counts(standings: Iterable[Standing]) -> dict[State, int]:
+    """Return how many trials are in each state, every state present."""
+    found = Counter(standing.state for standing in standings)
+    return {state: found[state] for state in STATES}
+
+
+def orphans(known: Mapping[str, Brief], planned: Iterable[TrialSpec], sweep: str) -> list[Brief]:
+    """Return the trials that `sweep` once ran and whose plan no longer names them, by id."""
+    named = {spec.trial_id for spec in planned}
+    return [known[name] for name in sorted(known.keys() - named) if sweep in known[name].sweeps]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A sweep whose data is in place and whose trials are known; `experiment` is its name in the tracking store."""
+
+    sweep: Sweep
+    experiment: str
+    specs: tuple[TrialSpec, ...]
+    survey: Survey
+
+    @property
+    def standings(self) -> list[Standing]:
+        return self.survey.standings
+
+
+def experiment_name(sweep: Sweep, profile: str | None) -> str:
+    """Return the tracking store's name for a sweep under a profile."""
+    return f"{sweep.name}@{profile}" if profile else sweep.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """The sweeps of one run; a trial that several of them name is trained once. `data` is by data set."""
+
+    parts: tuple[Prepared, ...]
+    data: Mapping[str, dict[str, str]]
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Where the trials stand, each (trial, target) once."""
+        every = {(found.spec.trial_id, found.spec.target): found for part in self.parts for found in part.standings}
+        return list(every.values())

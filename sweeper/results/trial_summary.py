@@ -1,0 +1,120 @@
+"""One trial in a few words: what a plan, a status and an estimate need of it, without its curves."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from analysis.contract.record import Status
+from sweeper.planning.identity import identify, identity
+from sweeper.results.fold import fold_lines, understood
+from sweeper.results.journal_lines import JournalError, Line, NewerJournalError, read_lines
+from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
+
+
+class Brief(NamedTuple):
+    """A journal, folded small.
+
+    `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
+    `evaluated` are the outer steps with an evaluation. `kin` names the trials that cost as much an outer step;
+    `worker_s` is the time its attempts took, of a pack its share. Where `trouble` says why the journal can't be
+    believed, the trial counts as failed and nothing else is known of it.
+    """
+
+    trial_id: str
+    point: str
+    digest: str
+    recipe: Mapping[str, int]
+    sweeps: Sequence[str]
+    attempt: int
+    status: Status
+    message: str
+    step: int
+    target: int
+    done_step: int
+    evaluated: Sequence[int]
+    device: str
+    kin: str
+    worker_s: float
+    trouble: str = ""
+
+
+def read_brief(path: Path) -> Brief | None:
+    """Return the journal at `path` in a few words, or None if it holds no attempt. One bad journal stops nobody."""
+    try:
+        with understood(path):
+            return brief_of(list(read_lines(path)))
+    except ConfigError as error:
+        newer = NewerJournalError(path, f"a config that this version doesn't know ({error})")
+        return _unreadable(path.parent.name, newer)
+    except JournalError as error:
+        return _unreadable(path.parent.name, error)
+
+
+def _unreadable(trial_id: str, error: JournalError) -> Brief:
+    return Brief(
+        trial_id=trial_id,
+        point="",
+        digest="",
+        recipe={},
+        sweeps=[],
+        attempt=0,
+        status="failed",
+        message="",
+        step=0,
+        target=0,
+        done_step=0,
+        evaluated=[],
+        device="",
+        kin="",
+        worker_s=0.0,
+        trouble=str(error),
+    )
+
+
+def brief_of(lines: Sequence[Line]) -> Brief | None:
+    """Return the journal's `lines` in a few words, or None if they hold no attempt."""
+    record = fold_lines(lines)
+    if record is None:
+        return None
+    first, last = record["attempts"][0], record["attempts"][-1]
+    return Brief(
+        trial_id=record["trial_id"],
+        point=record["point"],
+        digest=last["digest"],
+        recipe=last["recipe"],
+        sweeps=list(dict.fromkeys(attempt["sweep"] for attempt in record["attempts"])),
+        attempt=last["attempt"],
+        status=record["status"],
+        message=in_one_line(record["message"]),
+        step=record["step"],
+        target=record["target"],
+        done_step=record["done_step"],
+        evaluated=[evaluation["step"] for evaluation in record["evaluations"]],
+        device=first["device"],
+        kin=kin_of(resolve(record["config"]), first["device"]),
+        worker_s=_worker_s(lines),
+    )
+
+
+def in_one_line(message: str) -> str:
+    """Return the first line of the error that a traceback ends with, or of a plain message."""
+    lines = message.strip().splitlines()
+    traces = [number for number, line in enumerate(lines) if line.strip() == "Traceback (most recent call last):"]
+    after = lines[traces[-1] + 1 :] if traces else lines
+    return next((line for line in after if line[:1].strip()), "")
+
+
+def kin_of(config: TrialConfig, device: str) -> str:
+    """Return the name of the trials that cost as much an outer step on `device`: alike but for seed, head and rates."""
+    alike: dict[str, Any] = {name: value for name, value in identity(config).items() if name not in PACKABLE}
+    return identify(alike | {"device": device})
+
+
+def _worker_s(lines: Sequence[Line]) -> float:
+    total_s, share = 0.0, 1
+    for before, line in pairwise(lines):
+        share = before["pack"] if before["kind"] == "attempt" else share
+        if line["kind"] != "attempt":  # between two attempts nobody worked
+            total_s += (line["time_ms"] - before["time_ms"]) / 1000 / share
+    return total_s

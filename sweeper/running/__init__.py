@@ -1,0 +1,1 @@
+"""One `sweeper run`: its sweeps, what is left to do, and the session that does it."""

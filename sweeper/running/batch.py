@@ -1,0 +1,102 @@
+"""The sweeps of one run before it starts: their data in place, their trials known, what is left of them to do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import SweepError
+from sweeper.host.devices import Device
+from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.locks import Claim, holder_of
+from sweeper.results.paths import Results
+from sweeper.results.survey import FINISHED, Batch, Prepared, Standing, experiment_name, survey
+from sweeper.sweepfile.sweep import Sweep
+from trainers.data.datasets import DataError, prepare
+from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
+
+
+def surveyed_again(batch: Batch, results: Results) -> Batch:
+    """Return `batch` with where its trials stand by now."""
+    return replace(batch, parts=tuple(replace(part, survey=survey(results, part.specs)) for part in batch.parts))
+
+
+def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, data_root: Path) -> Batch:
+    """Prepare the data sets of the plans, convert them if need be, and fold what has been done; write no results.
+
+    The plans are made again with the digests of the arrays as they are. Raises SweepError.
+    """
+    sweeps = list(sweeps)
+    names = {spec.cell_config.dataset for sweep in sweeps for spec in expand(sweep, profile)}
+    try:
+        arrays = {name: prepare(name, data_root) for name in sorted(names)}
+    except DataError as error:
+        raise SweepError(str(error)) from None
+    digests = {name: array.digest for name, array in arrays.items()}
+    parts = []
+    for sweep in sweeps:
+        specs = expand(sweep, profile, digests)
+        found = survey(results, specs)
+        parts.append(Prepared(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
+    data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
+    return Batch(parts=tuple(parts), data=data)
+
+
+def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialSpec]:
+    """Return what a run would train: everything planned that isn't finished, failed trials only if asked for.
+
+    One whose journal can't be believed is left to --rerun, which puts it aside.
+    """
+    left_out = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
+    return [standing.spec for standing in standings if standing.state not in left_out and not standing.unreadable]
+
+
+def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_failed: bool = False) -> None:
+    """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
+    for standing in standings:
+        stays = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
+        if standing.brief is None or standing.unreadable or standing.state in stays:
+            continue
+        began_on = standing.brief.device
+        if began_on != device:
+            raise SweepError(
+                f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
+                f"go on with --device {began_on}, or name another folder with --results to begin anew on {device}"
+            )
+
+
+def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
+    """Raise SweepError if a trial's arithmetic isn't to be had on `device`."""
+    for spec in specs:
+        if reason := cannot_multiply(spec.cell_config.arithmetic, device, ENGINE_OF_DEVICE[device]):
+            raise SweepError(f"{spec.trial_id} ({spec.name()}) can't run here: {reason}; --only picks others")
+
+
+@contextmanager
+def only_run(batch: Batch, results: Results) -> Iterator[None]:
+    """Hold the sweeps of `batch` for this process. Raises SweepError saying who runs one of them already."""
+    claims = []
+    try:
+        for part in batch.parts:
+            paths = results.run(part.experiment)
+            claim = Claim(paths)
+            if not claim.take():
+                raise SweepError(f"{part.experiment} is being run already, {_described(holder_of(paths))}")
+            claims.append(claim)
+        yield
+    finally:
+        for claim in claims:
+            claim.release()
+
+
+def _described(holder: Mapping[str, Any] | None) -> str:
+    if not holder:
+        return "by a process that doesn't say who it is"
+    since = datetime.fromtimestamp(holder["since_ms"] / 1000).astimezone().isoformat(" ", "seconds")
+    return (
+        f"by process {holder['pid']} on {holder['host']} since {since}; `sweeper status` shows how far it is and "
+        "`sweeper stop` ends it"
+    )

@@ -1,0 +1,146 @@
+"""One `run`, of one sweep or several, from their plans to the last line of the journals; says nothing to the user."""
+
+import secrets
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.executors.inline import Executor, InlineExecutor
+from sweeper.executors.ray.node_check import asked
+from sweeper.executors.ray.place import slot_of
+from sweeper.host.devices import THREADS, Device, default_workers
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.index import briefs
+from sweeper.results.paths import Results
+from sweeper.results.survey import Batch
+from sweeper.running.signals import Signals
+from sweeper.tracking.syncer import Views
+from sweeper.tracking.views import GRACE_S, _begun, _unnoted
+from trainers.maml.engines.table import ENGINE_OF_DEVICE
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to run on. `workers` packs train at once.
+
+    A worker that reports nothing for `timeout_s` is given up and its trials dealt again. `address` is that of a Ray
+    cluster that this process has joined; without `workers` all of it trains, also what joins later. `share` is the part
+    of a GPU that a worker has.
+    """
+
+    results: Results
+    data_root: Path
+    device: Device
+    workers: int | None
+    address: str | None
+    pack: int
+    share: float
+    executor: Literal["ray", "inline"]
+    retry_failed: bool
+    timeout_s: float
+
+
+class InterruptedRunError(Exception):
+    """A signal ended the run; everything is saved, and the tracking store is `behind` by so many trials."""
+
+    def __init__(self, signal_number: int, behind: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+        self.behind = behind
+
+
+def execute(
+    batch: Batch,
+    todo: Iterable[TrialSpec],
+    options: Options,
+    watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
+    views: Views | None,
+) -> int:
+    """Train `todo` to the end and return how many trials the tracking store is behind by.
+
+    A trial wanted to several targets is trained to each in turn. `watching` wraps each round in a view of it. `views`
+    are those of `views_of`. Raises InterruptedRunError after a signal, SweepError when the results folder or Ray gave
+    out.
+    """
+    options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
+    signals = Signals()
+    signals.install()
+    if views:
+        views.start(_begun(batch, options.results))
+    dealer, stopped = None, set[str]()
+    try:
+        for specs in _rounds(todo):
+            left = [spec for spec in specs if spec.trial_id not in stopped]
+            dealer = _dealer(batch, left, options, views.note if views else _unnoted)
+            signals.watch(dealer)
+            with watching(dealer, views):
+                _executor(batch, options).run(dealer, signals.install)
+            stopped |= dealer.stopped_trials
+            if dealer.stop_requested:
+                signals.note(signal.SIGINT)
+            if dealer.stopping.is_set():
+                break
+    finally:
+        signals.restore()
+    now = briefs(options.results)  # brings the index up to date, so that the next plan needn't read the journals
+    if views:
+        for standing in batch.standings:  # another run may have trained what this one only shows
+            if now.get(standing.spec.trial_id) != standing.brief:
+                views.note(standing.spec.trial_id)
+    behind = views.close(GRACE_S) if views else 0
+    if dealer is not None and dealer.fatal is not None:
+        raise dealer.fatal
+    if signals.received is not None:
+        raise InterruptedRunError(signals.received, behind)
+    return behind
+
+
+def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
+    """Return `todo` in rounds that hold each trial once, shorter targets first."""
+    rounds: list[list[TrialSpec]] = []
+    taken: Counter[str] = Counter()
+    for spec in sorted(todo, key=lambda spec: spec.target):
+        if taken[spec.trial_id] == len(rounds):
+            rounds.append([])
+        rounds[taken[spec.trial_id]].append(spec)
+        taken[spec.trial_id] += 1
+    order = {spec.trial_id: number for number, spec in enumerate(todo)}
+    return [sorted(specs, key=lambda spec: order[spec.trial_id]) for specs in rounds]
+
+
+def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callable[[str], None]) -> Dealer:
+    worker = Worker(
+        device=options.device,
+        engine=ENGINE_OF_DEVICE[options.device],
+        threads=THREADS,
+        pack=options.pack,
+        data=batch.data,
+        timeout_s=options.timeout_s,
+        share=options.share,
+    )
+    sweeps = {spec.trial_id: part.sweep.name for part in reversed(batch.parts) for spec in part.specs}
+    return Dealer(
+        specs, sweeps=sweeps, results=options.results, worker=worker, note=note, retry_failed=options.retry_failed
+    )
+
+
+def _executor(batch: Batch, options: Options) -> Executor:
+    if options.executor == "inline":
+        return InlineExecutor()
+    from sweeper.executors.ray.executor import JoinedExecutor, RayExecutor
+
+    if options.address is None:
+        gpus = default_workers("cuda") if options.device == "cuda" else 0
+        workers = options.workers or default_workers(options.device)
+        return RayExecutor(workers=workers, threads=THREADS, gpus=min(gpus, workers), share=options.share)
+    wanted = asked(batch.data, options.data_root, options.results, secrets.token_hex(8))
+    slot = slot_of(THREADS, gpu=options.share if options.device == "cuda" else 0.0)
+    return JoinedExecutor(options.address, asked=wanted, workers=options.workers, slot=slot)

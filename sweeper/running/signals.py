@@ -1,0 +1,43 @@
+"""What a signal does to a run."""
+
+import os
+import signal
+from types import FrameType
+
+from sweeper.dealing.dealer import Dealer
+
+
+class Signals:
+    """First SIGINT or SIGTERM: stop dealing, checkpoint, flush. Second: out at once."""
+
+    def __init__(self) -> None:
+        self._dealer: Dealer | None = None
+        self._previous: dict[int, object] = {}
+        self.received: int | None = None
+
+    def watch(self, dealer: Dealer) -> None:
+        """Stop `dealer` at the first signal, or now if that has come already."""
+        self._dealer = dealer
+        if self.received is not None:
+            dealer.stop()
+
+    def note(self, number: int) -> None:
+        """Take a request to stop for signal `number`, unless one has come by itself."""
+        if self.received is None:
+            self.received = number
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous = signal.signal(number, self._handle)
+            self._previous.setdefault(number, previous)
+
+    def restore(self) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            os._exit(128 + number)
+        self.received = number
+        if self._dealer is not None:
+            self._dealer.stop()

@@ -1,0 +1,1 @@
+"""From a YAML file to a `Sweep`: read strictly, with every mistake named at its line."""

@@ -1,0 +1,187 @@
+"""The axes of a grid, and the settings (one field, one value, one origin) that axes and fixed values are made of."""
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from sweeper.errors import Position, shown, suggest
+from sweeper.sweepfile.generators import generated
+from sweeper.sweepfile.wording import wording
+from sweeper.sweepfile.yaml_source import Faults, Place, Scalar
+from trainers.maml import protocols
+from trainers.maml.config import TrialConfig
+
+FIELDS: tuple[str, ...] = tuple(name for name in TrialConfig.model_fields if name != "seed")
+"""What `fixed` and axes may set, besides `use`."""
+
+LONGEST_NAME = 64  # letters of an axis or of a bundle's label
+_AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # becomes the key of a param, and MLflow takes no other
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """A value given to a field. `origin` says where for people, `position` in the sweep file (None: nowhere there)."""
+
+    value: Scalar
+    origin: str
+    position: Position | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisValue:
+    """One value of an axis: its label in names and tables, and the fields it sets."""
+
+    label: str
+    settings: Mapping[str, Setting]
+    position: Position
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One axis of the grid. Each value of a bundled axis sets several fields; a plain axis sets its namesake."""
+
+    name: str
+    bundled: bool
+    values: tuple[AxisValue, ...]
+
+    def keys(self) -> set[str]:
+        """Return every field (or `use`) that some value sets."""
+        return {key for value in self.values for key in value.settings}
+
+
+def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting]:
+    """Return the settings of the mapping at `place`; what can't be is noted in `faults` and left out."""
+    if not isinstance(given, dict):
+        hint = "; to change nothing, write {}" if given is None else ""
+        faults.add(place, f"must be a mapping of fields, got {shown(given)}{hint}")
+        return {}
+    found = ((name, _read_setting(faults, (*place, name), name, value)) for name, value in given.items())
+    return {name: setting for name, setting in found if setting is not None}
+
+
+def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
+    if name == "use":
+        if not isinstance(value, str):
+            faults.add(place, f"must be one protocol, got {shown(value)}; known are {', '.join(protocols.names())}")
+            return None
+        if value not in protocols.names():
+            faults.add(place, f"unknown protocol {shown(value)}; {suggest(value, protocols.names())}")
+            return None
+        return _setting(faults, place, value)
+    if not known_field(faults, place, name):
+        return None
+    return read_value(faults, place, name, value)
+
+
+def known_field(faults: Faults, place: Place, name: str) -> bool:
+    """Return whether `name` is a field that a sweep may set; note it at its key when not."""
+    if name == "seed":
+        faults.add(place, "seeds are no part of the grid; give them in seeds:", at_key=True)
+    elif name not in FIELDS:
+        faults.add(place, f"unknown field; {suggest(name, FIELDS)}", at_key=True)
+    return name in FIELDS
+
+
+def read_value(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
+    """Return `value` as field `name` holds it (1 is 1.0 for a rate), or note why the field can't hold it."""
+    try:
+        # Any data set will do: only the types and bounds of single fields are judged here, not combinations.
+        config = TrialConfig.model_validate({"dataset": "strokes", name: value})
+    except ValidationError as error:
+        nullable = type(None) in get_args(TrialConfig.model_fields[name].annotation)
+        faults.add(place, wording(error.errors(include_url=False)[0], nullable=nullable))
+        return None
+    return _setting(faults, place, getattr(config, name))
+
+
+def _setting(faults: Faults, place: Place, value: Scalar) -> Setting:
+    position = faults.document.at(place)
+    return Setting(value=value, origin=f"{faults.document.path.name}:{position.line}", position=position)
+
+
+def read_axis(faults: Faults, place: Place, name: str, given: Any) -> Axis | None:
+    """Return the axis at `place`, or None with the reasons in `faults`."""
+    before = len(faults.problems)
+    if isinstance(given, list) or name in (*FIELDS, "seed"):
+        values = read_plain_values(faults, place, name, given) if _may_be_axis(faults, place, name) else ()
+        axis = Axis(name=name, bundled=False, values=values)
+    elif isinstance(given, dict):
+        axis = Axis(name=name, bundled=True, values=_read_bundles(faults, place, name, given))
+    else:
+        faults.add(place, f"an axis is a list of values, or a mapping of named values, got {shown(given)}")
+        return None
+    return axis if len(faults.problems) == before else None
+
+
+def _may_be_axis(faults: Faults, place: Place, name: str) -> bool:
+    if name == "outer_steps":
+        message = "a trial's length is no axis (the same trial goes on); name the steps to read in endpoint.at"
+        faults.add(place, message, at_key=True)
+        return False
+    if name == "use":
+        faults.add(place, "protocols are no plain axis; name them in the values of a bundle", at_key=True)
+        return False
+    if name not in (*FIELDS, "seed") and not suggest(name, FIELDS).startswith("did"):
+        message = "no field of a trial, so its values have names: a mapping of them, each with the fields that it sets"
+        faults.add(place, message, at_key=True)
+        return False
+    return known_field(faults, place, name)
+
+
+def _read_bundles(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> tuple[AxisValue, ...]:
+    if not given:
+        faults.add(place, "an axis needs at least one value")
+    _check_name(faults, place, name, axis=True)
+    bundles = []
+    for label, fields in given.items():
+        inside = (*place, label)
+        _check_name(faults, inside, label)
+        settings = read_settings(faults, inside, fields)
+        bundles.append(AxisValue(label=label, settings=settings, position=faults.document.key_at(inside)))
+    return tuple(bundles)
+
+
+def _check_name(faults: Faults, place: Place, name: str, *, axis: bool = False) -> None:
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
+        faults.add(place, f"a name is 1 to {LONGEST_NAME} printable letters, got {shown(name)}", at_key=True)
+    elif axis and (not _AXIS_NAME.fullmatch(name) or posixpath.normpath(name) != name):
+        allowed = "unaccented letters, digits, spaces and _ - . : and, inside, single /"
+        faults.add(place, f"an axis name is {allowed}, got {shown(name)}", at_key=True)
+
+
+def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:
+    """Return the values of a plain axis over field `name`: a list, or one of range, linspace and logspace."""
+    if isinstance(given, dict):
+        numbers = _generated_for(faults, place, name, given)
+        places = [place] * len(numbers)
+    elif isinstance(given, list):
+        numbers, places = given, [(*place, index) for index in range(len(given))]
+        if not given:
+            faults.add(place, "an axis needs at least one value")
+    else:
+        faults.add(place, f"must be a list, or a mapping with range, linspace or logspace, got {shown(given)}")
+        return ()
+    values: dict[str, AxisValue] = {}
+    for inside, number in zip(places, numbers, strict=True):
+        setting = read_value(faults, inside, name, number)
+        if setting is None:
+            continue
+        label = label_of(setting.value)
+        if label in values:
+            faults.add(inside, f"value {label} is given twice; keep one")
+        values[label] = AxisValue(label=label, settings={name: setting}, position=faults.document.at(inside))
+    return tuple(values.values())
+
+
+def label_of(value: Scalar) -> str:
+    """Return the label of a plain axis' value: as YAML spells it, without quotes."""
+    return value if isinstance(value, str) else shown(value)
+
+
+def _generated_for(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> list[int | float]:
+    annotation = TrialConfig.model_fields[name].annotation
+    return generated(faults, place, name, given, {annotation, *get_args(annotation)})

@@ -1,0 +1,162 @@
+"""What a sweep file reads from its trials: the endpoint, what tables and figures read otherwise, and the claims."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, Side, TableSpec
+from analysis.contract.record import PROBES
+from sweeper.errors import shown, suggest
+from sweeper.sweepfile.axes import Axis, AxisValue, label_of
+from sweeper.sweepfile.form import ClaimForm, EndpointForm, FigureForm, ReadingForm, TableForm
+from sweeper.sweepfile.wording import wording
+from sweeper.sweepfile.yaml_source import Faults, Place
+
+_ACCURACY_ALONE = {
+    "head": "trained or zeroed, there is no default",
+    "steps": "a number of inner steps or inner_steps, there is no default",
+}
+_READING = {"metric": "metric", "test_head": "head", "steps": "steps", "at": "at", "window": "window"}
+"""What a side of a claim may say of its reading, and what the endpoint calls it: `head` is often an axis."""
+
+
+def read_endpoint(faults: Faults, given: EndpointForm) -> Endpoint:
+    """Return the endpoint; an accuracy without head or steps, and a probe with them, are noted in `faults`."""
+    for key, allowed in _ACCURACY_ALONE.items():
+        value = getattr(given, key)
+        if given.metric in PROBES and value is not None:
+            faults.add(("endpoint", key), f"has no meaning for {given.metric}; leave it out", at_key=True)
+        if given.metric not in PROBES and value is None:
+            faults.add(("endpoint", key), f"required and not given ({allowed})", at_key=True)
+    return Endpoint(**given.model_dump())
+
+
+def read_table(faults: Faults, place: Place, given: TableForm, endpoint: Endpoint) -> TableSpec:
+    """Return the table, with an endpoint of its own if it reads otherwise."""
+    return TableSpec(rows=tuple(given.rows), columns=given.columns, endpoint=_own(faults, place, given, endpoint))
+
+
+def read_figure(faults: Faults, place: Place, given: FigureForm, endpoint: Endpoint) -> FigureSpec:
+    """Return the figure; an abscissa where there is none, or none where one is needed, is noted in `faults`."""
+    if given.kind == "inner_steps" and given.x is None:
+        faults.add((*place, "x"), "required and not given (one axis)", at_key=True)
+    if given.kind != "inner_steps" and given.x is not None:
+        faults.add((*place, "x"), f"has no meaning for a figure of kind {given.kind}; use hue or facets", at_key=True)
+    own = _own(faults, place, given, endpoint)
+    return FigureSpec(kind=given.kind, x=given.x, hue=given.hue, facets=tuple(given.facets), endpoint=own)
+
+
+def _own(faults: Faults, place: Place, given: ReadingForm, endpoint: Endpoint) -> Endpoint | None:
+    changed = {key: getattr(given, key) for key in ReadingForm.model_fields if getattr(given, key) is not None}
+    return _changed(faults, place, endpoint, changed) if changed else None
+
+
+def _changed(faults: Faults, place: Place, endpoint: Endpoint, changed: Mapping[str, Any]) -> Endpoint:
+    """Return `endpoint` with `changed`; one that then can't be read is noted at `place`."""
+    values = vars(endpoint) | dict(changed)
+    if values["metric"] in PROBES:
+        spoken = [key for key in _ACCURACY_ALONE if key in changed]
+        if spoken:
+            faults.add(place, f"{' and '.join(spoken)} without meaning for {values['metric']}; leave it out")
+        values |= dict.fromkeys(_ACCURACY_ALONE)
+    lacking = [key for key in _ACCURACY_ALONE if values["metric"] not in PROBES and values[key] is None]
+    if lacking:
+        faults.add(place, f"{values['metric']} needs {' and '.join(lacking)}")
+    return Endpoint(**values)
+
+
+def read_claims(
+    faults: Faults,
+    given: Sequence[ClaimForm],
+    endpoint: Endpoint,
+    axes: Mapping[str, Axis | None],
+    more_values: Iterable[Mapping[str, Sequence[AxisValue]]],
+) -> list[ClaimSpec]:
+    """Return the claims; `more_values` are those that profiles add to plain axes. Faults are noted."""
+    labels = {
+        name: {value.label: None for value in axis.values}
+        | {value.label: None for values in more_values for value in values.get(name, ())}
+        for name, axis in axes.items()
+        if axis is not None
+    }
+    return [_read_claim(faults, ("claims", index), claim, endpoint, labels) for index, claim in enumerate(given)]
+
+
+def _read_claim(
+    faults: Faults, place: Place, given: ClaimForm, endpoint: Endpoint, labels: Mapping[str, Mapping[str, None]]
+) -> ClaimSpec:
+    _check_kind(faults, place, given)
+
+    def part(key: str | int, told: Mapping[str, Any] | None) -> dict[str, Any]:
+        inside = (*place, key) if isinstance(key, str) else (*place, "between", key)
+        return {name: _told(faults, (*inside, name), name, value, labels) for name, value in (told or {}).items()}
+
+    def pair(further: Mapping[str, Any]) -> tuple[Side, Side]:
+        return tuple(_side(faults, place, where | own | further, endpoint, labels) for own in (of, minus))
+
+    where, of, minus = part("where", given.where), part("of", given.of), part("minus", given.minus)
+    between = [part(index, told) for index, told in enumerate(given.between or ())]
+    reference = part("reference", given.reference)
+    first = pair(between[0] if between else {})
+    return ClaimSpec(
+        says=given.says,
+        source=given.source,
+        kind=given.kind,
+        of=first[0],
+        minus=first[1],
+        less=pair(between[1]) if len(between) == 2 else None,
+        reference=pair(reference) if reference else None,
+        expected=given.expected,
+        primary=given.primary,
+    )
+
+
+def _check_kind(faults: Faults, place: Place, given: ClaimForm) -> None:
+    """Note keys that a claim of this kind lacks, or that say nothing in it."""
+    if given.kind == "interaction":
+        if len(given.between or ()) != 2:
+            faults.add(place, "an interaction needs between, a list of two mappings")
+    elif given.between is not None:
+        faults.add((*place, "between"), f"is for an interaction, not for an {given.kind}", at_key=True)
+    if given.kind != "equivalence" and given.reference is not None:
+        faults.add((*place, "reference"), f"is for an equivalence, not for an {given.kind}", at_key=True)
+    if given.kind != "equivalence" and given.expected is None:
+        faults.add(place, "expected: required and not given (positive or negative, the sign that the paper claims)")
+    if given.kind == "equivalence" and given.expected is not None:
+        faults.add((*place, "expected"), "no sign is expected of an equivalence; leave it out", at_key=True)
+
+
+def _told(faults: Faults, place: Place, name: str, value: Any, labels: Mapping[str, Mapping[str, None]]) -> Any:
+    """Return what one key of a claim's mapping says: an axis's label, or a value of the reading."""
+    if name not in labels:
+        if name not in _READING:
+            faults.add(place, f"unknown axis; {suggest(name, [*labels, *_READING])}", at_key=True)
+            return None
+        try:
+            return getattr(ReadingForm.model_validate({_READING[name]: value}), _READING[name])
+        except ValidationError as error:
+            faults.add(place, wording(error.errors(include_url=False)[0]))
+            return None
+    label = shown(value) if isinstance(value, list | dict) else label_of(value)
+    if label not in labels[name]:
+        faults.add(place, f"axis {name} has no value {shown(label)}; {suggest(label, labels[name])}")
+    return label
+
+
+def _side(
+    faults: Faults,
+    place: Place,
+    told: Mapping[str, Any],
+    endpoint: Endpoint,
+    labels: Mapping[str, Mapping[str, None]],
+) -> Side:
+    lacking = [name for name, values in labels.items() if len(values) > 1 and name not in told]
+    if lacking:
+        faults.add(place, f"says no value of axis {' and '.join(lacking)} for each side; name it in where")
+    changed = {_READING[name]: value for name, value in told.items() if name not in labels and value is not None}
+    read = _changed(faults, place, endpoint, changed) if changed else endpoint
+    if read.at != "last" and len(read.at) > 1:
+        given = list(read.at)
+        faults.add(place, f"each side is read at one outer step, and at is {given}; name one, at: [{given[-1]}]")
+    return Side(labels={name: value for name, value in told.items() if name in labels}, endpoint=read)

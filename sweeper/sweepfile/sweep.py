@@ -1,0 +1,244 @@
+"""The sweep file: one YAML file that states a question as a grid, read strictly into a `Sweep`.
+
+Owns what the sections of a file mean together; combinations of a point's values are `sweeper.planning.expand`'s.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from analysis.contract import question
+from sweeper.errors import Position, shown, suggest
+from sweeper.sweepfile import yaml_source
+from sweeper.sweepfile.axes import (
+    FIELDS,
+    Axis,
+    AxisValue,
+    Setting,
+    known_field,
+    label_of,
+    read_axis,
+    read_plain_values,
+    read_settings,
+    read_value,
+)
+from sweeper.sweepfile.form import ProfileForm, SweepForm, read_form
+from sweeper.sweepfile.readings import read_claims, read_endpoint, read_figure, read_table
+from sweeper.sweepfile.yaml_source import Document, Faults, Place, Scalar
+
+LARGEST_GRID = 1_000_000  # trials of one sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exclusion:
+    """A partial match that takes cells out of the grid: every label and every resolved field must agree."""
+
+    labels: Mapping[str, str]
+    fields: Mapping[str, Scalar]
+    position: Position
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A variant of the grid: settings stronger than any axis, other values of some axes, other seeds (None: same)."""
+
+    name: str
+    fixed: Mapping[str, Setting]
+    values: Mapping[str, tuple[AxisValue, ...]]
+    seeds: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep file, read and judged as far as that goes without resolving a point."""
+
+    path: Path
+    name: str
+    question: str
+    paper: str | None
+    fixed: Mapping[str, Setting]
+    axes: tuple[Axis, ...]
+    exclude: tuple[Exclusion, ...]
+    seeds: tuple[int, ...]
+    profiles: Mapping[str, Profile]
+    endpoint: question.Endpoint
+    claims: tuple[question.ClaimSpec, ...]
+    tables: tuple[question.TableSpec, ...]
+    figures: tuple[question.FigureSpec, ...]
+    document: Document = field(repr=False, compare=False)
+
+
+def load(path: Path) -> Sweep:
+    """Return the sweep of the file at `path`. Raises SweepFileError with everything that is wrong with the file."""
+    faults = Faults(yaml_source.read(path))
+    form, faulty = read_form(faults)
+    fixed = read_settings(faults, ("fixed",), form.fixed)
+    axes = {name: read_axis(faults, ("matrix", name), name, given) for name, given in form.matrix.items()}
+    sound = {name: axis for name, axis in axes.items() if axis is not None}
+    _check_rivals(faults, sound.values())
+    profiles: dict[str, Profile] = {}
+    exclude: list[Exclusion] = []
+    if "matrix" not in faulty:
+        profiles = {name: _read_profile(faults, name, given, axes) for name, given in form.profiles.items()}
+        exclude = [_read_exclusion(faults, index, given, axes) for index, given in enumerate(form.exclude)]
+        sizes = {name: _largest(axis, profiles.values()) for name, axis in sound.items()}
+        _check_report(faults, form, sizes, complete=len(sound) == len(axes))
+    _check_size(faults, list(sound.values()), form.seeds, profiles.values())
+    endpoint = read_endpoint(faults, form.endpoint)
+    report = form.report
+    tables = [read_table(faults, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)]
+    figures = [read_figure(faults, ("report", "figures", n), given, endpoint) for n, given in enumerate(report.figures)]
+    claims = []
+    if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
+        claims = read_claims(faults, form.claims, endpoint, sound, [profile.values for profile in profiles.values()])
+    faults.raise_if_any()
+    return Sweep(
+        path=path,
+        name=form.name,
+        question=form.question,
+        paper=form.paper,
+        fixed=fixed,
+        axes=tuple(sound.values()),
+        exclude=tuple(exclude),
+        seeds=form.seeds,
+        profiles=profiles,
+        endpoint=endpoint,
+        claims=tuple(claims),
+        tables=tuple(tables),
+        figures=tuple(figures),
+        document=faults.document,
+    )
+
+
+def _check_rivals(faults: Faults, axes: Iterable[Axis]) -> None:
+    for first, second in combinations(axes, 2):
+        for key in sorted(first.keys() & second.keys()):
+            message = f"axis {first.name} sets {key} as well; only one axis can set a field"
+            faults.add(("matrix", second.name), message, at_key=True)
+
+
+def _read_profile(faults: Faults, name: str, given: ProfileForm, axes: Mapping[str, Axis | None]) -> Profile:
+    place: Place = ("profiles", name)
+    fixed = read_settings(faults, (*place, "fixed"), given.fixed)
+    for key in fixed:
+        axis = axes.get(key)
+        if axis is not None and not axis.bundled:
+            faults.add((*place, "fixed", key), "is an axis; give its values in this profile's matrix", at_key=True)
+    values = {}
+    for key, chosen in given.matrix.items():
+        inside = (*place, "matrix", key)
+        axis = axes.get(key)
+        if key not in axes and None not in axes.values():
+            known = f"unknown axis; {suggest(key, axes)}"
+            hint = f"{known}; a field that is no axis takes one value, in this profile's fixed"
+            faults.add(inside, hint if key in FIELDS else known, at_key=True)
+        if axis is not None:
+            values[key] = _profile_values(faults, inside, axis, chosen)
+    return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds)
+
+
+def _profile_values(faults: Faults, place: Place, axis: Axis, chosen: Any) -> tuple[AxisValue, ...]:
+    if not axis.bundled:
+        return read_plain_values(faults, place, axis.name, chosen)
+    if not isinstance(chosen, list) or not chosen:
+        faults.add(place, f"must be a list of names of axis {axis.name}, got {shown(chosen)}")
+        return ()
+    known = {value.label: value for value in axis.values}
+    picked = {}
+    for index, label in enumerate(map(_label, chosen)):
+        if label not in known:
+            faults.add((*place, index), f"axis {axis.name} has no value {shown(label)}; {suggest(label, known)}")
+        elif label in picked:
+            faults.add((*place, index), f"value {label} is given twice; keep one")
+        else:
+            picked[label] = known[label]
+    return tuple(picked.values())
+
+
+def _label(given: Any) -> str:
+    return shown(given) if isinstance(given, list | dict) else label_of(given)
+
+
+def _read_exclusion(faults: Faults, index: int, given: dict[str, Any], axes: Mapping[str, Axis | None]) -> Exclusion:
+    place: Place = ("exclude", index)
+    labels: dict[str, str] = {}
+    fields: dict[str, Scalar] = {}
+    if not given:
+        faults.add(place, "matches everything; name at least one axis or field")
+    for name, value in given.items():
+        inside = (*place, name)
+        if isinstance(value, list):
+            faults.add(inside, f"takes one value, got {shown(value)}; write an entry for each")
+        elif name == "use":
+            faults.add(inside, "protocols are not matched; name the axis that chooses them, or dataset", at_key=True)
+        elif name in axes:
+            axis = axes[name]
+            if axis is not None:
+                labels[name] = _excluded_label(faults, inside, axis, value)
+        elif known_field(faults, inside, name):
+            setting = read_value(faults, inside, name, value)
+            fields |= {} if setting is None else {name: setting.value}
+    return Exclusion(labels=labels, fields=fields, position=faults.document.at(place))
+
+
+def _excluded_label(faults: Faults, place: Place, axis: Axis, value: Any) -> str:
+    label = _label(value)
+    if not axis.bundled:
+        setting = read_value(faults, place, axis.name, value)
+        if setting is None:
+            return label
+        label = label_of(setting.value)
+    known = [value.label for value in axis.values]
+    if label not in known:
+        faults.add(place, f"axis {axis.name} has no value {shown(label)}; {suggest(label, known)}")
+    return label
+
+
+def _largest(axis: Axis, profiles: Iterable[Profile]) -> int:
+    return max([len(axis.values), *(len(profile.values.get(axis.name, ())) for profile in profiles)])
+
+
+def _check_report(faults: Faults, form: SweepForm, sizes: Mapping[str, int], *, complete: bool) -> None:
+    """Note unknown axes (if `complete`, all axes are known), axes with two roles, and axes that no role names."""
+    for index, table in enumerate(form.report.tables):
+        roles: dict[Place, str] = {("rows", row): name for row, name in enumerate(table.rows)}
+        roles[("columns",)] = table.columns
+        _check_roles(faults, ("report", "tables", index), roles, "rows nor columns", sizes, complete)
+    for index, figure in enumerate(form.report.figures):
+        roles = {(role,): name for role, name in (("x", figure.x), ("hue", figure.hue)) if name is not None}
+        roles |= {("facets", facet): name for facet, name in enumerate(figure.facets)}
+        _check_roles(faults, ("report", "figures", index), roles, "x, hue nor facets", sizes, complete)
+
+
+def _check_roles(
+    faults: Faults, place: Place, roles: Mapping[Place, str], missed: str, sizes: Mapping[str, int], complete: bool
+) -> None:
+    seen: set[str] = set()
+    for role, name in roles.items():
+        if name not in sizes and complete:
+            hint = "seeds are averaged, so leave it out" if name in ("seed", "seeds") else suggest(name, sizes)
+            faults.add((*place, *role), f"unknown axis {shown(name)}; {hint}")
+        if name in seen:
+            faults.add((*place, *role), f"axis {name} is named twice; give it one role")
+        seen.add(name)
+    for name, size in sizes.items():
+        if size > 1 and name not in seen:
+            message = f"axis {name} has {size} values and is in neither {missed}; name it, or they would be averaged"
+            faults.add(place, message)
+
+
+def _check_size(faults: Faults, axes: Sequence[Axis], seeds: Sequence[int], profiles: Iterable[Profile]) -> None:
+    def check(place: Place, sizes: Iterable[int], replicates: int) -> None:
+        trials = math.prod(sizes) * replicates
+        if trials > LARGEST_GRID:
+            faults.add(
+                place, f"{trials:,} trials; one sweep holds at most {LARGEST_GRID:,}; give fewer values", at_key=True
+            )
+
+    check(("matrix",), (len(axis.values) for axis in axes), len(seeds))
+    for profile in profiles:
+        sizes = (len(profile.values.get(axis.name, axis.values)) for axis in axes)
+        check(("profiles", profile.name), sizes, len(profile.seeds or seeds))

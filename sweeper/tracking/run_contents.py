@@ -1,0 +1,277 @@
+"""What a tracked run shows: pure functions from a `TrialRecord` to params, tags, points and the artefact.
+
+Says nothing of how a store takes them; that is `sweeper.tracking.mlflow_tracker`.
+"""
+
+import gzip
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from analysis.contract.record import (
+    SCHEMA_VERSION,
+    TAG_CELL,
+    TAG_KIND,
+    TAG_POINT,
+    TAG_SCHEMA,
+    TAG_SEED,
+    TAG_STATUS,
+    TAG_SWEEP,
+    TAG_TRIAL_ID,
+    Status,
+    TrialRecord,
+    metric_key,
+    passes,
+)
+from sweeper.results.trial_summary import in_one_line
+from trainers.maml.config import TrialConfig, resolve
+
+Kind = Literal["trial", "cell"]
+
+IDENTITY_TAGS: Mapping[Kind, str] = {"trial": TAG_TRIAL_ID, "cell": TAG_CELL}
+"""The tag by which a run is found again."""
+
+RUN_STATUS: Mapping[Status, str] = {
+    "running": "RUNNING",
+    "done": "FINISHED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
+    "interrupted": "KILLED",
+}
+
+CURVES = ("query_loss", "query_accuracy")
+POINTS_A_KEY = 200
+TAG_DATA_DIGEST = "data_digest"
+TAG_MESSAGE = "message"
+TAG_SHOWN = "sweeper.shown"
+"""Hash of all that a run shows, empty while its trial runs; written after the rest, so equal means nothing to do."""
+LONGEST_MESSAGE = 500
+FILTERED_FIELDS = (
+    "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
+)  # fmt: skip
+PROBED_PER_EPISODE = (
+    "positive", "negative", "interference_norm", "contrastive_norm", "smallest_live_variance", "flat_channels",
+)  # fmt: skip
+ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedTrial:
+    """A trial as one sweep shows it: the run's `name`, and `labels`, each axis's value by name."""
+
+    trial_id: str
+    name: str
+    sweep: str
+    labels: Mapping[str, str]
+
+
+class Point(NamedTuple):
+    """One value of a tracked metric; `step` counts outer steps, `time_ms` is the record's own time."""
+
+    key: str
+    value: float
+    time_ms: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSummary:
+    """A cell's endpoint over its `n` finished seeds of `planned`; what n seeds don't give (sd of one) is NaN.
+
+    `low` and `high` end the 95 % interval of the mean. Accuracies are fractions.
+    """
+
+    cell: str
+    name: str
+    labels: Mapping[str, str]
+    n: int
+    planned: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+    def points(self, time_ms: int) -> list[Point]:
+        """Return n and every number that is finite, as of `time_ms`."""
+        return [Point(name, value, time_ms, 0) for name, value in self._values().items()]
+
+    def _values(self) -> dict[str, float]:
+        numbers = {"n": float(self.n), "mean": self.mean, "sd": self.sd, "low": self.low, "high": self.high}
+        return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+    def tags(self, sweep: str) -> dict[str, str]:
+        """Return the summary run's tags."""
+        return {
+            TAG_SCHEMA: str(SCHEMA_VERSION),
+            TAG_KIND: "cell",
+            TAG_SWEEP: sweep,
+            TAG_CELL: self.cell,
+            "n": str(self.n),
+            "planned": str(self.planned),
+            TAG_SHOWN: _hash([self.name, self.planned, self._values()]),
+        }
+
+
+@dataclass(kw_only=True)
+class Shown:
+    """What one run shows, as far as this process knows; `sent` and `archived` count what it sent itself."""
+
+    run_id: str
+    name: str
+    status: str
+    start_ms: int
+    params: dict[str, str]
+    tags: dict[str, str]
+    artifact_uri: str
+    archived: tuple[int, Status, int] | None = None
+    sent: set[tuple[str, int]] = field(default_factory=set)
+
+    def is_whole(self, tags: Mapping[str, str]) -> bool:
+        """Return whether the run was once brought up to `tags` entirely."""
+        return tags[TAG_SHOWN] != "" and self.tags.get(TAG_SHOWN) == tags[TAG_SHOWN]
+
+
+def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
+    """Return the swept axes by label, and the fields people filter by; an axis wins over a field of its name."""
+    config = _config(record)
+    return {field: str(getattr(config, field)) for field in FILTERED_FIELDS} | dict(trial.labels)
+
+
+def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
+    """Return the run's tags, the last attempt's circumstances included."""
+    message = in_one_line(record["message"])
+    shortened = len(message) > LONGEST_MESSAGE or message != record["message"].strip()
+    return {
+        TAG_SCHEMA: str(SCHEMA_VERSION),
+        TAG_KIND: "trial",
+        TAG_SWEEP: trial.sweep,
+        TAG_TRIAL_ID: record["trial_id"],
+        TAG_POINT: record["point"],
+        TAG_CELL: record["cell"],
+        TAG_SEED: str(record["seed"]),
+        TAG_STATUS: record["status"],
+        TAG_DATA_DIGEST: record["attempts"][-1]["digest"],
+        TAG_MESSAGE: message[:LONGEST_MESSAGE] + (" (shortened)" if shortened else ""),
+        TAG_SHOWN: ""
+        if record["status"] == "running"
+        else _hash([record, trial.name, trial.sweep, *trial.labels.items()]),
+        **_circumstances(record),
+    }
+
+
+def stride(target: int) -> int:
+    """Return the smallest power of two that cuts the steps 0..`target` into at most `POINTS_A_KEY` spans."""
+    width = 1
+    while target // width + 1 > POINTS_A_KEY:
+        width *= 2
+    return width
+
+
+def points(record: TrialRecord) -> list[Point]:
+    """Return every point the run shows, finite values only, training first.
+
+    Of the training curve the first step of every span is kept: at most 200 a key. Spans of a longer target are
+    unions of a shorter one's, so whatever was sent stays right when a target grows; each doubling of the target
+    then adds at most 100 to what was sent before.
+    """
+    return _training_points(record) + _evaluation_points(record) + _probe_points(record)
+
+
+def artifact(record: TrialRecord) -> bytes:
+    """Return the record as gzipped JSON, the same bytes for the same record."""
+    text = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return gzip.compress(text.encode(), mtime=0)
+
+
+def last_time_ms(record: TrialRecord) -> int | None:
+    """Return when the newest record was made, in ms since 1970; None if there is none."""
+    stamped = [*passes(record), *record["probes"]]
+    return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
+
+
+def first_time_ms(record: TrialRecord) -> int | None:
+    """Return when the trial was first dealt, in ms since 1970; None if it never was."""
+    return min((attempt["time_ms"] for attempt in record["attempts"]), default=None)
+
+
+def _hash(shown: Any) -> str:
+    text = json.dumps([SCHEMA_VERSION, shown], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _config(record: TrialRecord) -> TrialConfig:
+    return resolve(record["config"])
+
+
+def _circumstances(record: TrialRecord) -> dict[str, str]:
+    if not record["attempts"]:
+        return {}
+    attempt = record["attempts"][-1]
+    found = {key: _plain(attempt[key]) for key in ATTEMPT_TAGS if key in attempt}
+    versions = attempt.get("versions", {})
+    return found | {f"version.{package}": str(version) for package, version in versions.items()}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def _training_points(record: TrialRecord) -> list[Point]:
+    training = record["training"]
+    width = stride(max([record["target"], *training["step"][-1:]]))
+    kept, span = [], -1
+    for index, step in enumerate(training["step"]):
+        if step // width != span:
+            span = step // width
+            kept.append(index)
+    return [
+        Point(f"train_{curve}", training[curve][index], training["time_ms"][index], training["step"][index])
+        for curve in CURVES
+        for index in kept
+        if math.isfinite(training[curve][index])
+    ]
+
+
+def _evaluation_points(record: TrialRecord) -> list[Point]:
+    config = _config(record)
+    named = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps}
+    scored = [(found["split"], config.scored_steps, found) for found in record["evaluations"]]
+    scored += [("final", config.final_scored_steps, found) for found in record.get("finals", [])]
+    return [
+        Point(metric_key(head, name, prefix), accuracy[taken], found["time_ms"], found["step"])
+        for prefix, last, found in scored
+        for head, accuracy in found["accuracy"].items()
+        for name, taken in (named | {"last_step": last}).items()
+        if taken < len(accuracy) and accuracy[taken] is not None and math.isfinite(accuracy[taken])
+    ]
+
+
+def _probe_points(record: TrialRecord) -> list[Point]:
+    """Return what a probe has as one number, and the median and the extreme of what it has for each episode.
+
+    Decimated like the training curve.
+    """
+    width, span, found = stride(record["target"]), -1, []
+    for probe in record["probes"]:
+        if probe["step"] // width != span:
+            span = probe["step"] // width
+            numbers = _probe_numbers(probe).items()
+            found += [Point(f"probe_{name}", value, probe["time_ms"], probe["step"]) for name, value in numbers]
+    return found
+
+
+def _probe_numbers(probe: dict[str, Any]) -> dict[str, float]:
+    lists = {name: probe[name] for name in PROBED_PER_EPISODE}
+    lists |= {f"gradient_norm/{order}": norms for order, norms in probe["gradient_norm"].items()}
+    numbers = {"head_norm": probe["head_norm"], "feature_change": probe["feature_change"]}
+    numbers |= {f"layer_change/{layer}": change for layer, change in probe["layer_change"].items()}
+    for name, values in lists.items():
+        finite = [value for value in values if value is not None]
+        if finite:
+            extreme = ("min", min(finite)) if name == "smallest_live_variance" else ("max", max(finite))
+            numbers |= {f"{name}/median": statistics.median(finite), f"{name}/{extreme[0]}": extreme[1]}
+    return {name: value for name, value in numbers.items() if value is not None}

@@ -1,0 +1,40 @@
+"""Remembers what a tracking store was last brought up to, so that a run with nothing to do needn't ask the store."""
+
+import hashlib
+import json
+
+from sweeper.results.index import briefs
+from sweeper.results.paths import Results
+from sweeper.results.survey import Prepared
+from sweeper.tracking.address import SQLITE, sqlite_path
+from trainers.sealed_file import write_whole
+
+
+def note_shown(part: Prepared, results: Results, shown: str) -> None:
+    """Remember that a store shows every trial of `part` as it was when `shown` was taken by `state_of`."""
+    mark = results.run(part.experiment).shown
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(mark, shown.encode())
+
+
+def is_shown(part: Prepared, results: Results, uri: str) -> bool:
+    """Return whether nothing has changed since `note_shown`, as far as this folder knows.
+
+    A server that lost its runs isn't asked: `sweeper sync` does so.
+    """
+    if uri.startswith(SQLITE) and not sqlite_path(uri).exists():
+        return False
+    try:
+        return results.run(part.experiment).shown.read_text(encoding="utf-8") == state_of(part, results, uri)
+    except FileNotFoundError:
+        return False
+
+
+def state_of(part: Prepared, results: Results, uri: str) -> str:
+    """Return a hash of the store's address, which may hold a password, and of all that is to be shown there now."""
+    known = briefs(results)
+    shown = [
+        (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))
+        for spec in part.specs
+    ]
+    return hashlib.sha256(json.dumps([uri, shown], sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,86 @@
+"""What brings the tracking store up to the journals for the sweeps of one run or sync."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.fold import read_record
+from sweeper.results.paths import Results
+from sweeper.results.survey import Batch, Prepared
+from sweeper.tracking.run_contents import TrackedTrial
+from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
+from sweeper.tracking.syncer import Syncer, Views
+from sweeper.tracking.turns import places, wait_for_pusher
+
+if TYPE_CHECKING:
+    from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+
+def _begun(batch: Batch, results: Results) -> list[str]:
+    """Return the trials that have a journal by now; one that is to be run again from nothing has none any more."""
+    begun = [found.spec.trial_id for found in batch.standings if found.brief is not None and not found.unreadable]
+    return [trial_id for trial_id in begun if results.trial(trial_id).journal.exists()]
+
+
+def views_of(
+    batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", Prepared], None] | None = None
+) -> Views:
+    """Return what brings the store at `uri` up to the journals, not started yet.
+
+    `last` shows what takes a sweep's trials together, once all of them are shown. A view's first push waits for another
+    process that brings it up to date.
+    """
+
+    def syncer(part: Prepared) -> Syncer:
+        def conclude(tracker: "MlflowTracker") -> None:
+            if last is not None:
+                shown = state_of(part, results, uri)
+                last(tracker, part)
+                note_shown(part, results, shown)
+
+        def connected() -> "MlflowTracker":
+            wait_for_pusher(places(results, part.experiment, uri), _unnoted)
+            return connect(uri, part.experiment, results)
+
+        return Syncer(
+            connected,
+            lambda trial_id: read_record(results, trial_id),
+            tracked(part.specs, part.experiment),
+            last=conclude,
+        )
+
+    return Views([syncer(part) for part in batch.parts])
+
+
+def catch_up(batch: Batch, results: Results, uri: str, views: Views) -> int:
+    """Bring the store at `uri` up to the journals without training; return how many trials it stays behind by.
+
+    Asks the store nothing when this folder remembers that it has been shown all of this. Waits at most `GRACE_S`.
+    """
+    if all(is_shown(part, results, uri) for part in batch.parts):
+        return 0
+    views.start(_begun(batch, results))
+    return views.close(GRACE_S)
+
+
+def connect(uri: str, experiment: str, results: Results) -> "MlflowTracker":
+    """Return a tracker of `experiment` in the store at `uri`. Raises TrackingError."""
+    from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(uri, experiment, results.artifacts)
+
+
+def tracked(prepared_specs: Iterable[TrialSpec], sweep: str) -> dict[str, TrackedTrial]:
+    """Return how each trial is shown in the tracking store, by id."""
+    return {
+        spec.trial_id: TrackedTrial(trial_id=spec.trial_id, name=spec.name(), sweep=sweep, labels=spec.labels)
+        for spec in prepared_specs
+    }
+
+
+def _unnoted(_: str) -> None:
+    pass
+
+
+GRACE_S = 2.0
+"""How long the end of a run waits for the tracking store; what is late then is sent by another process."""

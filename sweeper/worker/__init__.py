@@ -1,0 +1,1 @@
+"""The worker's side: one assignment trained, checkpointed and logged."""

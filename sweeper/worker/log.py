@@ -1,0 +1,78 @@
+"""What a worker writes down about one attempt for people: plain lines with UTC times, tracebacks in full."""
+
+import contextlib
+import errno
+import faulthandler
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from sweeper.host.provenance import installed
+
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM})
+"""A results folder full or read-only: what no trial can go on with."""
+NUMERIC = ("torch", "numpy", "numba")
+
+
+class TrialLog:
+    """The log of one attempt, open for appending until `close`.
+
+    A log that can't be written fails no trial, so any OSError but those of STORAGE_ERRORS is passed over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`, whose folder exists. Raises OSError of STORAGE_ERRORS."""
+        self._logger = logging.Logger(str(path))  # its own, known to no registry: a worker writes many one after other
+        self._handler: logging.FileHandler | None = None
+        try:
+            self._handler = _StrictOnStorage(path, encoding="utf-8")
+        except OSError as error:
+            if error.errno in STORAGE_ERRORS:
+                raise
+            return
+        formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(message)s", "%Y-%m-%dT%H:%M:%S")
+        formatter.converter = time.gmtime
+        self._handler.setFormatter(formatter)
+        self._logger.addHandler(self._handler)
+
+    def say(self, text: str) -> None:
+        """Write `text` under the time of now. Raises OSError of STORAGE_ERRORS."""
+        if self._handler is not None:
+            self._logger.info("%s", text)
+
+    def close(self) -> None:
+        if self._handler is not None:
+            with contextlib.suppress(OSError):  # every line was flushed, or its trouble told, when it was written
+                self._handler.close()
+            self._handler = None
+
+    @contextmanager
+    def watched(self, timeout_s: float) -> Iterator[None]:
+        """End this process if the block takes longer than `timeout_s`, after writing what every thread was doing.
+
+        The timer is no Python thread, so it also goes off while a call into C holds the interpreter.
+        """
+        file = self._handler.stream if self._handler is not None else sys.__stderr__
+        faulthandler.dump_traceback_later(timeout_s, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+class _StrictOnStorage(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, the name is logging's
+        error = sys.exception()
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+            raise error
+
+
+@cache
+def versions() -> str:
+    """Return the versions that a worker's numbers depend on, in words, without importing the packages."""
+    found = installed()
+    return ", ".join([f"Python {found['python']}", *(f"{name} {found[name]}" for name in NUMERIC if name in found)])

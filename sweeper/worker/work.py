@@ -1,0 +1,261 @@
+"""The worker's side: the one place where a trainer, a checkpoint and an assignment meet.
+
+Trouble is data: `step` never raises, it returns an update that says what went wrong.
+"""
+
+import os
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
+from sweeper.results.paths import TrialPaths
+from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
+
+_PASSES = {"evaluation": "", "final": "last pass, "}
+_HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
+
+CHECKPOINT_EVERY_S = 30.0
+KEPT_CHECKPOINTS = 2
+
+
+class Work:
+    """One assignment under way in this process."""
+
+    def __init__(self, assignment: Assignment, *, watched: bool = False) -> None:
+        """`watched` ends this process when a step takes longer than the assignment's timeout."""
+        self._assignment = assignment
+        self._watched = watched
+        self._logs: list[TrialLog] = []
+        self._chunks: Iterator[Any] | None = None
+        self._resent: list[int] = []
+        self._last: Any = None
+        self._saved_s = time.monotonic()
+        self._stopped: set[int] = set()
+        self._over = False
+
+    def step(self) -> Update:
+        """Train one chunk further and return what is new."""
+        try:
+            self._open_logs()
+            with self._watch():
+                chunk = next(self._started(), None)
+                if chunk is None:
+                    raise RuntimeError("the trainer ended without a last chunk")
+                update = self._updated(chunk)
+        except Exception as error:
+            self._over = True
+            update = self._trouble(error)
+        if self._over:
+            self._close_logs()
+        return update
+
+    def save(self) -> None:
+        """Checkpoint the last chunk's boundary, if there is one and the work isn't over. Never raises OSError."""
+        with suppress(OSError):
+            if not self._over and self._last is not None:
+                try:
+                    self._save(self._last)
+                except OSError as error:
+                    self._say(f"no checkpoint at step {self._last.step}: {error}")
+                self._say(f"left at step {self._last.step}")
+        self._close_logs()
+
+    def _open_logs(self) -> None:
+        if self._logs:
+            return
+        work, members = self._assignment, self._assignment["members"]
+        for member in members:
+            paths = TrialPaths(Path(member["folder"]))
+            paths.attempt(member["attempt"]).mkdir(parents=True, exist_ok=True)
+            log = TrialLog(paths.log(member["attempt"]))
+            self._logs.append(log)
+            log.say(
+                f"attempt {member['attempt']} of {member['trial_id']} begun by process {os.getpid()} on "
+                f"{socket.gethostname()}: engine {work['engine']}, device {work['device']}, "
+                f"threads {work['threads']}, {versions()}"
+            )
+            if len(members) > 1:
+                log.say(f"in a pack of {len(members)}: {', '.join(mate['trial_id'] for mate in members)}")
+
+    def _close_logs(self) -> None:
+        for log in self._logs:
+            log.close()
+
+    def _say(self, text: str) -> None:
+        """Write `text` to the log of every member still under way."""
+        for index, log in enumerate(self._logs):
+            if index not in self._stopped:
+                log.say(text)
+
+    def _watch(self) -> AbstractContextManager[None]:
+        return self._logs[0].watched(self._assignment["timeout_s"]) if self._watched else nullcontext()
+
+    def _started(self) -> Iterator[Any]:
+        if self._chunks is None:
+            import torch
+
+            from trainers.data.datasets import Prepared
+            from trainers.data.on_device import limit_memory, load_pixels
+            from trainers.maml.config import resolve
+            from trainers.maml.train import train
+            from trainers.process.allocator import keep_freed_memory
+            from trainers.process.memory import forget_peak
+
+            keep_freed_memory()
+            limit_memory(self._assignment["device"], self._assignment["share"])
+            forget_peak(self._assignment["device"])
+            torch.set_num_threads(self._assignment["threads"])
+            data = self._assignment["data"]
+            prepared = Prepared(name=data["name"], path=Path(data["path"]), digest=data["digest"])
+            members = self._assignment["members"]
+            states = _states(members, self._logs)
+            self._resent = [len(state.records) for state in states] if states else [0] * len(members)
+            self._chunks = train(
+                [resolve(member["config"]) for member in members],
+                load_pixels(prepared, self._assignment["device"]),
+                states=states,
+                engine=self._assignment["engine"],
+                chunk_s=self._assignment["chunk_s"],
+            )
+        return self._chunks
+
+    def _updated(self, chunk: Any) -> Update:
+        self._last = chunk
+        statuses = [self._status(index, run.status) for index, run in enumerate(chunk.runs)]
+        self._over = "running" not in statuses
+        asked = {index for index, status in enumerate(statuses) if status == "stopped"} - self._stopped
+        self._log_evaluations(chunk)
+        if self._over or asked or time.monotonic() - self._saved_s > CHECKPOINT_EVERY_S:
+            self._save(chunk)
+        self._log_ends(chunk, statuses, asked)
+        self._stopped |= asked
+        members = [
+            MemberUpdate(
+                trial_id=member["trial_id"],
+                attempt=member["attempt"],
+                step=chunk.step,
+                records=[tuple(record) for record in run.records],
+                status=status,
+                message=run.message,
+            )
+            for member, run, status in zip(self._assignment["members"], chunk.runs, statuses, strict=True)
+        ]
+        return Update(pack=self._assignment["pack"], members=members, over=self._over)
+
+    def _status(self, index: int, status: UpdateStatus) -> UpdateStatus:
+        """Return the trainer's `status` of a member, or "stopped" if its driver has asked to leave it while it ran."""
+        if index in self._stopped:
+            return "stopped"
+        member = self._assignment["members"][index]
+        mark = TrialPaths(Path(member["folder"])).stop_mark(member["attempt"])
+        return "stopped" if status == "running" and mark.exists() else status
+
+    def _log_evaluations(self, chunk: Any) -> None:
+        for index, run in enumerate(chunk.runs):
+            for step, key, value in run.records[self._resent[index] :]:
+                if key in _PASSES and index not in self._stopped:
+                    told = [f"{100 * found[-1]:.2f} % {_HEADS[head]}" for head, found in value["accuracy"].items()]
+                    self._logs[index].say(
+                        f"step {step}: {_PASSES[key]}{value['split']} accuracy {', '.join(told)}, over "
+                        f"{value['episodes']} episodes"
+                    )
+        self._resent = [0] * len(chunk.runs)
+
+    def _log_ends(self, chunk: Any, statuses: list[UpdateStatus], asked: set[int]) -> None:
+        """Write how members ended, and with what memory: the stopped ones when they are, the others with the pack."""
+        from trainers.process.memory import peak_bytes
+
+        peak = peak_bytes(self._assignment["device"])
+        told = f", at most {peak / 2**20:,.0f} MiB in use" if peak else ""
+        for index, (run, status) in enumerate(zip(chunk.runs, statuses, strict=True)):
+            if index in asked or (self._over and status != "stopped"):
+                self._logs[index].say(f"{status} at step {chunk.step}{f': {run.message}' if run.message else ''}{told}")
+
+    def _save(self, chunk: Any) -> None:
+        from trainers.maml.checkpoint import save
+
+        members = zip(self._assignment["members"], chunk.runs, chunk.states(), self._logs, strict=True)
+        for index, (member, run, state, log) in enumerate(members):
+            if run.status == "diverged" or index in self._stopped:
+                continue
+            paths = TrialPaths(Path(member["folder"]))
+            save(paths.checkpoint(member["attempt"], state.step), state)
+            log.say(f"checkpoint saved at step {state.step}")
+            for old in paths.checkpoints(state.step, member["attempt"])[KEPT_CHECKPOINTS:]:
+                old.unlink()
+        self._saved_s = time.monotonic()
+
+    def _trouble(self, error: Exception) -> Update:
+        status, message = _status_of(error), "".join(traceback.format_exception(error))
+        with suppress(OSError):  # a full disk is told to the driver, and can't be told to a log
+            self._say(message.rstrip())
+        return Update(
+            pack=self._assignment["pack"],
+            members=[
+                MemberUpdate(
+                    trial_id=member["trial_id"],
+                    attempt=member["attempt"],
+                    step=self._last.step if self._last else 0,
+                    records=[],
+                    status=status,
+                    message=message,
+                )
+                for member in self._assignment["members"]
+            ],
+            over=True,
+        )
+
+
+def _status_of(error: Exception) -> UpdateStatus:
+    import torch
+
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return "memory"
+    if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+        return "storage"
+    return "failed"
+
+
+class _Found(NamedTuple):
+    """A member's furthest whole checkpoint, and which ones were damaged."""
+
+    state: Any | None
+    path: Path | None
+    damaged: list[str]
+
+
+def _states(members: list[Member], logs: list[TrialLog]) -> list[Any] | None:
+    """Return each member's furthest whole checkpoint of any attempt, or None if they start from nothing.
+
+    A damaged checkpoint is passed over for an earlier one. Members of a pack that are at different points start
+    again from nothing rather than wait for each other.
+    """
+    every = [_furthest(TrialPaths(Path(member["folder"])), member["config"]["outer_steps"]) for member in members]
+    alike = len({found.state and (found.state.step, found.state.correct.shape) for found in every}) == 1
+    for found, log in zip(every, logs, strict=True):
+        for why in found.damaged:
+            log.say(f"passed over: {why}")
+        if found.state is None:
+            log.say("starts from nothing")
+        elif alike:
+            log.say(f"goes on from step {found.state.step}, by {found.path.parent.name}/{found.path.name}")
+        else:
+            log.say("starts from nothing: the members of its pack are at different points")
+    return [found.state for found in every] if alike and every[0].state is not None else None
+
+
+def _furthest(paths: TrialPaths, target: int) -> _Found:
+    from trainers.maml.checkpoint import CheckpointError, read
+
+    damaged = []
+    for path in paths.checkpoints(target):
+        try:
+            return _Found(read(path), path, damaged)
+        except CheckpointError as error:
+            damaged.append(str(error))
+    return _Found(None, None, damaged)

@@ -1,0 +1,151 @@
+"""Curves: each point against the estimator over seeds and against the endpoint, and what is drawn of them."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.contract.question import Endpoint, FigureSpec
+from analysis.errors import AnalysisError
+from analysis.figures.curves import CurvesInfo, curves_info, draw_curves
+from analysis.figures.style import encode
+from analysis.numbers.endpoint import read
+from analysis.numbers.stats import summary
+
+SPEC = FigureSpec(kind="curves", x=None, hue="zeroing", facets=("task",))
+AXES = ("task", "zeroing")
+SCORES = {seed: {20: 0.3 + 0.01 * seed**2, 40: 0.4 + 0.1 * seed, 60: 0.5 + 0.02 * seed} for seed in range(4)}
+
+
+@pytest.fixture
+def make_info(make_trial, make_record, make_probe, endpoint):
+    """Four arms; of A the seed 2 of "none" stopped at 40, of B no "none" ran and two of "every step"."""
+
+    def make(spec=SPEC, asked=endpoint, published=None, parts=False):
+        plan, records = [], {}
+        for task in ("A", "B"):
+            for zeroing in ("none", "every step") if spec.hue else ("none",):
+                for seed in range(4):
+                    trial = make_trial({"task": task, "zeroing": zeroing}, seed)
+                    plan.append(trial)
+                    if task == "B" and (zeroing == "none" or seed > 1):
+                        continue
+                    scores = SCORES[seed]
+                    failed = (task, zeroing, seed) == ("A", "none", 2)
+                    if failed:
+                        scores = {20: scores[20], 40: scores[40]}
+                    probes = [make_probe(step, gap=0.1 * seed + step / 100) for step in (1, *scores)]
+                    records[trial.trial_id] = make_record(
+                        trial, scores, status="failed" if failed else "done", probes=probes
+                    )
+        info = curves_info(plan, records, AXES, spec, "Does it matter?", asked, published)
+        return (info, plan, records) if parts else info
+
+    return make
+
+
+def test_each_point_is_the_mean_and_interval_over_the_seeds_that_have_it(make_info) -> None:
+    curve = make_info().panels[0].curves[0]
+    assert curve.label == "none" and curve.planned == 4
+    assert curve.steps.tolist() == [20, 40, 60] and curve.n.tolist() == [4, 4, 3]
+    for place, (step, seeds) in enumerate(((20, (0, 1, 2, 3)), (40, (0, 1, 2, 3)), (60, (0, 1, 3)))):
+        _, mean, _, low, high = summary([SCORES[seed][step] for seed in seeds])
+        assert (curve.mean[place], curve.low[place], curve.high[place]) == pytest.approx((mean, low, high), rel=1e-12)
+
+
+def test_below_three_seeds_there_is_no_mean_but_the_seeds_themselves(make_info) -> None:
+    none, every = make_info().panels[1].curves
+    assert none.n.tolist() == [] and np.isnan(every.mean).all() and np.isnan(every.low).all()
+    assert [track.values.tolist() for track in every.tracks[:2]] == [list(SCORES[seed].values()) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 9])
+@pytest.mark.parametrize("metric", ["test_accuracy", "support_query_gap"])
+def test_a_point_is_what_the_endpoint_would_read_there(make_info, endpoint, metric, window) -> None:
+    asked = replace(endpoint, metric=metric, window=window)
+    if metric != "test_accuracy":
+        asked = replace(asked, head=None, steps=None)
+    info, plan, records = make_info(asked=asked, parts=True)
+    track = info.panels[0].curves[1].tracks[3]
+    trial = next(trial for trial in plan if trial.labels == {"task": "A", "zeroing": "every step"} and trial.seed == 3)
+    steps = track.steps.tolist()
+    assert steps == ([20, 40, 60] if metric == "test_accuracy" else [1, 20, 40, 60])
+    expected = [read(trial, records[trial.trial_id], asked, step).value for step in steps]
+    np.testing.assert_allclose(track.values, expected, rtol=1e-12)
+
+
+def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
+    make_trial, make_record, make_probe
+) -> None:
+    trial = make_trial({"task": "A"})
+    record = make_record(trial, {}, probes=[make_probe(step, 0.25) for step in range(1, 61)])
+    record["probes"][10]["cosine"][0][1] = record["probes"][10]["cosine"][5][0] = None
+    asked = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=3)
+    spec = FigureSpec(kind="curves", x=None, hue=None, facets=())
+    info = curves_info([trial], {trial.trial_id: record}, ("task",), spec, "?", asked)
+    (track,) = info.panels[0].curves[0].tracks
+    assert np.flatnonzero(np.isnan(track.values)).tolist() == [10, 11, 12]
+
+
+def test_missing_seeds_are_named_with_their_reasons(make_info) -> None:
+    info = make_info()
+    assert [(found.arm, found.of, [seed for seed, _ in found.reasons]) for found in info.absences] == [
+        ("A · none", 4, [2]),
+        ("B · none", 4, [0, 1, 2, 3]),
+        ("B · every step", 4, [2, 3]),
+    ]
+    footer = draw_curves(info).texts[1].get_text().replace("\n", " ")
+    assert "A · none: 3 of 4 seeds (seed 2 failed)" in footer
+    assert "B · every step: 2 of 4 seeds (seeds 2, 3 not run)" in footer
+
+
+def test_an_axis_that_is_left_out_is_an_error_that_names_it(make_info) -> None:
+    with pytest.raises(AnalysisError, match="curves figure would average over task"):
+        make_info(spec=replace(SPEC, facets=()))
+
+
+def test_the_authors_curve_is_drawn_dashed_at_its_own_steps_and_named(make_info) -> None:
+    info = make_info(published={("A", "none"): [(1, 0.25), (60, 0.5)], ("B", "every step"): [(60, 0.55)]})
+    figure = draw_curves(info)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "every step", "authors"]
+    theirs = figure.axes[0].lines[-1]
+    assert theirs.get_xdata().tolist() == [1, 60] and theirs.get_ydata() == pytest.approx([25, 50])
+    assert theirs.get_linestyle() == "--" and theirs.get_markerfacecolor() == "white"
+    ours = [line for line in figure.axes[0].lines if line is not theirs]
+    assert {line.get_linestyle() for line in ours} == {"-"}
+
+
+def test_accuracies_are_drawn_in_percent_and_cosines_as_they_are(make_info, endpoint) -> None:
+    axes = draw_curves(make_info()).axes[0]
+    assert axes.get_ylabel() == "test accuracy (%)" and max(axes.lines[0].get_ydata()) > 40
+    axes = draw_curves(make_info(asked=replace(endpoint, metric="support_query_gap", head=None, steps=None))).axes[0]
+    assert axes.get_ylabel() == "cosine gap, query to support" and max(axes.lines[0].get_ydata()) < 1
+
+
+CASES = {
+    "plain": {},
+    "authors": {"published": {("A", "none"): [(1, 0.25), (60, 0.5)]}},
+    "no hue": {"spec": replace(SPEC, hue=None)},
+    "probes": {"asked": Endpoint(metric="positive_share", head=None, steps=None, at="last", window=2)},
+    "nothing": {"asked": Endpoint(metric="val_accuracy", head="zeroed", steps=1, at="last", window=1)},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
+    first, second = (encode(draw_curves(make_info(**case)), "sweep x; commit abc") for _ in range(2))
+    assert first == second and set(first) == {"png", "pdf", "svg"}
+
+
+def test_points_of_seeds_measured_at_other_steps_count_where_they_are(make_trial, make_record, endpoint) -> None:
+    trials = [make_trial({"task": "A"}, seed) for seed in range(3)]
+    records = {trial.trial_id: make_record(trial, {20: 0.3, 60: 0.5}) for trial in trials[:2]}
+    records[trials[2].trial_id] = make_record(trials[2], {40: 0.4, 60: 0.6})
+    spec = FigureSpec(kind="curves", x=None, hue=None, facets=())
+    info: CurvesInfo = curves_info(trials, records, ("task",), spec, "?", endpoint)
+    (curve,) = info.panels[0].curves
+    assert curve.steps.tolist() == [20, 40, 60] and curve.n.tolist() == [2, 1, 3]
+    assert math.isnan(curve.mean[0]) and curve.mean[2] == pytest.approx(1.6 / 3)
+    footer = draw_curves(info).texts[1].get_text().replace("\n", " ")
+    assert "number of seeds changes along a line" in footer

@@ -1,0 +1,101 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from analysis.contract.question import FigureSpec
+from analysis.figures.inner_steps import InnerStepsInfo, draw_inner_steps, inner_steps_info
+from analysis.figures.style import encode, looks
+from analysis.numbers.endpoint import endpoint_values
+
+AXES = ("task", "steps", "zeroing")
+SPEC = FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=("task",))
+
+
+@pytest.fixture
+def make_info(make_trial, make_record, endpoint):
+    def make(at="last", spec=SPEC, steps=("1", "5", "2")) -> InnerStepsInfo:
+        plan, records = [], {}
+        for task in ("A", "B"):
+            for step in steps:
+                for zeroing in ("none", "every step") if spec.hue else ("none",):
+                    for seed in range(3):
+                        trial = make_trial({"task": task, "steps": step, "zeroing": zeroing}, seed)
+                        plan.append(trial)
+                        if (task, step, zeroing) == ("B", "5", "none") or (task, step, seed) == ("A", "5", 2):
+                            continue
+                        records[trial.trial_id] = make_record(trial, {20: 0.3, 60: 0.5 + 0.1 * seed})
+        asked = replace(endpoint, at=at)
+        return inner_steps_info(endpoint_values(plan, records, asked), AXES, spec, "Does it matter?", asked)
+
+    return make
+
+
+def test_points_are_means_and_intervals_over_seeds_in_numeric_order(make_info) -> None:
+    info = make_info()
+    assert [panel.title for panel in info.panels] == ["A", "B"]
+    assert info.ticks == ((1.0, "1"), (5.0, "5"), (2.0, "2")) and not info.log
+    line = info.panels[0].lines[0]
+    assert line.label == "none" and [point.x for point in line.points] == [1.0, 2.0, 5.0]
+    whole, _, partial = line.points
+    half = 4.302652729911275 * 0.1 / math.sqrt(3)
+    assert whole[1:5] == (pytest.approx(0.6), pytest.approx(0.6 - half), pytest.approx(0.6 + half), 3)
+    assert whole.seeds == pytest.approx((0.5, 0.6, 0.7))
+    assert partial.mean == pytest.approx(0.55) and math.isnan(partial.low) and len(partial.seeds) == 2
+
+
+def test_a_cell_without_data_stays_as_a_gap(make_info) -> None:
+    point = make_info().panels[1].lines[0].points[2]
+    assert math.isnan(point.mean) and point.seeds == () and point.planned == 3
+
+
+def test_labels_that_are_no_numbers_stand_in_plan_order(make_info) -> None:
+    info = make_info(steps=("few", "1", "many"))
+    assert info.ticks == ((0.0, "few"), (1.0, "1"), (2.0, "many"))
+
+
+def test_wide_positive_values_are_drawn_on_a_logarithm(make_info) -> None:
+    assert make_info(steps=("1e-4", "0.01", "0.1")).log
+    assert not make_info(steps=("0", "0.01", "10")).log
+
+
+def test_every_outer_step_has_its_panels(make_info) -> None:
+    info = make_info(at=(20, 60))
+    titles = ["A · outer step 20", "B · outer step 20", "A · outer step 60", "B · outer step 60"]
+    assert [panel.title for panel in info.panels] == titles and info.columns == 2
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"at": (20, 60)},
+        {"at": (40,)},  # never evaluated: every panel empty
+        {"steps": ("few", "$many_{x}$")},
+        {"steps": ("1e-4", "0.01", "0.1")},
+        {"spec": FigureSpec(kind="inner_steps", x="steps", hue=None, facets=("task",))},
+    ],
+    ids=["last", "two outer steps", "no data", "names", "logarithmic", "no hue"],
+)
+def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
+    info = make_info(**case)
+    first, second = (encode(draw_inner_steps(info), "sweep x; commit abc") for _ in range(2))
+    assert first == second
+    assert first["png"].startswith(b"\x89PNG") and b"sweep x; commit abc" in first["png"]
+    assert first["pdf"].startswith(b"%PDF") and b"sweep x; commit abc" in first["pdf"]
+    assert b"CreationDate" not in first["pdf"] and b"/Type3" not in first["pdf"]
+    assert b"<svg" in first["svg"] and b"sweep x; commit abc" in first["svg"] and b"<dc:date>" not in first["svg"]
+
+
+def test_the_drawing_shows_percent_the_question_and_every_planned_line(make_info) -> None:
+    figure = draw_inner_steps(make_info())
+    texts = [text.get_text() for text in figure.texts]
+    assert texts[0] == "Does it matter?" and "n = 2 to 3" in texts[1].replace("\n", " ")
+    axes = figure.axes[0]
+    assert axes.get_ylabel() == "test accuracy (%)"
+    assert axes.lines[0].get_ydata() == pytest.approx([60, 60, 55])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "every step"]
+
+
+def test_lines_differ_without_their_colour() -> None:
+    assert len({(look.marker, look.dash) for look in looks(35)}) == 35

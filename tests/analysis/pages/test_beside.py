@@ -1,0 +1,96 @@
+"""Ours beside the authors': read at the same outer step, with a verdict only where the config is the paper's."""
+
+from dataclasses import replace
+
+import pytest
+
+from analysis.contract.question import Endpoint, PlannedTrial, Side
+from analysis.judging.readings import Readings
+from analysis.pages.beside import drawn_table, values_table
+from analysis.paper.published import load
+
+AXES = ("task", "head")
+CONFIG = {"dataset": "mini_imagenet", "order": "first", "shots": 5, "outer_steps": 15000, "eval_episodes": 400}
+ENDPOINT = Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", window=1)
+
+
+@pytest.fixture
+def make_readings(make_trial, make_record):
+    """Readings of a random head's cell at 200 steps, three seeds around the authors' own mean there; more by head."""
+
+    def make(*heads: str, shift: float = 0.0, **changed) -> Readings:
+        plan: list[PlannedTrial] = []
+        records = {}
+        for head in heads or ("random",):
+            for seed in range(3):
+                trial = make_trial({"task": "mini-ImageNet 5w5s", "head": head}, seed, target=200)
+                trial = replace(trial, config=CONFIG | changed, paper=CONFIG)
+                plan.append(trial)
+                value = theirs(head) + shift + 0.001 * (seed - 1)
+                records[trial.trial_id] = make_record(trial, {200: value})
+        return Readings(plan, AXES, records)
+
+    return make
+
+
+def theirs(head: str) -> float:
+    values = load("head_scale").values({"task": "mini-ImageNet 5w5s", "head": head}, "zeroed", 1, 200, 1)
+    assert len(values) == 4
+    return sum(values.values()) / 4
+
+
+def verdicts(readings: Readings) -> list[str]:
+    table = values_table(readings, ENDPOINT, load("head_scale"))
+    assert table.heads == ("task", "head", "outer step", "ours", "authors'", "ours - authors'", "verdict")
+    return [row[-1] for row in table.rows]
+
+
+def test_values_of_the_papers_own_config_agree_differ_or_stay_open(make_readings) -> None:
+    (agrees,), (differs,) = verdicts(make_readings()), verdicts(make_readings(shift=0.1))
+    assert agrees.startswith("agrees") and differs.startswith("differs")
+
+
+def test_another_config_gets_no_verdict_but_its_numbers(make_readings) -> None:
+    readings = make_readings(eval_episodes=50)
+    table = values_table(readings, ENDPOINT, load("head_scale"))
+    (row,) = table.rows
+    assert row[2:4] == ("200", f"{100 * theirs('random'):.1f} ± 0.2 (n = 3)")
+    assert row[-1] == "no verdict (the config differs from the paper's in eval_episodes 50 (paper 400))"
+    assert row[5] == "+0.0"
+
+
+def test_a_cell_that_the_authors_lack_is_left_out(make_readings) -> None:
+    readings = make_readings()
+    alone = [replace(trial, labels={**trial.labels, "head": "x0.9"}) for trial in readings.plan]
+    assert values_table(Readings(alone, AXES, readings.records), ENDPOINT, load("head_scale")) is None
+    assert values_table(readings, ENDPOINT, load("quickstart")) is None
+
+
+def test_what_was_drawn_is_told_of_planned_cells_alone_and_is_not_what_was_measured(make_readings) -> None:
+    table = drawn_table(make_readings(), ENDPOINT, load("head_scale"))
+    assert {row[1] for row in table.rows} == {"mini-ImageNet 5w5s, first, 5, random, head zeroed at test"}
+    drawn = {row[2]: (row[3], row[4]) for row in table.rows}
+    assert drawn["2,000"][0] != drawn["2,000"][1]
+
+
+def test_a_side_is_read_by_seed_and_one_that_is_not_planned_is_none(make_readings) -> None:
+    readings = make_readings("random", "zeroing")
+    of = Side(labels={"head": "zeroing"}, endpoint=ENDPOINT)
+    assert readings.side(of).by_seed.keys() == {0, 1, 2} and not readings.side(of).missing
+    later = replace(of, endpoint=replace(ENDPOINT, at=(400,)))
+    assert set(readings.side(later).missing.values()) == {"trained to step 200 of 400"}
+    assert readings.side(replace(of, labels={"head": "x0.5"})) is None
+    published = load("head_scale")
+    assert readings.published_of(of, published).keys() == {222, 223, 224, 225}
+    assert readings.published_of(later, published) == {}
+    assert readings.facts(of) == ("mini_imagenet", "first", 5)
+
+
+def test_an_endpoint_is_read_once_and_a_run_without_its_record_says_so(make_readings) -> None:
+    readings = make_readings()
+    lost = readings.plan[0].trial_id
+    records = {name: record for name, record in readings.records.items() if name != lost}
+    again = Readings(readings.plan, AXES, records, frozenset([lost]))
+    assert again.frame(ENDPOINT) is again.frame(replace(ENDPOINT))
+    (cell,) = again.cells(ENDPOINT)
+    assert [(miss.seed, miss.reason) for miss in cell.missing] == [(0, "tracked without its trial.json.gz")]

@@ -1,0 +1,116 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from analysis.contract.question import FigureSpec, TableSpec
+from analysis.errors import AnalysisError
+from analysis.report.files import Report, refuse_empty, store_in_words, write
+from analysis.report.sweep_report import Asked, find
+from analysis.store import load
+
+# MLflow's own queries use what SQLAlchemy 2.1 deprecates
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def make_report(store, make_trial, make_record, endpoint, tmp_path):
+    """Two zeroings, three seeds; `scores` lists what is tracked, as (zeroing, seed) to accuracy."""
+    plan = [make_trial({"zeroing": name, "steps": "1"}, seed) for name in ("none", "every step") for seed in range(3)]
+
+    def make(scores: dict[tuple[str, int], float], out: str = "report", **changes) -> Report:
+        for trial in plan:
+            key = (trial.labels["zeroing"], trial.seed)
+            if key in scores:
+                store.add(make_record(trial, {60: scores[key]}))
+        asked = {
+            "plan": plan,
+            "paper": "",
+            "claims": (),
+            "axes": ("zeroing", "steps"),
+            "sweep": "zeroing_vs_steps",
+            "question": "Does <b>zeroing</b> help?",
+            "endpoint": endpoint,
+            "tables": [TableSpec(rows=("zeroing",), columns="steps")],
+            "figures": [FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=())],
+            "command": "sweeper report --out report x.yaml",
+            "commit": "abc123",
+        }
+        loaded = load(store.uri, {trial.trial_id for trial in plan})
+        found = find(Asked(**(asked | changes)), loaded, None, store_in_words(store.uri))
+        refuse_empty(found)
+        return write(found, tmp_path / out)
+
+    return make
+
+
+WHOLE = {("none", 0): 0.50, ("none", 1): 0.52, ("none", 2): 0.54} | {
+    ("every step", seed): score for seed, score in enumerate((0.70, 0.70, 0.73))
+}
+
+
+def test_a_report_writes_every_artefact_and_nothing_else(make_report, tmp_path) -> None:
+    report = make_report(WHOLE)
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert names == {path.name for path in report.paths}
+    assert names == {
+        *(f"{name}_1.{kind}" for name in ("table", "contrast") for kind in ("csv", "md", "tex")),
+        *("figure_1.png", "figure_1.pdf", "figure_1.svg", "report.md", "report.html", "provenance.json"),
+    }
+    assert (report.complete, report.incomplete) == (2, 0)
+
+
+def test_the_answer_comes_from_the_numbers(make_report) -> None:
+    assert make_report(WHOLE).sentence == (
+        "2 of 2 cells are complete; means in percent go from 52.0 ± 5.0 (zeroing none, steps 1) to 71.0 ± 4.3 "
+        "(zeroing every step, steps 1). every step - none: +19.0 points over 1 comparison by seed; of 1 95 % intervals "
+        "(unadjusted) 1 lie above 0 and 0 below."
+    )
+
+
+def test_a_partial_sweep_names_what_is_missing_everywhere(make_report) -> None:
+    report = make_report({key: score for key, score in WHOLE.items() if key != ("none", 2)})
+    assert (report.complete, report.incomplete) == (1, 1)
+    folder = report.paths[0].parent
+    assert "| none | 51.0 (2 of 3) |" in (folder / "table_1.md").read_text()
+    assert "seed 2, trial none-1-s2, not run" in (folder / "report.md").read_text()
+    missing = json.loads((folder / "provenance.json").read_text())["missing"]
+    assert missing == [{"trial_id": "none-1-s2", "seed": 2, "reason": "not run", "at": "last"}]
+    assert "none with the 3 seeds" in report.sentence
+
+
+def test_a_run_without_its_artefact_is_told_from_one_not_run(make_report, store) -> None:
+    scores = {key: score for key, score in WHOLE.items() if key != ("none", 2)}
+    make_report(scores)
+    next(path for path in store.folder.rglob("trial.json.gz") if path.parent != store.folder).unlink()
+    text = (make_report({}, out="again").paths[0].parent / "report.md").read_text()
+    assert text.count("tracked without its trial.json.gz") >= 1 and text.count("seed 2, trial none-1-s2, not run") == 1
+
+
+def test_every_artefact_carries_where_it_comes_from(make_report) -> None:
+    for path in make_report(WHOLE).paths:
+        if path.suffix != ".csv":
+            assert b"abc123" in path.read_bytes(), path.name
+
+
+def test_the_same_store_gives_the_same_bytes(make_report) -> None:
+    def files(report: Report) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in report.paths}
+
+    assert files(make_report(WHOLE)) == files(make_report({}, out="again"))
+
+
+def test_nothing_finished_is_an_error_that_says_what_to_run_and_writes_nothing(make_report, tmp_path) -> None:
+    with pytest.raises(AnalysisError, match=r"6 planned: 6 not run\); run `sweeper run`"):
+        make_report({})
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_question_cannot_become_markup(make_report) -> None:
+    page = (make_report(WHOLE).paths[0].parent / "report.md").read_text()
+    assert page.startswith(r"# Does \<b>zeroing\</b> help?")
+
+
+def test_a_hue_along_the_columns_is_contrasted_too(make_report) -> None:
+    report = make_report(WHOLE, tables=[TableSpec(rows=("steps",), columns="zeroing")])
+    assert "| +19.0 ± 2.5 (n = 3) |" in Path(report.paths[0].parent / "contrast_1.md").read_text()

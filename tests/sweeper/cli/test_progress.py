@@ -1,0 +1,47 @@
+"""What a person sees of a run: it fits the terminal, counts right, and a pipe gets plain lines."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from sweeper.cli.progress import Watcher
+from sweeper.dealing.dealer import Dealer, Worker
+
+
+@pytest.fixture
+def dealer(specs, results):
+    data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
+    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=data, timeout_s=60.0)
+    sweeps = {spec.trial_id: "tiny" for spec in specs}
+    made = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    done, running, *_ = made.trials.values()
+    done.phase, done.step = "done", done.spec.target
+    running.phase, running.step, running.accuracy, running.started_s = "running", 2, 0.613, time.monotonic() - 4
+    return made
+
+
+@pytest.mark.parametrize("width", [30, 80, 200])
+def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fits(dealer, width):
+    watcher, out = Watcher(io.StringIO()), io.StringIO()
+    watcher._console = Console(file=out, width=width, force_terminal=True, no_color=True)
+    watcher._console.print(watcher._view(dealer, None))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(len(line) <= width for line in lines)
+    assert "1/4 trials" in lines[0]
+    assert "2/4 · " in lines[1]
+    if width == 200:
+        assert "61.3 %" in lines[1] and "strokes · inner_steps 1 · s1" in lines[1]
+        assert "outer steps/s" in lines[0] and "left" in lines[0]
+
+
+def test_a_pipe_gets_plain_lines_without_escape_codes(dealer, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    out = io.StringIO()
+    watcher = Watcher(out)
+    with watcher.watching(dealer, None):
+        dealer.next_assignment()
+    assert " running to 4: strokes" in out.getvalue()
+    assert "\x1b" not in out.getvalue()

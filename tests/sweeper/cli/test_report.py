@@ -1,0 +1,81 @@
+"""`sweeper report` as a user types it: what it writes of one sweep and of several, and what it says."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.sweeper.played import command, run
+
+pytestmark = pytest.mark.slow
+
+CLAIMS = """\
+claims:
+  - says: Two inner steps do better than one.
+    source: nobody's
+    kind: effect
+    of: {inner_steps: 2}
+    minus: {inner_steps: 1}
+    expected: positive
+"""
+
+
+@pytest.fixture
+def trained(results, write_sweep) -> Path:
+    """A sweep of four tiny trials with a claim, trained and in a store."""
+    path = write_sweep()
+    path.write_text(path.read_text().replace("report:", f"{CLAIMS}report:"))
+    assert run(results, path).exit_code == 0
+    assert command("sync", path, "--results", results.root).exit_code == 0
+    return path
+
+
+def test_the_answer_and_every_claim_open_the_page_and_each_format_is_written_or_not(trained, results, tmp_path) -> None:
+    ended = command("report", trained, "--results", results.root, "--out", tmp_path / "all")
+    assert ended.exit_code == 0, ended.output
+    names = {path.name for path in (tmp_path / "all").iterdir()}
+    assert {"report.html", "report.md", "claims.csv", "claims.tex", "figure_1.svg", "provenance.json"} <= names
+    page = (tmp_path / "all" / "report.md").read_text()
+    assert "Of 1 primary claim, 1 has not enough seeds (Two inner steps do better than one" in page.split("\n")[2]
+    (claim,) = csv.DictReader((tmp_path / "all" / "claims.csv").open())
+    assert (claim["contrast"], claim["verdict"]) == ("inner steps: 2 - 1", "not enough seeds")
+    assert (
+        command("report", trained, "--results", results.root, "--format", "csv", "--out", tmp_path / "some").exit_code
+        == 0
+    )
+    written = {path.suffix for path in (tmp_path / "some").iterdir()}
+    assert written == {".csv", ".json"}
+
+
+def test_all_makes_one_page_of_several_sweeps_and_names_what_has_not_run(
+    trained, results, write_sweep, tmp_path
+) -> None:
+    other = trained.with_name("other.yaml")
+    other.write_text(trained.read_text().replace("name: tiny", "name: other").replace("queries: 3", "queries: 4"))
+    ended = command("report", "--all", trained, other, "--results", results.root, "--out", tmp_path / "paper")
+    assert ended.exit_code == 0, ended.output
+    assert {path.name for path in (tmp_path / "paper").iterdir()} == {
+        *("tiny", "other", "paper.html", "paper.md", "paper.json", "claims.csv", "claims.tex"),
+    }
+    page = (tmp_path / "paper" / "paper.html").read_text()
+    assert "these have values here: tiny." in page and "no trial of it has a value in this store" in page
+    assert 'src="http' not in page and "<script" not in page
+    rows = list(csv.DictReader((tmp_path / "paper" / "claims.csv").open()))
+    assert [(row["sweep"], row["verdict"]) for row in rows] == [("tiny", "not enough seeds"), ("other", "not run")]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "name a sweep FILE, or --all"),
+        (("a.yaml", "b.yaml"), "several files make one report with --all"),
+        (("tiny.yaml", "--compare-authors", "none.csv.gz"), "have no runs for sweep 'tiny'"),
+        (("tiny.yaml", "--format", "docx"), "'docx' is not one of"),
+    ],
+)
+def test_a_mistake_is_told_and_nothing_is_written(words, says, write_sweep, results, tmp_path, monkeypatch) -> None:
+    write_sweep()
+    monkeypatch.chdir(tmp_path)
+    ended = command("report", *words, "--results", results.root)
+    assert ended.exit_code == 2 and says in ended.output and "Traceback" not in ended.output
+    assert not (results.root / "reports").exists()

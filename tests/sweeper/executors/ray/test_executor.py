@@ -1,0 +1,179 @@
+"""How Ray comes up: what becomes of one that doesn't, and what is left out of it. A later death is for tests/chaos."""
+
+import contextlib
+import gc
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.chaos.program import wait_until
+from tests.sweeper.command import environment, sweeper
+from tests.sweeper.command import start as start_command
+from tests.sweeper.tiny import TINY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Return a function that runs one trial on a Ray whose start raises `error`, and tells of it."""
+    from sweeper.executors.ray import daemons as ray_daemons
+    from sweeper.executors.ray import executor as ray_executor
+
+    def run(error):
+        tries = []
+
+        def init(**options):
+            tries.append(options)
+            raise error
+
+        monkeypatch.setattr(ray_daemons.ray, "init", init)
+        executor = ray_executor.RayExecutor(workers=8, threads=1, gpus=0)
+        dealer = SimpleNamespace(stopping=threading.Event(), end_all=lambda: None, trials={"0123": None})
+        with pytest.raises(ray_executor.SweepError) as raised:
+            executor.run(dealer, lambda: None)
+        assert raised.value.exit_code == 4
+        return tries, str(raised.value)
+
+    return run
+
+
+def test_a_ray_that_dies_as_it_starts_is_started_once_more(start):
+    tries, message = start(Exception("The current node timed out during startup."))
+    assert len(tries) == 2
+    assert message.startswith("Ray died twice; see ray.log")
+
+
+def test_a_ray_that_can_t_be_started_here_is_not_tried_again(start):
+    tries, message = start(OSError("AF_UNIX path length cannot exceed 107 bytes"))
+    assert len(tries) == 1
+    assert "AF_UNIX path length cannot exceed 107 bytes" in message
+    assert "set TMPDIR" in message
+
+
+def test_no_more_workers_are_started_than_there_are_trials(start):
+    tries, _ = start(OSError("anything"))
+    assert tries[0]["num_cpus"] == 1
+
+
+@pytest.mark.parametrize("module", ["ray_daemons", "ray_nodes", "ray_tune"])
+def test_whoever_imports_ray_has_told_it_before_to_ask_for_tokens(module):
+    asked = "import ray._raylet as r; print(r.get_authentication_mode() == r.AuthenticationMode.TOKEN)"
+    program = f"import sweeper.{module}; {asked}"
+    kept = environment()
+    assert "RAY_AUTH_MODE" not in kept
+    done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+
+
+def test_what_is_left_out_of_ray_is_still_known_to_it():
+    from ray._private.node import Node
+    from ray.air._internal import usage
+    from ray.tune import tune
+    from ray.tune.execution import class_cache
+
+    from sweeper.executors.ray import daemons as ray_daemons
+    from sweeper.executors.ray import tune as ray_tune
+
+    usual = [getattr(Node, name) for name in ray_daemons.UNNEEDED]
+    with ray_daemons._without_unneeded():
+        assert Node.start_monitor(None, anything=1) is None
+    assert [getattr(Node, name) for name in ray_daemons.UNNEEDED] == usual
+    assert tune.air_usage is usage
+    assert class_cache._ActorClassCache().get(ray_tune._Trainable)._default_options.get("runtime_env") in (None, {})
+
+
+def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_started(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:  # a socket's path may have 107 bytes
+        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "2", "--tracking-uri", "none")
+        ended = sweeper(*words, "--results", "found", cwd=tmp_path, RAY_TMPDIR=short)
+        assert ended.code == 0, ended.err
+        (session,) = (Path(short) / "ray").glob("session_2*")
+        told = (session / "logs/raylet.out").read_text(encoding="utf-8")
+        assert told.count("Started worker process") == 2
+        assert "Create runtime env" not in told
+        assert not list(session.glob("logs/monitor.*")) and not list(session.glob("logs/dashboard.log"))
+    logs = [path.read_text(encoding="utf-8") for path in (tmp_path / "found").glob("trials/*/a1/trial.log")]
+    assert len(logs) == 4
+
+
+ASK = "import sys, ray._raylet as r; print(r.GcsClient(address=sys.argv[1]).cluster_id.is_nil())"
+
+
+def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_file_tells_it(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("outer_steps: 4", "outer_steps: 100000"), encoding="utf-8")
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:
+        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "1", "--tracking-uri", "none")
+        process = start_command(words, tmp_path, RAY_TMPDIR=short, RAY_AUTH_TOKEN="the user's own, of another cluster")
+        try:
+            wait_until(lambda: list(tmp_path.glob("results/trials/*/a1/trial.log")), 120, "the first trial")
+            commands = _commands(short)
+            (raylet,) = [pid for pid, told in commands.items() if told.split("\0")[0].endswith("/raylet")]
+            address = re.search(r"gcs[-_]address=([\d.]+:\d+)", commands[raylet])[1]
+            variables = Path(f"/proc/{raylet}/environ").read_text().split("\0")
+            token = next(found for found in variables if found.startswith("RAY_AUTH_TOKEN=")).partition("=")[2]
+            assert len(token) == 64
+
+            def ask(**shown):
+                command = [sys.executable, "-c", ASK, address]
+                return subprocess.run(command, env=environment(**shown), capture_output=True, text=True, timeout=60)
+
+            assert ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout.split() == ["False"]
+            for shown in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
+                refused = ask(**shown)
+                assert refused.returncode != 0
+                assert "InvalidAuthToken" in refused.stderr
+            assert len(commands) >= 2
+            assert not [told for told in commands.values() if token in told]
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+        files = [path for folder in (short, tmp_path) for path in Path(folder).rglob("*") if path.is_file()]
+        assert len(files) > 10
+        assert not [path for path in files if token.encode() in path.read_bytes()]
+
+
+def _commands(folder):
+    """Return the commands of living processes that name `folder`."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if folder in (told := path.read_text()):
+                found[int(path.parent.name)] = told
+    return found
+
+
+def test_no_thread_finishes_what_ray_has_left_while_ray_is_shut_down(monkeypatch):
+    """A handle finished by another thread's search for garbage at that moment ended the process with 1, untold."""
+    from sweeper.executors.ray import daemons as ray_daemons
+
+    searching, found = threading.Event(), []
+
+    class Slow:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            searching.set()
+            time.sleep(0.3)
+            found.append("finished")
+
+    def search():
+        Slow()
+        gc.collect()
+
+    monkeypatch.setattr(ray_daemons, "_start", lambda cpus, gpus: None)
+    monkeypatch.setattr(ray_daemons.ray, "shutdown", lambda: found.append(gc.isenabled()))
+    with ray_daemons.started(cpus=1, gpus=0):
+        threading.Thread(target=search).start()
+        assert searching.wait(10)
+    assert found == ["finished", False]
+    assert gc.isenabled()

@@ -1,0 +1,431 @@
+"""The doctor finds what is wrong by trying it, says what to do, and leaves nothing behind."""
+
+import dataclasses
+import fcntl
+import http.server
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from sweeper.cli import main
+from sweeper.errors import TrackingError
+from sweeper.health import checks as doctor
+from sweeper.health import requirements as installed
+from sweeper.tracking import reach
+from tests.sweeper.command import environment, sweeper
+from trainers.data import converted, datasets
+
+PASSWORD = "hunter2-is-secret"
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_good_machine_is_ok_within_ten_seconds_and_nothing_is_left(tmp_path):
+    begun = time.monotonic()
+    ended = sweeper("doctor", "--results", tmp_path / "results", "--data-root", tmp_path, "--json", cwd=tmp_path)
+    assert time.monotonic() - begun < 10
+    assert ended.code == 0, ended.out
+    checks = {check["name"]: check for check in json.loads(ended.out)}
+    assert list(checks) == [
+        "python", "packages", "cpu", "cuda", "disk", "results", "locks", "clock", "tmp", "tracking",
+        "data omniglot", "data strokes", "data mini_imagenet",
+    ]  # fmt: skip
+    assert checks["data omniglot"]["verdict"] == "warn"
+    assert "sweeper data get omniglot" in checks["data omniglot"]["advice"]
+    assert all(check["advice"] for check in checks.values() if check["verdict"] != "ok")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_line_that_is_not_good_is_followed_by_what_to_do_and_bad_ends_with_1(tmp_path):
+    ask = ["doctor", "--results", str(tmp_path), "--data-root", str(tmp_path), "--tracking-uri"]
+    result = CliRunner().invoke(main, [*ask, f"http://me:{PASSWORD}@127.0.0.1:9"])
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    (place,) = [index for index, line in enumerate(lines) if line.startswith("bad")]
+    assert lines[place].startswith("bad   tracking            http://me:***@127.0.0.1:9 doesn't answer")
+    assert lines[place + 1].strip().startswith("-> trials run all the same")
+    assert PASSWORD not in result.output
+
+
+def test_it_loads_no_torch_ray_or_mlflow_where_there_is_no_driver(tmp_path):
+    if Path("/dev/nvidiactl").exists():
+        pytest.skip("a driver is here, so torch is rightly loaded")
+    program = (
+        "import sys\nfrom sweeper.cli import main\n"
+        "main(['doctor'], standalone_mode=False)\n"
+        "print('loaded:', *sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'ray', 'mlflow', 'pandas'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment()
+    )
+    assert done.stdout.endswith("loaded:\n")
+
+
+@pytest.mark.parametrize(
+    ("have", "asked", "met"),
+    [
+        ("3.11.7", ">=3.11", True),
+        ("3.10.14", ">=3.11", False),
+        ("2.15.0+cu126", ">=2.11", True),
+        ("3.18.0", "<3.18,>=3.13", False),
+        ("3.17.2", "<3.18,>=3.13", True),
+        ("2.9", ">=2.11", False),
+        ("2.15", "==2.15.0", True),
+        ("3.0rc1", "!=3.0, >2", True),
+        ("1.0", "", True),
+    ],
+)
+def test_versions_compare_by_number(have, asked, met):
+    assert installed.holds(have, asked) is met
+
+
+def without(*names):
+    def look(name):
+        if name in names:
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    return look
+
+
+def test_without_mlflow_there_is_a_warning_and_without_torch_it_is_bad(monkeypatch):
+    monkeypatch.setattr(installed, "version", without("mlflow"))
+    check = doctor.packages()
+    assert (check.verdict, check.found) == ("warn", "mlflow is missing")
+    assert "--tracking-uri none" in check.advice
+    monkeypatch.setattr(installed, "version", without("mlflow", "torch"))
+    check = doctor.packages()
+    assert (check.verdict, check.found) == ("bad", "mlflow is missing; torch is missing")
+
+
+def test_a_version_out_of_bounds_is_bad_and_named(monkeypatch):
+    asked = ["torch>=999", "ray[tune]>=2.50", 'pytest>=999; extra == "dev"']
+    monkeypatch.setattr(installed, "requires", lambda package: asked)
+    check = doctor.packages()
+    assert check.verdict == "bad"
+    assert check.found == f"torch {version('torch')} is there, asked for is >=999"
+
+
+def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("a usable GPU is here")
+    (tmp_path / "nvidiactl").touch()
+    assert doctor.cuda(tmp_path / "nvidiactl").verdict == "warn"
+    assert doctor.cuda(tmp_path / "none") == ("cuda", "ok", "no NVIDIA driver; runs use the CPU", "")
+
+
+def test_a_gpu_computes():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    assert doctor.cuda().found.endswith("each computed")
+
+
+def test_a_nearly_full_disk_is_a_warning(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr("shutil.disk_usage", lambda place: usage(2**40, 2**40 - 2**29, 2**29))
+    check = doctor.disk(tmp_path)
+    assert (check.verdict, check.found) == ("warn", f"0.5 GiB free in {tmp_path}")
+
+
+def test_a_folder_that_cannot_be_written_is_bad(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert doctor.writable(tmp_path / "file").verdict == "bad"
+    assert doctor.locks(tmp_path / "file").verdict == "bad"
+    assert doctor.clock(tmp_path / "file").verdict == "warn"
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    check = doctor.writable(tmp_path)
+    assert (check.verdict, check.found) == ("bad", f"{tmp_path} can't be written: No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_results_folder_that_is_not_there_is_tried_where_it_would_be_made(tmp_path):
+    assert doctor.nearest(tmp_path / "a" / "b") == tmp_path
+    assert doctor.nearest(tmp_path) == tmp_path
+
+
+def test_locks_that_keep_nobody_out_or_do_not_exist_are_bad(tmp_path, monkeypatch):
+    assert doctor.locks(tmp_path).verdict == "ok"
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+    check = doctor.locks(tmp_path)
+    assert (check.verdict, check.found) == ("bad", f"a file in {tmp_path} can be locked twice")
+
+    def none(file, operation) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    check = doctor.locks(tmp_path)
+    assert (check.verdict, check.found.endswith("Operation not supported")) == ("bad", True)
+    assert "local disk" in check.advice
+
+
+@pytest.mark.parametrize(("ahead", "verdict"), [(0, "ok"), (1, "ok"), (-90, "warn"), (90, "warn")])
+def test_a_clock_apart_from_the_disks_is_a_warning(tmp_path, monkeypatch, ahead, verdict):
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    check = doctor.clock(tmp_path)
+    assert check.verdict == verdict
+    assert verdict == "ok" or f"is {abs(ahead)} s off" in check.found
+
+
+def test_a_clock_of_1970_is_bad(tmp_path, monkeypatch):
+    begun = time.gmtime(0)
+    monkeypatch.setattr(time, "gmtime", lambda: begun)
+    assert doctor.clock(tmp_path) == (
+        "clock", "bad", "it says the year 1970", "set the clock; every record carries its time",
+    )  # fmt: skip
+
+
+def test_a_long_tmpdir_is_bad_before_ray_says_so(tmp_path, monkeypatch):
+    fits = 107 - len(doctor.SESSION)
+    for length, verdict in [(fits, "ok"), (fits + 1, "bad")]:
+        folder = Path("/" + "x" * (length - 1))
+        monkeypatch.setenv("RAY_TMPDIR", str(folder))
+        check = doctor.sockets()
+        assert ("too long" in check.found) == (verdict == "bad")
+    assert check.found == f"{folder} is 1 bytes too long for Ray's sockets"
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "none"))
+    assert "can't be written" in doctor.sockets().found or "too long" in doctor.sockets().found
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the server's `answer` (status, text) and keeps what it was asked."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers.get("Authorization")))
+        status, text = self.server.answer
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/elsewhere")
+            self.server.answer = (200, "{}")
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as served:
+        served.asked, served.answer = [], (200, '{"experiments": []}')
+        thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield served
+        served.shutdown()
+        thread.join()
+
+
+def test_a_server_is_asked_for_its_experiments_with_the_password_and_shown_without(server, tmp_path):
+    address = f"127.0.0.1:{server.server_port}"
+    check = doctor.tracking(tmp_path, f"http://me:{PASSWORD}@{address}")
+    assert check == ("tracking", "ok", f"http://me:***@{address}: searched, it answers", "")
+    path, credentials = server.asked[0]
+    assert path == "/api/2.0/mlflow/experiments/search?max_results=1"
+    assert credentials == "Basic bWU6aHVudGVyMi1pcy1zZWNyZXQ="
+
+
+def test_a_redirect_is_followed_without_the_password(server):
+    server.answer = (302, "")
+    reach.reach(f"http://me:{PASSWORD}@127.0.0.1:{server.server_port}")
+    assert server.asked[1] == ("/elsewhere", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((401, ""), "401 Unauthorized; give a user and password"),
+        ((403, ""), "MLFLOW_SERVER_ALLOWED_HOSTS"),
+        ((404, ""), "check that the address"),
+        ((200, "<html>"), "not as an MLflow server does"),
+        ((200, "[]"), "not as an MLflow server does"),
+    ],
+)
+def test_a_server_that_answers_amiss_is_bad_and_its_password_is_not_shown(server, tmp_path, answer, said):
+    server.answer = answer
+    check = doctor.tracking(tmp_path, f"http://me:{PASSWORD}@127.0.0.1:{server.server_port}")
+    assert check.verdict == "bad"
+    assert said in check.found
+    assert PASSWORD not in "".join(check)
+
+
+def test_a_server_that_never_answers_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(reach, "TIMEOUT_S", 0.2)
+    release = threading.Event()
+    monkeypatch.setattr(Answering, "do_GET", lambda handler: release.wait(10))
+    try:
+        check = doctor.tracking(tmp_path, f"http://127.0.0.1:{server.server_port}")
+    finally:
+        release.set()
+    assert check.verdict == "bad"
+    assert "timed out" in check.found
+
+
+def test_a_sqlite_store_is_opened_and_not_made(tmp_path):
+    place = tmp_path / "mlflow.db"
+    check = doctor.tracking(tmp_path, None)
+    assert (check.verdict, check.found.endswith("not there yet, the first run makes it")) == ("ok", True)
+    assert not place.exists()
+    with sqlite3.connect(place) as store:
+        store.execute("CREATE TABLE experiments (name TEXT)")
+        store.execute("INSERT INTO experiments VALUES ('tiny')")
+    store.close()
+    assert doctor.tracking(tmp_path, None).found.endswith("opened, 1 experiments")
+    place.write_text("no database")
+    assert doctor.tracking(tmp_path, None).verdict == "bad"
+    assert place.read_text() == "no database"
+
+
+def test_no_store_and_no_such_store_are_said(tmp_path):
+    assert doctor.tracking(tmp_path, "none").verdict == "ok"
+    assert doctor.tracking(tmp_path, "mlruns").verdict == "bad"
+    with pytest.raises(TrackingError, match=r"postgresql://me:\*\*\*@127.0.0.1:9/x doesn't answer"):
+        reach.reach(f"postgresql://me:{PASSWORD}@127.0.0.1:9/x")
+
+
+def test_a_converted_array_that_has_changed_is_bad(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    assert doctor.data("strokes", tmp_path).found.startswith("made when it is used")
+    array = datasets.prepare("strokes", tmp_path)
+    good = doctor.data("strokes", tmp_path)
+    assert (good.verdict, good.found) == ("ok", f"converted, digest {array.digest[:16]} compared")
+    with array.path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([255 - last]))
+    damaged = doctor.data("strokes", tmp_path)
+    assert damaged.verdict == "bad"
+    assert str(array.path) in damaged.advice
+
+
+def test_a_converted_array_that_is_no_array_is_bad(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    array = datasets.prepare("strokes", tmp_path)
+    with array.path.open("r+b") as file:
+        file.write(b"\0" * 64)
+    check = doctor.data("strokes", tmp_path)
+    assert (check.verdict, check.found.startswith("its converted array can't be read")) == ("bad", True)
+    assert str(array.path) in check.advice
+
+
+def test_a_large_array_is_compared_to_its_last_byte_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    source = tmp_path / "archive"
+    source.touch()
+    rows = (np.zeros((1, 1, 1, 2**20), np.uint8) for _ in range(65))
+    array = converted.convert("mini_imagenet", (source,), rows, (65, 1, 1, 1, 2**20), None)
+    entry = dataclasses.replace(
+        datasets.describe("mini_imagenet", tmp_path), sources=(source,), trouble="", converted=array.path
+    )
+    monkeypatch.setattr(datasets, "describe", lambda name, root: entry)
+    assert doctor.data("mini_imagenet", tmp_path).found == f"converted, digest {array.digest[:16]} compared"
+    with array.path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\1")
+    assert doctor.data("mini_imagenet", tmp_path).found == "its converted array has changed since it was made"
+
+
+DATABASE = f"postgresql://me:{PASSWORD}@127.0.0.1"
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """Return a setter of what SQLAlchemy's engine does, behind a port that answers; and the database's URI."""
+    import sqlalchemy
+
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def behave(make) -> str:
+        monkeypatch.setattr(sqlalchemy, "create_engine", lambda uri, **how: make(uri))
+        return f"{DATABASE}:{listening.getsockname()[1]}/mlflow"
+
+    yield behave
+    listening.close()
+
+
+def test_a_database_is_logged_in_to_and_asked(database, tmp_path):
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    asked = []
+    uri = database(lambda uri: asked.append(uri) or engine)
+    assert reach.reach(uri) == "asked, it answers; the first run makes its tables"
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE experiments (name TEXT)"))
+    check = doctor.tracking(tmp_path, uri)
+    assert (check.verdict, check.found.endswith(": asked, it answers")) == ("ok", True)
+    assert asked == [uri, uri]
+    assert PASSWORD not in "".join(check)
+    engine.dispose()
+
+
+def test_a_database_that_lets_nobody_in_is_bad_and_its_password_is_not_shown(database, tmp_path):
+    def refuse(uri):
+        raise ValueError(f"no password {PASSWORD} for {uri}")
+
+    check = doctor.tracking(tmp_path, database(refuse))
+    assert check.verdict == "bad"
+    assert "no password *** for postgresql://me:***@" in check.found
+    assert PASSWORD not in "".join(check)
+
+
+def test_a_database_without_its_driver_says_which(database, tmp_path):
+    def lack(uri):
+        raise ModuleNotFoundError("No module named 'adriver'", name="adriver")
+
+    check = doctor.tracking(tmp_path, database(lack))
+    assert (check.verdict, check.found.endswith("needs the Python package adriver, which isn't installed")) == (
+        "bad",
+        True,
+    )
+
+
+def test_a_database_that_never_answers_is_given_up(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(reach, "TIMEOUT_S", 0.2)
+    release = threading.Event()
+
+    def hang(uri):
+        release.wait(10)
+        raise ValueError("late")
+
+    check = doctor.tracking(tmp_path, database(hang))
+    release.set()
+    assert check.verdict == "bad"
+    assert "it let nobody in within 0.2 s" in check.found
+
+
+def test_without_sqlalchemy_only_the_port_is_tried_and_that_is_said(database, tmp_path, monkeypatch):
+    uri = database(lambda uri: pytest.fail("it was asked"))
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    check = doctor.tracking(tmp_path, uri)
+    assert (check.verdict, "was not tried, since MLflow isn't installed" in check.found) == ("ok", True)

@@ -1,0 +1,209 @@
+"""`sweeper run` as a user has it: real processes, real Ray, a real MLflow store, tiny real training."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from sweeper.planning.expand import expand
+from sweeper.results.fold import fold
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from tests.sweeper.command import PATIENT, start, sweeper
+from tests.sweeper.tiny import TINY
+from trainers.data.catalog import CATALOG
+
+pytestmark = pytest.mark.slow
+
+
+def measured(results: Results) -> dict[str, list[tuple]]:
+    """Return every record of every trial, without attempts and times: what must not depend on how a run went."""
+    return {
+        path.parent.name: sorted(
+            (line["step"], line["key"], json.dumps(line["value"]))
+            for line in read_lines(path)
+            if line["kind"] == "record"
+        )
+        for path in (results.root / "trials").glob("*/journal.jsonl")
+    }
+
+
+def final_bytes(results: Results, trial_id: str) -> bytes:
+    return results.trial(trial_id).checkpoints(10**6)[0].read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ray_run(tmp_path_factory):
+    """Run the tiny sweep once on real Ray with two workers and the default store."""
+    folder = tmp_path_factory.mktemp("ray run with a space")
+    (folder / "tiny.yaml").write_text(TINY)
+    ended = sweeper("run", "tiny.yaml", "--workers", "2", cwd=folder)
+    return folder, ended
+
+
+def test_every_trial_runs_once_on_ray_and_the_exit_is_clean(ray_run):
+    folder, ended = ray_run
+    assert ended.code == 0, ended.err
+    assert ended.out == ""
+    assert "4 planned: 4 done" in ended.err
+    assert "Traceback" not in ended.err
+    results = Results.at(folder / "results")
+    specs = expand(load(folder / "tiny.yaml"))
+    for spec in specs:
+        record = fold(results.trial(spec.trial_id).journal)
+        assert (record["status"], record["done_step"], len(record["attempts"])) == ("done", 4, 1)
+        assert [found["step"] for found in record["evaluations"]] == [2, 4]
+        assert record["scores"]["step"] == 4
+
+
+def test_what_ray_and_mlflow_say_stays_in_the_log(ray_run):
+    folder, _ = ray_run
+    assert not (folder / "mlruns").exists()
+    assert {entry.name for entry in folder.iterdir()} == {"tiny.yaml", "results"}
+    assert "ERROR" not in (folder / "results" / "ray.log").read_text()
+
+
+def test_mlflow_shows_one_run_a_trial_with_its_numbers_and_a_summary_a_cell(ray_run):
+    from mlflow import MlflowClient
+
+    folder, _ = ray_run
+    client = MlflowClient(f"sqlite:///{folder}/results/mlflow.db")
+    (experiment,) = [found for found in client.search_experiments() if found.name == "tiny"]
+    runs = client.search_runs([experiment.experiment_id])
+    trials = {run.data.tags["trial_id"]: run for run in runs if run.data.tags["sweeper.kind"] == "trial"}
+    cells = [run for run in runs if run.data.tags["sweeper.kind"] == "cell"]
+    specs = expand(load(folder / "tiny.yaml"))
+    assert trials.keys() == {spec.trial_id for spec in specs}
+    assert len(cells) == 2
+    results = Results.at(folder / "results")
+    for spec in specs:
+        run = trials[spec.trial_id]
+        record = fold(results.trial(spec.trial_id).journal)
+        accuracy = record["evaluations"][-1]["accuracy"]["zeroed"][spec.config.inner_steps]
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["test_accuracy/zeroed/inner_steps"] == accuracy
+        assert run.data.tags["data_digest"] == spec.digest
+        history = client.get_metric_history(run.info.run_id, "test_accuracy/zeroed/inner_steps")
+        assert [point.step for point in history] == [2, 4]
+
+
+def test_run_again_does_nothing_because_all_is_done(ray_run):
+    folder, _ = ray_run
+    before = {path: path.read_bytes() for path in (folder / "results" / "trials").rglob("*") if path.is_file()}
+    ended = sweeper("run", "tiny.yaml", cwd=folder)
+    assert (ended.code, ended.out) == (0, "")
+    assert "4 done; 0 to run" in ended.err
+    assert {path: path.read_bytes() for path in (folder / "results" / "trials").rglob("*") if path.is_file()} == before
+
+
+def test_status_and_plan_count_what_is_there(ray_run):
+    folder, _ = ray_run
+    status = json.loads(sweeper("status", "tiny.yaml", "--json", cwd=folder).out)
+    states = ("done", "diverged", "running", "interrupted", "failed", "new")
+    assert status["planned"] == sum(status[state] for state in states) == status["done"] == 4
+    assert status["orphaned"] == 0
+    plan = json.loads(sweeper("plan", "tiny.yaml", "--json", cwd=folder).out)
+    assert [trial["state"] for trial in plan["trials"]] == ["done"] * 4
+
+
+def test_report_writes_the_table_three_ways_and_the_figure_two(ray_run):
+    folder, _ = ray_run
+    ended = sweeper("report", "tiny.yaml", "--out", "paper", cwd=folder)
+    assert ended.code == 0, ended.err
+    names = {path.name for path in (folder / "paper").iterdir()}
+    assert {"table_1.csv", "table_1.md", "table_1.tex", "figure_1.png", "figure_1.pdf", "report.md"} <= names
+    assert "\\toprule" in (folder / "paper" / "table_1.tex").read_text()
+
+
+def test_the_inline_executor_and_one_or_two_workers_give_the_same_bits(ray_run, tmp_path):
+    folder, _ = ray_run
+    ended = sweeper(
+        "run", folder / "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", "--results", "here", cwd=tmp_path
+    )
+    assert ended.code == 0, ended.err
+    inline, ray = Results.at(tmp_path / "here"), Results.at(folder / "results")
+    assert measured(inline) == measured(ray)
+    for spec in expand(load(folder / "tiny.yaml")):
+        assert final_bytes(inline, spec.trial_id) == final_bytes(ray, spec.trial_id)
+    assert not (tmp_path / "here" / "mlflow.db").exists()
+
+
+def inline(*arguments, cwd):
+    return sweeper("run", *arguments, "--executor", "inline", "--tracking-uri", "none", cwd=cwd)
+
+
+def test_a_new_seed_runs_only_new_trials_and_a_longer_target_goes_on(write_sweep, tmp_path):
+    assert inline(write_sweep(), cwd=tmp_path).code == 0
+    results = Results.at(tmp_path / "results")
+    assert inline(write_sweep("seeds: 3"), cwd=tmp_path).err.count(" running to 4:") == 2
+    grown = inline(write_sweep("seeds: 3", "  outer_steps: 6"), cwd=tmp_path)
+    assert grown.err.count(" running from step 4 to 6:") == 6
+    undisturbed = tmp_path / "at once"
+    undisturbed.mkdir()
+    assert inline(write_sweep("seeds: 3", "  outer_steps: 6"), cwd=undisturbed).code == 0
+    for trial_id, records in measured(Results.at(undisturbed / "results")).items():
+        kept = [record for record in measured(results)[trial_id] if record[:2] != (4, "scores")]
+        assert kept == records
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(write_sweep, tmp_path, number, code):
+    """A kill leaves no checkpoint so early, a signal does; either way the rerun completes the plan, each trial once."""
+    path = write_sweep("  outer_steps: 600", "seeds: 1", "  eval_every: 200", "  inner_steps: [1]")
+    process = start(["run", path, "--executor", "inline", "--tracking-uri", "none"], tmp_path)
+    results = Results.at(tmp_path / "results")
+    deadline = time.monotonic() + 60
+    while not any(measured(results).values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "Traceback" not in err
+    status = json.loads(sweeper("status", path, "--json", cwd=tmp_path).out)
+    assert status["interrupted"] == 1
+    assert inline(path, cwd=tmp_path).code == 0
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert inline(path, cwd=undisturbed).code == 0
+    assert measured(results) == measured(Results.at(undisturbed / "results"))
+    for trial_id in measured(results):
+        assert final_bytes(results, trial_id) == final_bytes(Results.at(undisturbed / "results"), trial_id)
+
+
+def test_a_diverged_trial_is_an_outcome_with_exit_3_and_is_not_run_again(write_sweep, tmp_path):
+    path = write_sweep("  order: first\n  inner_lr: 1.0e+200")
+    ended = inline(path, cwd=tmp_path)
+    assert ended.code == 3
+    assert ended.err.count("diverged at step 1: query loss nan") >= 4
+    again = inline(path, cwd=tmp_path)
+    assert again.code == 3
+    assert "4 diverged; 0 to run" in again.err
+
+
+def test_an_unreachable_tracking_server_does_not_stop_training(write_sweep, tmp_path):
+    path = write_sweep("seeds: 1")
+    options = ("--executor", "inline", "--tracking-uri", "http://127.0.0.1:9")
+    ended = sweeper("run", path, *options, cwd=tmp_path, program=PATIENT)
+    assert ended.code == 0, ended.err
+    assert "2 planned: 2 done" in ended.err
+    assert "trials are not yet in http://127.0.0.1:9" in ended.err
+    assert "Traceback" not in ended.err
+    late = sweeper("sync", path, cwd=tmp_path)
+    assert late.code == 0, late.err
+    assert "2 trials in tiny of sqlite:///" in late.err
+    assert sweeper("report", path, cwd=tmp_path).code == 0
+
+
+def test_real_omniglot_trains_from_its_archives(write_sweep, tmp_path, real_data, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    path = write_sweep("  use: omniglot", "seeds: 1", "  inner_steps: [1]")
+    ended = inline(path, "--data-root", real_data, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert "omniglot: converting, once" in ended.err
+    (spec,) = expand(load(path))
+    record = fold(Results.at(tmp_path / "results").trial(spec.trial_id).journal)
+    assert (record["status"], record["attempts"][0]["digest"]) == ("done", CATALOG["omniglot"].digest)
+    assert "converting" not in inline(path, "--data-root", real_data, cwd=tmp_path).err

@@ -1,0 +1,232 @@
+"""A worker that gives no word is given up, by its own timer or by the driver, and the run ends with the same bits."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sweeper.dealing.silence import ATTENTIVE_S, GRACE_S, Silence
+from sweeper.planning.expand import expand
+from sweeper.results.fold import fold
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from sweeper.worker.log import TrialLog
+from tests.sweeper.command import environment, sweeper
+from tests.sweeper.dealing.test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, the fixtures among them
+from tests.sweeper.running.test_run import final_bytes, measured
+from tests.sweeper.tiny import TINY
+
+TIMEOUT_S = 15
+PATCHED = """
+import functools, sys
+import sweeper.dealing.dealer, sweeper.running.session, sweeper.dealing.silence
+{patches}
+from sweeper.cli import main
+main()
+"""
+"""`sweeper` with a driver that is not as it is; its workers are."""
+
+
+class Clock:
+    """What a driver's clock says, until it is told otherwise."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def listen(silence, clock, seconds):
+    """Let `seconds` pass as a driver spends them, asking all the time, and return the last answer."""
+    for _ in range(round(seconds)):
+        clock.now_s += 1.0
+        found = silence.overdue()
+    return found
+
+
+def test_a_pack_is_overdue_after_the_timeout_and_the_grace_since_its_last_word(clock):
+    silence = Silence(timeout_s=20.0, clock=clock)
+    silence.heard(1)
+    silence.heard(2)
+    assert listen(silence, clock, 20 + GRACE_S - 10) == []
+    silence.heard(2)
+    assert listen(silence, clock, 11) == [1]
+    assert silence.forget(1) == 20 + GRACE_S + 1
+    assert silence.overdue() == []
+
+
+def test_a_driver_that_was_suspended_itself_blames_nobody(clock):
+    silence = Silence(timeout_s=20.0, clock=clock)
+    silence.heard(1)
+    clock.now_s += 10_000.0
+    assert silence.overdue() == []
+    assert listen(silence, clock, 20 + GRACE_S) == []
+    assert listen(silence, clock, 1) == [1]
+    assert ATTENTIVE_S < GRACE_S
+
+
+def test_the_journal_says_for_how_long_there_was_no_word(make_dealer, specs, results):  # noqa: F811
+    now = [1000.0]
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
+    stale = dealer.next_assignment()
+    now[0] += 50.0
+    dealer.receive(update(stale))
+    now[0] += 60.0
+    dealer.ended(stale["pack"])
+    record = journal_of(results, specs[0])
+    assert (record["status"], record["message"]) == ("interrupted", "no word for 60 s")
+    now[0] += 10.0
+    again = dealer.next_assignment()
+    assert again["members"][0]["attempt"] == 2
+    dealer.receive(update(stale, "done", step=4))
+    dealer.ended(stale["pack"])
+    assert journal_of(results, specs[0])["status"] == "running"
+    now[0] += 1.0
+    dealer.ended(again["pack"])
+    assert journal_of(results, specs[0])["message"] == "its worker was lost"
+
+
+def test_silent_four_times_is_failed(make_dealer, specs, results):  # noqa: F811
+    now = [1000.0]
+    dealer = make_dealer(specs[:1], clock=lambda: now[0])
+    for _ in range(4):
+        now[0] += 100.0
+        assignment = dealer.next_assignment()
+        now[0] += 60.0
+        dealer.ended(assignment["pack"])
+    record = journal_of(results, specs[0])
+    assert (record["status"], record["message"]) == ("failed", "no word for 60 s; its worker was lost 4 times")
+
+
+HANGING = """
+import sys
+from pathlib import Path
+from sweeper.worker.log import TrialLog
+
+def a_step_that_hangs():
+    import ctypes
+    ctypes.PyDLL(None).sleep(60)  # holds the interpreter, as a hung call into a driver may
+
+log = TrialLog(Path(sys.argv[1]))
+log.say("begun")
+with log.watched(5.0):
+    pass
+with log.watched(0.5):
+    a_step_that_hangs()
+"""
+
+
+def test_a_step_over_its_time_ends_the_process_and_the_log_says_where_it_hung(tmp_path):
+    path = tmp_path / "trial.log"
+    ended = subprocess.run([sys.executable, "-c", HANGING, str(path)], timeout=60, env=environment(), check=False)
+    assert ended.returncode == 1
+    begun, timeout, *stacks = path.read_text().splitlines()
+    assert begun.endswith("Z begun")
+    assert timeout == "Timeout (0:00:00.500000)!"
+    assert any("in a_step_that_hangs" in line for line in stacks)
+
+
+def test_a_log_that_cannot_be_written_passes_unless_the_storage_is_to_blame(tmp_path):
+    (tmp_path / "trial.log").mkdir()
+    log = TrialLog(tmp_path / "trial.log")  # a folder: EISDIR
+    log.say("lost")
+    log.close()
+    (tmp_path / "full.log").symlink_to("/dev/full")
+    full = TrialLog(tmp_path / "full.log")
+    with pytest.raises(OSError, match="No space left"):
+        full.say("lost")
+    full.close()
+
+
+def worker_of(results: Results, trial_id: str) -> int:
+    return int(re.search(r"begun by process (\d+)", results.trial(trial_id).log(1).read_text())[1])
+
+
+def start_run(folder, patches: str, *options: str):
+    """Start a run on Ray of `folder`'s sweep without a store, its driver changed by `patches`."""
+    program = PATCHED.format(patches=patches)
+    arguments = ["run", "tiny.yaml", "--tracking-uri", "none", *options]
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment(), stdout=pipe, stderr=pipe, text=True)
+
+
+def interruptions(results: Results, trial_id: str) -> list[str]:
+    lines = read_lines(results.trial(trial_id).journal)
+    return [line["message"] for line in lines if line["kind"] == "interrupted"]
+
+
+@pytest.mark.slow
+def test_a_frozen_worker_is_given_up_and_the_run_ends_with_the_bits_of_an_undisturbed_one(tmp_path):
+    """It wakes when its trial has been taken from it, and nothing comes of that."""
+    path = tmp_path / "tiny.yaml"
+    text = TINY.replace("outer_steps: 4", "outer_steps: 400").replace("eval_every: 2", "eval_every: 150")
+    path.write_text(text.replace("seeds: 2", "seeds: 1"))
+    results = Results.at(tmp_path / "results")
+    specs = expand(load(path))
+    frozen = specs[0].trial_id
+    patches = "sweeper.dealing.silence.GRACE_S = 2.0"
+    process = start_run(tmp_path, patches, "--workers", "2", "--timeout", str(TIMEOUT_S))
+    deadline = time.monotonic() + 120
+    while not any(line["kind"] == "record" for line in read_lines(results.trial(frozen).journal)):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    worker = worker_of(results, frozen)
+    os.kill(worker, signal.SIGSTOP)
+    while not interruptions(results, frozen):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    with contextlib.suppress(ProcessLookupError):  # Ray kills it a few seconds after it was given up
+        os.kill(worker, signal.SIGCONT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "2 planned: 2 done" in err
+    (message,) = interruptions(results, frozen)
+    assert TIMEOUT_S + 2 <= int(re.fullmatch(r"no word for (\d+) s", message)[1]) <= TIMEOUT_S + 7
+    attempts = [len(fold(results.trial(spec.trial_id).journal)["attempts"]) for spec in specs]
+    assert attempts == [2, 1]
+    (tmp_path / "undisturbed").mkdir()
+    other = sweeper("run", path, "--executor", "inline", "--tracking-uri", "none", cwd=tmp_path / "undisturbed")
+    assert other.code == 0, other.err
+    undisturbed = Results.at(tmp_path / "undisturbed" / "results")
+    assert measured(results) == measured(undisturbed)
+    for spec in specs:
+        assert final_bytes(results, spec.trial_id) == final_bytes(undisturbed, spec.trial_id)
+
+
+@pytest.mark.slow
+def test_a_worker_that_gives_no_chunk_in_time_ends_itself_and_its_trial_fails_at_last(tmp_path):
+    """Its chunks are made longer than the timeout; the driver waits much longer than both, and retries once."""
+    (tmp_path / "tiny.yaml").write_text(
+        TINY.replace("outer_steps: 4", "outer_steps: 30000").replace("seeds: 2", "seeds: 1").replace("[1, 2]", "[1]")
+    )
+    patches = """
+sweeper.dealing.silence.GRACE_S = 1000.0
+sweeper.dealing.dealer.LOST_RETRIES = 1
+sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worker, chunk_s=1000.0)
+"""
+    process = start_run(tmp_path, patches, "--workers", "1", "--timeout", "8")
+    _, err = process.communicate(timeout=150)
+    assert process.returncode == 3, err
+    results = Results.at(tmp_path / "results")
+    (spec,) = expand(load(tmp_path / "tiny.yaml"))
+    record = fold(results.trial(spec.trial_id).journal)
+    assert (record["status"], len(record["attempts"])) == ("failed", 2)
+    assert re.fullmatch(r"no word for (8|9|1\d) s; its worker was lost 2 times", record["message"])
+    for attempt in (1, 2):
+        text = results.trial(spec.trial_id).log(attempt).read_text()
+        assert "Timeout (0:00:08)!\n" in text
+        assert " in step\n" in text
+    assert f"{spec.trial_id}/a2/trial.log" in err

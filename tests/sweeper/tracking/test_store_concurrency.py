@@ -1,0 +1,131 @@
+"""Eight sweeps at once into one real MLflow server: no metric is lost, and nothing is there twice.
+
+On PostgreSQL where the system has it. SWEEPER_STORE_RUNS says how many runs in all; `make store-test` has 2,000.
+"""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.planning.expand import expand
+from sweeper.results.fold import fold
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from sweeper.tracking.address import UI_ENVIRONMENT
+from sweeper.tracking.run_contents import points
+from tests.postgres import Postgres, postgres_programs
+from tests.sweeper.command import start
+from tests.sweeper.played import begin
+from tests.sweeper.stores import answers, free_port
+from tests.sweeper.tiny import TINY
+
+SWEEPS = 8
+CELLS = 2
+RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "16"))
+CURVE, EVALUATIONS = 40, 4
+STORE = "postgresql" if postgres_programs() else "sqlite"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@contextmanager
+def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
+    """Run a server of two processes on `backend`; yield its URI."""
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    environment = os.environ | UI_ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": backend}
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while not answers(port):
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(20)
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[str]:
+    if STORE == "postgresql":
+        with closing(Postgres(postgres_programs())) as database:
+            yield database.uri("mlflow")
+    else:
+        yield f"sqlite:///{tmp_path}/store.db"
+
+
+def rows(backend: str, query: str) -> list[tuple[Any, ...]]:
+    """Return what the database itself says, past the server."""
+    if STORE == "sqlite":
+        with closing(sqlite3.connect(backend.removeprefix("sqlite:///"))) as database:
+            return database.execute(query).fetchall()
+    import psycopg2
+
+    with closing(psycopg2.connect(backend.replace("+psycopg2", ""))) as database, database.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+def written(folder: Path, number: int) -> Path:
+    """Write a sweep of its own into `folder`, with the journals of all its trials, done; return the folder."""
+    here = folder / f"lab{number}"
+    here.mkdir()
+    text = TINY.replace("name: tiny", f"name: lab{number}").replace("seeds: 2", f"seeds: {RUNS // SWEEPS // CELLS}")
+    text = text.replace("  outer_steps: 4\n", f"  outer_steps: {CURVE}\n  outer_lr: {0.001 * (number + 1)}\n")
+    (here / "lab.yaml").write_text(text)
+    results = Results.at(here / "results")
+    for order, spec in enumerate(expand(load(here / "lab.yaml"))):
+        journal = begin(results, spec, sweep=f"lab{number}")
+        value = (number + 1) / (order + 2)
+        curve = [(step, "training", {"query_loss": value / step, "query_accuracy": value}) for step in range(1, CURVE)]
+        steps = range(CURVE // EVALUATIONS, CURVE + 1, CURVE // EVALUATIONS)
+        scores = [*[0.2] * spec.config.inner_steps, value]
+        heads = {"trained": scores, "zeroed": scores}
+        evaluation = {"split": "test", "episodes": 3, "accuracy": heads, "sd": heads}
+        journal.add(1, [*curve, *((step, "evaluation", evaluation) for step in steps)])
+        journal.end(1, "done", step=CURVE)
+    return here
+
+
+@pytest.mark.parametrize("store", [STORE])
+def test_eight_sweeps_at_once_lose_no_metric_and_leave_nothing_twice(backend, tmp_path, store):
+    labs = [written(tmp_path, number) for number in range(SWEEPS)]
+    with mlflow_server(backend, tmp_path) as uri:
+        begun = time.perf_counter()
+        pushing = [start(["sync", "lab.yaml", "--tracking-uri", uri], lab) for lab in labs]
+        told = [process.communicate(timeout=1500)[1] for process in pushing]
+        took_s = time.perf_counter() - begun
+    assert [process.returncode for process in pushing] == [0] * SWEEPS, told
+    records = {path.parent.name: fold(path) for path in tmp_path.glob("lab*/results/trials/*/journal.jsonl")}
+    assert len(records) == RUNS
+    shown = rows(backend, "SELECT run_uuid, value FROM tags WHERE key = 'trial_id'")
+    assert Counter(trial for _, trial in shown) == dict.fromkeys(records, 1)
+    assert rows(backend, "SELECT count(*) FROM tags WHERE key = 'sweeper.kind' AND value = 'cell'") == [
+        (SWEEPS * CELLS,)
+    ]
+    assert rows(backend, "SELECT count(*) FROM runs") == [(RUNS + SWEEPS * CELLS,)]
+    assert rows(backend, "SELECT count(*) FROM runs WHERE status <> 'FINISHED'") == [(0,)]
+    trial_of, stored, wanted = dict(shown), defaultdict(list), {}
+    for run, key, step, value, time_ms in rows(backend, "SELECT run_uuid, key, step, value, timestamp FROM metrics"):
+        if run in trial_of:
+            stored[trial_of[run]].append((key, step, value, time_ms))
+    for trial, record in records.items():
+        wanted[trial] = sorted((point.key, point.step, point.value, point.time_ms) for point in points(record))
+        assert sorted(stored[trial]) == wanted[trial], trial
+    count = sum(map(len, wanted.values()))
+    assert count >= RUNS * (CURVE + EVALUATIONS)
+    print(f"\n{RUNS} runs, {count} points into {store} in {took_s:.0f} s: {count / took_s:.0f} points/s")

@@ -1,0 +1,164 @@
+"""All engines give the same gradients and scores, for every variant, in float64; and the test can fail."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+import trainers.maml.model
+import trainers.maml.theory.engines
+from trainers.maml.engines.engines import build
+from trainers.maml.engines.table import EngineName
+from trainers.maml.episodes import evaluation_draw, gather, training_draw
+from trainers.maml.networks import initial_params, native_norm
+from trainers.maml.theory.claim import Setting
+from trainers.maml.theory.engines import CLAIMS, agreement, difference
+
+VARIANTS = [
+    {"order": order, "algorithm": algorithm, "network": network, "head_bias": bias}
+    for order in ("first", "second")
+    for algorithm in ("maml", "anil")
+    for network in ("conv4_strided", "conv4_pooled")
+    for bias in (True, False)
+]
+OPTIONS = [
+    {"order": order, **options}
+    for order in ("first", "second")
+    for options in (
+        {"net_order": "bn_relu"},
+        {"batch_norm": "inductive"},
+        {"loss": "squared_error"},
+        {"net_order": "bn_relu", "batch_norm": "inductive", "loss": "squared_error", "algorithm": "anil"},
+        {"inner_steps": 0},
+        {"bn_eps": 0.1},
+        *({"algorithm": "contrastive", "inner_steps": 1} | own for own in (
+            {},
+            {"head_bias": False},
+            {"interference": False, "coefficient": "reduced"},
+            {"second_order_form": "printed"},
+            {"head_update": "released", "batch_norm": "inductive"},
+        )),
+    )
+]  # fmt: skip
+
+
+def stacked(configs, pixels):
+    runs = [initial_params(config) for config in configs]
+    params = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
+    episodes = [gather(training_draw(config, 0), pixels, config) for config in configs]
+    rates = torch.tensor([config.inner_lr for config in configs], dtype=torch.float64)
+    return params, episodes, rates
+
+
+def label(variant):
+    return "-".join(map(str, variant.values()))
+
+
+@pytest.mark.parametrize("engine", ["vmap", "fused"])
+@pytest.mark.parametrize("variant", VARIANTS + OPTIONS, ids=label)
+def test_every_engine_equals_the_loop(tiny, noise, variant, engine):
+    configs = [tiny(seed=seed, inner_lr=rate, **variant) for seed, rate in ((0, 0.1), (1, 0.3))]
+    params, episodes, rates = stacked(configs, noise)
+    alive = [True, True]
+    loop = build("loop", configs[0]).meta_gradient(params, episodes, rates, alive)
+    other = build(engine, configs[0]).meta_gradient(params, episodes, rates, alive)
+    assert difference(configs[0], other.gradient, loop.gradient) < 1e-10
+    torch.testing.assert_close(other.loss, loop.loss, rtol=1e-12, atol=0)
+    assert torch.equal(other.accuracy.round(decimals=12), loop.accuracy.round(decimals=12))
+
+
+def test_native_affine_batch_norm_under_vmap_is_caught(tiny, noise, monkeypatch):
+    config = tiny(order="second")
+    params, episodes, rates = stacked([config], noise)
+    loop = build("loop", config).meta_gradient(params, episodes, rates, [True])
+    monkeypatch.setattr(trainers.maml.model, "split_norm", native_norm)
+    wrong = build("vmap", config).meta_gradient(params, episodes, rates, [True])
+    assert difference(config, wrong.gradient, loop.gradient) > 1e-6
+
+
+@pytest.mark.parametrize("claims_of", CLAIMS, ids=lambda claims_of: claims_of.__name__)
+def test_every_claim_about_engines_comes_out_as_expected(tiny, noise, claims_of):
+    setting = Setting(name="small", config=tiny(), pixels=noise)
+    assert [claim.row() for claim in claims_of(setting) if not claim.as_expected] == []
+
+
+def test_native_affine_batch_norm_turns_the_verdict_on_second_order(tiny, noise, monkeypatch):
+    monkeypatch.setattr(trainers.maml.theory.engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
+    assert agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second", "vmap").verdict == "holds"
+    monkeypatch.setattr(trainers.maml.model, "split_norm", native_norm)
+    claim = agreement(Setting(name="small", config=tiny(), pixels=noise), "maml", "second", "vmap")
+    assert claim.verdict == "does not hold"
+
+
+def test_a_wrong_kernel_turns_the_verdict_on_fused_blocks(tiny, noise, monkeypatch):
+    from trainers.maml.engines import kernels as fused_kernels
+
+    monkeypatch.setattr(trainers.maml.theory.engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
+    setting = Setting(name="small", config=tiny(), pixels=noise)
+    assert agreement(setting, "maml", "second", "fused").verdict == "holds"
+    honest = fused_kernels.product
+
+    def off(u, gradient, count, mean):
+        honest(u, gradient, count, mean)
+        mean *= 1 + 1e-6
+
+    monkeypatch.setattr(fused_kernels, "product", off)
+    assert agreement(setting, "maml", "second", "fused").verdict == "does not hold"
+
+
+def test_a_bias_that_should_be_idle_is_seen_when_it_moves(tiny):
+    config = tiny(net_order="bn_relu")
+    gradient = {"conv1.bias": torch.full((4,), 1e-17), "norm1.weight": torch.ones(4)}
+    rounding = gradient | {"conv1.bias": torch.full((4,), -3e-17)}
+    wrong = gradient | {"conv1.bias": torch.full((4,), 1e-3)}
+    assert difference(config, rounding, gradient) < 1e-15
+    assert difference(config, wrong, gradient) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_two_episodes_give_the_mean_of_the_single_ones(tiny, noise, order):
+    config = tiny(order=order)
+    params, (both,), rates = stacked([config], noise)
+    engine = build("loop", config)
+    whole = engine.meta_gradient(params, [both], rates, [True])
+    halves = []
+    for e in range(2):
+        one = type(both)(*(part[e : e + 1] for part in both))
+        halves.append(engine.meta_gradient(params, [one], rates, [True]))
+    mean = {name: (halves[0].gradient[name] + halves[1].gradient[name]) / 2 for name in params}
+    assert difference(config, mean, whole.gradient) < 1e-12
+
+
+def test_second_order_differs_from_first_on_the_real_network(tiny, noise):
+    gradients = {}
+    for order in ("first", "second"):
+        config = tiny(order=order)
+        params, episodes, rates = stacked([config], noise)
+        gradients[order] = build("loop", config).meta_gradient(params, episodes, rates, [True]).gradient
+    assert difference(config, gradients["first"], gradients["second"]) > 0.05
+
+
+@pytest.mark.parametrize("variant", VARIANTS[:8], ids=label)
+def test_engines_score_the_same_queries_right(tiny, noise, variant):
+    configs = [tiny(seed=seed, **variant) for seed in (0, 1)]
+    params, _, rates = stacked(configs, noise)
+    episodes = [gather(evaluation_draw(config, 0, 4), noise, config) for config in configs]
+
+    def counts(name: EngineName, scored: Sequence[int]) -> Tensor:
+        return build(name, configs[0]).correct(params, episodes, rates, [True, True], scored)
+
+    every = counts("loop", range(4))
+    assert every.shape == (2, 4, 4)
+    assert torch.equal(every, counts("vmap", range(4)))
+    assert torch.equal(every[..., [1, 3]], counts("loop", (1, 3)))
+
+
+def test_a_dead_run_leaves_its_neighbour_alone(tiny, noise):
+    configs = [tiny(seed=0), tiny(seed=1)]
+    params, episodes, rates = stacked(configs, noise)
+    engine = build("loop", configs[0])
+    both = engine.meta_gradient(params, episodes, rates, [True, True])
+    one = engine.meta_gradient(params, episodes, rates, [False, True])
+    assert all(torch.equal(one.gradient[name][1], both.gradient[name][1]) for name in params)
+    assert all(not one.gradient[name][0].any() for name in params)

@@ -1,0 +1,206 @@
+"""The maths of one episode against closed forms and finite differences, in float64."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainers.maml.adapt import (
+    Adaptation,
+    adapt,
+    adapted_names,
+    correct_counts,
+    graph_gradient,
+    query_outcome,
+    transform_gradient,
+)
+from trainers.maml.episodes import Episode
+from trainers.maml.model import Model
+
+GRADIENTS = pytest.mark.parametrize("inner", [graph_gradient, transform_gradient])
+
+
+class Quadratic:
+    """Support loss 0.5 (x - c)' H (x - c), query loss 0.5 (x - d)' A (x - d), on a vector of five."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.hessian = self._definite(generator)
+        self.query_hessian = self._definite(generator)
+        self.centre, self.query_centre, self.start = torch.randn(3, 5, generator=generator, dtype=torch.float64)
+
+    @staticmethod
+    def _definite(generator: torch.Generator) -> Tensor:
+        root = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+        return root @ root.T / 5 + torch.eye(5, dtype=torch.float64)
+
+    def support(self, params: dict[str, Tensor]) -> Tensor:
+        return 0.5 * (params["x"] - self.centre) @ self.hessian @ (params["x"] - self.centre)
+
+    def query(self, params: dict[str, Tensor]) -> Tensor:
+        return 0.5 * (params["x"] - self.query_centre) @ self.query_hessian @ (params["x"] - self.query_centre)
+
+
+@GRADIENTS
+@pytest.mark.parametrize("steps", [0, 1, 2, 5, 20])
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_meta_gradient_of_a_quadratic_has_its_closed_form(inner, order, steps):
+    problem, rate = Quadratic(), 0.1
+
+    def meta_loss(params: dict[str, Tensor]) -> Tensor:
+        fast = adapt(problem.support, params, Adaptation(("x",), steps, rate, inner(order)))
+        return problem.query(fast[-1])
+
+    start = {"x": problem.start.clone().requires_grad_()}
+    if inner is graph_gradient:
+        (found,) = torch.autograd.grad(meta_loss(start), [start["x"]])
+    else:
+        found = torch.func.grad(meta_loss)({"x": problem.start})["x"]
+
+    shrink = torch.linalg.matrix_power(torch.eye(5, dtype=torch.float64) - rate * problem.hessian, steps)
+    adapted = problem.centre + shrink @ (problem.start - problem.centre)
+    at_adapted = problem.query_hessian @ (adapted - problem.query_centre)
+    expected = shrink @ at_adapted if order == "second" else at_adapted
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_adapt_returns_every_step_and_leaves_the_initial_parameters_alone():
+    problem = Quadratic()
+    start = {"x": problem.start.clone()}
+    path = adapt(problem.support, start, Adaptation(("x",), 3, 0.1, graph_gradient("first")))
+    assert len(path) == 4
+    assert torch.equal(path[0]["x"], problem.start)
+    assert torch.equal(start["x"], problem.start)
+    slope = problem.hessian @ (path[2]["x"] - problem.centre)
+    torch.testing.assert_close(path[3]["x"], path[2]["x"] - 0.1 * slope)
+
+
+def smooth_features(params: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Features of a smooth twin of our networks: strided convolutions, softplus, batch norm kept."""
+    x = images
+    for n in (1, 2):
+        x = F.softplus(F.conv2d(x, params[f"conv{n}"], stride=2))
+        x = F.batch_norm(x, None, None, params[f"scale{n}"], params[f"shift{n}"], training=True)
+    return x.flatten(1)
+
+
+SMOOTH = Model(
+    lambda params, episode: smooth_features(params, episode.support_images),
+    lambda params, episode: smooth_features(params, episode.query_images),
+    F.cross_entropy,
+)
+
+
+@pytest.fixture
+def smooth() -> tuple[dict[str, Tensor], Episode]:
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int, scale: float = 1.0) -> Tensor:
+        return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    params = {
+        "conv1": draw(4, 1, 3, 3, scale=0.5), "scale1": 1 + draw(4, scale=0.1), "shift1": draw(4, scale=0.1),
+        "conv2": draw(4, 4, 3, 3, scale=0.2), "scale2": 1 + draw(4, scale=0.1), "shift2": draw(4, scale=0.1),
+        "head.weight": draw(3, 16, scale=0.3), "head.bias": draw(3, scale=0.1),
+    }  # fmt: skip
+    labels = torch.arange(3)
+    episode = Episode(draw(6, 1, 12, 12), labels.repeat(2), draw(9, 1, 12, 12), labels.repeat(3))
+    return params, episode
+
+
+def flat(params: dict[str, Tensor]) -> Tensor:
+    return torch.cat([value.flatten() for value in params.values()])
+
+
+def moved(params: dict[str, Tensor], direction: Tensor, h: float) -> dict[str, Tensor]:
+    parts = direction.split([value.numel() for value in params.values()])
+    return {name: value + h * part.view_as(value) for (name, value), part in zip(params.items(), parts, strict=True)}
+
+
+def meta_gradient(params, episode, order, steps, names=None):
+    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+    outcome = query_outcome(
+        SMOOTH, leaves, episode, Adaptation(names or tuple(params), steps, 0.1, graph_gradient(order))
+    )
+    return torch.cat([g.flatten() for g in torch.autograd.grad(outcome.objective, list(leaves.values()))])
+
+
+def directions(gradient: Tensor) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.randn(8, gradient.numel(), generator=generator, dtype=torch.float64)
+    return [gradient / gradient.norm(), *(drawn / drawn.norm(dim=1, keepdim=True))]
+
+
+def largest_slope_error(gradient: Tensor, loss_at, h: float = 1e-5) -> float:
+    """Relative error of directional derivatives against central differences; 1e-3 of the norm is the floor."""
+    errors = []
+    for direction in directions(gradient):
+        slope = (loss_at(direction, h) - loss_at(direction, -h)) / (2 * h)
+        exact = gradient @ direction
+        errors.append(float((slope - exact).abs() / torch.maximum(exact.abs(), 1e-3 * gradient.norm())))
+    return max(errors)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("algorithm", ["maml", "anil"])
+def test_second_order_is_the_finite_difference_of_the_meta_loss(smooth, steps, algorithm):
+    params, episode = smooth
+    names = adapted_names(algorithm, params)
+
+    def loss_at(direction: Tensor, h: float) -> Tensor:
+        shifted = {name: value.requires_grad_() for name, value in moved(params, direction, h).items()}
+        gradient = graph_gradient("second")
+        return query_outcome(SMOOTH, shifted, episode, Adaptation(names, steps, 0.1, gradient)).loss.detach()
+
+    assert largest_slope_error(meta_gradient(params, episode, "second", steps, names), loss_at) < 1e-7
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_first_order_is_the_finite_difference_with_the_inner_displacement_frozen(smooth, steps):
+    params, episode = smooth
+
+    def support_loss(fast: dict[str, Tensor]) -> Tensor:
+        return SMOOTH.support_loss(fast, episode)
+
+    path = adapt(support_loss, params, Adaptation(tuple(params), steps, 0.1, graph_gradient("first")))
+    displacement = flat(path[-1]) - flat(path[0])
+
+    def loss_at(direction: Tensor, h: float) -> Tensor:
+        fast = moved(params, displacement + h * direction, 1.0)
+        return F.cross_entropy(SMOOTH.query_logits(fast, episode), episode.query_labels)
+
+    assert largest_slope_error(meta_gradient(params, episode, "first", steps), loss_at) < 1e-7
+
+
+def test_first_and_second_order_part_after_an_inner_step_and_agree_before_one(smooth):
+    params, episode = smooth
+    assert torch.equal(meta_gradient(params, episode, "first", 0), meta_gradient(params, episode, "second", 0))
+    first, second = (meta_gradient(params, episode, order, 1) for order in ("first", "second"))
+    assert (first - second).norm() > 0.05 * second.norm()
+
+
+def test_anil_moves_the_head_alone(smooth):
+    params, episode = smooth
+
+    def support_loss(fast: dict[str, Tensor]) -> Tensor:
+        return SMOOTH.support_loss(fast, episode)
+
+    names = adapted_names("anil", params)
+    last = adapt(support_loss, params, Adaptation(names, 2, 0.1, graph_gradient("first")))[-1]
+    changed = {name for name in params if not torch.equal(last[name], params[name])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_a_zero_head_scores_one_class_before_adaptation(smooth):
+    params, episode = smooth
+    zeroed = params | {name: torch.zeros_like(params[name]) for name in ("head.weight", "head.bias")}
+    counts = correct_counts(SMOOTH, zeroed, episode, Adaptation(tuple(params), 1, 0.1, graph_gradient("first")), (0, 1))
+    assert counts[0] == 3
+
+
+def test_an_adaptation_that_blows_up_scores_nothing(smooth):
+    params, episode = smooth
+    how = Adaptation(tuple(params), 2, 1e200, graph_gradient("first"))
+    counts = correct_counts(SMOOTH, params, episode, how, range(how.steps + 1))
+    assert counts[0] > 0
+    assert counts[1:].tolist() == [0, 0]

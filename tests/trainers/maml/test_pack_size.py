@@ -1,0 +1,65 @@
+"""How large packs are: by what was measured, within the memory, no larger than pays."""
+
+import json
+import subprocess
+import sys
+
+import torch
+
+from trainers.maml.pack_size import Measured, best, measure, work
+from trainers.maml.train import train
+
+
+def test_the_size_that_makes_most_steps_is_best_and_of_nearly_equal_ones_the_smallest():
+    assert (
+        best([Measured(1, 1.0, None), Measured(2, 1.1, None), Measured(4, 1.5, None), Measured(8, 3.0, None)], None)
+        == 4
+    )
+    assert best([Measured(1, 1.0, None), Measured(2, 1.0, None), Measured(4, 1.98, None)], None) == 2
+    assert best([Measured(1, 1.0, None), Measured(2, 2.2, None)], None) == 1
+
+
+def test_what_does_not_fit_is_not_taken_however_fast():
+    sizes = [Measured(1, 1.0, 100), Measured(2, 1.0, 200), Measured(4, 1.0, 400)]
+    assert best(sizes, 1000) == 4
+    assert best(sizes, 499) == 2
+    assert best(sizes, 10) == 1
+
+
+def test_growing_packs_are_tried_until_one_does_not_fit(tiny, noise, monkeypatch):
+    assert [one.runs for one in measure(tiny(), noise, "vmap", 5)] == [1, 2, 4]
+
+    def small(configs, *given, **named):
+        if len(configs) > 1:
+            raise torch.cuda.OutOfMemoryError
+        return train(configs, *given, **named)
+
+    monkeypatch.setattr("trainers.maml.train.train", small)
+    assert [one.runs for one in measure(tiny(), noise, "vmap", 5)] == [1]
+
+
+def test_a_trial_that_probes_and_passes_is_measured_too(tiny, noise):
+    config = tiny(probe_every=1, probe_first=1, final_episodes=3, final_steps=4, eval_every=1)
+    (one,) = measure(config, noise, "loop", 1)
+    assert 0 < one.step_s < 60
+    assert one.peak_bytes > 2**20
+
+
+def test_more_images_and_larger_ones_are_more_work(tiny):
+    assert work(tiny()) < work(tiny(ways=4)) < work(tiny(ways=4, inner_steps=9))
+    assert work(tiny()) < work(tiny(dataset="mini_imagenet", network="conv4_pooled"))
+
+
+def test_the_command_prints_what_to_use_and_says_what_is_not_there(tmp_path, tiny):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(tiny().model_dump()))
+    words = [sys.executable, "-m", "trainers.maml.pack_size", str(path), "--most", "2", "--engine", "vmap", "--device"]
+    done = subprocess.run([*words, "cpu"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["runs"] in (1, 2)
+    assert [one["runs"] for one in found["measured"]] == [1, 2]
+    if not torch.cuda.is_available():
+        done = subprocess.run([*words, "cuda"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "torch sees no CUDA device here" in done.stderr

@@ -1,0 +1,1 @@
+"""The data sets: finding, checking, converting and mapping them."""

@@ -1,0 +1,192 @@
+"""Converted arrays in the cache folder: one .npy file a data set and digest, and a JSON sidecar that says from what.
+
+Written whole or not at all: under a lock, to a temporary file that is synced and then renamed. The sidecar is written
+last, so an array without one counts as not there.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from io import BytesIO
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from trainers.data.archives import DataError, sha256
+from trainers.sealed_file import write_whole
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One file or folder that an array was made of; a folder's sha256 covers the names and contents in it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """One array in the cache: uint8 of `shape` in `path`; `digest` is the sha256 of its bytes in C order."""
+
+    name: str
+    path: Path
+    shape: Shape
+    digest: str
+    sources: tuple[Source, ...]
+
+
+def cache_folder() -> Path:
+    """Return the folder of converted arrays: SWEEPER_CACHE, else `user_folder`; it need not exist."""
+    folder = os.environ.get("SWEEPER_CACHE")
+    return Path(folder).expanduser() if folder else user_folder()
+
+
+def user_folder() -> Path:
+    """Return the folder sweeper in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sweeper"
+
+
+def find(name: str, sources: tuple[Path, ...], digest: str | None) -> Converted | None:
+    """Return the array made of just these files as they are now (by path, size and time), or None. Reads no data.
+
+    An array of another digest than `digest`, where that is given, counts as not there.
+    """
+    stats = [_stat(source) for source in sources]
+    for array in _arrays(name):
+        made_of = [(known.path, known.size, known.mtime_ns) for known in array.sources]
+        if made_of == stats and digest in (None, array.digest):
+            return array
+    return None
+
+
+def convert(
+    name: str, sources: tuple[Path, ...], rows: Iterator[NDArray[np.uint8]], shape: Shape, digest: str | None
+) -> Converted:
+    """Write `rows`, the arrays along the first axis of `shape`, as the array of `sources`, and return it.
+
+    Nothing is written when these files were meanwhile converted by another process, or earlier under another path or
+    time. Raises DataError when the array has another digest than the one given, and when the cache can't be written;
+    what `rows` raises passes, and nothing stays behind.
+    """
+    with _locked(name) as folder:
+        if found := find(name, sources, digest):
+            return found
+        fingerprints = tuple(_fingerprint(source) for source in sources)
+        for array in _arrays(name):
+            same = [known.sha256 for known in array.sources] == [new.sha256 for new in fingerprints]
+            if same and digest in (None, array.digest):
+                return _noted(replace(array, sources=fingerprints))
+        part = folder / f".{name}.part"
+        try:
+            made = _written(part, rows, shape)
+            if digest not in (None, made):
+                raise DataError(unlike(name, made, digest))
+            path = folder / f"{name}-{made[:16]}.npy"
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        return _noted(Converted(name=name, path=path, shape=shape, digest=made, sources=fingerprints))
+
+
+def unlike(name: str, digest: str, expected: str) -> str:
+    """Return the message about images that are not those expected."""
+    return (
+        f"{name}: the images have digest {digest[:16]}, should be {expected[:16]}; they are damaged or not this data "
+        "set, get it again"
+    )
+
+
+def stored_digest(array: Converted) -> str:
+    """Return the sha256 of the bytes now in the file, C order, without its header. Reads all of it."""
+    return hashlib.sha256(np.load(array.path, mmap_mode="r").data).hexdigest()
+
+
+def _arrays(name: str) -> Iterator[Converted]:
+    """Yield the arrays of `name` whose file is there in full length."""
+    for sidecar in sorted(cache_folder().glob(f"{name}-*.json")):
+        array = _read(name, sidecar)
+        if array and array.path.exists() and array.path.stat().st_size == len(_header(array.shape)) + prod(array.shape):
+            yield array
+
+
+def _read(name: str, sidecar: Path) -> Converted | None:
+    """Return what a sidecar notes, or None for a damaged one: its array is made again."""
+    try:
+        noted = json.loads(sidecar.read_text(encoding="utf-8"))
+        return Converted(
+            name=name,
+            path=sidecar.with_suffix(".npy"),
+            shape=tuple(noted["shape"]),
+            digest=noted["digest"],
+            sources=tuple(Source(**source) for source in noted["sources"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _noted(array: Converted) -> Converted:
+    noted = asdict(array) | {"shape": list(array.shape)}
+    del noted["path"]
+    write_whole(array.path.with_suffix(".json"), json.dumps(noted, indent=1).encode())
+    return array
+
+
+def _written(part: Path, rows: Iterator[NDArray[np.uint8]], shape: Shape) -> str:
+    digest = hashlib.sha256()
+    count = 0
+    with part.open("wb") as file:
+        file.write(_header(shape))
+        for row in rows:
+            assert row.dtype == np.uint8 and row.shape == shape[1:], (
+                f"a row of {row.dtype} {row.shape}, not {shape[1:]}"
+            )
+            row_bytes = np.ascontiguousarray(row).data
+            digest.update(row_bytes)
+            file.write(row_bytes)
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    assert count == shape[0], f"{count} rows, not {shape[0]}"
+    return digest.hexdigest()
+
+
+def _header(shape: Shape) -> bytes:
+    buffer = BytesIO()
+    npy.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return buffer.getvalue()
+
+
+def _stat(source: Path) -> tuple[str, int, int]:
+    """Return path, size and newest time of a file, or of a folder and all that is in it."""
+    inside = source.rglob("*") if source.is_dir() else ()
+    stats = [found.stat() for found in (source, *inside)]
+    return str(source.resolve()), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+
+
+def _fingerprint(source: Path) -> Source:
+    path, size, mtime_ns = _stat(source)
+    return Source(path=path, size=size, mtime_ns=mtime_ns, sha256=sha256(source))
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[Path]:
+    """Hold the lock on the conversion of `name`; a second process waits here and then finds the work done."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}; name a writable folder with room by SWEEPER_CACHE") from None

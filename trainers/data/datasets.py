@@ -1,0 +1,192 @@
+"""The one door to data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
+
+Nothing here falls back to another data set or makes one up; what is missing is a DataError that says where to put it.
+"""
+
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data import converted, mini_imagenet, omniglot, strokes
+from trainers.data.archives import DataError
+from trainers.data.catalog import CATALOG, DatasetName, Split, class_ranges
+from trainers.data.converted import Converted, cache_folder, user_folder
+
+__all__ = [
+    "DataError",
+    "Description",
+    "Prepared",
+    "cache_folder",
+    "data_root",
+    "describe",
+    "download",
+    "load",
+    "prepare",
+    "verify",
+]
+
+STROKES_SEED = 0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A data set ready to be mapped: `path` is a .npy file, `digest` the sha256 of its array's bytes."""
+
+    name: DatasetName
+    path: Path
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What is known of a data set without reading it; `trouble` says why its files can't be used, or is empty."""
+
+    name: DatasetName
+    synthetic: bool
+    classes: int
+    images_per_class: int
+    image_shape: tuple[int, int, int]
+    splits: dict[Split, int]
+    sources: tuple[Path, ...]
+    trouble: str
+    converted: Path | None
+
+
+def data_root(explicit: Path | None) -> Path:
+    """Return `explicit`, else SWEEPER_DATA, else the folder data in the user's cache; it need not exist."""
+    if explicit is not None:
+        return explicit
+    if folder := os.environ.get("SWEEPER_DATA"):
+        return Path(folder).expanduser()
+    return user_folder() / "data"
+
+
+def prepare(name: DatasetName, root: Path) -> Prepared:
+    """Check and convert the data set's files below `root`, unless that is done, and return where the array is.
+
+    The array of omniglot and strokes must have the catalogue's digest; that of mini_imagenet may have another, since
+    copies of it differ in how the same pictures are encoded. Raises DataError.
+    """
+    sources = _sources(name, root)
+    array = _found(name, sources)
+    if array is None:
+        _log.info("%s: converting, once", name)
+        array = converted.convert(name, sources, _rows(name, sources), _shape(name), _required(name))
+    return Prepared(name=name, path=array.path, digest=array.digest)
+
+
+def load(prepared: Prepared) -> NDArray[np.uint8]:
+    """Return the array, mapped copy-on-write: processes share its pages, and writing to it changes no file."""
+    try:
+        return np.load(prepared.path, mmap_mode="c")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{prepared.path}: can't be mapped ({error}); delete it, it is made again") from None
+
+
+def verify(name: DatasetName, root: Path) -> list[str]:
+    """Read and decode everything, and return what is wrong, one sentence each; empty is good."""
+    try:
+        sources = _sources(name, root)
+        digest = hashlib.sha256()
+        for row in _rows(name, sources):
+            digest.update(np.ascontiguousarray(row).data)
+    except DataError as error:
+        return [str(error)]
+    array = _found(name, sources)
+    expected = _required(name) or (array.digest if array else digest.hexdigest())
+    findings = []
+    if digest.hexdigest() != expected:
+        findings.append(converted.unlike(name, digest.hexdigest(), expected))
+    if array is not None and converted.stored_digest(array) != array.digest:
+        findings.append(f"{array.path}: its bytes have changed since it was converted; delete it, it is made again")
+    return findings
+
+
+def describe(name: DatasetName, root: Path) -> Description:
+    """Return what is there of the data set below `root`, and what it holds."""
+    facts = CATALOG[name]
+    sources, trouble, array = (), "", None
+    try:
+        sources = _sources(name, root)
+        array = _found(name, sources)
+    except DataError as error:
+        trouble = str(error)
+    return Description(
+        name=name,
+        synthetic=facts.synthetic,
+        classes=facts.classes,
+        images_per_class=facts.images_per_class,
+        image_shape=facts.image_shape,
+        splits={split: len(rows) for split, rows in class_ranges(name, "1200/423").items()},
+        sources=sources,
+        trouble=trouble,
+        converted=None if array is None else array.path,
+    )
+
+
+def download(name: DatasetName, root: Path) -> None:
+    """Fetch Omniglot's archives into `root`/omniglot-py from their original address; strokes needs none.
+
+    Raises DataError without a network, and for mini_imagenet, which nobody may redistribute.
+    """
+    if name == "mini_imagenet":
+        raise DataError(
+            "mini_imagenet: ImageNet's terms forbid redistribution, so there is no download; put your copy into "
+            f"{root / 'miniimagenet'}; read are {mini_imagenet.LAYOUTS}"
+        )
+    if name == "omniglot":
+        _download_omniglot(root / "omniglot-py")
+
+
+def _download_omniglot(folder: Path) -> None:
+    from torchvision.datasets import Omniglot  # brings torch with it
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:  # a broken download leaves nothing behind
+            for background in (True, False):
+                Omniglot(scratch, background=background, download=True)
+            for half in omniglot.HALVES:
+                Path(scratch, "omniglot-py", f"{half}.zip").replace(folder / f"{half}.zip")
+    except (OSError, RuntimeError, HTTPException) as error:
+        archives = " and ".join(f"{half}.zip" for half in omniglot.HALVES)
+        raise DataError(f"omniglot: could not be downloaded ({error}); put {archives} into {folder} by hand") from None
+
+
+def _sources(name: DatasetName, root: Path) -> tuple[Path, ...]:
+    if name == "strokes":
+        return ()
+    try:
+        return omniglot.find(root) if name == "omniglot" else mini_imagenet.find(root)
+    except OSError as error:
+        raise DataError(f"{root}: {error.strerror}; name another folder with --data-root or SWEEPER_DATA") from None
+
+
+def _rows(name: DatasetName, sources: tuple[Path, ...]) -> Iterator[NDArray[np.uint8]]:
+    if name == "strokes":
+        return iter(strokes.make(STROKES_SEED))
+    return omniglot.classes(sources) if name == "omniglot" else mini_imagenet.classes(sources)
+
+
+def _required(name: DatasetName) -> str | None:
+    """Return the only digest the array may have, or None where copies of the data differ in their encoding."""
+    return None if name == "mini_imagenet" else CATALOG[name].digest
+
+
+def _found(name: DatasetName, sources: tuple[Path, ...]) -> Converted | None:
+    return converted.find(name, sources, _required(name))
+
+
+def _shape(name: DatasetName) -> converted.Shape:
+    facts = CATALOG[name]
+    return (facts.classes, facts.images_per_class, *facts.image_shape)

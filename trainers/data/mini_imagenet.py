@@ -1,0 +1,169 @@
+"""mini-ImageNet (Ravi & Larochelle 2017) in the layouts it is passed around in: finding, checking, decoding.
+
+Classes come in the order train, val, test and by WordNet id within a split; images by file name (in a pickle, which
+has no file names, in its own order).
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data import plain_pickle
+from trainers.data.archives import DataError, contents, damaged, member_names
+from trainers.data.catalog import SPLITS, Split
+from trainers.data.mini_imagenet_classes import WNIDS
+
+FOLDERS = ("miniimagenet", "mini-imagenet", "mini_imagenet", ".")
+SIDE = 84  # pixels
+WNID_LETTERS = 9  # a file name starts with the WordNet id of its class
+
+LAYOUTS = (
+    "train.zip (or train-*.zip), val.zip and test.zip of 84x84 JPEGs named <wnid><number>.jpg; or a folder images of "
+    "such files, with or without train.csv, val.csv and test.csv beside it; or mini-imagenet-cache-train.pkl, -val.pkl "
+    "and -test.pkl"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """What one copy must hold: the classes of each split, each sorted, and the images of every class."""
+
+    wnids: Mapping[Split, tuple[str, ...]]
+    images: int
+
+    def rows(self) -> list[str]:
+        """Return the classes in the order of the converted array."""
+        return [wnid for split in SPLITS for wnid in self.wnids[split]]
+
+
+MINI_IMAGENET = Extent(wnids=WNIDS, images=600)
+
+Index = dict[str, list[tuple[Path, str]]]
+"""Members (archive or folder, name) of each class."""
+
+
+def find(root: Path) -> tuple[Path, ...]:
+    """Return the files or the folder below `root` that hold the set.
+
+    Raises DataError when no layout is there, or when one is there in part.
+    """
+    for folder in (root / name for name in FOLDERS):
+        zips = {split: sorted([*folder.glob(f"{split}.zip"), *folder.glob(f"{split}-*.zip")]) for split in SPLITS}
+        if any(zips.values()):
+            return _complete(folder, zips, "{}.zip")
+        if (folder / "images").is_dir():
+            tables = {split: sorted(folder.glob(f"{split}.csv")) for split in SPLITS}
+            return (folder / "images", *(_complete(folder, tables, "{}.csv") if any(tables.values()) else ()))
+        pickles = {split: sorted(folder.glob(f"mini-imagenet-cache-{split}.pkl")) for split in SPLITS}
+        if any(pickles.values()):
+            return _complete(folder, pickles, "mini-imagenet-cache-{}.pkl")
+    raise DataError(
+        f"mini_imagenet: nothing of it in {root} or its folder miniimagenet; put it there, or name its folder with "
+        f"--data-root or SWEEPER_DATA; read are {LAYOUTS}"
+    )
+
+
+def classes(sources: tuple[Path, ...], extent: Extent = MINI_IMAGENET) -> Iterator[NDArray[np.uint8]]:
+    """Yield each class's images, uint8 [images, 3, 84, 84], RGB.
+
+    Raises DataError before the first when classes or counts are not `extent`, and for an image that is damaged.
+    """
+    if sources[0].suffix == ".pkl":
+        yield from _pickled(sources, extent)
+        return
+    index = _listed(sources[0], sources[1:]) if sources[0].is_dir() else _named(sources)
+    _check(sources[0].parent, {wnid: len(members) for wnid, members in index.items()}, extent)
+    images = contents(member for wnid in extent.rows() for member in sorted(index[wnid], key=_file_name))
+    for wnid in extent.rows():
+        pairs = zip(sorted(index[wnid], key=_file_name), images, strict=False)  # takes this class's share of the stream
+        yield np.stack([_decoded(image, source, name) for (source, name), image in pairs])
+
+
+def _complete(folder: Path, found: dict[Split, list[Path]], spelling: str) -> tuple[Path, ...]:
+    for split, paths in found.items():
+        if not paths:
+            there = next(path for others in found.values() for path in others)
+            raise DataError(f"{there}: {spelling.format(split)} is missing beside it; put it in {folder}")
+    return tuple(path for split in SPLITS for path in found[split])
+
+
+def _named(sources: tuple[Path, ...]) -> Index:
+    index: Index = {}
+    for source in sources:
+        for name in member_names(source, ".jpg"):
+            index.setdefault(_file_name((source, name))[:WNID_LETTERS], []).append((source, name))
+    return index
+
+
+def _listed(images: Path, tables: tuple[Path, ...]) -> Index:
+    if not tables:
+        return _named((images,))
+    index: Index = {}
+    for table in tables:
+        (text,) = contents([(table.parent, table.name)])
+        rows = csv.DictReader(io.StringIO(text.decode("utf-8-sig", errors="replace")))
+        if not {"filename", "label"} <= set(rows.fieldnames or ()):
+            raise damaged(table, f"its columns are {rows.fieldnames}, should be filename and label")
+        for row in rows:
+            index.setdefault(row["label"] or "", []).append((images, row["filename"] or ""))
+    return index
+
+
+def _check(folder: Path, counts: Mapping[str, int], extent: Extent) -> None:
+    strange = sorted(set(counts) - set(extent.rows()))
+    if strange:
+        raise damaged(folder, f"class {strange[0]} is none of the {len(extent.rows())} of mini-ImageNet")
+    for split in SPLITS:
+        missing = [wnid for wnid in extent.wnids[split] if wnid not in counts]
+        if missing:
+            raise damaged(
+                folder, f"{len(missing)} of {len(extent.wnids[split])} {split} classes are missing, first {missing[0]}"
+            )
+    for wnid, count in counts.items():
+        if count != extent.images:
+            raise damaged(folder, f"{count} images of class {wnid}, should be {extent.images}")
+
+
+def _pickled(sources: tuple[Path, ...], extent: Extent) -> Iterator[NDArray[np.uint8]]:
+    for split, path in zip(SPLITS, sources, strict=True):
+        images, places = _cached(path)
+        wnids = {other: extent.wnids[other] if other == split else () for other in SPLITS}
+        _check(path, {wnid: len(chosen) for wnid, chosen in places.items()}, Extent(wnids=wnids, images=extent.images))
+        for wnid in extent.wnids[split]:
+            chosen = np.asarray(places[wnid])
+            if chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= len(images):
+                raise damaged(path, f"class_dict of {wnid} has other than places 0 to {len(images) - 1} in image_data")
+            yield images[chosen].transpose(0, 3, 1, 2)
+
+
+def _cached(path: Path) -> tuple[NDArray[np.uint8], dict[str, list[int]]]:
+    found = plain_pickle.read(path)
+    if not isinstance(found, dict) or not {"image_data", "class_dict"} <= set(found):
+        raise damaged(path, "not a dict with image_data and class_dict")
+    images, places = found["image_data"], found["class_dict"]
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):
+        raise damaged(path, f"image_data is not a uint8 array [images, {SIDE}, {SIDE}, 3]")
+    if not isinstance(places, dict) or not all(isinstance(chosen, list | np.ndarray) for chosen in places.values()):
+        raise damaged(path, "class_dict is not a dict from class to the places of its images")
+    return images, places
+
+
+def _file_name(member: tuple[Path, str]) -> str:
+    return member[1].rsplit("/", 1)[-1]
+
+
+def _decoded(image: bytes, source: Path, name: str) -> NDArray[np.uint8]:
+    from PIL import Image  # here, so that a set already converted opens without it
+
+    try:
+        picture = Image.open(io.BytesIO(image)).convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of these for broken files
+        raise damaged(source, f"{name} is no readable image ({error})") from None
+    if picture.size != (SIDE, SIDE):
+        picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture).transpose(2, 0, 1)

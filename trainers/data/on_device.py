@@ -1,0 +1,31 @@
+"""The edge between a prepared data set and a device: the whole data set as one uint8 tensor where training happens."""
+
+import torch
+from torch import Tensor
+
+from trainers.data.datasets import Prepared, load
+
+
+class DeviceError(Exception):
+    """The device asked for isn't there; nothing falls back to another."""
+
+
+def check_device(device: str) -> None:
+    """Raise DeviceError if `device` ("cpu" or "cuda") can't be used by this process."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device cuda was asked for, but torch sees no CUDA device here; use --device cpu")
+
+
+def limit_memory(device: str, share: float) -> None:
+    """Let this process take no more than `share` (in (0, 1]) of its GPU's memory, as others have the rest."""
+    if device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share)
+
+
+def load_pixels(prepared: Prepared, device: str) -> Tensor:
+    """Return uint8 [classes, images, C, H, W] on `device`; on the CPU it is the memory-mapped file itself."""
+    check_device(device)
+    if device == "cuda":  # float32 means float32: TF32 would round convolutions to 10 bits unasked
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return torch.from_numpy(load(prepared)).to(device)

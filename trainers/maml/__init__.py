@@ -1,0 +1,1 @@
+"""The MAML trainer: its config, its maths, and the loop."""

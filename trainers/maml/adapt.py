@@ -1,0 +1,135 @@
+"""MAML for one episode, as pure functions: parameters in, parameters out.
+
+Nothing here knows of meta-batches, packs or devices; `engines` maps these functions over episodes and runs. What
+differs between first order, second order and ANIL is which gradient is handed in and which parameters it covers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from trainers.maml.config import Algorithm, Order
+from trainers.maml.episodes import Episode
+from trainers.maml.model import Model
+from trainers.maml.networks import HEAD, Params, classify
+
+Objective = Callable[[Params], Tensor]
+
+
+class Gradient(Protocol):
+    """The gradient of a scalar `loss` at `params`, itself differentiable exactly when the inner loop needs it."""
+
+    def __call__(self, loss: Objective, params: Params) -> Params: ...
+
+
+class QueryOutcome(NamedTuple):
+    """One episode after adaptation, all scalars.
+
+    The gradient of `objective` is the outer gradient; `loss` of the query set is what is reported (in nats for
+    cross-entropy), and `accuracy` is in [0, 1].
+    """
+
+    objective: Tensor
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Adaptation(NamedTuple):
+    """How the inner loop goes: which parameters move, in how many steps of which size, by which gradient."""
+
+    names: tuple[str, ...]
+    steps: int
+    lr: float | Tensor
+    gradient: Gradient
+
+
+def graph_gradient(order: Order) -> Gradient:
+    """Return the inner gradient by torch.autograd: with its graph kept for second order, as a constant for first."""
+
+    def gradient(loss: Objective, params: Params) -> Params:
+        if order == "first":
+            params = {name: value.detach().requires_grad_() for name, value in params.items()}
+        grads = torch.autograd.grad(loss(params), list(params.values()), create_graph=order == "second")
+        return dict(zip(params, grads, strict=True))
+
+    return gradient
+
+
+def transform_gradient(order: Order) -> Gradient:
+    """Return the inner gradient by torch.func, for use under vmap."""
+
+    def gradient(loss: Objective, params: Params) -> Params:
+        if order == "second":
+            return torch.func.grad(loss)(params)
+        slope = torch.func.grad(loss)({name: value.detach() for name, value in params.items()})
+        # The loss may hold parameters that the inner loop doesn't move (ANIL's encoder); they must not be seen either.
+        return {name: value.detach() for name, value in slope.items()}
+
+    return gradient
+
+
+def adapted_names(algorithm: Algorithm, params: Params) -> tuple[str, ...]:
+    """Return the parameters the inner loop moves: all for MAML, else the head alone (ANIL, the paper's EFIL)."""
+    return tuple(name for name in params if algorithm == "maml" or name in HEAD)
+
+
+def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
+    """Return the parameters after 0, 1, ..., `how.steps` full-batch gradient steps on `loss`.
+
+    With a first-order gradient the returned parameters still depend on `params` through the identity, so
+    differentiating a loss at the last of them with respect to `params` is the gradient at the adapted weights (FOMAML);
+    with a second-order one it passes through every step (MAML, Finn et al. 2017, eq. 1).
+    """
+    trajectory = [params]
+    for _ in range(how.steps):
+        current = trajectory[-1]
+        frozen = {name: value for name, value in current.items() if name not in how.names}
+        moving = {name: current[name] for name in how.names}
+        slope = how.gradient(lambda fast, frozen=frozen: loss({**frozen, **fast}), moving)
+        moved = {name: value - how.lr * slope[name] for name, value in moving.items()}
+        trajectory.append({name: moved.get(name, value) for name, value in current.items()})
+    return trajectory
+
+
+def adapt_to(model: Model, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
+    """Return the parameters after 0, 1, ..., `how.steps` steps on the loss of the support set.
+
+    Where the head alone moves, the support set is encoded once.
+    """
+    if how.steps > 1 and set(how.names) <= set(HEAD):
+        features = model.support_features(params, episode)
+        return adapt(lambda fast: model.loss(classify(fast, features), episode.support_labels), params, how)
+    return adapt(lambda fast: model.support_loss(fast, episode), params, how)
+
+
+def query_outcome(model: Model, params: Params, episode: Episode, how: Adaptation) -> QueryOutcome:
+    """Return the query loss after adaptation; its gradient with respect to `params` is the meta-gradient."""
+    logits = model.query_logits(adapt_to(model, params, episode, how)[-1], episode)
+    right = is_right(logits, episode.query_labels).to(logits.dtype)
+    loss = model.loss(logits, episode.query_labels)
+    return QueryOutcome(loss, loss.detach(), right.mean())
+
+
+def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation, scored: Sequence[int]) -> Tensor:
+    """Return how many query images are right after each number of inner steps in `scored`, integers (len(scored),).
+
+    Where the head alone moves, the query set is encoded once.
+    """
+    trajectory = adapt_to(model, params, episode, how)
+    with torch.no_grad():
+        if set(how.names) <= set(HEAD):
+            features = model.query_features(params, episode)
+            logits = [classify(trajectory[taken], features) for taken in scored]
+        else:
+            logits = [model.query_logits(trajectory[taken], episode) for taken in scored]
+    return torch.stack([is_right(found, episode.query_labels).sum() for found in logits])
+
+
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return whether the largest entry of each row of `logits` (B, N) is its label's, as booleans (B,).
+
+    Ties go to the first class; a row that isn't finite is no answer, so an adaptation that blew up scores nothing.
+    """
+    return (logits.argmax(dim=-1) == labels) & logits.isfinite().all(dim=-1)

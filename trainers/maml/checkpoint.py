@@ -1,0 +1,66 @@
+"""A run's state in one file: atomic, checked by digest, and read without unpickling anything.
+
+Layout: 64 hexadecimal digits of sha256, a newline, and an npz archive (arrays and one JSON text) that they cover.
+"""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from trainers.maml.chunk import Record, RunState
+from trainers.maml.engines.adam import Moments
+from trainers.maml.networks import Params
+from trainers.sealed_file import seal, unseal, write_whole
+
+_GROUPS = ("params", "first", "second")
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be used: missing, cut short, or not what was written."""
+
+
+def save(path: Path, state: RunState) -> None:
+    """Write `state` to `path`, replacing what is there only once the new file is whole and on disk."""
+    groups = dict(zip(_GROUPS, (state.params, *state.moments), strict=True))
+    arrays = {f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()}
+    text = json.dumps({"step": state.step, "records": state.records}, allow_nan=False)
+    buffer = io.BytesIO()
+    np.savez(buffer, correct=state.correct, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
+    write_whole(path, seal(buffer.getvalue()))
+
+
+def read(path: Path) -> RunState:
+    """Return the state in `path`. Raises CheckpointError naming the file when it is missing or damaged."""
+    try:
+        payload = unseal(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    if payload is None:
+        raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed, so a small one could fill the memory")
+            return _state({name: archive[name] for name in archive.files})
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: not a checkpoint ({error})") from None
+
+
+def _state(arrays: dict[str, np.ndarray]) -> RunState:
+    text = json.loads(arrays["text"].tobytes())
+    groups: dict[str, Params] = {group: {} for group in _GROUPS}
+    for name, value in arrays.items():
+        group, _, parameter = name.partition("/")
+        if parameter:
+            groups[group][parameter] = torch.from_numpy(value)
+    return RunState(
+        step=text["step"],
+        params=groups["params"],
+        moments=Moments(groups["first"], groups["second"]),
+        correct=arrays["correct"],
+        records=tuple(Record(*record) for record in text["records"]),
+    )

@@ -1,0 +1,300 @@
+"""The complete description of one trial's training: fields, bounds, defaults, and the errors of a config that can't be.
+
+Loads no torch. Every field but `outer_steps` is part of a trial's identity; a default may never change (raise a
+recipe instead), because only fields that differ from their default enter the identity.
+"""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trainers.data.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
+from trainers.data.class_names import named_classes
+
+Algorithm = Literal["maml", "anil", "contrastive"]
+Order = Literal["first", "second"]
+NetOrder = Literal["relu_bn", "bn_relu"]
+BatchNorm = Literal["transductive", "inductive"]
+LossName = Literal["cross_entropy", "squared_error"]
+Arithmetic = Literal["full", "tf32", "bf16"]
+LabelRule = Literal["random", "groups", "consecutive"]
+Head = Literal["trained", "zeroed"]
+HEADS: tuple[Head, ...] = ("trained", "zeroed")
+
+PACKABLE = frozenset({"seed", "zero_head_every", "head_scale", "inner_lr", "outer_lr"})
+"""Fields in which trials that train together as one pack may differ."""
+
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a config: the field it is about, and a sentence with the value and what is allowed."""
+
+    field: str
+    message: str
+
+
+class ConfigError(ValueError):
+    """A config that can't be; `problems` has every reason, not only the first."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        self.problems = problems
+
+
+class TrialConfig(BaseModel):
+    """One trial, fully resolved. Counts are plural nouns; rates are per step; accuracies are fractions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dataset: DatasetName
+    omniglot_split: OmniglotSplit = Field("1200/423", description="classes for train/test, or train/val/test")
+    network: Literal["conv4_strided", "conv4_pooled"] = Field(
+        "conv4_strided", description="Conv-4 with strides (Omniglot) or with 2x2 max-pooling (mini-ImageNet)"
+    )
+    channels: Positive = Field(64, description="filters of each convolution")
+    head_bias: bool = Field(True, description="whether the linear head has a bias")
+    net_order: NetOrder = Field(
+        "relu_bn", description="ReLU before batch norm as in the paper's released code, or after it as printed"
+    )
+    bn_eps: Rate = Field(1e-5, description="added to the variance in batch norm")
+    batch_norm: BatchNorm = Field(
+        "transductive", description="query images normalised by their own batch, or (inductive) by the support set's"
+    )
+
+    algorithm: Algorithm = Field(
+        "maml",
+        description="maml adapts every parameter, anil the head alone; contrastive is anil by the explicit loss",
+    )
+    loss: LossName = Field(
+        "cross_entropy", description="mean cross-entropy, or half the sum of squared errors to one-hot labels"
+    )
+    order: Order = Field("second", description="whether the outer gradient passes through the inner gradients")
+    ways: Annotated[int, Field(ge=2)] = Field(5, description="classes of an episode")
+    shots: Positive = Field(1, description="support images of each class")
+    queries: Positive = Field(15, description="query images of each class")
+    inner_steps: NotNegative = Field(5, description="gradient steps on the support set in training")
+    inner_lr: Rate = Field(0.01, description="step size of the inner loop's SGD, in training and at test")
+    head_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        1.0, description="factor on the head's initial weight and bias; 0 is zero-init"
+    )
+    zero_head_every: NotNegative = Field(
+        0, description="set the head to zero before every n-th outer step; 0 is never, 1 the paper's zeroing trick"
+    )
+
+    zero_head_when: Literal["before_inner_loop", "after_update"] = Field(
+        "before_inner_loop",
+        description="the moment of zeroing: as in the released code, or after the outer update (and once at the start) "
+        "as in the paper's Algorithm; the encoder's training is the same",
+    )
+    zero_head_adam: Literal["kept", "reset"] = Field(
+        "kept", description="what becomes of Adam's moments of the head when it is zeroed; the paper keeps them"
+    )
+    interference: bool = Field(True, description="contrastive alone: whether the interference term is in the loss")
+    coefficient: Literal["full", "reduced"] = Field(
+        "full", description="contrastive alone: the coefficient of Eqs. 7 and 8, or the noise-free one of Eqs. 9 and 10"
+    )
+    second_order_form: Literal["exact", "printed"] = Field(
+        "exact", description="contrastive, second order: Eq. 8 as it is exact, or with the whole coefficient stopped"
+    )
+    head_update: Literal["paper", "released"] = Field(
+        "paper",
+        description="contrastive alone: the head follows Eq. 5 (second order: Eq. 11), or never moves as in the "
+        "released code",
+    )
+
+    meta_batch_size: Positive = Field(4, description="episodes of an outer step")
+    outer_lr: Rate = Field(0.001, description="step size of the outer loop's Adam")
+    outer_steps: Positive = Field(1000, description="outer steps to train to; growable, no part of the identity")
+    episode_pool: NotNegative = Field(0, description="training episodes drawn once and revisited; 0 is fresh episodes")
+
+    train_split: Literal["train", "test"] = Field(
+        "train", description="classes that training draws from; test only for Fig. 2, which trains on one test task"
+    )
+    train_classes: str = Field(
+        "",
+        max_length=2000,
+        description="the classes that training draws from, if not a split's: WordNet ids of mini-ImageNet or numbers, "
+        "with blanks between; Fig. 11 has five breeds of dog",
+    )
+    label_rule: LabelRule = Field(
+        "random",
+        description="labels drawn anew in each episode; or a function of the class (memorisation): one class of each "
+        "of N fixed groups, or N consecutive classes",
+    )
+    rotations: bool = Field(False, description="training classes turned by 90, 180 and 270 degrees are further classes")
+
+    eval_split: Literal["val", "test"] = Field("test", description="classes that evaluations draw from")
+    eval_every: NotNegative = Field(0, description="outer steps between evaluations; 0 is only at the end")
+    eval_episodes: Positive = Field(400, description="episodes of the fixed list every evaluation scores")
+    eval_steps: NotNegative | None = Field(
+        None, description="inner steps taken at evaluation, scored after each; null is as many as inner_steps"
+    )
+
+    eval_adapts: Literal["all", "head"] | None = Field(
+        None, description="parameters the inner loop moves at evaluation; null is as in training"
+    )
+    eval_heads: Literal["both", "trained", "zeroed"] = Field(
+        "both", description="the head that evaluations begin to adapt: as trained, set to zero, or both, each apart"
+    )
+    eval_each_step: bool = Field(
+        True, description="evaluations score after each inner step from 0, or (false) after the last alone"
+    )
+    final_episodes: NotNegative = Field(
+        0,
+        description="test episodes of a separate last pass, which scores each inner step with both heads; 0 is no such "
+        "pass",
+    )
+    final_steps: NotNegative | None = Field(
+        None, description="inner steps that the last pass scores, from 0; null is as many as evaluations take"
+    )
+    probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0 is never")
+    probe_first: NotNegative = Field(
+        0, description="outer step of the first probe, the next ones every probe_every; Fig. 2 has 1, 11, 21, ..."
+    )
+    probe_episodes: Positive = Field(8, description="fixed training episodes that probes look at")
+    probe_orders: Literal["both", "own"] = Field(
+        "both", description="outer gradients that probes take: of both orders, or of the trial's order alone"
+    )
+
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of all numbers")
+    arithmetic: Arithmetic = Field(
+        "full", description="products as precise as the numbers, or on a GPU by TF32 (10 bits) or bf16 (7 bits)"
+    )
+    seed: NotNegative = Field(0, description="root of every random stream of the trial")
+
+    @property
+    def scored_steps(self) -> int:
+        """Inner steps taken at evaluation."""
+        return self.inner_steps if self.eval_steps is None else self.eval_steps
+
+    @property
+    def final_scored_steps(self) -> int:
+        """Inner steps taken by the last pass; accuracies exist after 0..final_scored_steps of them."""
+        return self.scored_steps if self.final_steps is None else self.final_steps
+
+
+def shared_by_pack(config: TrialConfig) -> tuple[tuple[str, Any], ...]:
+    """Return what trials must have in common to train together: names and values of all fields but PACKABLE."""
+    return tuple((name, value) for name, value in config if name not in PACKABLE)
+
+
+_CONTRASTIVE_ALONE = {
+    name: TrialConfig.model_fields[name].default
+    for name in ("interference", "coefficient", "second_order_form", "head_update")
+}
+
+
+def resolve(values: dict[str, Any]) -> TrialConfig:
+    """Return the config of `values` (plain field names to plain values).
+
+    Raises ConfigError with every field that is unknown, missing, of the wrong type or out of bounds, and with every
+    combination that can't be (more images asked of a class than it has, more ways than classes).
+    """
+    try:
+        config = TrialConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(tuple(_problem(details) for details in error.errors(include_url=False))) from None
+    problems = tuple(_impossible(config))
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def _problem(details: Any) -> Problem:
+    field = str(details["loc"][0])
+    if details["type"] == "extra_forbidden":
+        return Problem(field, "unknown field")
+    if details["type"] == "missing":
+        return Problem(field, "required and not given")
+    message = details["msg"].removeprefix("Input ")
+    return Problem(field, f"{message}, got {details['input']!r}")
+
+
+def _impossible(config: TrialConfig) -> list[Problem]:
+    facts = CATALOG[config.dataset]
+    problems = [*_impossible_objective(config), *_impossible_labels(config), *_impossible_classes(config)]
+    if config.shots + config.queries > facts.images_per_class:
+        problems.append(
+            Problem(
+                "shots",
+                f"shots + queries = {config.shots} + {config.queries} = {config.shots + config.queries}, but "
+                f"{config.dataset} has {facts.images_per_class} images of a class; lower shots or queries",
+            )
+        )
+    ranges = class_ranges(config.dataset, config.omniglot_split)
+    if config.eval_split not in ranges:
+        problems.append(
+            Problem(
+                "eval_split",
+                f"{config.dataset} split {config.omniglot_split} has no validation classes; use test, or "
+                "omniglot_split 1028/172/423",
+            )
+        )
+    else:
+        fewest = min(len(ranges[config.train_split]), len(ranges[config.eval_split]))
+        if config.ways > fewest:
+            problems.append(
+                Problem("ways", f"{config.ways} ways, but {config.dataset} has a split of {fewest} classes")
+            )
+    if config.arithmetic != "full" and config.dtype == "float64":
+        problems.append(Problem("arithmetic", f"{config.arithmetic}, but dtype is float64; leave one of the two out"))
+    if config.probe_first and not config.probe_every:
+        problems.append(
+            Problem("probe_first", f"{config.probe_first}, but probe_every is 0, so no probe is ever taken")
+        )
+    if config.final_steps is not None and not config.final_episodes:
+        problems.append(
+            Problem("final_steps", f"{config.final_steps}, but final_episodes is 0, so no last pass is ever made")
+        )
+    if config.omniglot_split != "1200/423" and config.dataset != "omniglot":
+        problems.append(Problem("omniglot_split", f"{config.omniglot_split} has no meaning for {config.dataset}"))
+    return problems
+
+
+def _impossible_objective(config: TrialConfig) -> list[Problem]:
+    if config.algorithm != "contrastive":
+        changed = [name for name, default in _CONTRASTIVE_ALONE.items() if getattr(config, name) != default]
+        given = {name: getattr(config, name) for name in changed}
+        return [
+            Problem(name, f"{'false' if value is False else repr(value)} is for algorithm contrastive alone")
+            for name, value in given.items()
+        ]
+    problems = []
+    if config.inner_steps < 1 or (config.order == "second" and config.inner_steps > 1):
+        allowed = "exactly 1" if config.order == "second" else "at least 1"
+        problems.append(
+            Problem("inner_steps", f"{config.inner_steps}, but contrastive in {config.order} order needs {allowed}")
+        )
+    if config.loss != "cross_entropy":
+        problems.append(Problem("loss", f"{config.loss}, but contrastive is derived from cross_entropy"))
+    return problems
+
+
+def _impossible_classes(config: TrialConfig) -> list[Problem]:
+    if not config.train_classes:
+        return []
+    try:
+        count = len(named_classes(config.dataset, config.train_classes))
+    except ValueError as error:
+        return [Problem("train_classes", str(error))]
+    if count < config.ways:
+        return [Problem("train_classes", f"{count} classes, but an episode needs {config.ways}; name more")]
+    apart = {"train_split": "train", "label_rule": "random", "rotations": False}
+    changed = {name: getattr(config, name) for name, usual in apart.items() if getattr(config, name) != usual}
+    return [
+        Problem(name, f"{str(value).lower()} has no meaning where train_classes names the classes; leave it out")
+        for name, value in changed.items()
+    ]
+
+
+def _impossible_labels(config: TrialConfig) -> list[Problem]:
+    if not config.rotations:
+        return []
+    if config.dataset == "mini_imagenet":
+        return [Problem("rotations", "true, but a turned photograph is no class of its own; for characters alone")]
+    if config.label_rule != "random":
+        return [Problem("rotations", f"true, but that needs label_rule random, and it is {config.label_rule}")]
+    return []

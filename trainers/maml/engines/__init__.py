@@ -1,0 +1,1 @@
+"""How the maths of one episode is mapped over episodes and runs."""

@@ -1,0 +1,68 @@
+"""Adam over parameters stacked on the run axis R, with a learning rate and a life of its own for each run.
+
+The moments of a zeroed head are kept, as in the paper's released code, unless they start anew with it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainers.maml.networks import HEAD, Params
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+
+
+class Moments(NamedTuple):
+    """Running means of the gradient and of its square, each stacked on R like the parameters."""
+
+    first: Params
+    second: Params
+
+
+class Corrections(NamedTuple):
+    """One minus the power of each beta, (2, R): what the moments of all but the head, and of the head, are short of."""
+
+    body: Tensor
+    head: Tensor
+
+
+def no_moments(params: Params) -> Moments:
+    """Return the moments before the first step: zeros."""
+    zeros = {name: torch.zeros_like(value) for name, value in params.items()}
+    return Moments(zeros, {name: value.clone() for name, value in zeros.items()})
+
+
+def corrections(step: int, runs: int, dtype: torch.dtype, head_steps: Sequence[int] | None = None) -> Corrections:
+    """Return the corrections of step number `step` (from 1) for each of R `runs`.
+
+    `head_steps` are each run's steps of the head, this one included, where its moments were set to zero on the way.
+    """
+    steps = [step] * runs
+    return Corrections(_bias(steps, dtype), _bias(steps if head_steps is None else head_steps, dtype))
+
+
+def _bias(steps: Sequence[int], dtype: torch.dtype) -> Tensor:
+    return torch.tensor([[1 - beta**n for n in steps] for beta in (BETA1, BETA2)], dtype=dtype)
+
+
+def adam_step(
+    params: Params, moments: Moments, gradient: Params, *, corrections: Corrections, lr: Tensor, alive: Tensor
+) -> tuple[Params, Moments]:
+    """Return parameters and moments after one step of size `lr` (R,); dead runs stay as they are.
+
+    Kingma and Ba (2015), algorithm 1, with bias correction.
+    """
+    new_params, first, second = {}, {}, {}
+    for name, value in params.items():
+        shape = (-1,) + (1,) * (value.dim() - 1)
+        lives = alive.view(shape)
+        m_bias, v_bias = ((corrections.head if name in HEAD else corrections.body)[n].view(shape) for n in range(2))
+        m = BETA1 * moments.first[name] + (1 - BETA1) * gradient[name]
+        v = BETA2 * moments.second[name] + (1 - BETA2) * gradient[name].square()
+        change = lr.view(shape) * (m / m_bias) / ((v / v_bias).sqrt() + EPS)
+        new_params[name] = torch.where(lives, value - change, value)
+        first[name] = torch.where(lives, m, moments.first[name])
+        second[name] = torch.where(lives, v, moments.second[name])
+    return new_params, Moments(first, second)

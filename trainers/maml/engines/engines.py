@@ -1,0 +1,197 @@
+"""How the per-episode functions of `maml` are mapped over episodes (E) and over runs trained together (R).
+
+Every engine computes the same gradients, tested in float64 for every variant; `engine_table` says which one runs.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from trainers.maml.adapt import (
+    Adaptation,
+    Gradient,
+    QueryOutcome,
+    adapted_names,
+    correct_counts,
+    graph_gradient,
+    query_outcome,
+    transform_gradient,
+)
+from trainers.maml.config import Algorithm, Order, TrialConfig
+from trainers.maml.contrastive import Explicit, explicit_outcome
+from trainers.maml.engines.table import EngineName
+from trainers.maml.episodes import Episode
+from trainers.maml.model import Model, build_model, model_with
+from trainers.maml.networks import Params
+
+Rate = float | Tensor
+Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
+Scores = Callable[[Params, Episode, Rate, Sequence[int]], Tensor]
+
+
+class MetaGradient(NamedTuple):
+    """Mean over episodes, for each of R runs: `gradient` (R, ...), `loss` (R,) in nats, `accuracy` (R,) in [0, 1]."""
+
+    gradient: Params
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Engine(Protocol):
+    """One way to map the maths over episodes and runs.
+
+    `params` are stacked on R; `episodes` has one stack of E episodes per run; `inner_lr` is (R,); runs that are not
+    in `alive` may be skipped and their results are meaningless.
+    """
+
+    def meta_gradient(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+    ) -> MetaGradient: ...
+
+    def correct(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
+    ) -> Tensor:
+        """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
+
+
+def build(name: EngineName, config: TrialConfig) -> Engine:
+    """Return engine `name` for the algorithm, order and network of `config`."""
+    return VmapEngine(config) if name in ("vmap", "graph") else LoopEngine(config, episode_model(name, config))
+
+
+def episode_model(name: EngineName, config: TrialConfig) -> Model:
+    """Return the model with which engine `name`, or what looks at its training, treats one episode at a time."""
+    if name != "fused":
+        return build_model(config, vectorised=False)
+    from trainers.maml.engines.fused import encode_fused  # needs a compiler of kernels that no other engine needs
+
+    return model_with(config, partial(encode_fused, config))
+
+
+class LoopEngine:
+    """One episode at a time through torch.autograd, each graph freed before the next is built."""
+
+    def __init__(self, config: TrialConfig, model: Model) -> None:
+        self._outcome = outcome_of(config, model, graph_gradient)
+        self._scores = _scores_of(config, model, graph_gradient)
+
+    def meta_gradient(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+    ) -> MetaGradient:
+        """See Engine."""
+        gradient = {name: torch.zeros_like(value) for name, value in params.items()}
+        losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
+        for run in _living(alive):
+            own = {name: value[run] for name, value in params.items()}
+            mean = mean_gradient(self._outcome, own, episodes[run], float(inner_lr[run]))
+            for name, grad in mean.gradient.items():
+                gradient[name][run] = grad
+            losses[run], accuracies[run] = mean.loss, mean.accuracy
+        return MetaGradient(gradient, losses, accuracies)
+
+    def correct(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
+    ) -> Tensor:
+        """See Engine."""
+        count = len(episodes[0].support_labels)
+        counts = torch.zeros(len(alive), count, len(scored), dtype=torch.int64, device=inner_lr.device)
+        for run in _living(alive):
+            own = {name: value[run] for name, value in params.items()}
+            for e in range(count):
+                counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), scored)
+        return counts
+
+
+def mean_gradient(outcome: Outcome, params: Params, episodes: Episode, lr: Rate) -> MetaGradient:
+    """Return the mean of `outcome` and of its gradient over the stack `episodes`, for one run (no axis R)."""
+    leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
+    total = {name: torch.zeros_like(value) for name, value in leaves.items()}
+    loss = accuracy = torch.zeros((), dtype=next(iter(leaves.values())).dtype, device=episodes.support_labels.device)
+    count = len(episodes.support_labels)
+    for e in range(count):
+        found = outcome(leaves, episodes.at(e), lr)
+        grads = torch.autograd.grad(
+            found.objective / count, list(leaves.values()), allow_unused=True, materialize_grads=True
+        )
+        for name, grad in zip(leaves, grads, strict=True):
+            total[name] += grad
+        loss, accuracy = loss + found.loss / count, accuracy + found.accuracy / count
+    return MetaGradient(total, loss, accuracy)
+
+
+class VmapEngine:
+    """All episodes of all runs at once through torch.func; the affine part of batch norm stays outside (exactness)."""
+
+    def __init__(self, config: TrialConfig) -> None:
+        self._model = build_model(config, vectorised=True)
+        self._outcome = outcome_of(config, self._model, transform_gradient)
+        self._scores = _scores_of(config, self._model, transform_gradient)
+
+    def meta_gradient(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+    ) -> MetaGradient:
+        """See Engine."""
+
+        def run_objective(own: Params, stack: Episode, lr: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+            found = torch.func.vmap(lambda episode: self._outcome(own, episode, lr))(stack)
+            return found.objective.mean(), (found.loss.mean(), found.accuracy.mean())
+
+        gradient_of_run = torch.func.grad(run_objective, has_aux=True)
+        gradient, (loss, accuracy) = torch.func.vmap(gradient_of_run)(params, _stacked(episodes), inner_lr)
+        return MetaGradient(gradient, loss, accuracy)
+
+    def correct(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
+    ) -> Tensor:
+        """See Engine."""
+
+        def run_counts(own: Params, stack: Episode, lr: Tensor) -> Tensor:
+            return torch.func.vmap(lambda episode: self._scores(own, episode, lr, scored))(stack)
+
+        return torch.func.vmap(run_counts)(params, _stacked(episodes), inner_lr)
+
+
+def outcome_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Outcome:
+    """Return (params, episode, inner lr) -> outcome of one training episode under the algorithm of `config`."""
+
+    def explicit(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
+        how = Explicit(
+            order=config.order,
+            steps=config.inner_steps,
+            lr=lr,
+            interference=config.interference,
+            coefficient=config.coefficient,
+            form=config.second_order_form,
+            head_update=config.head_update,
+        )
+        return explicit_outcome(model, params, episode, how)
+
+    def adapted(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
+        names = adapted_names(config.algorithm, params)
+        return query_outcome(model, params, episode, Adaptation(names, config.inner_steps, lr, inner(config.order)))
+
+    return explicit if config.algorithm == "contrastive" else adapted
+
+
+def _scores_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Scores:
+    """Return (params, episode, inner lr, inner steps to score after) -> queries right after each, at evaluation."""
+    trained: dict[str, Algorithm] = {"all": "maml", "head": "anil"}
+    algorithm = config.algorithm if config.eval_adapts is None else trained[config.eval_adapts]
+
+    def scores(params: Params, episode: Episode, lr: Rate, scored: Sequence[int]) -> Tensor:
+        how = Adaptation(adapted_names(algorithm, params), max(scored), lr, inner("first"))
+        return correct_counts(model, params, episode, how, scored)
+
+    return scores
+
+
+def _living(alive: list[bool]) -> list[int]:
+    return [run for run, lives in enumerate(alive) if lives]
+
+
+def _stacked(episodes: list[Episode]) -> Episode:
+    """Return R stacks of E episodes as one with leading axes (R, E)."""
+    return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))

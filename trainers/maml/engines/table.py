@@ -1,0 +1,22 @@
+"""Which engine a device uses: a committed table, never a timing made at run time, so that bits don't depend on luck."""
+
+from typing import Literal
+
+from trainers.maml.config import Arithmetic
+
+EngineName = Literal["loop", "fused", "vmap", "graph"]
+
+ENGINE_OF_DEVICE: dict[str, EngineName] = {"cpu": "fused", "cuda": "vmap"}
+"""Filled from benchmarks/LOG.md. A trial keeps the engine that it began with."""
+
+SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "vmap": 50, "graph": 50}
+"""Episodes scored between two chances to stop during an evaluation; fixed, since it may change bits under vmap."""
+
+
+def cannot_multiply(arithmetic: Arithmetic, device: str, engine: EngineName) -> str:
+    """Return why `engine` on `device` ("cpu" or "cuda") can't multiply so; nothing is ever done otherwise than said."""
+    if arithmetic == "tf32" and device != "cuda":
+        return "arithmetic tf32 is for --device cuda; a CPU has no such products"
+    if arithmetic != "full" and engine == "fused":
+        return f"arithmetic {arithmetic} is for --device cuda; the CPU's fused engine has none but full"
+    return ""

@@ -1,0 +1,68 @@
+"""What an evaluation of a trial scores, and the records that come of it; `train` does the scoring.
+
+A trial has passes that make its curves, one every `eval_every` outer steps and one at the end, and may have a final
+pass of its own, longer and with everything scored. All score the first episodes of one fixed list.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from trainers.maml.chunk import Record
+from trainers.maml.config import HEADS, Head, TrialConfig
+
+
+class Pass(NamedTuple):
+    """One pass: with which heads adaptation begins, after how many inner steps query sets are scored (ascending)."""
+
+    key: Literal["evaluation", "final"]
+    heads: tuple[Head, ...]
+    scored: tuple[int, ...]
+    episodes: int
+
+
+def due(config: TrialConfig, step: int) -> tuple[Pass, ...]:
+    """Return the passes that belong after outer step `step`, in order."""
+    ended = step >= config.outer_steps
+    passes = []
+    if ended or (config.eval_every > 0 and step > 0 and step % config.eval_every == 0):
+        heads = HEADS if config.eval_heads == "both" else (config.eval_heads,)
+        first = 0 if config.eval_each_step else config.scored_steps
+        passes.append(Pass("evaluation", heads, tuple(range(first, config.scored_steps + 1)), config.eval_episodes))
+    if ended and config.final_episodes:
+        passes.append(Pass("final", HEADS, tuple(range(config.final_scored_steps + 1)), config.final_episodes))
+    return tuple(passes)
+
+
+def nothing_scored(passed: Pass | None, runs: int) -> np.ndarray:
+    """Return what `passed` has scored before its first episode: integers (runs, heads, 0, scored)."""
+    heads, scored = (len(passed.heads), len(passed.scored)) if passed else (0, 0)
+    return np.zeros((runs, heads, 0, scored), dtype=np.int64)
+
+
+def records_of(passed: Pass, config: TrialConfig, step: int, correct: np.ndarray) -> list[Record]:
+    """Return the records of one run's whole pass, `correct` (heads, episodes, scored) query images right.
+
+    The last pass of a trial also keeps each episode's scores.
+    """
+    queries = config.ways * config.queries
+    scores = correct / queries
+    spread = scores.std(axis=1, ddof=1) if scores.shape[1] > 1 else np.zeros_like(scores[:, 0])
+    value = {
+        "split": config.eval_split,
+        "episodes": scores.shape[1],
+        "accuracy": _by_head(passed, scores.mean(axis=1)),
+        "sd": _by_head(passed, spread),
+    }
+    records = [Record(step, passed.key, value)]
+    if step >= config.outer_steps and passed == due(config, step)[-1]:
+        unscored: list[list[int]] = [[]] * passed.scored[0]
+        counts = {head: unscored + found.T.tolist() for head, found in zip(passed.heads, correct, strict=True)}
+        records.append(Record(step, "scores", {"queries": queries, "correct": counts}))
+    return records
+
+
+def _by_head(passed: Pass, numbers: np.ndarray) -> dict[str, list[float | None]]:
+    """Return `numbers` (heads, scored) in lists whose place k is k inner steps, None where nothing was scored."""
+    unscored: list[float | None] = [None] * passed.scored[0]
+    return {head: unscored + found.tolist() for head, found in zip(passed.heads, numbers, strict=True)}

@@ -1,0 +1,125 @@
+"""How many runs to train together: measured before a sweep begins, in a process of its own, which then gives all back.
+
+    python -m trainers.maml.pack_size CONFIG.json --device cuda --most 16
+
+prints a JSON object: `runs`, the size to use, what was `measured` of each size tried, and the GPU's `free_bytes`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from trainers.data.catalog import CATALOG
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.engines.table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
+from trainers.process.memory import forget_peak, peak_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+ROUNDS = 5
+OF_MEMORY = 0.8
+"""What a pack may take of the memory that is free; what is left is for the allocator's gaps."""
+GOOD_ENOUGH = 0.95
+"""A smaller pack this close to the best is better: less is lost with it."""
+
+
+class Measured(NamedTuple):
+    """A pack of `runs`: the median time of an outer step, and the most memory it took, None where nobody can tell."""
+
+    runs: int
+    step_s: float
+    peak_bytes: int | None
+
+
+def best(measured: Sequence[Measured], free_bytes: int | None) -> int:
+    """Return how many runs to train together by what was `measured`: the size that makes most steps and fits."""
+    fitting = [one for one in measured if _fits(one, free_bytes)] or measured[:1]
+    rate = max(one.runs / one.step_s for one in fitting)
+    return min(one.runs for one in fitting if one.runs / one.step_s >= GOOD_ENOUGH * rate)
+
+
+def _fits(one: Measured, free_bytes: int | None) -> bool:
+    return one.peak_bytes is None or free_bytes is None or one.peak_bytes <= OF_MEMORY * free_bytes
+
+
+def work(config: TrialConfig) -> int:
+    """Return a number that grows with the memory that a step of `config` takes, to tell which config takes most."""
+    images = config.ways * (config.shots * (config.inner_steps + 1) + config.queries) * config.meta_batch_size
+    channels, height, width = CATALOG[config.dataset].image_shape
+    return images * (config.channels + channels) * height * width
+
+
+def measure(config: TrialConfig, pixels: "Tensor", engine: EngineName, most: int) -> Iterator[Measured]:
+    """Yield packs of growing size up to `most` runs, until one doesn't fit any more.
+
+    Each takes a few outer steps and a slice of an evaluation, which may take more memory than a step.
+    """
+    import torch
+
+    for runs in (size for size in SIZES if size <= most):
+        try:
+            yield _one(config, pixels, engine, runs)
+        except torch.cuda.OutOfMemoryError:
+            return
+
+
+def _one(config: TrialConfig, pixels: "Tensor", engine: EngineName, runs: int) -> Measured:
+    from trainers.maml.train import train
+
+    device = pixels.device.type
+    short = {
+        "outer_steps": ROUNDS + 1, "eval_every": 0, "eval_episodes": SLICE_OF_ENGINE[engine], "final_episodes": 0,
+        "final_steps": None, "probe_every": 0, "probe_first": 0,
+    }  # fmt: skip
+    forget_peak(device)
+    taken, begun = [], time.perf_counter()
+    for _ in train([config.model_copy(update=short | {"seed": seed}) for seed in range(runs)], pixels, engine=engine,
+                   chunk_s=0):  # fmt: skip
+        taken.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+    return Measured(runs, statistics.median(taken[1 : ROUNDS + 1]), peak_bytes(device))
+
+
+def main() -> int:
+    """Measure and print; return 0, or 2 where the data or the device isn't there."""
+    parser = argparse.ArgumentParser(prog="python -m trainers.maml.pack_size", description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
+    parser.add_argument("--most", type=int, required=True)
+    parser.add_argument("--data-root", type=Path)
+    parser.add_argument("--engine", choices=tuple(SLICE_OF_ENGINE))
+    options = parser.parse_args()
+
+    import torch
+
+    from trainers.data.datasets import DataError, data_root, prepare
+    from trainers.data.on_device import DeviceError, check_device, load_pixels
+
+    torch.set_num_threads(1)
+    config = resolve(json.loads(options.config.read_text(encoding="utf-8")))
+    try:
+        check_device(options.device)
+        free = torch.cuda.mem_get_info()[0] if options.device == "cuda" else None
+        pixels = load_pixels(prepare(config.dataset, data_root(options.data_root)), options.device)
+    except (DataError, DeviceError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    measured = list(measure(config, pixels, options.engine or ENGINE_OF_DEVICE[options.device], options.most))
+    if not measured:
+        print("one run alone does not fit into the memory of this GPU", file=sys.stderr)
+        return 2
+    print(
+        json.dumps({"runs": best(measured, free), "free_bytes": free, "measured": [one._asdict() for one in measured]})
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""One checked claim, and the setting that claims are checked in."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.episodes import Episode, gather, training_draw
+from trainers.maml.networks import Params, initial_params
+
+Verdict = Literal["holds", "does not hold", "reported"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What claims are checked on: `config` is float64 and gives network, episodes and rates; variants are made of it.
+
+    `pixels` is the data set's uint8 array [classes, images, C, H, W].
+    """
+
+    name: str
+    config: TrialConfig
+    pixels: Tensor
+
+    def variant(self, **changes: Any) -> TrialConfig:
+        """Return the setting's config with `changes`; raises ConfigError where that can't be."""
+        return resolve(self.config.model_dump() | changes)
+
+    def params(self, config: TrialConfig) -> Params:
+        """Return the initial parameters of `config` that need gradients."""
+        return {name: value.requires_grad_() for name, value in initial_params(config).items()}
+
+    def episodes(self, config: TrialConfig) -> list[Episode]:
+        """Return the episodes of the first outer step of `config`."""
+        stack = gather(training_draw(config, 0), self.pixels, config)
+        return [stack.at(e) for e in range(config.meta_batch_size)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement with all its conditions, where it comes from, what was computed, and how far off it came out.
+
+    `error` is relative unless `computed` says otherwise. `should` is what is expected of the error: to stay within
+    `bound` ("hold"), to exceed it ("fail": a control, or a formula known to be wrong), or nothing ("report").
+    """
+
+    statement: str
+    source: str
+    computed: str
+    error: float
+    bound: float
+    should: Literal["hold", "fail", "report"] = "hold"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the error says of the statement; NaN never holds."""
+        if self.should == "report":
+            return "reported"
+        return "holds" if self.error <= self.bound else "does not hold"
+
+    @property
+    def as_expected(self) -> bool:
+        """Return whether the verdict is the one that was to be expected; a NaN never is."""
+        if self.error != self.error:
+            return False
+        return self.verdict == {"hold": "holds", "fail": "does not hold", "report": "reported"}[self.should]
+
+    def row(self) -> dict[str, Any]:
+        """Return the claim as JSON-able fields, named as `sweeper theory --json` prints them; a NaN or inf is None."""
+        fields = asdict(self)
+        claim = fields.pop("statement")
+        fields["error"] = self.error if math.isfinite(self.error) else None
+        return {"claim": claim, **fields, "verdict": self.verdict, "as_expected": self.as_expected}

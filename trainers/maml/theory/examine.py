@@ -1,0 +1,36 @@
+"""Every check of a setting, in the order in which they are told."""
+
+from collections.abc import Callable
+
+from trainers.maml.theory import (
+    appendix,
+    bitwise,
+    coefficients,
+    differences,
+    engines,
+    formulas,
+    label_order,
+    motivating_example,
+    printed,
+    trainings,
+)
+from trainers.maml.theory.claim import Claim, Setting
+
+CHECKS: tuple[Callable[[Setting], list[Claim]], ...] = (
+    *formulas.CLAIMS,
+    *printed.CLAIMS,
+    *appendix.CLAIMS,
+    *coefficients.CLAIMS,
+    *motivating_example.CLAIMS,
+    *trainings.CLAIMS,
+    *bitwise.CLAIMS,
+    *label_order.CLAIMS,
+    differences.rounding,
+    *engines.CLAIMS,
+)
+"""What is computed on a setting's own network and episodes."""
+
+CHECKS_ONCE: tuple[Callable[[Setting], list[Claim]], ...] = tuple(
+    check for check in differences.CLAIMS if check is not differences.rounding
+)
+"""What is computed on toys and seeded noise, the same whatever the setting."""

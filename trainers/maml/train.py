@@ -1,0 +1,246 @@
+"""The one training loop, as a generator of chunks: callers decide what to log, when to save and when to stop.
+
+R runs train together as a pack; configs of a pack differ only in `PACKABLE` fields. Bits do not depend on where chunks
+end: a chunk ends between two outer steps or between two slices of an evaluation, and every slice has a fixed size.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainers.maml.chunk import Chunk, Record, RunChunk, RunState, RunStatus
+from trainers.maml.config import PACKABLE, TrialConfig, shared_by_pack
+from trainers.maml.engines.adam import Moments
+from trainers.maml.engines.arithmetic import multiplying
+from trainers.maml.engines.captured import CapturedMover
+from trainers.maml.engines.engines import build
+from trainers.maml.engines.outer_step import Carried, Mover
+from trainers.maml.engines.table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName, cannot_multiply
+from trainers.maml.episodes import evaluation_draw, gather, probe_draw
+from trainers.maml.evaluation import Pass, due, nothing_scored, records_of
+from trainers.maml.networks import Params, initial_params, zero_head
+from trainers.maml.probes import probe
+
+RECORD_EVERY = 10
+MOVERS: dict[EngineName, type[Mover]] = {"graph": CapturedMover}
+
+
+def train(
+    configs: Sequence[TrialConfig],
+    pixels: Tensor,
+    *,
+    states: Sequence[RunState] | None = None,
+    engine: EngineName | None = None,
+    chunk_s: float = 1.0,
+) -> Iterator[Chunk]:
+    """Train the runs of `configs` together on the device of `pixels` (uint8 [classes, images, C, H, W]).
+
+    Yields a chunk about every `chunk_s` seconds, evaluations included; one outer step or one evaluation slice is
+    never cut. From `states` it goes on where they were taken and first yields their records again.
+    Raises ValueError when the configs cannot share a pack, the states are at different points, or the engine on this
+    device can't multiply as the configs say.
+    """
+    engine = engine or ENGINE_OF_DEVICE[pixels.device.type]
+    if reason := cannot_multiply(configs[0].arithmetic, pixels.device.type, engine):
+        raise ValueError(reason)
+    pack = _Pack(configs, pixels, engine, states)
+    while not pack.finished:
+        ends = time.monotonic() + chunk_s
+        pack.advance()
+        while not pack.finished and time.monotonic() < ends:
+            pack.advance()
+        yield pack.chunk()
+    if states is not None and not pack.reported:
+        yield pack.chunk()
+
+
+class _Pack:
+    """The runs of one pack at one moment; `advance` moves them by one outer step or one slice of an evaluation."""
+
+    def __init__(
+        self, configs: Sequence[TrialConfig], pixels: Tensor, engine: EngineName, states: Sequence[RunState] | None
+    ) -> None:
+        _check_pack(configs, states)
+        self.configs = configs
+        self.shared = configs[0]
+        self.pixels = pixels
+        self.engine_name, self.engine = engine, build(engine, self.shared)
+        self.slice = SLICE_OF_ENGINE[engine]
+        if states is None:
+            params, moments = self._stack([initial_params(config) for config in configs]), None
+            self.step = 0
+            self.unsent: list[list[Record]] = [[] for _ in configs]
+        else:
+            params = self._stack([state.params for state in states])
+            moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
+            self.step = states[0].step
+            self.unsent = [list(state.records) for state in states]
+        self.mover = MOVERS.get(engine, Mover)(configs, pixels, self.engine, params, moments)
+        self.records = [list(records) for records in self.unsent]
+        self.known = [{(record.step, record.key) for record in records} for records in self.records]
+        self.trouble = [""] * len(configs)
+        self.reported = False
+        self.correct = nothing_scored(self.pending, len(configs))
+        if states is not None and _scores_of_same(self.correct, states):
+            self.correct = np.stack([state.correct for state in states])
+
+    def _stack(self, runs: list[Params]) -> Params:
+        return {name: torch.stack([run[name] for run in runs]).to(self.pixels.device) for name in runs[0]}
+
+    @property
+    def alive(self) -> list[bool]:
+        return [not trouble for trouble in self.trouble]
+
+    @property
+    def pending(self) -> Pass | None:
+        """The first pass of an evaluation that belongs after this step and is not yet complete."""
+        for passed in due(self.shared, self.step):
+            if self._lacked(passed.key):
+                return passed
+        return None
+
+    @property
+    def probing(self) -> bool:
+        """Whether a probe that belongs after this step is not yet taken."""
+        every, since = self.shared.probe_every, self.step - self.shared.probe_first
+        return every > 0 and since >= 0 and since % every == 0 and bool(self._lacked("probe"))
+
+    def _lacked(self, key: str) -> list[int]:
+        """Return the living runs without the record `key` of this step.
+
+        Of each run, not of the pack: states may have been taken by themselves, one before a probe and one after.
+        """
+        return [n for n, known in enumerate(self.known) if not self.trouble[n] and (self.step, key) not in known]
+
+    @property
+    def finished(self) -> bool:
+        return not any(self.alive) or (self.step >= self.shared.outer_steps and not self.pending and not self.probing)
+
+    def advance(self) -> None:
+        if self.probing:
+            self._probe()
+        elif passed := self.pending:
+            self._score_slice(passed)
+        else:
+            self._outer_step()
+
+    def _outer_step(self) -> None:
+        self.mover.take(self.step, self.alive)
+        self.step += 1
+        recorded = self.step == 1 or self.step % RECORD_EVERY == 0
+        if recorded or self.step >= self.shared.outer_steps or not self.pixels.is_cuda:
+            self._look()  # to look at what a GPU has found is to wait for it
+        self.correct = nothing_scored(self.pending, len(self.configs))
+        if recorded:
+            losses, accuracies = (seen.tolist() for seen in self.mover.seen)
+            for run in self._lacked("training"):
+                value = {"query_loss": losses[run], "query_accuracy": accuracies[run]}
+                self._record(run, Record(self.step, "training", value))
+
+    def _look(self) -> None:
+        """Learn which runs have diverged since the last look."""
+        at, losses = self.mover.carried.broken_at.tolist(), self.mover.carried.broken_loss.tolist()
+        for run, (step, loss) in enumerate(zip(at, losses, strict=True)):
+            if step and not self.trouble[run]:
+                why = f"gradient out of range, query loss {loss:.4g}" if math.isfinite(loss) else f"query loss {loss}"
+                self.trouble[run] = f"diverged at step {step}: {why}{self._last_finite(run)}"
+        if not any(self.alive):
+            self.step = max(at)
+
+    def _probe(self) -> None:
+        self._look()
+        params = self.mover.zeroed(self.step)
+        for run in self._lacked("probe"):
+            config = self.configs[run]
+            episodes = gather(probe_draw(config), self.pixels, config)
+            value = dict(probe(config, _row(params, run), episodes, self.engine_name))
+            self._record(run, Record(self.step, "probe", value))
+
+    def _last_finite(self, run: int) -> str:
+        """Return the last recorded loss in words: from the records, so that a resumed run says the same."""
+        seen = [record for record in self.records[run] if record.key == "training"]
+        return f"; it was {seen[-1].value['query_loss']:.4g} at step {seen[-1].step}" if seen else ""
+
+    def _score_slice(self, passed: Pass) -> None:
+        first = self.correct.shape[2]
+        last = min(first + self.slice, passed.episodes)
+        episodes = [gather(evaluation_draw(config, first, last), self.pixels, config) for config in self.configs]
+        self._look()
+        params = self.mover.carried.params
+        params_of_head = {"trained": params, "zeroed": zero_head(params)}
+        with multiplying(self.shared.arithmetic, self.pixels.device):
+            counts = [
+                self.engine.correct(params_of_head[head], episodes, self.mover.inner_lr, self.alive, passed.scored)
+                for head in passed.heads
+            ]
+        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, scored)
+        self.correct = np.concatenate([self.correct, new], axis=2)
+        if last == passed.episodes:
+            for run in self._lacked(passed.key):
+                for record in records_of(passed, self.configs[run], self.step, self.correct[run]):
+                    self._record(run, record)
+            self.correct = nothing_scored(self.pending, len(self.configs))
+
+    def _record(self, run: int, record: Record) -> None:
+        self.unsent[run].append(record)
+        self.records[run].append(record)
+        self.known[run].add((record.step, record.key))
+
+    def chunk(self) -> Chunk:
+        self._look()
+        runs = tuple(
+            RunChunk(tuple(self.unsent[run]), self._status(run), self.trouble[run]) for run in range(len(self.configs))
+        )
+        self.unsent = [[] for _ in self.configs]
+        self.reported = True
+        records = [tuple(records) for records in self.records]
+        return Chunk(self.step, runs, partial(_states, self.step, self.mover.kept(), self.correct, records))
+
+    def _status(self, run: int) -> RunStatus:
+        if self.trouble[run]:
+            return "diverged"
+        return "done" if self.finished else "running"
+
+
+def _states(
+    step: int, carried: Carried, correct: np.ndarray, records: list[tuple[Record, ...]]
+) -> tuple[RunState, ...]:
+    """Return each run's state; nobody changes these tensors, so the pack may have moved on meanwhile."""
+    return tuple(
+        RunState(
+            step=step,
+            params=_cut(carried.params, run),
+            moments=Moments(_cut(carried.moments.first, run), _cut(carried.moments.second, run)),
+            correct=correct[run].copy(),
+            records=records[run],
+        )
+        for run in range(len(records))
+    )
+
+
+def _row(stacked: Params, run: int) -> Params:
+    return {name: value[run] for name, value in stacked.items()}
+
+
+def _cut(stacked: Params, run: int) -> Params:
+    return {name: value.detach().cpu().clone() for name, value in _row(stacked, run).items()}
+
+
+def _scores_of_same(nothing: np.ndarray, states: Sequence[RunState]) -> bool:
+    """Return whether `states` have scores of the pass of which `nothing` is scored: (runs, heads, 0, scored)."""
+    heads, _, scored = nothing.shape[1:]
+    return heads > 0 and all(state.correct.shape[::2] == (heads, scored) for state in states)
+
+
+def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:
+    shared = [dict(shared_by_pack(config)) for config in configs]
+    differing = sorted({name for other in shared for name in other if other[name] != shared[0][name]})
+    if differing:
+        raise ValueError(f"runs of a pack may differ in {sorted(PACKABLE)} alone; these differ in {differing}")
+    if states is not None and len({(state.step, state.correct.shape) for state in states}) != 1:
+        raise ValueError(f"runs of a pack go on from one step; these are at {[state.step for state in states]}")

@@ -1,0 +1,1 @@
+"""What a training asks of its process: memory kept, memory measured."""
