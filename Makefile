@@ -9,7 +9,7 @@ SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
 CLUSTER := build/cluster.log
 
-.PHONY: demo test test-maths test-machinery test-fast chaos cluster-test store-test bench lint clean
+.PHONY: demo test test-maths test-machinery test-fast test-long chaos cluster-test store-test bench lint clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ test-machinery: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	$(BIN)/python -m pytest -m 'not slow'
 
+# What the everyday suite does for a few seeds and sizes, for many
+test-long: $(VENV)/.installed
+	SWEEPER_LONG=1 $(BIN)/python -m pytest --timeout=3600
+
 chaos: $(VENV)/.installed
 	mkdir -p $(dir $(CHAOS))
 	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
@@ -59,6 +63,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 clean:
 	rm -rf $(VENV) build
