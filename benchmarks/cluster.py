@@ -97,8 +97,8 @@ class Cluster:
                 self.ledger.interrupted[member["trial_id"]] += 1
                 self._save(member, pack.report)
         for trial in self._dealer.trials.values():
-            if trial.claim is not None:
-                trial.claim.release()
+            if trial.lock is not None:
+                trial.lock.release()
         self._free = list(self._slots)
         self._out.clear()
         self._packs.clear()

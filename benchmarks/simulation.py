@@ -32,7 +32,7 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.index import briefs
 from sweeper.results.journal import Journal
 from sweeper.results.journal_lines import ENDS, read_lines
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, survey
 from sweeper.running.batch import pending
@@ -128,7 +128,7 @@ def _parts() -> dict[str, list[tuple[object, str]]]:
         "receiving": [(Dealer, "receive")],
         "taking back": [(Dealer, "ended")],
         "looking around": [(Dealer, "poll"), (Dealer, "overdue")],
-        "locks": [(Claim, "take"), (Claim, "release")],
+        "locks": [(Lock, "take"), (Lock, "release")],
         "reading journals": [(Journal, "__init__"), (dealer_module, "read_brief")],
         "writing journals": [(Journal, "open_attempt"), (Journal, "add"), (Journal, "end")],
         "waiting for the disk": [(os, "fsync")],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Manifest, Member, sha256
+from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Entry, Manifest, sha256
 from sweeper.errors import SweepError
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
@@ -27,22 +27,22 @@ _FURTHEST = 10**8 - 1
 class _Source:
     """A file as it was when its digest was taken; `kept` is its content where the file itself may go meanwhile."""
 
-    member: Member
+    entry: Entry
     path: Path
     kept: bytes | None
 
     def content(self) -> bytes:
         try:
-            content = self.kept if self.kept is not None else self.path.read_bytes()[: self.member.size]
+            content = self.kept if self.kept is not None else self.path.read_bytes()[: self.entry.size]
         except FileNotFoundError:
             content = b""
-        if sha256(content) != self.member.sha256:
+        if sha256(content) != self.entry.sha256:
             raise ResultsError(f"{self.path}: a run changed it during the export; run the same command again")
         return content
 
 
-class Packed(NamedTuple):
-    """What `pack` wrote: how many trials and checkpoints, the trials still being trained, and the file's bytes."""
+class Exported(NamedTuple):
+    """What `export` wrote: how many trials and checkpoints, the trials still being trained, and the file's bytes."""
 
     trials: int
     checkpoints: int
@@ -50,9 +50,9 @@ class Packed(NamedTuple):
     size: int
 
 
-def pack(
+def export(
     sweep: Sweep, profile: str | None, specs: Sequence[TrialSpec], results: Results, out: Path, *, force: bool = False
-) -> Packed:
+) -> Exported:
     """Write what `results` has of `specs` to `out`: whole or not at all, the same bytes for the same content.
 
     Of a trial that is being trained it takes the lines that are whole by now. Raises SweepError when there is nothing
@@ -66,8 +66,8 @@ def pack(
     running: list[str] = []
     with storage_told(results.root):
         sources = [source for spec in specs for source in _trial_sources(results, spec, running)]
-    members = [source.member for source in sources]
-    trials = {member.name.split("/")[1] for member in members}
+    entries = [source.entry for source in sources]
+    trials = {entry.name.split("/")[1] for entry in entries}
     if not trials:
         raise SweepError(
             f"{sweep.name}: none of its {len(specs)} trials has begun in {results.root}; nothing to export"
@@ -83,11 +83,11 @@ def pack(
         dirty=facts["dirty"],
         versions=facts["versions"],
         digests={spec.config.dataset: spec.digest for spec in specs if spec.trial_id in trials},
-        members=members,
+        members=entries,
     )
     with storage_told(out):
         _write(out, manifest, sources)
-        return Packed(len(trials), len(members) - len(trials), tuple(running), out.stat().st_size)
+        return Exported(len(trials), len(entries) - len(trials), tuple(running), out.stat().st_size)
 
 
 def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Iterator[_Source]:
@@ -108,7 +108,7 @@ def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Ite
     for path, content in {paths.journal: journal, **checkpoints}.items():
         name = path.relative_to(results.root).as_posix()
         yield _Source(
-            member=Member(name=name, size=len(content), sha256=sha256(content)),
+            entry=Entry(name=name, size=len(content), sha256=sha256(content)),
             path=path,
             kept=content if held and path in checkpoints else None,
         )
@@ -141,11 +141,11 @@ def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
         with part.open("xb") as file:
             with zipfile.ZipFile(file, "w") as archive:
                 text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True, ensure_ascii=False)
-                archive.writestr(_entry(MANIFEST, zipfile.ZIP_DEFLATED), text)
+                archive.writestr(_header(MANIFEST, zipfile.ZIP_DEFLATED), text)
                 for source in sources:
                     # A checkpoint is random digits; packing it costs time and saves nothing.
-                    kind = zipfile.ZIP_DEFLATED if JOURNAL.fullmatch(source.member.name) else zipfile.ZIP_STORED
-                    archive.writestr(_entry(source.member.name, kind), source.content())
+                    kind = zipfile.ZIP_DEFLATED if JOURNAL.fullmatch(source.entry.name) else zipfile.ZIP_STORED
+                    archive.writestr(_header(source.entry.name, kind), source.content())
             file.flush()
             os.fsync(file.fileno())
         with Archive(part):  # what could not be read again is not worth having
@@ -154,11 +154,11 @@ def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _entry(name: str, compression: int) -> zipfile.ZipInfo:
-    """Return a member's header with nothing of this machine or moment in it."""
-    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    entry.compress_type, entry.create_system, entry.external_attr = compression, 3, (stat.S_IFREG | 0o644) << 16
-    return entry
+def _header(name: str, compression: int) -> zipfile.ZipInfo:
+    """Return an entry's header without anything of this machine or moment."""
+    header = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+    header.compress_type, header.create_system, header.external_attr = compression, 3, (stat.S_IFREG | 0o644) << 16
+    return header
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One file that carries a sweep's results elsewhere: its form, and reading one that anybody may have made.
 
-A zip whose first member, manifest.json, has the size and sha256 of every other: journals, last good checkpoints.
+A zip whose first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints.
 `sweeper.archive.export` writes one, `sweeper.archive.merge` puts one into a results folder.
 """
 
@@ -27,20 +27,20 @@ MANIFEST = "manifest.json"
 JOURNAL = re.compile(rf"trials/({TRIAL_ID})/journal\.jsonl", re.ASCII)
 CHECKPOINT = re.compile(rf"trials/({TRIAL_ID})/a([1-9][0-9]{{0,8}})/step-([0-9]{{8}})\.ckpt", re.ASCII)
 
-MOST_MEMBERS = 1_000_000
-LARGEST_MEMBER = 2**30
+MOST_ENTRIES = 1_000_000
+LARGEST_ENTRY = 2**30
 LARGEST_IN_ALL = 2**38
 LARGEST_RATIO = 200
-"""Bytes out for each byte in of one member; journals of runs that were often cut off reach 80."""
+"""Bytes out for each byte in of one entry; journals of runs that were often cut off reach 80."""
 RATIO_FREE = 2**20
-"""Members no larger than this may shrink to nothing; a journal of one line repeated does."""
+"""Entries no larger than this may shrink to nothing; a journal of one line repeated does."""
 
 
 class ArchiveError(SweepError):
     """A file that isn't an archive of this project's, or not a whole one; nothing was written."""
 
 
-class Member(BaseModel):
+class Entry(BaseModel):
     """One file of an archive, by its place below the results folder."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -64,7 +64,7 @@ class Manifest(BaseModel):
     dirty: bool
     versions: dict[str, str]
     digests: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")], Digest]
-    members: list[Member]
+    members: list[Entry]
 
 
 class Archive:
@@ -90,24 +90,24 @@ class Archive:
     ) -> None:
         self._zip.close()
 
-    def read(self, member: Member) -> bytes:
-        """Return a member's content. Raises ArchiveError if it isn't what the manifest says."""
+    def read(self, entry: Entry) -> bytes:
+        """Return an entry's content. Raises ArchiveError if it isn't what the manifest says."""
         with self._told():
-            content = self._zip.read(member.name)
-        if sha256(content) != member.sha256:
-            raise self._bad(f"{member.name} doesn't match its digest")
+            content = self._zip.read(entry.name)
+        if sha256(content) != entry.sha256:
+            raise self._bad(f"{entry.name} doesn't match its digest")
         return content
 
     def _checked_manifest(self) -> Manifest:
-        entries = self._zip.infolist()
-        if not entries or entries[0].filename != MANIFEST or len(entries) > MOST_MEMBERS:
-            raise self._bad(f"it doesn't begin with {MANIFEST}" if len(entries) <= MOST_MEMBERS else "too many members")
-        for entry in entries:
-            if fault := _fault(entry):
-                raise self._bad(f"{entry.filename[:100]!r} {fault}")
-        if len({entry.filename for entry in entries}) < len(entries):
+        headers = self._zip.infolist()
+        if not headers or headers[0].filename != MANIFEST or len(headers) > MOST_ENTRIES:
+            raise self._bad(f"it doesn't begin with {MANIFEST}" if len(headers) <= MOST_ENTRIES else "too many entries")
+        for header in headers:
+            if fault := _fault(header):
+                raise self._bad(f"{header.filename[:100]!r} {fault}")
+        if len({header.filename for header in headers}) < len(headers):
             raise self._bad("a name is in it twice")
-        if sum(entry.file_size for entry in entries) > LARGEST_IN_ALL:
+        if sum(header.file_size for header in headers) > LARGEST_IN_ALL:
             raise self._bad(f"it would unpack to more than {LARGEST_IN_ALL} bytes")
         with self._told():
             text = self._zip.read(MANIFEST)
@@ -118,32 +118,32 @@ class Archive:
             place = ".".join(map(str, first["loc"]))
             newer = "; it may be a newer sweeper's, update this one" if place == "schema_version" else ""
             raise self._bad(f"{MANIFEST}: {place}: {first['msg']}{newer}") from None
-        if [(e.filename, e.file_size) for e in entries[1:]] != [(m.name, m.size) for m in manifest.members]:
-            raise self._bad(f"its members are not those of {MANIFEST}")
+        if [(h.filename, h.file_size) for h in headers[1:]] != [(e.name, e.size) for e in manifest.members]:
+            raise self._bad(f"its entries are not those of {MANIFEST}")
         return manifest
 
-    def _checked_trials(self) -> dict[str, list[Member]]:
-        trials: dict[str, list[Member]] = {}
-        for member in self.manifest.members:
-            content = self.read(member)
-            if journal := JOURNAL.fullmatch(member.name):
-                self._check_journal(member, content, journal[1])
-                trials[journal[1]] = [member]
-            elif member.name.split("/")[1] not in trials:
-                raise self._bad(f"{member.name} doesn't follow its trial's journal")
+    def _checked_trials(self) -> dict[str, list[Entry]]:
+        trials: dict[str, list[Entry]] = {}
+        for entry in self.manifest.members:
+            content = self.read(entry)
+            if journal := JOURNAL.fullmatch(entry.name):
+                self._check_journal(entry, content, journal[1])
+                trials[journal[1]] = [entry]
+            elif entry.name.split("/")[1] not in trials:
+                raise self._bad(f"{entry.name} doesn't follow its trial's journal")
             elif unseal(content) is None:
-                raise self._bad(f"{member.name} isn't a whole checkpoint")
+                raise self._bad(f"{entry.name} isn't a whole checkpoint")
             else:
-                trials[member.name.split("/")[1]].append(member)
+                trials[entry.name.split("/")[1]].append(entry)
         return trials
 
-    def _check_journal(self, member: Member, content: bytes, trial_id: str) -> None:
+    def _check_journal(self, entry: Entry, content: bytes, trial_id: str) -> None:
         try:
             facts = check(content, trial_id)
         except JournalFormError as error:
-            raise self._bad(f"{member.name}: {error}") from None
+            raise self._bad(f"{entry.name}: {error}") from None
         if not facts.data.items() <= self.manifest.digests.items():
-            raise self._bad(f"{member.name} was trained on other data than {MANIFEST} names")
+            raise self._bad(f"{entry.name} was trained on other data than {MANIFEST} names")
 
     def _bad(self, what: str) -> ArchiveError:
         return ArchiveError(f"{self.path}: not a whole archive of `sweeper export`: {what}; nothing was imported")
@@ -163,18 +163,18 @@ class Archive:
             raise ResultsError(f"{self.path}: can't be read ({error.strerror})") from None
 
 
-def _fault(entry: zipfile.ZipInfo) -> str:
-    """Return what a member's header has that no export writes, or nothing."""
-    name, mode = entry.filename, entry.external_attr >> 16
+def _fault(header: zipfile.ZipInfo) -> str:
+    """Return what an entry's header has that no export writes, or nothing."""
+    name, mode = header.filename, header.external_attr >> 16
     if name != MANIFEST and not JOURNAL.fullmatch(name) and not CHECKPOINT.fullmatch(name):
         return "is no name that an export writes"
-    if entry.orig_filename != name or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+    if header.orig_filename != name or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is not a plain file"
-    if entry.flag_bits & 0x1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if header.flag_bits & 0x1 or header.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "is encrypted or packed by a method that an export doesn't use"
-    if entry.file_size > LARGEST_MEMBER:
-        return f"is larger than {LARGEST_MEMBER} bytes"
-    if entry.file_size > max(RATIO_FREE, LARGEST_RATIO * entry.compress_size):
+    if header.file_size > LARGEST_ENTRY:
+        return f"is larger than {LARGEST_ENTRY} bytes"
+    if header.file_size > max(RATIO_FREE, LARGEST_RATIO * header.compress_size):
         return f"unpacks to more than {LARGEST_RATIO} times its size"
     return ""
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sweeper.archive.export import storage_told, whole_lines
-from sweeper.archive.format import CHECKPOINT, Archive, Member
+from sweeper.archive.format import CHECKPOINT, Archive, Entry
 from sweeper.errors import SweepError
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, ResultsError, TrialPaths
 from trainers.sealed_file import unseal, write_whole
 
@@ -37,7 +37,7 @@ def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
     """
     _refuse_other_data(archive.manifest.digests, results)
     results.ensure_writable()
-    needed = sum(member.size for member in archive.manifest.members)
+    needed = sum(entry.size for entry in archive.manifest.members)
     free = shutil.disk_usage(results.root).free
     if needed > free:
         raise ResultsError(f"{results.root}: {needed} bytes are to be written, {free} are free; nothing was imported")
@@ -45,8 +45,8 @@ def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
         results.note_digests(archive.manifest.digests)
         (results.root / "trials").mkdir(exist_ok=True)
         return {
-            trial_id: _merge_trial(archive, members, results.trial(trial_id), scratch)
-            for trial_id, members in archive.trials.items()
+            trial_id: _merge_trial(archive, entries, results.trial(trial_id), scratch)
+            for trial_id, entries in archive.trials.items()
         }
 
 
@@ -63,40 +63,40 @@ def _refuse_other_data(digests: Mapping[str, str], results: Results) -> None:
 @contextmanager
 def _scratch(results: Results) -> Iterator[Path]:
     """Yield an empty folder on the results' disk, gone afterwards; what a killed import left there goes first."""
-    claim = Claim(TrialPaths(results.root / ".import"))
-    if not claim.take():
+    lock = Lock(TrialPaths(results.root / ".import"))
+    if not lock.take():
         raise SweepError(f"{results.root}: another import into it is under way; run this again when that has ended")
-    folder = claim.paths.folder / "new"
+    folder = lock.paths.folder / "new"
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        claim.release()
+        lock.release()
 
 
-def _merge_trial(archive: Archive, members: list[Member], paths: TrialPaths, scratch: Path) -> Outcome:
-    if not paths.folder.exists() and _placed(archive, members, paths, scratch):
+def _merge_trial(archive: Archive, entries: list[Entry], paths: TrialPaths, scratch: Path) -> Outcome:
+    if not paths.folder.exists() and _placed(archive, entries, paths, scratch):
         return Outcome("added")
-    claim = Claim(paths)
-    if not claim.take():
+    lock = Lock(paths)
+    if not lock.take():
         holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
         return Outcome("held", f"held by process {holder['pid']} on {holder['host']}")
     try:
-        return _merge_journal(archive, members, paths)
+        return _merge_journal(archive, entries, paths)
     finally:
-        claim.release()
+        lock.release()
 
 
-def _placed(archive: Archive, members: list[Member], paths: TrialPaths, scratch: Path) -> bool:
+def _placed(archive: Archive, entries: list[Entry], paths: TrialPaths, scratch: Path) -> bool:
     """Make the trial's folder beside its place and rename it there; False if a run has begun one meanwhile."""
     made = TrialPaths(scratch / paths.folder.name)
     made.folder.mkdir()
-    for member in members:
-        place = _place(made, member)
+    for entry in entries:
+        place = _place(made, entry)
         place.parent.mkdir(exist_ok=True)
-        write_whole(place, archive.read(member))
+        write_whole(place, archive.read(entry))
     try:
         made.folder.rename(paths.folder)
     except OSError as error:
@@ -107,31 +107,31 @@ def _placed(archive: Archive, members: list[Member], paths: TrialPaths, scratch:
     return True
 
 
-def _merge_journal(archive: Archive, members: list[Member], paths: TrialPaths) -> Outcome:
-    """Bring a trial that is there, and claimed, up to the archive's; a last line that a crash tore counts for nothing.
+def _merge_journal(archive: Archive, entries: list[Entry], paths: TrialPaths) -> Outcome:
+    """Bring a trial that is there, and locked, up to the archive's; a last line that a crash tore counts for nothing.
 
     Checkpoints first, as a run has it: one without a journal does no harm.
     """
-    journal, *checkpoints = members
+    journal, *checkpoints = entries
     theirs, ours = archive.read(journal), whole_lines(paths.journal)
     if ours.startswith(theirs) and ours != theirs:
         return Outcome("kept")
     if not theirs.startswith(ours):
         return Outcome("diverging", "its journal and the archive's both went on from the same attempt, or are two runs")
-    for member in checkpoints:
-        place = _place(paths, member)
+    for entry in checkpoints:
+        place = _place(paths, entry)
         if not place.exists() or unseal(place.read_bytes()) is None:
             place.parent.mkdir(exist_ok=True)
-            write_whole(place, archive.read(member))
+            write_whole(place, archive.read(entry))
     if theirs == ours:
         return Outcome("unchanged")
     _append(paths.journal, ours, theirs)
     return Outcome("updated" if ours else "added")
 
 
-def _place(paths: TrialPaths, member: Member) -> Path:
-    """Return where a member goes. Its name has been matched, so it can't lead anywhere else."""
-    checkpoint = CHECKPOINT.fullmatch(member.name)
+def _place(paths: TrialPaths, entry: Entry) -> Path:
+    """Return where an entry goes. Its name has been matched, so it can't lead anywhere else."""
+    checkpoint = CHECKPOINT.fullmatch(entry.name)
     return paths.checkpoint(int(checkpoint[2]), int(checkpoint[3])) if checkpoint else paths.journal
 
 

@@ -32,7 +32,7 @@ def export(
     Example:
       sweeper export sweeps/quickstart.yaml --out quickstart.zip
     """
-    from sweeper.archive.export import pack
+    from sweeper.archive.export import export as export_trials
     from sweeper.planning.expand import expand
     from sweeper.planning.selectors import select
     from sweeper.results.survey import experiment_name
@@ -41,10 +41,10 @@ def export(
     sweep, folder = load(file), Results.at(results)
     specs = select(expand(sweep, profile, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
-    packed = pack(sweep, profile, specs, folder, target, force=force)
+    exported = export_trials(sweep, profile, specs, folder, target, force=force)
     click.echo(
-        f"{packed.trials} of {len(specs)} trials, {packed.checkpoints} checkpoints, {packed.size} bytes", err=True
+        f"{exported.trials} of {len(specs)} trials, {exported.checkpoints} checkpoints, {exported.size} bytes", err=True
     )
-    for trial_id in packed.running:
+    for trial_id in exported.running:
         click.echo(f"{trial_id}: still running; the archive has what it had journalled by now", err=True)
     click.echo(target)

@@ -21,7 +21,7 @@ from sweeper.planning.selectors import select
 from sweeper.reporting.cell_summaries import push_cells
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
-from sweeper.results.survey import Prepared, experiment_name, survey
+from sweeper.results.survey import SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep, load
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.shown_mark import note_shown, state_of
@@ -77,7 +77,9 @@ def sync(
 def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked: set[str] | None) -> None:
     """Push the trials that are `picked`, and the summaries of the cells that are picked whole; None picks all."""
     specs = expand(sweep, profile, results.digests())
-    part = Prepared(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=survey(results, specs))
+    part = SurveyedSweep(
+        sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=survey(results, specs)
+    )
     shown = state_of(part, results, uri)
     left_out = {spec.trial_id for spec in specs} - picked if picked is not None else set()
     begun = [found.spec for found in part.standings if found.brief is not None and found.spec.trial_id not in left_out]

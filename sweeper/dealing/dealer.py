@@ -1,6 +1,6 @@
 """Hands pending trials to workers and writes down what comes back; the same for every executor.
 
-A trial is claimed and its attempt journalled before it is dealt; a record is on disk before anybody is told of it;
+A trial is locked and its attempt journalled before it is dealt; a record is on disk before anybody is told of it;
 `done` is written here and nowhere else. Losing a worker puts its trials back, three times, ever later.
 """
 
@@ -17,7 +17,7 @@ from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import read_brief
@@ -175,19 +175,19 @@ class Dealer:
         return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
 
     def _open(self, trial: Dealt) -> bool:
-        """Claim `trial` and open its journal; a trial that another run holds, or another device began, is skipped."""
+        """Lock `trial` and open its journal; a trial that another run holds, or another device began, is skipped."""
         paths = self._results.trial(trial.spec.trial_id)
-        claim = Claim(paths)
-        if not claim.take():
+        lock = Lock(paths)
+        if not lock.take():
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
             return False
         reason = why_not(trial.spec, read_brief(paths.journal), self._worker, self._retry_failed)
         if reason:
-            claim.release()
+            lock.release()
             self._enter(trial, "skipped", reason)
             return False
-        trial.claim, trial.journal = claim, Journal(paths.journal)
+        trial.lock, trial.journal = lock, Journal(paths.journal)
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True
 
@@ -257,7 +257,7 @@ class Dealer:
             self._enter(trial, status, message)
             if trial.stop_asked:
                 self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
-            trial.claim.release()
+            trial.lock.release()
             trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
         self._note(trial.spec.trial_id)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.survey import FINISHED, judge
 from sweeper.results.trial_summary import Brief
 
@@ -46,7 +46,7 @@ class Dealt:
     lost: int = 0
     stop_asked: bool = False
     largest_pack: int
-    claim: Claim | None = field(default=None, repr=False)
+    lock: Lock | None = field(default=None, repr=False)
     journal: Journal | None = field(default=None, repr=False)
     attempt: int = 0
     pack: int = 0
@@ -89,7 +89,7 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
 
 
 def why_not(spec: TrialSpec, brief: Brief | None, worker: Worker, retry_failed: bool) -> str:
-    """Return why a claimed trial is not to be trained, judged anew: it may have ended since the run was planned.
+    """Return why a locked trial is not to be trained, judged anew: it may have ended since the run was planned.
 
     Another run may have had it, or this one, to a shorter target.
     """

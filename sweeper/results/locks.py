@@ -10,10 +10,10 @@ from typing import Any
 from sweeper.results.paths import RunPaths, TrialPaths
 
 PROBE_S = 0.02
-"""A status command holds a shared lock for less than this while it looks; a claim tries again that much later."""
+"""A status command holds a shared lock for less than this while it looks; `take` tries again that much later."""
 
 
-class Claim:
+class Lock:
     """This process's hold on one trial or run, from `take` to `release`."""
 
     def __init__(self, paths: TrialPaths | RunPaths) -> None:
@@ -39,12 +39,12 @@ class Claim:
         os.pwrite(self.descriptor, json.dumps(holder).encode(), 0)
 
     @classmethod
-    def inherited(cls, paths: TrialPaths | RunPaths, descriptor: int) -> "Claim":
+    def inherited(cls, paths: TrialPaths | RunPaths, descriptor: int) -> "Lock":
         """Return the hold that a parent process handed down with its open `descriptor`."""
         os.set_inheritable(descriptor, False)
-        claim = cls(paths)
-        claim._descriptor = descriptor
-        return claim
+        lock = cls(paths)
+        lock._descriptor = descriptor
+        return lock
 
     def hand_down(self, heir: int) -> None:
         """Let go, naming process `heir`, which has inherited the descriptor, as who holds it now."""

@@ -73,7 +73,7 @@ class Request:
 def taken(results: Results, since_ms: int) -> Iterator[str | None]:
     """Take the requests to this process: yield the ids of trials, and None for the whole run.
 
-    Trials are those that this process claimed at `since_ms` or later. Requests that nobody can obey are thrown away.
+    Trials are those that this process locked at `since_ms` or later. Requests that nobody can obey are thrown away.
     """
     try:
         files = sorted(results.stops.iterdir())

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 
 from sweeper.errors import SweepError
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.paths import Results
 
 
@@ -17,10 +17,10 @@ def supersede(results: Results, trial_ids: Iterable[str]) -> None:
     begun = [trial_id for trial_id in dict.fromkeys(trial_ids) if results.trial(trial_id).folder.exists()]
     with ExitStack() as held:
         for trial_id in begun:
-            claim = Claim(results.trial(trial_id))
-            if not claim.take():
+            lock = Lock(results.trial(trial_id))
+            if not lock.take():
                 raise SweepError(f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before a rerun")
-            held.callback(claim.release)
+            held.callback(lock.release)
         for trial_id in begun:
             _move(results, trial_id)
 

@@ -108,7 +108,7 @@ def orphans(known: Mapping[str, Brief], planned: Iterable[TrialSpec], sweep: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class SurveyedSweep:
     """A sweep whose data is in place and whose trials are known; `experiment` is its name in the tracking store."""
 
     sweep: Sweep
@@ -130,7 +130,7 @@ def experiment_name(sweep: Sweep, profile: str | None) -> str:
 class Batch:
     """The sweeps of one run; a trial that several of them name is trained once. `data` is by data set."""
 
-    parts: tuple[Prepared, ...]
+    parts: tuple[SurveyedSweep, ...]
     data: Mapping[str, dict[str, str]]
 
     @property

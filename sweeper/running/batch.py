@@ -11,9 +11,9 @@ from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
-from sweeper.results.survey import FINISHED, Batch, Prepared, Standing, experiment_name, survey
+from sweeper.results.survey import FINISHED, Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep
 from trainers.data.datasets import DataError, prepare
 from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
@@ -40,7 +40,7 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     for sweep in sweeps:
         specs = expand(sweep, profile, digests)
         found = survey(results, specs)
-        parts.append(Prepared(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
+        parts.append(SurveyedSweep(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
     data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
     return Batch(parts=tuple(parts), data=data)
 
@@ -78,18 +78,18 @@ def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
 @contextmanager
 def only_run(batch: Batch, results: Results) -> Iterator[None]:
     """Hold the sweeps of `batch` for this process. Raises SweepError saying who runs one of them already."""
-    claims = []
+    locks = []
     try:
         for part in batch.parts:
             paths = results.run(part.experiment)
-            claim = Claim(paths)
-            if not claim.take():
+            lock = Lock(paths)
+            if not lock.take():
                 raise SweepError(f"{part.experiment} is being run already, {_described(holder_of(paths))}")
-            claims.append(claim)
+            locks.append(lock)
         yield
     finally:
-        for claim in claims:
-            claim.release()
+        for lock in locks:
+            lock.release()
 
 
 def _described(holder: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sweeper.errors import TrackingError
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.paths import RunPaths
 from sweeper.tracking.address import SQLITE, sqlite_path
 
@@ -23,16 +23,16 @@ def only_opener(uri: str, longest_wait_s: float = LONGEST_WAIT_S) -> Iterator[No
         yield
         return
     database = sqlite_path(uri)
-    claim = Claim(RunPaths(database.parent, database.name))
+    lock = Lock(RunPaths(database.parent, database.name))
     ends_s = time.monotonic() + longest_wait_s
-    while not claim.take():
+    while not lock.take():
         if time.monotonic() > ends_s:
             raise TrackingError(
-                f"{claim.paths.lock}: another process has been opening this tracking store for over "
+                f"{lock.paths.lock}: another process has been opening this tracking store for over "
                 f"{longest_wait_s:.0f} s; once it is gone, `sweeper sync FILE` sends what is missing"
             )
         time.sleep(POLL_S)
     try:
         yield
     finally:
-        claim.release()
+        lock.release()

@@ -5,19 +5,19 @@ import json
 
 from sweeper.results.index import briefs
 from sweeper.results.paths import Results
-from sweeper.results.survey import Prepared
+from sweeper.results.survey import SurveyedSweep
 from sweeper.tracking.address import SQLITE, sqlite_path
 from trainers.sealed_file import write_whole
 
 
-def note_shown(part: Prepared, results: Results, shown: str) -> None:
+def note_shown(part: SurveyedSweep, results: Results, shown: str) -> None:
     """Remember that a store shows every trial of `part` as it was when `shown` was taken by `state_of`."""
     mark = results.run(part.experiment).shown
     mark.parent.mkdir(parents=True, exist_ok=True)
     write_whole(mark, shown.encode())
 
 
-def is_shown(part: Prepared, results: Results, uri: str) -> bool:
+def is_shown(part: SurveyedSweep, results: Results, uri: str) -> bool:
     """Return whether nothing has changed since `note_shown`, as far as this folder knows.
 
     A server that lost its runs isn't asked: `sweeper sync` does so.
@@ -30,7 +30,7 @@ def is_shown(part: Prepared, results: Results, uri: str) -> bool:
         return False
 
 
-def state_of(part: Prepared, results: Results, uri: str) -> str:
+def state_of(part: SurveyedSweep, results: Results, uri: str) -> str:
     """Return a hash of the store's address, which may hold a password, and of all that is to be shown there now."""
     known = briefs(results)
     shown = [

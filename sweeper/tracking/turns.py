@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, RunPaths
 from sweeper.tracking.address import masked
 
@@ -46,19 +46,19 @@ def only_pusher(
     `inherited` are open files, one of which may be the hold on `next` that a run handed down. Who won't push the
     whole experiment isn't `in_line`, since those who find `next` held count on that.
     """
-    before, claim = _inherited(found.next, inherited), Claim(found.now)
+    before, lock = _inherited(found.next, inherited), Lock(found.now)
     try:
         if in_line and before is None:
-            before = Claim(found.next)
+            before = Lock(found.next)
             _take(before, say)
-        _take(claim, say)
+        _take(lock, say)
     finally:
         if before is not None:
             before.release()
     try:
         yield
     finally:
-        claim.release()
+        lock.release()
 
 
 def wait_for_pusher(found: Places, say: Callable[[str], None]) -> None:
@@ -76,11 +76,11 @@ def leave_behind(found: Sequence[Places], results: Results, uri: str, words: Seq
     That may be one that waits for its turn already: it reads the journals only then. The address of the store may hold
     a password, so it goes by the environment, which nobody else may read. Raises OSError.
     """
-    claims = [Claim(each.next) for each in found]
-    taken = [claim for claim in claims if claim.take()]
-    if not taken and (holder := holder_of(claims[0].paths)):
+    locks = [Lock(each.next) for each in found]
+    taken = [lock for lock in locks if lock.take()]
+    if not taken and (holder := holder_of(locks[0].paths)):
         return holder["pid"]
-    descriptors = [claim.descriptor for claim in taken]
+    descriptors = [lock.descriptor for lock in taken]
     handed = [f"--inherited={descriptor}" for descriptor in descriptors]
     try:
         with results.sync_log.open("ab") as log:
@@ -96,26 +96,26 @@ def leave_behind(found: Sequence[Places], results: Results, uri: str, words: Seq
                 pass_fds=descriptors,
                 start_new_session=True,
             )
-        for claim in taken:
-            claim.hand_down(process.pid)
+        for lock in taken:
+            lock.hand_down(process.pid)
     finally:
-        for claim in taken:
-            claim.release()
+        for lock in taken:
+            lock.release()
     return process.pid
 
 
-def _inherited(paths: RunPaths, descriptors: Iterable[int]) -> Claim | None:
-    """Return the claim among open files that is the one on `paths`."""
+def _inherited(paths: RunPaths, descriptors: Iterable[int]) -> Lock | None:
+    """Return the lock among open files that is the one on `paths`."""
     for descriptor in descriptors:
         if os.path.samestat(os.fstat(descriptor), paths.lock.stat()):
-            return Claim.inherited(paths, descriptor)
+            return Lock.inherited(paths, descriptor)
     return None
 
 
-def _take(claim: Claim, say: Callable[[str], None]) -> None:
+def _take(lock: Lock, say: Callable[[str], None]) -> None:
     told = _Told(say)
-    while not claim.take():
-        told.of(holder_of(claim.paths))
+    while not lock.take():
+        told.of(holder_of(lock.paths))
         time.sleep(POLL_S)
 
 

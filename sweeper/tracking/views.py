@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
-from sweeper.results.survey import Batch, Prepared
+from sweeper.results.survey import Batch, SurveyedSweep
 from sweeper.tracking.run_contents import TrackedTrial
 from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
 from sweeper.tracking.syncer import Syncer, Views
@@ -23,7 +23,7 @@ def _begun(batch: Batch, results: Results) -> list[str]:
 
 
 def views_of(
-    batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", Prepared], None] | None = None
+    batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", SurveyedSweep], None] | None = None
 ) -> Views:
     """Return what brings the store at `uri` up to the journals, not started yet.
 
@@ -31,7 +31,7 @@ def views_of(
     process that brings it up to date.
     """
 
-    def syncer(part: Prepared) -> Syncer:
+    def syncer(part: SurveyedSweep) -> Syncer:
         def conclude(tracker: "MlflowTracker") -> None:
             if last is not None:
                 shown = state_of(part, results, uri)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.archive import format as form
-from sweeper.archive.export import pack
+from sweeper.archive.export import export
 from sweeper.archive.format import Archive, ArchiveError, sha256
 from sweeper.archive.merge import merge
 from sweeper.cli import main
@@ -26,7 +26,7 @@ from sweeper.host.provenance import circumstances
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.journal import Journal
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.paths import CHECKPOINT_SUFFIX, Results, ResultsError, TrialPaths
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import environment, sweeper
@@ -53,12 +53,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def packed(trained) -> Path:
+def exported(trained) -> Path:
     return trained / "tiny.zip"
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    """Return every file below a folder, but for locks, which a claim writes its holder into."""
+    """Return every file below a folder, but for lock files, which name their holder."""
     files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != "lock")
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
@@ -69,7 +69,7 @@ def trials(root: Path) -> dict[str, bytes]:
     return {name: content for name, content in snapshot(root).items() if name.endswith(carried)}
 
 
-def members(path: Path) -> dict[str, bytes]:
+def entries(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as opened:
         return {name: opened.read(name) for name in opened.namelist()}
 
@@ -87,16 +87,16 @@ def forge(path: Path, content: dict[str, bytes], *, manifest: dict | None = None
     return path
 
 
-def test_an_export_has_every_journal_and_last_checkpoint_and_changes_nothing(trained, packed, tmp_path):
+def test_an_export_has_every_journal_and_last_checkpoint_and_changes_nothing(trained, exported, tmp_path):
     before = snapshot(trained / "results")
     sweep = load(trained / "tiny.yaml")
-    done = pack(sweep, None, expand(sweep), Results.at(trained / "results"), tmp_path / "again.zip")
+    done = export(sweep, None, expand(sweep), Results.at(trained / "results"), tmp_path / "again.zip")
     assert (done.trials, done.checkpoints, done.running) == (4, 4, ())
     assert snapshot(trained / "results") == before
-    assert (tmp_path / "again.zip").read_bytes() == packed.read_bytes()
-    with zipfile.ZipFile(packed) as opened:
+    assert (tmp_path / "again.zip").read_bytes() == exported.read_bytes()
+    with zipfile.ZipFile(exported) as opened:
         assert {entry.date_time for entry in opened.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    content = members(packed)
+    content = entries(exported)
     assert next(iter(content)) == "manifest.json"
     assert {name: content[name] for name in content if name != "manifest.json"} == trials(trained / "results")
     facts = json.loads(content["manifest.json"])
@@ -106,14 +106,14 @@ def test_an_export_has_every_journal_and_last_checkpoint_and_changes_nothing(tra
     assert facts["versions"]["torch"] == version("torch")
 
 
-def test_no_password_gets_into_an_archive(packed):
-    assert PASSWORD.encode() not in b"".join(members(packed).values()) + packed.read_bytes()
+def test_no_password_gets_into_an_archive(exported):
+    assert PASSWORD.encode() not in b"".join(entries(exported).values()) + exported.read_bytes()
 
 
 @pytest.mark.slow
-def test_after_an_import_elsewhere_every_trial_is_done_and_tracked(packed, trained, tmp_path):
+def test_after_an_import_elsewhere_every_trial_is_done_and_tracked(exported, trained, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    imported = sweeper("import", packed, cwd=tmp_path)
+    imported = sweeper("import", exported, cwd=tmp_path)
     assert (imported.code, imported.out) == (0, ""), imported.err
     assert imported.err == "tiny: 4 added\n"
     assert trials(tmp_path / "results") == trials(trained / "results")
@@ -148,7 +148,7 @@ def test_a_part_of_a_sweep_can_be_exported_and_imported(trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_imported_trial_trains_on_to_a_longer_target_as_it_would_at_home(packed, trained, tmp_path):
+def test_an_imported_trial_trains_on_to_a_longer_target_as_it_would_at_home(exported, trained, tmp_path):
     longer = TINY.replace("outer_steps: 4", "outer_steps: 6")
     checkpoints = []
     for name in ("home", "away"):
@@ -158,7 +158,7 @@ def test_an_imported_trial_trains_on_to_a_longer_target_as_it_would_at_home(pack
         if name == "home":
             (folder / "results").symlink_to(_copy(trained / "results", tmp_path / "copied"))
         else:
-            assert sweeper("import", packed, cwd=folder).code == 0
+            assert sweeper("import", exported, cwd=folder).code == 0
         ended = sweeper("run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", cwd=folder)
         assert ended.code == 0, ended.err
         checkpoints.append({n: c for n, c in trials(folder / "results").items() if n.endswith("a2/step-00000006.ckpt")})
@@ -170,9 +170,9 @@ def _copy(source: Path, target: Path) -> Path:
     return Path(shutil.copytree(source, target))
 
 
-def test_importing_again_changes_nothing(packed, tmp_path):
+def test_importing_again_changes_nothing(exported, tmp_path):
     results = Results.at(tmp_path / "results")
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         assert {outcome.taken for outcome in merge(opened, results).values()} == {"added"}
         before = snapshot(results.root)
         assert {outcome.taken for outcome in merge(opened, results).values()} == {"unchanged"}
@@ -180,9 +180,9 @@ def test_importing_again_changes_nothing(packed, tmp_path):
 
 
 @pytest.fixture
-def imported(packed, tmp_path) -> Results:
+def imported(exported, tmp_path) -> Results:
     results = Results.at(tmp_path / "results")
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         merge(opened, results)
     return results
 
@@ -192,75 +192,75 @@ def some_trial(results: Results):
 
 
 @pytest.mark.parametrize("torn", [b"", b'{"kind":"record"' + b" " * 9999], ids=["whole", "torn"])
-def test_a_journal_that_is_the_beginning_of_the_archives_goes_on_to_its_end(packed, imported, torn):
+def test_a_journal_that_is_the_beginning_of_the_archives_goes_on_to_its_end(exported, imported, torn):
     paths = some_trial(imported)
     whole = snapshot(imported.root)
     lines = paths.journal.read_bytes().splitlines(keepends=True)
     paths.journal.write_bytes(b"".join(lines[:3]) + torn)
     paths.checkpoints(99)[0].unlink()
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         outcomes = merge(opened, imported)
     assert outcomes[paths.folder.name].taken == "updated"
     assert sorted({outcome.taken for outcome in outcomes.values()}) == ["unchanged", "updated"]
     assert snapshot(imported.root) == whole
 
 
-def test_a_journal_that_is_further_than_the_archives_is_kept(packed, imported):
+def test_a_journal_that_is_further_than_the_archives_is_kept(exported, imported):
     paths = some_trial(imported)
     journal = Journal(paths.journal)
     journal.end(1, "done", step=4)
     before = snapshot(imported.root)
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         assert merge(opened, imported)[paths.folder.name].taken == "kept"
     assert snapshot(imported.root) == before
 
 
-def test_a_lone_checkpoint_or_lock_is_no_journal_so_the_trial_is_added(packed, imported):
+def test_a_lone_checkpoint_or_lock_is_no_journal_so_the_trial_is_added(exported, imported):
     paths = some_trial(imported)
     whole = snapshot(imported.root)
     paths.journal.unlink()
     paths.checkpoints(99)[0].write_bytes(b"damaged")
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         assert merge(opened, imported)[paths.folder.name].taken == "added"
     assert snapshot(imported.root) == whole
 
 
-def test_diverging_journals_are_refused_and_named_and_the_others_imported(packed, imported, tmp_path):
+def test_diverging_journals_are_refused_and_named_and_the_others_imported(exported, imported, tmp_path):
     paths = some_trial(imported)
     lines = paths.journal.read_bytes().splitlines(keepends=True)
     paths.journal.write_bytes(b"".join([*lines[:2], lines[-1]]))
     _, other = sorted((imported.root / "trials").iterdir())[:2]
     imported.trial(other.name).journal.unlink()
-    result = CliRunner().invoke(main, ["import", str(packed), "--results", str(imported.root)])
+    result = CliRunner().invoke(main, ["import", str(exported), "--results", str(imported.root)])
     assert result.exit_code == 3
     assert f"{paths.folder.name}: not imported, its journal" in result.stderr
     assert paths.journal.read_bytes() == b"".join([*lines[:2], lines[-1]])
     assert fold(imported.trial(other.name).journal)["status"] == "done"
 
 
-def test_a_trial_that_a_living_run_holds_is_skipped_and_named(packed, imported):
+def test_a_trial_that_a_living_run_holds_is_skipped_and_named(exported, imported):
     paths = some_trial(imported)
     paths.journal.write_bytes(paths.journal.read_bytes().splitlines(keepends=True)[0])
     before = trials(imported.root)
-    claim = Claim(paths)
-    assert claim.take()
+    lock = Lock(paths)
+    assert lock.take()
     try:
-        result = CliRunner().invoke(main, ["import", str(packed), "--results", str(imported.root)])
+        result = CliRunner().invoke(main, ["import", str(exported), "--results", str(imported.root)])
     finally:
-        claim.release()
+        lock.release()
     assert result.exit_code == 3
     assert f"{paths.folder.name}: not imported, held by process {os.getpid()}" in result.stderr
     assert trials(imported.root) == before
 
 
-def test_what_a_killed_import_left_goes_and_two_at_once_do_not_mix(packed, imported):
+def test_what_a_killed_import_left_goes_and_two_at_once_do_not_mix(exported, imported):
     left = imported.root / ".import" / "new" / "trial"
     left.mkdir(parents=True)
     whole = trials(imported.root)
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         merge(opened, imported)
         assert not left.exists()
-        other = Claim(TrialPaths(imported.root / ".import"))
+        other = Lock(TrialPaths(imported.root / ".import"))
         assert other.take()
         with pytest.raises(SweepError, match="another import into it is under way"):
             merge(opened, imported)
@@ -268,12 +268,12 @@ def test_what_a_killed_import_left_goes_and_two_at_once_do_not_mix(packed, impor
     assert trials(imported.root) == whole
 
 
-def test_trials_of_another_copy_of_the_data_are_refused_before_anything_is_written(packed, tmp_path):
+def test_trials_of_another_copy_of_the_data_are_refused_before_anything_is_written(exported, tmp_path):
     results = Results.at(tmp_path / "results")
     results.ensure_writable()
     results.note_digests({"strokes": "ab" * 32})
     before = snapshot(results.root)
-    with Archive(packed) as opened, pytest.raises(SweepError, match="name another folder"):
+    with Archive(exported) as opened, pytest.raises(SweepError, match="name another folder"):
         merge(opened, results)
     assert snapshot(results.root) == before
 
@@ -285,18 +285,18 @@ def test_an_export_beside_a_living_run_takes_whole_lines_and_says_who_runs(train
     whole = b"".join(paths.journal.read_bytes().splitlines(keepends=True)[:3])
     paths.journal.write_bytes(whole + b'{"kind":"record","att')
     before = snapshot(results.root)
-    claim = Claim(paths)
-    assert claim.take()
+    lock = Lock(paths)
+    assert lock.take()
     try:
         ask = ["export", str(sweep.path), "--results", str(results.root), "--out", str(tmp_path / "out.zip")]
         done = CliRunner().invoke(main, ask)
     finally:
-        claim.release()
+        lock.release()
     assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'out.zip'}\n")
     assert f"{paths.folder.name}: still running" in done.stderr
     assert done.stderr.count("still running") == 1
     assert snapshot(results.root) == before
-    assert members(tmp_path / "out.zip")[f"trials/{paths.folder.name}/journal.jsonl"] == whole
+    assert entries(tmp_path / "out.zip")[f"trials/{paths.folder.name}/journal.jsonl"] == whole
 
 
 def test_a_running_trials_checkpoint_may_go_and_its_journal_grow_during_the_export(trained, tmp_path, monkeypatch):
@@ -305,8 +305,8 @@ def test_a_running_trials_checkpoint_may_go_and_its_journal_grow_during_the_expo
     paths = some_trial(results)
     checkpoint, journal = paths.checkpoints(99)[0], paths.journal.read_bytes()
     content = checkpoint.read_bytes()
-    claim = Claim(paths)
-    assert claim.take()
+    lock = Lock(paths)
+    assert lock.take()
     facts = circumstances()
 
     def meanwhile() -> dict:
@@ -316,10 +316,10 @@ def test_a_running_trials_checkpoint_may_go_and_its_journal_grow_during_the_expo
 
     monkeypatch.setattr("sweeper.archive.export.circumstances", meanwhile)
     try:
-        pack(sweep, None, expand(sweep), results, tmp_path / "out.zip")
+        export(sweep, None, expand(sweep), results, tmp_path / "out.zip")
     finally:
-        claim.release()
-    found = members(tmp_path / "out.zip")
+        lock.release()
+    found = entries(tmp_path / "out.zip")
     assert found[checkpoint.relative_to(results.root).as_posix()] == content
     assert found[paths.journal.relative_to(results.root).as_posix()] == journal
 
@@ -331,8 +331,8 @@ def test_a_damaged_last_checkpoint_is_passed_over_for_the_one_before(trained, tm
     good = paths.checkpoints(99)[0]
     later = paths.checkpoint(1, 5)
     later.write_bytes(good.read_bytes()[:-1])
-    pack(sweep, None, expand(sweep), results, tmp_path / "out.zip")
-    names = members(tmp_path / "out.zip")
+    export(sweep, None, expand(sweep), results, tmp_path / "out.zip")
+    names = entries(tmp_path / "out.zip")
     assert good.relative_to(results.root).as_posix() in names
     assert later.relative_to(results.root).as_posix() not in names
 
@@ -372,12 +372,12 @@ def _full(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_an_import_that_runs_out_of_space_leaves_whole_trials_and_goes_on_later(packed, tmp_path, monkeypatch):
+def test_an_import_that_runs_out_of_space_leaves_whole_trials_and_goes_on_later(exported, tmp_path, monkeypatch):
     results = Results.at(tmp_path / "results")
     left = [0, 1, 2]
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda descriptor: fsync(descriptor) if left and left.pop() >= 0 else _full(0))
-    with Archive(packed) as opened:
+    with Archive(exported) as opened:
         with pytest.raises(ResultsError, match="No space left"):
             merge(opened, results)
         assert [path.name for path in (results.root / ".import").iterdir()] == ["lock"]
@@ -391,9 +391,9 @@ def test_an_import_that_runs_out_of_space_leaves_whole_trials_and_goes_on_later(
 def test_nothing_to_export_and_no_such_folder_are_said(write_sweep, results, tmp_path):
     sweep = load(write_sweep())
     with pytest.raises(SweepError, match="none of its 4 trials has begun"):
-        pack(sweep, None, expand(sweep), results, tmp_path / "out.zip")
+        export(sweep, None, expand(sweep), results, tmp_path / "out.zip")
     with pytest.raises(SweepError, match="isn't there"):
-        pack(sweep, None, expand(sweep), results, tmp_path / "no" / "out.zip")
+        export(sweep, None, expand(sweep), results, tmp_path / "no" / "out.zip")
     assert not results.root.exists()
 
 
@@ -431,8 +431,8 @@ OTHER = "0123456789abcdef"
         "C:/journal.jsonl",
     ],
 )
-def test_only_the_names_that_an_export_writes_are_taken(packed, tmp_path, name):
-    content = members(packed)
+def test_only_the_names_that_an_export_writes_are_taken(exported, tmp_path, name):
+    content = entries(exported)
     assert "is no name" in refused(forge(tmp_path / "bad.zip", {**content, name: b"x"}), tmp_path)
     assert not (tmp_path / "escaped").exists()
 
@@ -462,8 +462,8 @@ def changed_journal(content: dict[str, bytes], change) -> dict[str, bytes]:
         (lambda text: text.replace(b'"digest":"', b'"digest":"' + b"0" * 64 + b'","was":"', 1), "other data"),
     ],
 )
-def test_a_journal_that_no_run_wrote_is_refused(packed, tmp_path, change, said):
-    content = changed_journal(members(packed), change)
+def test_a_journal_that_no_run_wrote_is_refused(exported, tmp_path, change, said):
+    content = changed_journal(entries(exported), change)
     assert said in refused(forge(tmp_path / "bad.zip", content), tmp_path)
 
 
@@ -476,17 +476,17 @@ def test_a_journal_that_no_run_wrote_is_refused(packed, tmp_path, change, said):
         ({"extra": 1}, "extra"),
     ],
 )
-def test_a_manifest_of_another_form_is_refused(packed, tmp_path, manifest, said):
-    assert said in refused(forge(tmp_path / "bad.zip", members(packed), manifest=manifest), tmp_path)
+def test_a_manifest_of_another_form_is_refused(exported, tmp_path, manifest, said):
+    assert said in refused(forge(tmp_path / "bad.zip", entries(exported), manifest=manifest), tmp_path)
 
 
-def test_content_that_does_not_match_its_digest_is_refused(packed, tmp_path):
-    content = changed_journal(members(packed), lambda text: text.replace(b"0", b"1"))
+def test_content_that_does_not_match_its_digest_is_refused(exported, tmp_path):
+    content = changed_journal(entries(exported), lambda text: text.replace(b"0", b"1"))
     assert "doesn't match its digest" in refused(forge(tmp_path / "bad.zip", content, listed=False), tmp_path)
 
 
-def test_members_that_the_manifest_lacks_or_names_in_vain_are_refused(packed, tmp_path):
-    content = members(packed)
+def test_entries_that_the_manifest_lacks_or_names_in_vain_are_refused(exported, tmp_path):
+    content = entries(exported)
     last = list(content)[-1]
     fewer = {name: data for name, data in content.items() if name != last}
     assert "not those of" in refused(forge(tmp_path / "bad.zip", fewer, listed=False), tmp_path)
@@ -494,16 +494,16 @@ def test_members_that_the_manifest_lacks_or_names_in_vain_are_refused(packed, tm
     assert "not those of" in refused(forge(tmp_path / "bad.zip", more, listed=False), tmp_path)
 
 
-def test_a_checkpoint_that_is_damaged_or_of_no_trial_is_refused(packed, tmp_path):
-    content = members(packed)
+def test_a_checkpoint_that_is_damaged_or_of_no_trial_is_refused(exported, tmp_path):
+    content = entries(exported)
     last = list(content)[-1]
     assert "isn't a whole checkpoint" in refused(forge(tmp_path / "bad.zip", {**content, last: b"x"}), tmp_path)
     lone = {**content, f"trials/{OTHER}/a1/step-00000001.ckpt": content[last]}
     assert "doesn't follow its trial's journal" in refused(forge(tmp_path / "bad.zip", lone), tmp_path)
 
 
-def test_links_and_twins_and_a_manifest_in_another_place_are_refused(packed, tmp_path):
-    content = members(packed)
+def test_links_and_twins_and_a_manifest_in_another_place_are_refused(exported, tmp_path):
+    content = entries(exported)
     link = zipfile.ZipInfo(f"trials/{OTHER}/journal.jsonl")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     for index, (entry, said) in enumerate([(link, "not a plain file"), (list(content)[-1], "twice")]):
@@ -517,18 +517,18 @@ def test_links_and_twins_and_a_manifest_in_another_place_are_refused(packed, tmp
     assert "doesn't begin with manifest.json" in refused(tmp_path / "late.zip", tmp_path)
 
 
-def test_bombs_are_refused_by_their_headers(packed, tmp_path, monkeypatch):
-    content = members(packed)
+def test_bombs_are_refused_by_their_headers(exported, tmp_path, monkeypatch):
+    content = entries(exported)
     bomb = changed_journal(content, lambda text: b" " * 2**24)
     assert "times its size" in refused(forge(tmp_path / "ratio.zip", bomb), tmp_path)
     for limit, value, said in [
-        ("MOST_MEMBERS", 3, "too many members"),
-        ("LARGEST_MEMBER", 100, "larger than 100"),
+        ("MOST_ENTRIES", 3, "too many entries"),
+        ("LARGEST_ENTRY", 100, "larger than 100"),
         ("LARGEST_IN_ALL", 1000, "more than 1000"),
     ]:
         with monkeypatch.context() as patch:
             patch.setattr(form, limit, value)
-            assert said in refused(packed, tmp_path)
+            assert said in refused(exported, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + b"\0" * 18, b"no zip at all", b"PK\x03\x04"])
@@ -537,8 +537,8 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
     refused(tmp_path / "bad.zip", tmp_path)
 
 
-def test_a_directory_that_points_outside_the_file_is_refused(packed, tmp_path):
-    content = packed.read_bytes()
+def test_a_directory_that_points_outside_the_file_is_refused(exported, tmp_path):
+    content = exported.read_bytes()
     (tmp_path / "bad.zip").write_bytes(content[:-6] + b"\xff\xff\xff\x7f" + content[-2:])
     assert "outside itself" in refused(tmp_path / "bad.zip", tmp_path)
 
@@ -550,8 +550,8 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_damage_to_an_archive_raises_anything_but_its_own_error_or_lets_wrong_bytes_in(packed, tmp_path, data):
-    content = bytearray(packed.read_bytes())
+def test_no_damage_to_an_archive_raises_anything_but_its_own_error_or_lets_wrong_bytes_in(exported, tmp_path, data):
+    content = bytearray(exported.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         # Headers and the directory at the end are where a zip's structure is.
         tail = data.draw(st.booleans())
@@ -562,18 +562,18 @@ def test_no_damage_to_an_archive_raises_anything_but_its_own_error_or_lets_wrong
     (tmp_path / "damaged.zip").write_bytes(content)
     try:
         with Archive(tmp_path / "damaged.zip") as opened:
-            found = {m.name: opened.read(m) for members in opened.trials.values() for m in members}
+            found = {m.name: opened.read(m) for listed in opened.trials.values() for m in listed}
     except ArchiveError:
         return
-    whole = members(packed)
+    whole = entries(exported)
     assert all(whole[name] == content for name, content in found.items())
 
 
-def test_export_and_import_load_no_torch_ray_or_mlflow(packed, tmp_path):
+def test_export_and_import_load_no_torch_ray_or_mlflow(exported, tmp_path):
     program = (
         "import sys\nfrom sweeper.cli import main\n"
-        f"main(['import', {str(packed)!r}], standalone_mode=False)\n"
-        f"main(['export', {str(packed.parent / 'tiny.yaml')!r}, '--out', 'o.zip'], standalone_mode=False)\n"
+        f"main(['import', {str(exported)!r}], standalone_mode=False)\n"
+        f"main(['export', {str(exported.parent / 'tiny.yaml')!r}, '--out', 'o.zip'], standalone_mode=False)\n"
         "print('loaded:', *sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'ray', 'mlflow', 'pandas'}))"
     )
     done = subprocess.run(

@@ -122,12 +122,12 @@ def test_a_failed_trials_traceback_is_there_in_full(trained, tmp_path):
 
 def test_following_prints_every_attempt_as_it_comes_and_ends_with_the_run(specs, results, tmp_path):
     """The run is played here: two attempts of one trial, with the lock let go between them."""
-    from sweeper.results.locks import Claim
+    from sweeper.results.locks import Lock
 
     trial = results.trial(specs[0].trial_id)
-    run_claim, claim = Claim(results.run("tiny")), Claim(trial)
-    assert run_claim.take()
-    assert claim.take()
+    run_lock, lock = Lock(results.run("tiny")), Lock(trial)
+    assert run_lock.take()
+    assert lock.take()
     facts = {"trial_id": specs[0].trial_id, "point": "p", "cell": "c", "seed": 0, "target": 4, "config": {}}
     journal = Journal(trial.journal)
     journal.open_attempt(facts)
@@ -152,30 +152,30 @@ def test_following_prints_every_attempt_as_it_comes_and_ends_with_the_run(specs,
     write(1, "lost\n")
     until(2)
     journal.end(1, "interrupted", step=0, message="its worker was lost")
-    claim.release()
+    lock.release()
     time.sleep(1.0)
     assert process.poll() is None  # the run lives and will deal it again
-    assert claim.take()
+    assert lock.take()
     journal.open_attempt(facts)
     write(2, "begun again\n")
     until(3)
     write(2, "done\n")
     journal.end(2, "done", step=4)
-    claim.release()
+    lock.release()
     reader.join(30)
     assert process.wait(30) == 0
     assert read == ["begun\n", "lost\n", "begun again\n", "done\n"]
-    run_claim.release()
+    run_lock.release()
     process.stdout.close()
     process.stderr.close()
 
 
 def test_ctrl_c_ends_following_with_130_and_no_noise(specs, results, tmp_path):
-    from sweeper.results.locks import Claim
+    from sweeper.results.locks import Lock
 
     trial = results.trial(specs[0].trial_id)
-    claim = Claim(trial)
-    assert claim.take()
+    lock = Lock(trial)
+    assert lock.take()
     trial.attempt(1).mkdir()
     trial.log(1).write_text("begun\n")
     process = start(["logs", specs[0].trial_id[:6], "-f"], tmp_path)
@@ -183,4 +183,4 @@ def test_ctrl_c_ends_following_with_130_and_no_noise(specs, results, tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "")
-    claim.release()
+    lock.release()

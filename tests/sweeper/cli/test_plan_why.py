@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sweeper.planning.expand import expand
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.survey import STATES
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import environment, sweeper
@@ -39,10 +39,10 @@ def test_plan_says_of_each_trial_why_it_would_run_or_would_not(write_sweep, resu
     finish(results, shorter[5])
     reach(begin(results, specs[6]), 2)
     reach(begin(results, specs[7]), 4)
-    claim = Claim(results.trial(specs[7].trial_id))
-    assert claim.take()
+    lock = Lock(results.trial(specs[7].trial_id))
+    assert lock.take()
     plan = asked(path)
-    claim.release()
+    lock.release()
     assert whys(plan) == {
         0: ("new", "new"),
         1: ("done", "done at step 6"),

@@ -10,7 +10,7 @@ import pytest
 from sweeper.dealing.dealer import LOST_RETRIES, Dealer, Worker
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import ResultsError
 from sweeper.sweepfile.sweep import load
 from sweeper.worker.work import MemberUpdate, Update
@@ -150,14 +150,14 @@ def test_stopping_takes_back_what_is_out_as_interrupted(make_dealer, specs, resu
 
 
 def test_a_trial_that_another_run_holds_is_skipped_and_named(make_dealer, specs, results):
-    claim = Claim(results.trial(specs[0].trial_id))
-    assert claim.take()
+    lock = Lock(results.trial(specs[0].trial_id))
+    assert lock.take()
     dealer = make_dealer()
     assert dealer.next_assignment()["members"][0]["trial_id"] == specs[1].trial_id
     skipped = dealer.changes.get_nowait()
     assert (skipped.spec, skipped.phase) == (specs[0], "skipped")
     assert skipped.message.startswith("held by process ")
-    claim.release()
+    lock.release()
 
 
 def test_a_trial_does_not_move_between_devices(make_dealer, specs, results):

@@ -11,7 +11,7 @@ import pytest
 import trainers.maml.train
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import start, sweeper
@@ -131,8 +131,8 @@ def test_a_trial_that_another_run_holds_is_skipped_and_named_and_the_end_is_not_
     path = write("mine", seeds=1)
     theirs, mine = expand(load(path))
     begin(results, theirs, sweep="theirs")
-    claim = Claim(results.trial(theirs.trial_id))
-    assert claim.take()
+    lock = Lock(results.trial(theirs.trial_id))
+    assert lock.take()
     told = run(results, path)
     who = f"by process {os.getpid()} on {socket.gethostname()}"
     assert told.exit_code == 3
@@ -144,7 +144,7 @@ def test_a_trial_that_another_run_holds_is_skipped_and_named_and_the_end_is_not_
     again = run(results, path)
     assert again.exit_code == 3
     assert f"{theirs.trial_id}  {theirs.name()}: running at step 0 of 4, {who}" in again.stderr
-    claim.release()
+    lock.release()
     assert run(results, path).exit_code == 0
     assert attempts(results) == {theirs.trial_id: 2, mine.trial_id: 1}
 
@@ -152,8 +152,8 @@ def test_a_trial_that_another_run_holds_is_skipped_and_named_and_the_end_is_not_
 def test_a_trial_that_another_run_takes_meanwhile_is_skipped_by_name(write, results, monkeypatch):
     path = write("mine", seeds=1)
     theirs, _ = expand(load(path))
-    claim = Claim(results.trial(theirs.trial_id))
-    assert claim.take()  # its run has not journalled anything yet
+    lock = Lock(results.trial(theirs.trial_id))
+    assert lock.take()  # its run has not journalled anything yet
     told = run(results, path)
     assert told.exit_code == 3
     assert f"{theirs.trial_id} skipped at step 0: {theirs.name()} · held by process {os.getpid()}" in told.stderr

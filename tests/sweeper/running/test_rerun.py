@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
-from sweeper.results.locks import Claim
+from sweeper.results.locks import Lock
 from sweeper.results.supersede import supersede
 from tests.sweeper.command import sweeper
 from tests.sweeper.played import begin, command, finish, run
@@ -72,7 +72,7 @@ def test_a_rerun_of_trials_that_never_began_needs_no_yes(one_cell, results):
 def test_if_one_trial_is_held_none_is_moved(write_sweep, results, specs):
     for spec in specs:
         finish(results, spec)
-    held = Claim(results.trial(specs[2].trial_id))
+    held = Lock(results.trial(specs[2].trial_id))
     assert held.take()
     before = every_file(results).keys()
     trial_id = specs[2].trial_id
@@ -94,10 +94,10 @@ def test_if_one_trial_is_held_none_is_moved(write_sweep, results, specs):
     )
 
 
-def test_a_trial_that_is_put_aside_can_be_claimed_at_once(results, specs):
+def test_a_trial_that_is_put_aside_can_be_locked_at_once(results, specs):
     begin(results, specs[0])
     supersede(results, [specs[0].trial_id])
-    assert Claim(results.trial(specs[0].trial_id)).take()
+    assert Lock(results.trial(specs[0].trial_id)).take()
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, step_of
 from sweeper.results.stop_requests import STOPPED, Request, living_runs
 from sweeper.sweepfile.sweep import load
@@ -32,41 +32,41 @@ def ask_trial(results, trial_id):
 
 
 @pytest.fixture
-def run_claim(results):
-    claim = Claim(results.run("tiny"))
-    assert claim.take()
-    yield claim
-    claim.release()
+def run_lock(results):
+    lock = Lock(results.run("tiny"))
+    assert lock.take()
+    yield lock
+    lock.release()
 
 
-def test_a_request_to_the_run_stops_it_and_is_taken(make_dealer, results, run_claim):  # noqa: F811
+def test_a_request_to_the_run_stops_it_and_is_taken(make_dealer, results, run_lock):  # noqa: F811
     dealer = make_dealer()
     dealer.next_assignment()
-    request = Request(results, run_claim.paths, living_runs(results)["tiny"])
+    request = Request(results, run_lock.paths, living_runs(results)["tiny"])
     assert not request.obeyed
     poll(dealer)
     assert (dealer.stop_requested, dealer.stopping.is_set()) == (True, True)
     assert not request.withdraw()
     dealer.end_all()
-    run_claim.release()
+    run_lock.release()
     assert request.obeyed
     assert list(results.stops.iterdir()) == []
 
 
-def test_the_driver_looks_once_a_second(make_dealer, results, run_claim):  # noqa: F811
+def test_the_driver_looks_once_a_second(make_dealer, results, run_lock):  # noqa: F811
     dealer = make_dealer()
     poll(dealer)
-    Request(results, run_claim.paths, living_runs(results)["tiny"])
+    Request(results, run_lock.paths, living_runs(results)["tiny"])
     dealer.poll()
     assert not dealer.stop_requested
 
 
 @pytest.mark.parametrize("change", [{"since_ms": 1}, {"pid": 1}, {"host": "elsewhere"}])
-def test_a_request_from_before_the_run_is_thrown_away(make_dealer, results, run_claim, change):  # noqa: F811
+def test_a_request_from_before_the_run_is_thrown_away(make_dealer, results, run_lock, change):  # noqa: F811
     dealer = make_dealer()
     (assignment_of,) = dealer.next_assignment()["members"]
     trial = results.trial(assignment_of["trial_id"])
-    Request(results, run_claim.paths, holder_of(run_claim.paths) | change)
+    Request(results, run_lock.paths, holder_of(run_lock.paths) | change)
     Request(results, trial, holder_of(trial) | change)
     poll(dealer)
     assert not dealer.stopping.is_set()
@@ -84,10 +84,10 @@ def test_what_is_no_request_is_thrown_away_too(make_dealer, results):  # noqa: F
     assert list(results.stops.iterdir()) == []
 
 
-def test_a_request_to_another_living_run_is_left_for_it(make_dealer, results, run_claim):  # noqa: F811
-    other = holder_of(run_claim.paths) | {"pid": 1}
-    run_claim.paths.lock.write_text(json.dumps(other))
-    Request(results, run_claim.paths, other)
+def test_a_request_to_another_living_run_is_left_for_it(make_dealer, results, run_lock):  # noqa: F811
+    other = holder_of(run_lock.paths) | {"pid": 1}
+    run_lock.paths.lock.write_text(json.dumps(other))
+    Request(results, run_lock.paths, other)
     dealer = make_dealer()
     poll(dealer)
     assert not dealer.stopping.is_set()
@@ -192,7 +192,7 @@ def test_with_nothing_running_stop_says_so_and_leaves_nothing_behind(specs, resu
     assert not results.stops.exists()
 
 
-def test_a_run_that_does_not_look_is_named_and_the_request_withdrawn(results, run_claim, tmp_path):
+def test_a_run_that_does_not_look_is_named_and_the_request_withdrawn(results, run_lock, tmp_path):
     ended = sweeper("stop", "--wait", "0.3", cwd=tmp_path)
     assert ended.code == 4
     assert "has not looked for requests in 0.3 s, and the request is withdrawn" in ended.err

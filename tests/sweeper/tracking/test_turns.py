@@ -13,7 +13,7 @@ import pytest
 
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.locks import Claim, holder_of
+from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
 from sweeper.running.batch import prepare_run
 from sweeper.sweepfile.sweep import load
@@ -125,7 +125,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
     backlog, results: Results, tmp_path: Path
 ) -> None:
     path, uri = backlog("turns", 4), default_uri(results.root)
-    working = Claim(places(results, "turns", uri).now)
+    working = Lock(places(results, "turns", uri).now)
     assert working.take()
     process = start(["run", path, *LOCAL], tmp_path)
     _, err = process.communicate(timeout=60)
@@ -171,8 +171,8 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
         finish(results, spec)
     assert sweeper("sync", path, cwd=tmp_path).code == 0
     finish(results, specs[-1])
-    claim = Claim(getattr(places(results, "tiny", uri), place))
-    assert claim.take()
+    lock = Lock(getattr(places(results, "tiny", uri), place))
+    assert lock.take()
     report, stopped, sync = (start([verb, path], tmp_path) for verb in ("report", "report", "sync"))
     for process in (report, stopped, sync):
         told = process.stderr.readline()  # the sync is next itself while it waits for its turn
@@ -182,7 +182,7 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
     assert (report.poll(), sync.poll()) == (None, None)
     tracker = MlflowTracker(uri, "tiny", results.artifacts)
     assert sum(kind == "trial" for kind, _ in tracker._runs._runs) == 3
-    claim.release()
+    lock.release()
     said = [process.communicate(timeout=120)[1] for process in (report, sync)]
     assert (report.returncode, sync.returncode) == (0, 0), said
     assert stored(uri) == everything(results)
@@ -231,7 +231,7 @@ def test_one_sync_takes_several_files_and_a_bad_one_of_their_experiments_keeps_n
 
 def test_whoever_pushes_next_holds_a_lock_at_every_moment_until_it_pushes(results: Results) -> None:
     found = places(results, "tiny", URI)
-    handed, working = Claim(found.next), Claim(found.now)
+    handed, working = Lock(found.next), Lock(found.now)
     assert handed.take()
     child = os.dup(handed.descriptor)
     handed.hand_down(4242)
@@ -253,7 +253,7 @@ def test_whoever_pushes_next_holds_a_lock_at_every_moment_until_it_pushes(result
 
 def test_who_sends_a_part_alone_is_not_counted_on_as_next(results: Results) -> None:
     found = places(results, "tiny", URI)
-    waiting = Claim(found.next)
+    waiting = Lock(found.next)
     assert waiting.take()
     with only_pusher(found, silent, in_line=False):
         assert holder_of(found.next)["pid"] == os.getpid()  # the other's, which goes on waiting
@@ -261,7 +261,7 @@ def test_who_sends_a_part_alone_is_not_counted_on_as_next(results: Results) -> N
 
 def test_no_second_process_is_left_behind_while_one_waits_for_its_turn(results: Results, monkeypatch) -> None:
     found = places(results, "tiny", URI)
-    waiting = Claim(found.next)
+    waiting = Lock(found.next)
     assert waiting.take()
     monkeypatch.setattr(subprocess, "Popen", silent)
     assert leave_behind([found], results, URI, ["tiny.yaml"]) == os.getpid()
