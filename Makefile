@@ -1,7 +1,11 @@
-# Each target does its own set-up: a virtual environment in .venv and an editable install.
+# Each target does its own set-up: a virtual environment in .venv and an editable install. An environment that is
+# already there is kept, so a torch that you installed into it first stays.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := build/demo
 ROUNDS ?= 30
 RUNS ?= 2000
@@ -11,55 +15,75 @@ CLUSTER := build/cluster.log
 
 .PHONY: demo test test-maths test-machinery test-fast test-long chaos cluster-test store-test bench lint clean
 
-$(VENV)/.installed: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+# What running needs. The version is checked before pip starts, since pip downloads gigabytes before it refuses.
+$(INSTALLED): pyproject.toml
+	@python=$(PYTHON); first=; \
+	if test -x $(BIN)/python; then python=$(BIN)/python; first="remove $(VENV), then "; fi; \
+	found=$$($$python -c 'import sys; print("Python %d.%d" % sys.version_info[:2])' 2>/dev/null) \
+		|| found="no Python that runs"; \
+	case "$$found" in "Python 3.1"[1-9]|"Python 3."[2-9][0-9]) ;; *) \
+		echo "$$python is $$found; 3.11 or later is needed:" \
+			"$${first}make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; \
+		exit 1;; \
+	esac
+	@echo "Installing into $(VENV). The first time takes minutes and gigabytes, most of them torch with CUDA;"
+	@echo "README.md, section Install, says how to use a smaller torch for CPUs."
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --editable .
+	@touch $@
 
-demo: $(VENV)/.installed
+# What tests, lint and the documentation need on top
+$(DEV): $(INSTALLED)
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
 	$(BIN)/sweeper run sweeps/quickstart.yaml --results $(DEMO)
 	$(BIN)/sweeper report sweeps/quickstart.yaml --results $(DEMO) --out $(DEMO)/report
 	@echo
+	@cat $(DEMO)/report/table_1.md
+	@echo
+	@echo "report  $(DEMO)/report/report.html"
 	@echo "table   $(DEMO)/report/table_1.md"
 	@echo "figure  $(DEMO)/report/figure_1.png"
 	@echo "store   $(DEMO)/mlflow.db"
 	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
 
 # Two halves at once: one computes, the other mostly waits for Ray and servers.
-test: $(VENV)/.installed lint
+test: $(DEV) lint
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-maths test-machinery
 
-test-maths: $(VENV)/.installed
+test-maths: $(DEV)
 	$(BIN)/python -m pytest tests/trainers tests/analysis
 
-test-machinery: $(VENV)/.installed
+test-machinery: $(DEV)
 	$(BIN)/python -m pytest --ignore=tests/trainers --ignore=tests/analysis
 
-test-fast: $(VENV)/.installed
+test-fast: $(DEV)
 	$(BIN)/python -m pytest -m 'not slow'
 
 # What the everyday suite does for a few seeds and sizes, for many
-test-long: $(VENV)/.installed
+test-long: $(DEV)
 	SWEEPER_LONG=1 $(BIN)/python -m pytest --timeout=3600
 
-chaos: $(VENV)/.installed
+chaos: $(DEV)
 	mkdir -p $(dir $(CHAOS))
 	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
 		$(BIN)/python -m pytest tests/chaos -s
 
-cluster-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cluster]'
+cluster-test: $(DEV)
+	$(PIP) install --editable '.[cluster]'
 	mkdir -p $(dir $(CLUSTER))
 	SWEEPER_CLUSTER_FULL=1 SWEEPER_CLUSTER_LOG=$(abspath $(CLUSTER)) $(BIN)/python -m pytest tests/cluster -s
 
 # 8 sweeps at once into one MLflow server, on PostgreSQL where the system has it: 2,000 runs
-store-test: $(VENV)/.installed
+store-test: $(DEV)
 	SWEEPER_STORE_RUNS=$(RUNS) $(BIN)/python -m pytest tests/sweeper/tracking/test_store_concurrency.py -s
 
-bench: $(VENV)/.installed
+bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"
 
-lint: $(VENV)/.installed
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
