@@ -130,7 +130,7 @@ class Store:
         if experiment not in self.experiments:
             location = (self.folder / "artefacts of" / experiment).as_uri()
             self.experiments[experiment] = self.client.create_experiment(experiment, artifact_location=location)
-        tags = {"analysis.contract.record": schema, "sweeper.kind": "trial", "trial_id": record["trial_id"]}
+        tags = {"sweeper.schema": schema, "sweeper.kind": "trial", "trial_id": record["trial_id"]}
         run_id = self.client.create_run(self.experiments[experiment], tags=tags).info.run_id
         if artifact:
             path = self.folder / "trial.json.gz"
