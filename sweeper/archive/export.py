@@ -16,11 +16,9 @@ from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
 from sweeper.results.locks import holder_of
-from sweeper.results.paths import Results, ResultsError, TrialPaths
+from sweeper.results.paths import FURTHEST, Results, ResultsError, TrialPaths
 from sweeper.sweepfile.sweep import Sweep
 from trainers.sealed_file import unseal
-
-_FURTHEST = 10**8 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +93,7 @@ def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Ite
     paths = results.trial(spec.trial_id)
     held = holder_of(paths) is not None
     # Checkpoints first: what they say beyond the journal a resumed worker sends again, not the other way round.
-    checkpoints = {path: content for furthest in (_FURTHEST, spec.target) for path, content in _good(paths, furthest)}
+    checkpoints = {path: content for furthest in (FURTHEST, spec.target) for path, content in _good(paths, furthest)}
     journal = whole_lines(paths.journal)
     if not journal:
         return

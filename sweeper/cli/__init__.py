@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from sweeper.tracking import pushing_thread
+
 _COMMANDS = {
     "data": "List, fetch and verify the data sets.",
     "doctor": "Check this machine, its folders and its tracking store.",
@@ -35,7 +37,7 @@ class _LazyGroup(click.Group):
         try:
             return super().__call__(*arguments, **options)
         except SystemExit as ended:
-            if "sweeper.tracking.syncer" in sys.modules and sys.modules["sweeper.tracking.syncer"].at_work():
+            if pushing_thread.at_work():
                 _leave(int(ended.code or 0))
             raise
 

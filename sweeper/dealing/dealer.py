@@ -20,7 +20,7 @@ from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
-from sweeper.results.trial_summary import read_brief
+from sweeper.results.trial_summary import in_one_line, read_brief
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -246,7 +246,7 @@ class Dealer:
         elif update["status"] in ("memory", "failed"):
             self._end(trial, "failed", update["message"])
         elif update["status"] == "storage":
-            raise OSError(update["message"].strip().splitlines()[-1])
+            raise OSError(in_one_line(update["message"]))
         elif update["status"] != "running":
             self._end(trial, update["status"], update["message"])
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sweeper.host.devices import Device
+from sweeper.results.paths import CHECKPOINTS_KEPT
 from sweeper.results.survey import Standing
 from sweeper.results.trial_summary import Brief, kin_of
 from trainers.maml.layout import parameter_count
 
-CHECKPOINTS_KEPT = 2
 COPIES_IN_A_CHECKPOINT = 3  # parameters and Adam's two moments
 BYTES = {"float32": 4, "float64": 8}
 JOURNAL_BYTES = 100_000  # with the artefact; measured 10 to 200 kB

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from sweeper.results.journal_lines import LONGEST_LINE
+from sweeper.results.paths import FURTHEST
 
 TRIAL_ID = r"[0-9a-f]{16}"
 
@@ -28,8 +29,6 @@ LONGEST = 100_000
 """Entries of one list or mapping, and letters of one text, in a record's value."""
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, beyond which no date can be made."""
-FURTHEST = 10**8 - 1
-"""The last outer step that a checkpoint's name can hold."""
 
 Hash = Annotated[str, Field(pattern=f"^{TRIAL_ID}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

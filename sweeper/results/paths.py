@@ -11,6 +11,10 @@ from trainers.sealed_file import write_whole
 
 CHECKPOINT_SUFFIX = ".ckpt"
 JOURNAL = "journal.jsonl"
+FURTHEST = 10**8 - 1
+"""The last outer step that a checkpoint's name can hold."""
+CHECKPOINTS_KEPT = 2
+"""How many checkpoints an attempt keeps."""
 MOST_NAMED = 8
 
 

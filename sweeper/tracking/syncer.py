@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 
 from analysis.contract.record import TrialRecord
 from sweeper.errors import SweepError, TrackingError
+from sweeper.tracking import pushing_thread
 from sweeper.tracking.run_contents import TrackedTrial
 
 FAILURES_IN_A_ROW = 3
-THREAD = "sync"
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Syncer:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._abandoned = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=THREAD, daemon=True)
+        self._thread = threading.Thread(target=self._work, name=pushing_thread.NAME, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -242,8 +242,3 @@ class Views:
             syncer.begin_to_close()
         ends_s = time.monotonic() + timeout_s
         return sum(syncer.close(max(ends_s - time.monotonic(), 0.0)) for syncer in self._syncers)
-
-
-def at_work() -> bool:
-    """Return whether a syncer's thread of this process hasn't ended."""
-    return any(thread.name == THREAD for thread in threading.enumerate())

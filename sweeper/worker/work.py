@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
-from sweeper.results.paths import TrialPaths
+from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
 _HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
 
 CHECKPOINT_EVERY_S = 30.0
-KEPT_CHECKPOINTS = 2
 
 
 class Work:
@@ -186,7 +185,7 @@ class Work:
             paths = TrialPaths(Path(member["folder"]))
             save(paths.checkpoint(member["attempt"], state.step), state)
             log.say(f"checkpoint saved at step {state.step}")
-            for old in paths.checkpoints(state.step, member["attempt"])[KEPT_CHECKPOINTS:]:
+            for old in paths.checkpoints(state.step, member["attempt"])[CHECKPOINTS_KEPT:]:
                 old.unlink()
         self._saved_s = time.monotonic()
 
