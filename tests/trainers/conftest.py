@@ -1,16 +1,42 @@
-"""Small float64 configs and pixels that need no data set on disk."""
+"""Small float64 configs and pixels that need no data set on disk, computed on one thread."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.data import strokes
 from trainers.data.catalog import CATALOG
+from trainers.data.datasets import STROKES_SEED
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.theory.claim import Setting
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, as workers do: in networks this small further threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def characters() -> NDArray[np.uint8]:
+    """Return the synthetic characters, drawn once; they can't be written to."""
+    drawn = strokes.make(STROKES_SEED)
+    drawn.flags.writeable = False
+    return drawn
+
+
+@pytest.fixture(scope="session")
+def pixels(characters: NDArray[np.uint8]) -> Tensor:
+    """Return the synthetic characters as a tensor."""
+    return torch.from_numpy(characters.copy())
 
 
 @pytest.fixture

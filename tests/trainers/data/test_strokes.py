@@ -10,9 +10,9 @@ from trainers.data.catalog import CATALOG
 from trainers.data.datasets import STROKES_SEED
 
 
-@pytest.fixture(scope="module")
-def drawn() -> np.ndarray:
-    return strokes.make(STROKES_SEED)
+@pytest.fixture
+def drawn(characters) -> np.ndarray:
+    return characters
 
 
 def test_the_set_has_the_digest_of_the_catalogue(drawn):
@@ -31,6 +31,7 @@ def test_uniform_numbers_are_the_top_53_bits_of_the_philox_words():
     assert strokes.Uniforms(3).draw(-1.0, 2.0, 2, 2).ravel().tolist() == pytest.approx(exact, abs=1e-15)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_characters(drawn):
     assert (strokes.make(STROKES_SEED + 1)[:, 0] != drawn[:, 0]).any(axis=(1, 2, 3)).all()
 

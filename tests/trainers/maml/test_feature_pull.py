@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.data import strokes
 from trainers.maml.adapt import Adaptation, graph_gradient
 from trainers.maml.contrastive import Explicit, contrastive_loss, extended, head_of, head_path, interference_loss
 from trainers.maml.engines.engines import build
@@ -167,19 +166,17 @@ def test_where_no_gradient_points_anywhere_there_is_no_displacement(tiny, noise)
     assert json.loads(json.dumps(pull, allow_nan=False)) == pull
 
 
-def test_from_a_zero_head_first_order_moves_queries_to_their_class_and_the_support_hardly(tiny):
+def test_from_a_zero_head_first_order_moves_queries_to_their_class_and_the_support_hardly(tiny, pixels):
     """Fig. 6, with an encoder whose weights both sets share; second order moves both. Of 8 episodes, in float32."""
     config = tiny(algorithm="anil", inner_steps=1, channels=16, ways=5, shots=1, probe_episodes=8, dtype="float32")
-    pixels = torch.from_numpy(strokes.make(0))
     pull = probe(config, zero_head(initial_params(config)), gather(probe_draw(config), pixels, config))["feature_pull"]
     apart = {(order, who): found["same"] - found["other"] for order in pull for who, found in pull[order].items()}
     assert abs(apart["first", "support"]) < 0.1 * apart["first", "query"]
     assert apart["second", "support"] > 0.5 * apart["second", "query"] > 0
 
 
-def test_the_trial_step_is_so_small_that_a_tenth_of_it_gives_the_same(tiny, monkeypatch):
+def test_the_trial_step_is_so_small_that_a_tenth_of_it_gives_the_same(tiny, pixels, monkeypatch):
     config = tiny(algorithm="anil", inner_steps=1, channels=16, ways=5, probe_episodes=8, dtype="float32")
-    pixels = torch.from_numpy(strokes.make(0))
     params = zero_head(initial_params(config))
     episodes = gather(probe_draw(config), pixels, config)
     found = probe(config, params, episodes)["feature_pull"]["second"]["query"]["same"]

@@ -5,9 +5,7 @@ A failure here means that numbers a user may have on disk have moved. If that wa
 """
 
 import pytest
-import torch
 
-from trainers.data import strokes
 from trainers.data.catalog import CATALOG, class_ranges
 from trainers.maml import protocols
 from trainers.maml.config import resolve
@@ -121,11 +119,6 @@ GOLDEN: dict[str, tuple[dict[str, object], tuple[float, ...], tuple[float, ...]]
         (0.28, 0.31, 0.305, 0.2, 0.275, 0.28),
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return torch.from_numpy(strokes.make(0))
 
 
 def numbers(values, pixels) -> tuple[list[float], list[float]]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
+from tests.budget import budget
 from tests.trainers.trained import same_bits, whole
-from trainers.data import strokes
 from trainers.maml.config import resolve
 from trainers.maml.engines.engines import LoopEngine
 from trainers.maml.networks import initial_params
@@ -26,7 +26,15 @@ def test_members_of_a_pack_equal_their_solo_runs(tiny, noise):
 @pytest.mark.parametrize("when", ["before_inner_loop", "after_update"])
 @pytest.mark.parametrize("kind", ["kept", "reset"])
 def test_each_member_of_a_pack_is_zeroed_in_its_own_rhythm(tiny, noise, when, kind):
-    values = {"zero_head_when": when, "zero_head_adam": kind, "outer_steps": 5, "eval_episodes": 1}
+    values = {
+        "zero_head_when": when,
+        "zero_head_adam": kind,
+        "outer_steps": 5,
+        "eval_episodes": 1,
+        "eval_steps": 0,
+        "inner_steps": 1,
+        "meta_batch_size": 1,
+    }
     configs = [tiny(zero_head_every=every, **values) for every in (0, 1, 2, 3)]
     *_, chunk = train(configs, noise)
     for config, state in zip(configs, chunk.states(), strict=True):
@@ -79,12 +87,15 @@ def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise
 
 
 @pytest.mark.parametrize(("engine", "order"), [("fused", "second"), ("vmap", "first"), ("vmap", "second")])
-def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_fifty_states(tiny, noise, engine, order):
+def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_many_states(tiny, noise, engine, order):
     """Both start each step from the solo state; after many steps of their own, weights would test nothing but chaos."""
+    count = budget(3, 50)
     apart = ({"zero_head_every": 1, "outer_lr": 0.01}, {"head_scale": 0.5, "inner_lr": 0.05})
-    configs = [tiny(order=order, seed=seed, outer_steps=51, **own) for seed, own in enumerate(apart)]
+    configs = [
+        tiny(order=order, seed=seed, outer_steps=count + 1, eval_episodes=1, **own) for seed, own in enumerate(apart)
+    ]
     alone = [list(train([config], noise, chunk_s=0, engine=engine)) for config in configs]
-    for step in range(50):
+    for step in range(count):
         states = [chunks[step].states()[0] for chunks in alone]
         assert {state.step for state in states} == {step + 1}
         together = next(train(configs, noise, states=states, chunk_s=0, engine=engine))
@@ -102,15 +113,15 @@ def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_fift
     not torch.cuda.is_available(), reason="no CUDA device here; on a CPU packs are bit-equal to solo runs"
 )
 @pytest.mark.parametrize("engine", ["vmap", "graph"])
-def test_eight_seeds_end_alike_packed_and_alone_on_a_gpu(engine):
+def test_eight_seeds_end_alike_packed_and_alone_on_a_gpu(pixels, engine):
     """Kernels of other sizes round otherwise and training is chaotic, so only the mean difference says anything."""
     values = {"dataset": "strokes", "channels": 32, "order": "first", "inner_lr": 0.4, "inner_steps": 2,
               "meta_batch_size": 8, "outer_steps": 200, "eval_episodes": 400}  # fmt: skip
     configs = [resolve(values | {"seed": seed}) for seed in range(8)]
-    pixels = torch.from_numpy(strokes.make(0)).cuda()
+    on_gpu = pixels.cuda()
 
     def final(members):
-        *_, chunk = train(members, pixels, engine=engine, chunk_s=60)
+        *_, chunk = train(members, on_gpu, engine=engine, chunk_s=60)
         found = [next(r.value for r in run.records if r.key == "evaluation") for run in chunk.runs]
         return [100 * value["accuracy"]["zeroed"][-1] for value in found]
 
