@@ -13,7 +13,7 @@ SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
 CLUSTER := build/cluster.log
 
-.PHONY: demo test test-maths test-machinery test-fast test-long chaos cluster-test store-test bench lint clean
+.PHONY: demo test test-maths test-machinery test-fast test-long chaos cluster-test store-test bench docs lint clean
 
 # What running needs. The version is checked before pip starts, since pip downloads gigabytes before it refuses.
 $(INSTALLED): pyproject.toml
@@ -82,6 +82,11 @@ store-test: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks.bench_trainer --rounds 3 --cells "strokes first" "strokes second"
+
+# A broken link fails. The pages open from disk; only the search needs the server.
+docs: $(DEV)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "build/site/index.html; to search it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory build/site"
 
 lint: $(DEV)
 	$(BIN)/ruff check .

@@ -17,9 +17,8 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("name", commands())
-def test_every_command_is_in_the_readme_and_its_help_has_an_example(name):
+def test_the_help_of_every_command_has_an_example(name):
     command = main.get_command(click.Context(main), name)
-    assert f"`sweeper {name}" in README
     assert "Example:" in command.help
     assert f"sweeper {name}" in command.help
 
