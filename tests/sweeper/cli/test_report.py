@@ -33,6 +33,12 @@ def trained(results, write_sweep) -> Path:
 def test_the_answer_and_every_claim_open_the_page_and_each_format_is_written_or_not(trained, results, tmp_path) -> None:
     ended = command("report", trained, "--results", results.root, "--out", tmp_path / "all")
     assert ended.exit_code == 0, ended.output
+    told = ended.stderr.splitlines()
+    table = told[told.index("inner steps") :]
+    assert table[1:3] == ["   1     2", "----  ----"] and all(len(line) <= 80 for line in table)
+    assert len(table[3].split()) == 2
+    assert table[-1] == "2 cells complete, 0 with missing seeds"
+    assert {Path(line).parent for line in ended.stdout.splitlines()} == {tmp_path / "all"}
     names = {path.name for path in (tmp_path / "all").iterdir()}
     assert {"report.html", "report.md", "claims.csv", "claims.tex", "figure_1.svg", "provenance.json"} <= names
     page = (tmp_path / "all" / "report.md").read_text()

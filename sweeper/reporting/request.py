@@ -1,0 +1,231 @@
+"""One report request: which sweeps, from which store, in which formats; then its evidence and its files.
+
+Prints nothing and parses no command line. What a report says is made in `analysis`.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from analysis.contract.question import FORMATS
+from sweeper.errors import SweepError
+from sweeper.host.provenance import commit
+from sweeper.planning.expand import expand, paper_configs
+from sweeper.planning.selectors import select
+from sweeper.results.paths import Results, ResultsError
+from sweeper.results.survey import experiment_name
+from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.tracking.address import resolve_uri
+from sweeper.tracking.turns import places, wait_for_pusher
+
+if TYPE_CHECKING:
+    from analysis.pages.contents import TextTable
+    from analysis.report.sweep_report import Asked, Found
+    from analysis.store import Loaded
+
+SWEEPS = Path("sweeps")
+DRAWN = frozenset(("png", "pdf", "svg", "html"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user asks for. `raw` is a CSV file with the authors' results, read instead of a tracking store.
+
+    `every` makes one page of all `files`, or of all in sweeps/ without any. No `formats` are all of FORMATS.
+    """
+
+    files: Sequence[Path]
+    profile: str | None
+    results: Results
+    tracking_uri: str | None
+    only: Sequence[str]
+    every: bool
+    raw: Path | None
+    formats: Sequence[str]
+    out: Path | None
+
+
+class Part(NamedTuple):
+    """One sweep of a report and what is asked about it."""
+
+    sweep: Sweep
+    asked: "Asked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A report that can be made: every file is read and every plan is known. `uri` is None for the authors' results.
+
+    `left_out` are sweeps that the authors have no runs of.
+    """
+
+    options: Options
+    parts: tuple[Part, ...]
+    left_out: tuple[str, ...]
+    uri: str | None
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What was written of one sweep: its answer in a sentence, its first table, its counts of cells, its files."""
+
+    sweep: str
+    sentence: str
+    table: "TextTable | None"
+    complete: int
+    incomplete: int
+    paths: tuple[Path, ...]
+
+
+def understand(options: Options) -> Request:
+    """Return the report that `options` ask for. Raises SweepError where they contradict each other or a file is bad."""
+    files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
+    if not files or (len(files) > 1 and not options.every):
+        raise SweepError("several files make one report with --all" if files else "name a sweep FILE, or --all")
+    sweeps = {file: load(file) for file in files}
+    left_out: tuple[str, ...] = ()
+    if options.raw is not None and options.every:
+        sweeps, left_out = _of_authors_alone(sweeps)
+        if not sweeps:
+            raise SweepError(f"the authors have no runs of {', '.join(left_out)}; leave --compare-authors out")
+    uri = None if options.raw is not None else resolve_uri(options.tracking_uri, options.results.root)
+    if uri is None and options.raw is None:
+        raise SweepError(
+            "--tracking-uri none: a report reads a tracking store; run `sweeper sync FILE`, then report it"
+        )
+    parts = tuple(_part(options, file, sweep) for file, sweep in sweeps.items())
+    out = options.out or options.results.report("all" if options.every else parts[0].asked.sweep)
+    return Request(options=options, parts=parts, left_out=left_out, uri=uri, out=out)
+
+
+def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Path]:
+    """Write the report and yield each sweep as it is written, then the files of the page of all.
+
+    Waits for a process that brings the tracking store up to date; `say` is told of it. Raises SweepError when the
+    store or the authors' file can't be read, or when nothing has run; ResultsError when `out` can't be written.
+    """
+    from analysis.report.all_sweeps import write_paper
+
+    if request.uri is not None:
+        for part in request.parts:
+            wait_for_pusher(places(request.options.results, part.asked.sweep, request.uri), say)
+    formats, every = request.options.formats or FORMATS, request.options.every
+    with _explained(request.out):
+        answers = list(_answers(request))
+    for found, _ in answers:
+        with _explained(request.out):
+            written = _write_sweep(found, request, formats)
+        yield written
+    if every:
+        records = None if request.options.raw is not None else answers[0][1].records
+        found_of = [(part.asked, found) for part, (found, _) in zip(request.parts, answers, strict=True)]
+        raw = request.options.raw
+        command = f"sweeper report --all{f' --compare-authors {raw.name}' if raw is not None else ''}"
+        with _explained(request.out):
+            paths = write_paper(found_of, records, request.out, command, formats)
+        yield from paths
+
+
+def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tuple[str, ...]]:
+    """Return the sweeps that the authors have runs of, and the names of the others."""
+    from analysis.paper.authors.families import AXES
+
+    kept = {file: sweep for file, sweep in sweeps.items() if sweep.name in AXES}
+    return kept, tuple(sweep.name for sweep in sweeps.values() if sweep.name not in AXES)
+
+
+def _part(options: Options, file: Path, sweep: Sweep) -> Part:
+    from analysis.report.sweep_report import Asked
+
+    profile = options.profile if not options.every or options.profile in sweep.profiles else None
+    specs = select(expand(sweep, profile, options.results.digests()), options.only, "--only")
+    papers = paper_configs(sweep) if sweep.paper else {}
+    sha, dirty = commit()
+    asked = Asked(
+        plan=[spec.planned(papers.get(tuple(spec.labels.values()))) for spec in specs],
+        axes=[axis.name for axis in sweep.axes],
+        sweep=experiment_name(sweep, profile),
+        question=sweep.question,
+        paper=sweep.paper or "",
+        endpoint=sweep.endpoint,
+        claims=sweep.claims,
+        tables=sweep.tables,
+        figures=sweep.figures,
+        command=_command(file, profile, options.only, options.raw),
+        commit=f"{sha}{' with changes' if dirty else ''}",
+    )
+    return Part(sweep, asked)
+
+
+def _command(file: Path, profile: str | None, only: Sequence[str], raw: Path | None) -> str:
+    words = ["sweeper", "report", str(file), *(["--profile", profile] if profile else [])]
+    words += [word for selector in only for word in ("--only", selector)]
+    words += ["--compare-authors", raw.name] if raw is not None else []
+    return shlex.join(words)
+
+
+def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
+    """Yield the evidence for each sweep, from the store, which is read once, or from the authors' stored runs.
+
+    The authors' runs count up to the sweep's own length.
+    """
+    from analysis.report.sweep_report import find
+
+    drawn = not request.options.formats or not DRAWN.isdisjoint(request.options.formats)
+    if request.uri is not None:
+        from analysis.paper.published import load as published
+        from analysis.report.files import store_in_words
+        from analysis.store import load as load_runs
+
+        loaded = load_runs(request.uri, {trial.trial_id for part in request.parts for trial in part.asked.plan})
+        store = store_in_words(request.uri)
+        for sweep, asked in request.parts:
+            yield find(asked, loaded, published(sweep.name), store, figures=drawn), loaded
+    elif request.options.raw is not None:
+        from analysis.paper.authors.records import as_records
+        from analysis.store import Loaded
+
+        raw = request.options.raw
+        for sweep, asked in request.parts:
+            runs = as_records(raw, sweep.name, asked.axes, max(trial.target for trial in asked.plan))
+            loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
+            source = f"the authors' raw results, {raw.name}"
+            yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
+
+
+def _write_sweep(found: "Found", request: Request, formats: Sequence[str]) -> Written:
+    from analysis.pages.contents import grid
+    from analysis.report.files import refuse_empty, write
+
+    every = request.options.every
+    if not every:
+        refuse_empty(found)
+    made = write(found, request.out / found.page.sweep if every else request.out, formats)
+    first = found.tables.get("table_1")
+    return Written(
+        sweep=found.page.sweep,
+        sentence=made.sentence,
+        table=None if first is None else grid(replace(first, missing=())),
+        complete=made.complete,
+        incomplete=made.incomplete,
+        paths=made.paths,
+    )
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """Turn errors of analysis and of the file system into errors for the user."""
+    from analysis.errors import AnalysisError
+
+    try:
+        yield
+    except AnalysisError as error:
+        raise SweepError(str(error)) from None
+    except OSError as error:
+        raise ResultsError(
+            f"{out}: the report can't be written ({error.strerror}); name another folder with --out"
+        ) from None
