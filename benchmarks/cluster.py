@@ -11,7 +11,8 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
-from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
+from analysis.contract.lifecycle import UpdateStatus
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.dealing.dealer import LOST_RETRIES, Dealer
 from sweeper.results.paths import Results, step_of
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from analysis.contract.lifecycle import ENDS
 from benchmarks.cluster import REPORTS, TIMEOUT_S, Cluster, Ledger
 from benchmarks.stopwatch import Stopwatch
 from sweeper.dealing import dealer as dealer_module
@@ -31,7 +32,7 @@ from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.index import briefs
 from sweeper.results.journal import Journal
-from sweeper.results.journal_lines import ENDS, read_lines
+from sweeper.results.journal_lines import read_lines
 from sweeper.results.locks import Lock
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, survey

@@ -6,6 +6,8 @@ left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken be
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from analysis.contract.lifecycle import Status
+
 SCHEMA_VERSION = 1
 
 ARTIFACT = "trial.json.gz"
@@ -20,7 +22,6 @@ TAG_CELL = "cell"
 TAG_SEED = "seed"
 TAG_STATUS = "status"
 
-Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 Head = Literal["trained", "zeroed"]
 Metric = Literal[
     "test_accuracy",

@@ -5,10 +5,11 @@ from contextlib import suppress
 
 import click
 
+from analysis.contract.lifecycle import State
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
-from sweeper.results.survey import Standing, State, counts
+from sweeper.results.survey import Standing, counts
 
 TROUBLE = 3
 LEFT: tuple[State, ...] = ("failed", "diverged", "running", "interrupted", "new")

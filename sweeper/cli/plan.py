@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from analysis.contract.lifecycle import FINISHED
 from sweeper.cli.options import (
     json_option,
     only_option,
@@ -22,7 +23,7 @@ from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
 from sweeper.results.paths import Results
-from sweeper.results.survey import FINISHED, Standing, counts, orphans, survey
+from sweeper.results.survey import Standing, counts, orphans, survey
 from sweeper.sweepfile.sweep import load
 
 

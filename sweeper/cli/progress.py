@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.dealing.dealer import Change, Dealer, Dealt, Phase
+from analysis.contract.lifecycle import Phase
+from sweeper.dealing.dealer import Change, Dealer, Dealt
 from sweeper.results.estimate import duration
 from sweeper.results.trial_summary import in_one_line
 from sweeper.tracking.syncer import Views

@@ -1,11 +1,8 @@
 """What a dealer and a worker tell each other: plain data (JSON-able), so that any executor can carry it."""
 
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
-UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit"]
-"""`stopped` is saved and left on request; `failed` an exception of the trainer, `memory` too little of it, `storage` a
-results folder full or read-only, `unfit` a machine that may not train for this run.
-"""
+from analysis.contract.lifecycle import UpdateStatus
 
 
 class Member(TypedDict):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import SimpleQueue
 
-from analysis.contract.record import Status
+from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
-from sweeper.dealing.dealt_trial import OPEN, Change, Dealt, Phase, Worker, facts, why_not
+from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
@@ -128,7 +128,7 @@ class Dealer:
             self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
 
     def _put_back(self, trial: Dealt, largest_pack: int, not_before_s: float) -> None:
-        self._set_phase(trial, "waiting")
+        self._apply(trial, "put_back")
         trial.largest_pack = largest_pack
         self._waiting.put_back(trial, not_before_s)
 
@@ -180,12 +180,12 @@ class Dealer:
         lock = Lock(paths)
         if not lock.take():
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
-            self._enter(trial, "skipped", f"held by process {holder['pid']} on {holder['host']}")
+            self._enter(trial, "skip", f"held by process {holder['pid']} on {holder['host']}")
             return False
         reason = why_not(trial.spec, read_brief(paths.journal), self._worker, self._retry_failed)
         if reason:
             lock.release()
-            self._enter(trial, "skipped", reason)
+            self._enter(trial, "skip", reason)
             return False
         trial.lock, trial.journal = lock, Journal(paths.journal)
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
@@ -201,7 +201,7 @@ class Dealer:
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
             )
             trial.pack, trial.started_s = self._dealt, self._clock()
-            self._enter(trial, "running")
+            self._enter(trial, "attempt")
             self._note(trial.spec.trial_id)
         return Assignment(
             pack=self._dealt,
@@ -241,31 +241,28 @@ class Dealer:
             self._end(trial, "interrupted", update["message"])
             if not trial.stop_asked:
                 self._put_back(trial, trial.largest_pack, self._clock())
-        elif update["status"] == "stopped":
-            self._end(trial, "interrupted", STOPPED)
-        elif update["status"] in ("memory", "failed"):
-            self._end(trial, "failed", update["message"])
         elif update["status"] == "storage":
             raise OSError(in_one_line(update["message"]))
-        elif update["status"] != "running":
-            self._end(trial, update["status"], update["message"])
+        elif (event := EVENT_OF[update["status"]]) != "record":
+            self._end(trial, event, STOPPED if update["status"] == "stopped" else update["message"])
 
-    def _end(self, trial: Dealt, status: Status, message: str) -> None:
+    def _end(self, trial: Dealt, end: End, message: str) -> None:
         try:
-            trial.journal.end(trial.attempt, status, step=trial.step, message=message)
+            trial.journal.end(trial.attempt, end, step=trial.step, message=message)
         finally:
-            self._enter(trial, status, message)
+            self._enter(trial, end, message)
             if trial.stop_asked:
                 self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
             trial.lock.release()
             trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
         self._note(trial.spec.trial_id)
 
-    def _enter(self, trial: Dealt, phase: Phase, message: str = "") -> None:
-        self._set_phase(trial, phase)
-        self.changes.put(Change(trial.spec, phase, trial.step, trial.accuracy, message))
+    def _enter(self, trial: Dealt, event: Event, message: str = "") -> None:
+        self._apply(trial, event)
+        self.changes.put(Change(trial.spec, trial.phase, trial.step, trial.accuracy, message))
 
-    def _set_phase(self, trial: Dealt, phase: Phase) -> None:
+    def _apply(self, trial: Dealt, event: Event) -> None:
+        phase = NEXT[trial.phase][event]
         self._left += (phase in OPEN) - (trial.phase in OPEN)
         trial.phase = phase
 

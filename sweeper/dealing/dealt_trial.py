@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from analysis.contract.lifecycle import FINISHED, Phase
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
-from sweeper.results.survey import FINISHED, judge
+from sweeper.results.survey import judge
 from sweeper.results.trial_summary import Brief
-
-Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
-OPEN: frozenset[Phase] = frozenset({"waiting", "running"})
-"""The phases that a run isn't over with."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.contract.record import SCHEMA_VERSION, Status, Training, TrialRecord
+from analysis.contract.lifecycle import ENDS, after_line
+from analysis.contract.record import SCHEMA_VERSION, Training, TrialRecord
 from sweeper.results.journal_form import JournalFormError, check
-from sweeper.results.journal_lines import ENDS, DamagedJournalError, Line, read_lines
+from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 
@@ -47,9 +48,10 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
     """Return what a journal's `lines` say; see `fold`. Lines that no run writes raise what they may."""
     if not lines:
         return None
+    status = after_line("new", lines[0]["kind"])
+    for line in lines[1:]:
+        status = after_line(status, line["kind"])
     attempts = [line for line in lines if line["kind"] == "attempt"]
-    if lines[0]["kind"] != "attempt":
-        raise LookupError("the first line doesn't open an attempt")
     newest = attempts[-1]
     records: dict[tuple[int, str], Line] = {}
     for line in lines:
@@ -57,7 +59,6 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
             records.setdefault((line["step"], line["key"]), line)
     ordered = [records[key] for key in sorted(records)]
     last = lines[-1]
-    status: Status = last["kind"] if last["kind"] in ENDS else "running"
     scores = [line for line in ordered if line["key"] == "scores"]
     reached = [line["step"] for line in lines if line["kind"] == "record" or line["kind"] in ENDS]
     finals = _stamped(ordered, "final")
@@ -68,7 +69,7 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
         cell=newest["cell"],
         seed=newest["seed"],
         status=status,
-        message=last["message"] if status == last["kind"] else "",
+        message=last["message"] if last["kind"] in ENDS else "",
         step=max(reached, default=0),
         target=newest["target"],
         done_step=max((line["step"] for line in lines if line["kind"] == "done"), default=0),

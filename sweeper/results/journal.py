@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from analysis.contract.record import Status
+from analysis.contract.lifecycle import End
 from sweeper.results.journal_lines import FORM, Line, read_lines
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Journal:
         self._seen.update((step, key) for step, key, _ in new)
         return len(new)
 
-    def end(self, attempt: int, status: Status, *, step: int, message: str = "") -> bool:
+    def end(self, attempt: int, status: End, *, step: int, message: str = "") -> bool:
         """Journal the end of `attempt`; False, and nothing written, if a later attempt has begun."""
         if attempt != self.attempts:
             return False

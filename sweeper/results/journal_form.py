@@ -4,7 +4,7 @@ Strict on what `journal.fold` and its readers use; a line may hold more, of plai
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from analysis.contract.lifecycle import State, after_line
 from sweeper.results.journal_lines import LONGEST_LINE
 from sweeper.results.paths import FURTHEST
 
@@ -195,21 +196,24 @@ def _check_plain(value: Any, levels: int) -> None:
 
 
 class _End(_Form):
-    kind: Literal["done", "diverged", "interrupted"]
     attempt: PositiveInt
     time_ms: Time
     step: Step
+
+
+class _Ended(_End):
+    kind: Literal["done", "diverged", "interrupted"]
     message: str
 
 
-class _Failure(_End):
+class _Failed(_End):
     """The one end that always says why; its last line is shown in tables."""
 
     kind: Literal["failed"]
     message: Annotated[str, Field(pattern=r"\S")]
 
 
-_Line = _Attempt | _Record | _End | _Failure
+_Line = _Attempt | _Record | _Ended | _Failed
 _LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
 
 
@@ -219,6 +223,7 @@ def check(content: bytes, trial_id: str) -> Facts:
     attempts = [line for line in lines if isinstance(line, _Attempt)]
     if not attempts or lines[0] is not attempts[0]:
         raise JournalFormError("line 1: doesn't open an attempt")
+    _check_order(lines)
     data: dict[str, str] = {}
     for attempt in attempts:
         if attempt.trial_id != trial_id:
@@ -226,6 +231,15 @@ def check(content: bytes, trial_id: str) -> Facts:
         if data.setdefault(attempt.config.dataset, attempt.digest) != attempt.digest:
             raise JournalFormError(f"its attempts trained on two copies of {attempt.config.dataset}")
     return Facts(len(attempts), data)
+
+
+def _check_order(lines: Sequence[_Line]) -> None:
+    state: State = "new"
+    for number, line in enumerate(lines, start=1):
+        try:
+            state = after_line(state, line.kind)
+        except KeyError:
+            raise JournalFormError(f"line {number}: {line.kind} can't follow {state}, only a new attempt can") from None
 
 
 def _read(number: int, line: bytes) -> _Line:

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analysis.contract.record import Status
+from analysis.contract.lifecycle import ENDS
 from sweeper.errors import shown
 from sweeper.results.paths import ResultsError
 
 FORM = 1
 """Version of a journal's form, in each attempt; raised when older code would misread what newer code writes."""
-
-
-ENDS: tuple[Status, ...] = ("done", "diverged", "failed", "interrupted")
 
 
 KINDS = frozenset({"attempt", "record", *ENDS})

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from analysis.contract.lifecycle import STATES, State
 from sweeper.host.gc_pause import paused
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.index import briefs
@@ -12,10 +12,6 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import Brief
 from sweeper.sweepfile.sweep import Sweep
-
-State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
-STATES: tuple[State, ...] = ("done", "diverged", "running", "interrupted", "failed", "new")
-FINISHED: frozenset[State] = frozenset({"done", "diverged"})
 
 
 @dataclass(frozen=True, kw_only=True)

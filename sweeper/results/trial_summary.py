@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.contract.record import Status
+from analysis.contract.lifecycle import Status
 from sweeper.planning.identity import identify, identity
 from sweeper.results.fold import fold_lines, understood
 from sweeper.results.journal_lines import JournalError, Line, NewerJournalError, read_lines

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.contract.lifecycle import FINISHED
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
-from sweeper.results.survey import FINISHED, Batch, Standing, SurveyedSweep, experiment_name, survey
+from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep
 from trainers.data.datasets import DataError, prepare
 from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from analysis.contract.lifecycle import Status
 from analysis.contract.record import (
     SCHEMA_VERSION,
     TAG_CELL,
@@ -22,7 +23,6 @@ from analysis.contract.record import (
     TAG_STATUS,
     TAG_SWEEP,
     TAG_TRIAL_ID,
-    Status,
     TrialRecord,
     metric_key,
     passes,

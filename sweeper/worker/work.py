@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update, UpdateStatus
+from analysis.contract.lifecycle import UpdateStatus
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from analysis.contract.lifecycle import STATES
 from sweeper.planning.expand import expand
 from sweeper.results.locks import Lock
-from sweeper.results.survey import STATES
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import environment, sweeper
 from tests.sweeper.played import begin, command, finish, reach

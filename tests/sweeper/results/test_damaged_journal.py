@@ -5,10 +5,11 @@ import re
 
 import pytest
 
+from analysis.contract.lifecycle import STATES
 from sweeper.results.fold import fold
 from sweeper.results.index import briefs
 from sweeper.results.journal_lines import DamagedJournalError, JournalError, NewerJournalError
-from sweeper.results.survey import STATES, survey
+from sweeper.results.survey import survey
 from sweeper.results.trial_summary import read_brief
 from sweeper.running.batch import pending
 from tests.sweeper.played import begin, command, finish, reach, run
