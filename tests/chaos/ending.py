@@ -12,7 +12,8 @@ from sweeper.results.fold import fold
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results, step_of
 from sweeper.tracking.mlflow_tracker import MlflowTracker
-from tests.chaos.program import PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text
+from tests.chaos.program import PLAIN, STEPS, environment, sweep_text
+from tests.waiting import HANG_S
 
 
 class Ending(NamedTuple):
@@ -84,5 +85,5 @@ def undisturbed_ending(folder: Path, seeds: int) -> Ending:
     """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are."""
     (folder / "chaos.yaml").write_text(sweep_text("undisturbed", seeds))
     command = [sys.executable, "-c", PLAIN, "run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True, timeout=RUN_TIMEOUT_S)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True, timeout=HANG_S)
     return ending(Results.at(folder / "results"))

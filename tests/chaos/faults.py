@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos.program import wait_until
 from tests.chaos.scene import Scene
+from tests.waiting import wait_until
 
 SILENT_S = 20
 """The timeout of runs with a frozen worker; long enough for a worker to load torch on a busy machine."""
@@ -71,7 +71,7 @@ def worker_frozen(scene: Scene, draw: random.Random) -> str:
     worker = scene.worker_of(frozen)
     scene.kill(worker, signal.SIGSTOP)
     before = scene.attempts(frozen)
-    wait_until(lambda: _interrupted(scene, frozen) or scene.attempts(frozen) > before, 90, "the silence to be noticed")
+    wait_until(lambda: _interrupted(scene, frozen) or scene.attempts(frozen) > before, "the silence to be noticed")
     return f"{moment}, {_woken_late(scene, draw, worker)} after it was given up"
 
 
@@ -84,7 +84,7 @@ def worker_outlives_its_driver(scene: Scene, draw: random.Random) -> str:
     scene.kill(scene.driver)
     scene.wait()
     scene.start()
-    wait_until(lambda: scene.attempts(frozen) > before, 90, "the trial to be dealt again")
+    wait_until(lambda: scene.attempts(frozen) > before, "the trial to be dealt again")
     return f"{moment}, {_woken_late(scene, draw, worker)} after its trial was dealt again"
 
 
@@ -184,7 +184,7 @@ def _daemon_killed(scene: Scene, draw: random.Random, program: str) -> str:
         moment = _midway(scene, draw)
     else:
         scene.start()
-        wait_until(lambda: len(scene.processes_of("raylet")) == 1, 60, "the raylet")
+        wait_until(lambda: len(scene.processes_of("raylet")) == 1, "the raylet")
         after_s = draw.uniform(1, 6)
         time.sleep(after_s)
         moment = f"{after_s:.1f} s after its start"
@@ -201,7 +201,7 @@ def _killed_with_a_checkpoint(scene: Scene, draw: random.Random) -> tuple[str, s
     worker = scene.worker_of(chosen)
     scene.kill(scene.driver)
     scene.wait()
-    wait_until(lambda: worker not in scene.processes(), 60, "the worker to notice")
+    wait_until(lambda: worker not in scene.processes(), "the worker to notice")
     return moment, chosen
 
 

@@ -1,12 +1,8 @@
 """What a scene runs: a sweep of tiny trials, `sweeper` with more to hit than usual, and what both need around them."""
 
 import os
-import time
-from collections.abc import Callable
-from typing import Any
 
 STEPS = 500
-RUN_TIMEOUT_S = 240
 _SWEEP = f"""\
 version: 1
 name: NAME
@@ -60,12 +56,3 @@ def environment() -> dict[str, str]:
     """Return an environment without the caller's store or Ray; SPT_NOENV keeps Ray's titles from erasing the mark."""
     kept = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
     return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "COLUMNS": "200", "SPT_NOENV": "1"}
-
-
-def wait_until(ask: Callable[[], Any], timeout_s: float, what: str | Callable[[], str]) -> Any:
-    """Ask until the answer is true and return it; AssertionError after `timeout_s`."""
-    ends_s = time.monotonic() + timeout_s
-    while not (answer := ask()):
-        assert time.monotonic() < ends_s, f"waited {timeout_s} s for {what if isinstance(what, str) else what()}"
-        time.sleep(0.1)
-    return answer

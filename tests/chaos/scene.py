@@ -22,9 +22,10 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results, RunPaths
 from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
-from tests.chaos.program import HASTY, PLAIN, RUN_TIMEOUT_S, STEPS, environment, sweep_text, wait_until
+from tests.chaos.program import HASTY, PLAIN, STEPS, environment, sweep_text
 from tests.chaos.server import Server
 from tests.marked import marked
+from tests.waiting import HANG_S, wait_until
 
 MOST_RUNS = 5
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
@@ -79,7 +80,7 @@ class Scene:
 
     def wait(self) -> int:
         """Wait for the run under way to exit by itself and return its code."""
-        self.codes.append(self._process.wait(RUN_TIMEOUT_S))
+        self.codes.append(self._process.wait(HANG_S))
         self._process = None
         return self.codes[-1]
 
@@ -92,7 +93,7 @@ class Scene:
 
     def _sync(self) -> None:
         command = [sys.executable, "-c", PLAIN, "sync", "chaos.yaml", "--tracking-uri", self.server.uri]
-        subprocess.run(command, cwd=self.folder, env=environment(), check=True, capture_output=True, timeout=120)
+        subprocess.run(command, cwd=self.folder, env=environment(), check=True, capture_output=True, timeout=HANG_S)
 
     def processes(self) -> dict[int, str]:
         """Return every living process of this scene's runs, by id, with its command line."""
@@ -115,7 +116,7 @@ class Scene:
     def at_share(self, share: float) -> None:
         """Wait until the journals hold this share of all outer steps and somebody trains."""
         wanted = share * STEPS * len(self.specs)
-        wait_until(lambda: self._alive() and sum(self._step(s.trial_id) for s in self.specs) >= wanted, 120, "training")
+        wait_until(lambda: self._alive() and sum(self._step(s.trial_id) for s in self.specs) >= wanted, "training")
 
     def begun(self, *, with_checkpoint: bool = False) -> list[str]:
         """Wait until trials are under way, with a checkpoint each if so asked, and return them in order."""
@@ -124,7 +125,7 @@ class Scene:
             open_ones = [s.trial_id for s in self.specs if 0 < self._step(s.trial_id) < STEPS]
             return [name for name in open_ones if not with_checkpoint or self.results.trial(name).checkpoints(STEPS)]
 
-        return wait_until(lambda: self._alive() and under_way(), 60, "a trial under way")
+        return wait_until(lambda: self._alive() and under_way(), "a trial under way")
 
     def _alive(self) -> bool:
         assert self._process.poll() is None, self.said()
@@ -144,7 +145,7 @@ class Scene:
 
     def assert_nothing_runs(self) -> None:
         """No process that could train or write lives on, and no lock is held."""
-        wait_until(lambda: not self._without_agents(), 30, lambda: f"the end of {self._without_agents()}")
+        wait_until(lambda: not self._without_agents(), lambda: f"the end of {self._without_agents()}")
         locks = [self.results.trial(spec.trial_id) for spec in self.specs]
         locks += [RunPaths(path.parent, path.stem) for path in self.results.runs.glob("*.lock")]
         assert [holder_of(paths) for paths in locks] == [None] * len(locks)
@@ -162,7 +163,7 @@ class Scene:
         """Kill what a failed round has left."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(30)
+            self._process.wait(HANG_S)
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,8 @@ import urllib.request
 from pathlib import Path
 
 from sweeper.tracking.address import UI_ENVIRONMENT
-from tests.chaos.program import environment, wait_until
+from tests.chaos.program import environment
+from tests.waiting import HANG_S, wait_until
 
 
 class Server:
@@ -34,13 +35,13 @@ class Server:
             self._process = subprocess.Popen(
                 command, cwd=self._folder, env=quiet, stdout=log, stderr=log, start_new_session=True
             )
-        wait_until(self._answers, 90, "the MLflow server answers")
+        wait_until(self._answers, "the MLflow server answers")
 
     def kill(self) -> None:
         """Kill the server with its workers, as a crash of its machine would; without effect on one that is gone."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(HANG_S)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2) as reply:

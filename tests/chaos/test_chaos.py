@@ -15,11 +15,11 @@ import pytest
 
 from tests.chaos.ending import Ending, undisturbed_ending
 from tests.chaos.faults import FAULTS, Fault
-from tests.chaos.program import wait_until
 from tests.chaos.scene import Scene, small_disk
 from tests.chaos.server import Server
+from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.slow
 
 SHORT = (
     "kill -9 of a worker",
@@ -108,7 +108,7 @@ def test_a_sweep_survives(number, name, server, undisturbed, note, through, tmp_
 
 
 def test_nothing_outlives_the_runs(through):
-    wait_until(lambda: not any(scene.processes() for scene in through), 120, "every process to end")
+    wait_until(lambda: not any(scene.processes() for scene in through), "every process to end")
 
 
 @contextmanager

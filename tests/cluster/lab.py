@@ -12,14 +12,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.program import wait_until
 from tests.marked import marked
 from tests.places import ROOT
 from tests.sweeper.command import environment
+from tests.waiting import HANG_S, wait_until
 
 MARK = "SWEEPER_CLUSTER_TEST"
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
@@ -102,7 +103,7 @@ class Node:
 
     def wait(self) -> None:
         """Return once it is part of the cluster."""
-        wait_until(lambda: "Ray runtime started" in self.said(), 60, self.said)
+        wait_until(lambda: "Ray runtime started" in self.said(), self.said)
 
     def processes(self) -> dict[int, str]:
         """Return the living processes of this node, by id, with the name each goes by."""
@@ -120,14 +121,16 @@ class Node:
         """Have it leave the cluster in order if it can, and kill whatever is left of it."""
         for pid in self._daemons("raylet"):
             os.kill(pid, signal.SIGTERM)
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: not self._daemons("raylet"), 3, "the raylet to end")
+        for _ in range(30):
+            if not self._daemons("raylet"):
+                break
+            time.sleep(0.1)
         while found := self.processes():
             for pid in found:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self._process.poll()
-        self._process.wait(10)
+        self._process.wait(HANG_S)
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
@@ -146,7 +149,7 @@ class Cluster:
         served = ["--dashboard-host", host, "--dashboard-port", port] if jobs else ["--include-dashboard", "false"]
         head = ["--head", "--port", str(self._port), "--num-cpus", "0", *served]
         self.head = self._start(head, "", self.network.host, extra)
-        wait_until(self._answers, 60, self.head.said)
+        wait_until(self._answers, self.head.said)
 
     def add(self, cpus: int, *, more: Sequence[str] = (), within: Sequence[str] = (), **extra: str) -> Node:
         """Start a node with `cpus` and return it at once.

@@ -11,10 +11,10 @@ from base64 import b64encode
 from pathlib import Path
 
 from sweeper.tracking.address import UI_ENVIRONMENT
-from tests.chaos.program import wait_until
 from tests.cluster.lab import free_port
 from tests.postgres import Postgres
 from tests.sweeper.command import environment
+from tests.waiting import HANG_S, wait_until
 
 ADMIN = "admin"
 
@@ -58,7 +58,7 @@ class AuthenticatedServer:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_until(self._lets_us_in, 90, self.said)
+        wait_until(self._lets_us_in, self.said)
 
     def _lets_us_in(self) -> bool:
         assert self._process.poll() is None, self.said()
@@ -71,7 +71,7 @@ class AuthenticatedServer:
         """Kill the server with its workers; without effect on one that is gone."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(HANG_S)
 
     def answers(self, password: str) -> int | None:
         """Return the status of a real request of the administrator with `password`, or None if nobody is there."""

@@ -8,12 +8,13 @@ import pytest
 
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
-from tests.chaos.program import sweep_text, wait_until
+from tests.chaos.program import sweep_text
 from tests.cluster.lab import ROOT
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 WORDS = ("--device", "cpu", "--tracking-uri", "none")
 
@@ -141,12 +142,12 @@ def test_nodes_that_join_are_used_and_those_unlike_the_driver_are_not(cluster, n
     words = ("run", "many.yaml", "--address", cluster.address, *WORDS)
     results = Results.at(folder / "results")
     process = start(words, folder, RAY_AUTH_TOKEN=cluster.token)
-    wait_until(lambda: logs(results), 90, "the first trial")
+    wait_until(lambda: logs(results), "the first trial")
     bad = node(2, PYTHONPATH=str(other))
     bad.wait()
     late = node(1)
-    wait_until(lambda: trained_by(results) & set(late.processes()), 90, "a trial on the node that joined")
-    _, err = process.communicate(timeout=200)
+    wait_until(lambda: trained_by(results) & set(late.processes()), "a trial on the node that joined")
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert f"node {late.address} " in err
     assert "joined, with room for 1" in err
@@ -162,9 +163,9 @@ def test_a_lost_cluster_ends_the_run_with_what_to_do(cluster, node, folder):
     node(1).wait()
     results = Results.at(folder / "results")
     process = start(("run", "many.yaml", "--address", cluster.address, *WORDS), folder, RAY_AUTH_TOKEN=cluster.token)
-    wait_until(lambda: logs(results), 90, "the first trial")
+    wait_until(lambda: logs(results), "the first trial")
     cluster.head.kill("gcs_server")
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 4, err
     assert f"the Ray cluster at {cluster.address} is lost: no answer for 1" in err
     assert "the journals are whole" in err and "run the same command" in err

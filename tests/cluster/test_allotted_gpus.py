@@ -7,7 +7,7 @@ import pytest
 from tests.sweeper.command import environment, sweeper
 from tests.sweeper.tiny import TINY
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 PEEKING = """
 import os, pathlib, sweeper.executors.ray.tune

@@ -10,10 +10,11 @@ import time
 import pytest
 
 from sweeper.results.fold import fold
-from tests.chaos.program import sweep_text, wait_until
+from tests.chaos.program import sweep_text
 from tests.cluster.lab import ROOT
 from tests.sweeper.command import environment, sweeper
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
 SCRIPT = ROOT / "docs/slurm.sh"
 FAKES = {
@@ -64,16 +65,15 @@ def submit(tmp_path):
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(HANG_S)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.cluster
 def test_it_starts_ray_on_every_node_runs_the_sweep_and_leaves_its_exit_code(submit, tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     process = submit("tiny.yaml")
-    said, _ = process.communicate(timeout=200)
+    said, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, said
     assert "4 planned: 4 done" in said
     first, head, other = (tmp_path / "srun.log").read_text().splitlines()
@@ -82,20 +82,19 @@ def test_it_starts_ray_on_every_node_runs_the_sweep_and_leaves_its_exit_code(sub
     assert other.startswith("--nodes=1 --ntasks=1 --exclude=one ray start --block --address=127.0.0.1:")
     told = sweeper("status", "tiny.yaml", "--json", cwd=tmp_path)
     assert json.loads(told.out)["done"] == 4
-    assert submit("nowhere.yaml").wait(100) == 2
+    assert submit("nowhere.yaml").wait(HANG_S) == 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.cluster
 def test_slurms_warning_saves_and_leaves(submit, tmp_path):
     (tmp_path / "long.yaml").write_text(sweep_text("long", 2).replace("outer_steps: 500", "outer_steps: 20000"))
     process = submit("long.yaml")
     journals = tmp_path / "results/trials"
-    wait_until(lambda: list(journals.glob("*/a1/trial.log")), 120, "the first trial")
+    wait_until(lambda: list(journals.glob("*/a1/trial.log")), "the first trial")
     time.sleep(1)
     os.kill(process.pid, signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 143, said
     assert "Stopped; everything is saved." in said
     assert {fold(path)["status"] for path in journals.glob("*/journal.jsonl")} == {"interrupted"}

@@ -20,13 +20,14 @@ from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import assert_ended_as, assert_shown_once, undisturbed_ending
-from tests.chaos.program import HASTY, STEPS, sweep_text, wait_until
+from tests.chaos.program import HASTY, STEPS, sweep_text
 from tests.cluster.lab import Cluster
 from tests.cluster.store import AuthenticatedServer
 from tests.postgres import Postgres, postgres_programs
 from tests.sweeper.command import environment, sweeper, wait_for_pushes
+from tests.waiting import HANG_S, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.slow
 
 FULL = "SWEEPER_CLUSTER_FULL" in os.environ
 LOG = os.environ.get("SWEEPER_CLUSTER_LOG")
@@ -113,7 +114,7 @@ class Lab:
             assert self._process.poll() is None, self.said()
             return sum(_step(path) for path in self.results.root.glob("trials/*/journal.jsonl"))
 
-        wait_until(lambda: made() >= share * STEPS * len(self.planned), 240, self.said)
+        wait_until(lambda: made() >= share * STEPS * len(self.planned), self.said)
 
     def trained_by(self) -> set[int]:
         logs = [path.read_text(encoding="utf-8") for path in self.results.root.glob("trials/*/a*/trial.log")]
@@ -121,7 +122,7 @@ class Lab:
 
     def finish(self) -> int:
         """Wait for the end of the run, and until the store has all of it; return the exit code of the run."""
-        code = self._process.wait(400)
+        code = self._process.wait(HANG_S)
         wait_for_pushes(self._folder)
         if "not yet in" in self.said():
             words = ("sync", "topology.yaml", "--tracking-uri", self._server.uri)
@@ -151,7 +152,7 @@ def test_a_sweep_on_a_cluster_outlives_a_lost_node_a_restarted_server_and_a_data
     lab = Lab(tmp_path, cluster, server)
     log(f"sweeper run --address {cluster.address}: {len(lab.planned)} trials of {STEPS} outer steps")
     lab.at_share(0.15)
-    wait_until(lambda: lab.trained_by() & set(nodes[0].processes()), 60, lab.said)
+    wait_until(lambda: lab.trained_by() & set(nodes[0].processes()), lab.said)
     log(cluster.cut_off(nodes[0]))
     lab.at_share(0.3)
     server.kill()

@@ -1,15 +1,16 @@
-"""Runs the real `sweeper` command in a process of its own, with caches and data of the test's."""
+"""Runs the real `sweeper` command in a process of its own."""
 
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import RunPaths
+from tests.forks import Forked, fork
+from tests.waiting import HANG_S, wait_until
 
 PROGRAM = "from sweeper.cli import main; main()"
 NOT_HANDED_DOWN = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "SWEEPER_ADDRESS")
@@ -31,27 +32,28 @@ def environment(**extra: str) -> dict[str, str]:
     return kept | {"OMP_NUM_THREADS": "1", "CI": "1", "COLUMNS": "200"} | extra
 
 
-def start(arguments: Sequence[str | Path], cwd: Path, *, program: str = PROGRAM, **extra: str) -> subprocess.Popen[str]:
-    """Start `sweeper ARGUMENTS` in `cwd`."""
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    pipe = subprocess.PIPE
+def start(
+    arguments: Sequence[str | Path], cwd: Path, *, program: str = PROGRAM, fresh: bool = False, **extra: str
+) -> Forked | subprocess.Popen[str]:
+    """Start `sweeper ARGUMENTS` in `cwd`: in a fork of the warm process, or in a `fresh` interpreter."""
+    words, pipe = [*map(str, arguments)], subprocess.PIPE
+    if not fresh:
+        return fork(program, words, cwd=cwd, env=environment(**extra))
+    command = [sys.executable, "-c", program, *words]
     return subprocess.Popen(command, cwd=cwd, env=environment(**extra), stdout=pipe, stderr=pipe, text=True)
 
 
-def sweeper(*arguments: str | Path, cwd: Path, program: str = PROGRAM, **extra: str) -> Ended:
+def sweeper(*arguments: str | Path, cwd: Path, program: str = PROGRAM, fresh: bool = False, **extra: str) -> Ended:
     """Run `sweeper ARGUMENTS` in `cwd` to its end, and to that of the process it may leave behind for the store."""
-    process = start(arguments, cwd, program=program, **extra)
-    out, err = process.communicate(timeout=240)
+    process = start(arguments, cwd, program=program, fresh=fresh, **extra)
+    out, err = process.communicate(timeout=HANG_S)
     wait_for_pushes(cwd)
     return Ended(process.returncode, out, err)
 
 
-def wait_for_pushes(folder: Path, within_s: float = 120) -> None:
+def wait_for_pushes(folder: Path) -> None:
     """Return once no process brings a store up to date with a results folder in `folder`."""
-    deadline = time.monotonic() + within_s
-    while pushing(folder):
-        assert time.monotonic() < deadline, "it never ended"
-        time.sleep(0.1)
+    wait_until(lambda: not pushing(folder), lambda: f"the end of {pushing(folder)}")
 
 
 def pushing(folder: Path) -> list[int]:

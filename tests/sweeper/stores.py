@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeper.tracking.address import default_uri, ui_command, ui_environment
+from tests.waiting import HANG_S
 
 
 def free_port() -> int:
@@ -43,7 +44,7 @@ def real_server(folder: Path) -> Iterator[int]:
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 15)
-        process.wait(20)
+        process.wait(HANG_S)
 
 
 def answers(port: int) -> bool:

@@ -19,6 +19,7 @@ from sweeper.tracking.address import UI_ENVIRONMENT
 from tests.sweeper.command import sweeper
 from tests.sweeper.stores import free_port
 from tests.sweeper.tiny import TINY, trained_in
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield Server(port, folder, process.pid)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
+        process.wait(HANG_S)
 
 
 def _answer(port: int) -> str:

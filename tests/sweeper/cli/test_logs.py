@@ -15,6 +15,7 @@ from sweeper.sweepfile.sweep import load
 from tests.sweeper.assigned import assigned
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
 
@@ -142,9 +143,7 @@ def test_following_prints_every_attempt_as_it_comes_and_ends_with_the_run(specs,
             file.write(text)
 
     def until(count):
-        deadline = time.monotonic() + 60
-        while len(read) < count and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(read) >= count, "a line")
         assert len(read) == count
 
     write(1, "begun\n")
@@ -162,8 +161,8 @@ def test_following_prints_every_attempt_as_it_comes_and_ends_with_the_run(specs,
     write(2, "done\n")
     journal.end(2, "done", step=4)
     lock.release()
-    reader.join(30)
-    assert process.wait(30) == 0
+    reader.join(HANG_S)
+    assert process.wait(HANG_S) == 0
     assert read == ["begun\n", "lost\n", "begun again\n", "done\n"]
     run_lock.release()
     process.stdout.close()
@@ -181,6 +180,6 @@ def test_ctrl_c_ends_following_with_130_and_no_noise(specs, results, tmp_path):
     process = start(["logs", specs[0].trial_id[:6], "-f"], tmp_path)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=HANG_S)
     assert (process.returncode, out, err) == (130, "", "")
     lock.release()

@@ -9,6 +9,7 @@ import pytest
 from tests.sweeper.command import start
 from tests.sweeper.played import command
 from tests.sweeper.stores import free_port
+from tests.waiting import HANG_S
 
 PASSWORD = "hunter2-is-secret"
 URI = f"postgresql://ada:{PASSWORD}@127.0.0.1:9/mlflow"
@@ -37,5 +38,5 @@ def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
         assert PASSWORD.encode() not in line.read_bytes()
     finally:
         process.kill()
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=HANG_S)
     assert PASSWORD not in out + err

@@ -20,6 +20,7 @@ from sweeper.results.journal import Journal
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import Brief, read_brief
 from tests.sweeper.played import begin, command, finish, reach, run
+from tests.waiting import HANG_S
 
 OPERATIONS = ("begin", "record", "end", "cut a line", "tear a line", "delete", "set aside")
 
@@ -217,7 +218,7 @@ def test_of_two_processes_at_once_both_are_right_and_the_index_too(begun, monkey
         subprocess.Popen([sys.executable, "-c", code, begun.root], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for process in processes:
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=HANG_S)
         assert process.returncode == 0
         assert out.split() == sorted(folded(begun))
     assert briefs(begun) == folded(begun)

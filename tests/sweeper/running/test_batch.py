@@ -18,6 +18,7 @@ from tests.sweeper.command import start, sweeper
 from tests.sweeper.played import begin, command, finish, run
 from tests.sweeper.running.test_run import measured
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
 
 @pytest.fixture
@@ -167,20 +168,13 @@ def written(results: Results) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in found if path != results.index}
 
 
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 def test_a_second_run_of_a_sweep_says_who_runs_it_and_writes_nothing(write, results, tmp_path):
     path = write("long", outer_steps=100_000, seeds=1)
     arguments = ("run", path, "--executor", "inline", "--tracking-uri", "none")
     first = start(arguments, tmp_path)
     try:
-        until(lambda: any(measured(results).values()))
+        wait_until(lambda: any(measured(results).values()))
         began = holder_of(results.run("long"))["since_ms"] / 1000
         files = written(results)
         second = sweeper(*arguments, cwd=tmp_path)
@@ -193,7 +187,7 @@ def test_a_second_run_of_a_sweep_says_who_runs_it_and_writes_nothing(write, resu
         assert first.poll() is None
     finally:
         first.terminate()
-        first.communicate(timeout=30)
+        first.communicate(timeout=HANG_S)
     assert first.returncode == 143
 
 

@@ -18,6 +18,7 @@ from sweeper.results.paths import Results, step_of
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import environment, sweeper
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 from trainers.maml.checkpoint import read
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,7 @@ def killed(tmp_path_factory) -> Path:
             time.sleep(0.005)
         time.sleep(moments.uniform(0, 0.2 if kill != 1 else 1.5))
         process.kill()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=HANG_S)
         assert process.returncode == -signal.SIGKILL, err
     return folder
 

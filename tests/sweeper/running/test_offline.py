@@ -12,7 +12,7 @@ from tests.sweeper.stores import real_server
 from tests.sweeper.tiny import TINY
 from tests.sweeper.tracking.test_tracking_faults import LOCAL, journalled, live_cells, stored
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 ISOLATED = '''
 import socket
@@ -55,13 +55,16 @@ def test_a_node_without_mlflow_or_network_plans_trains_and_exports_and_its_journ
     here.mkdir()
     (here / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
     none = ("--tracking-uri", "none")
-    assert json.loads(sweeper("plan", "tiny.yaml", "--json", cwd=here, **isolated).out)["trials"][0]["state"] == "new"
-    ended = sweeper("run", "tiny.yaml", *LOCAL, *none, cwd=here, **isolated)
+    assert (
+        json.loads(sweeper("plan", "tiny.yaml", "--json", cwd=here, fresh=True, **isolated).out)["trials"][0]["state"]
+        == "new"
+    )
+    ended = sweeper("run", "tiny.yaml", *LOCAL, *none, cwd=here, fresh=True, **isolated)
     assert ended.code == 0 and "2 planned: 2 done" in ended.err, ended.err
-    assert json.loads(sweeper("status", "tiny.yaml", "--json", cwd=here, **isolated).out)["done"] == 2
-    exported = sweeper("export", "tiny.yaml", "--out", "all.zip", cwd=here, **isolated)
+    assert json.loads(sweeper("status", "tiny.yaml", "--json", cwd=here, fresh=True, **isolated).out)["done"] == 2
+    exported = sweeper("export", "tiny.yaml", "--out", "all.zip", cwd=here, fresh=True, **isolated)
     assert exported.code == 0, exported.err
-    early = sweeper("sync", "tiny.yaml", cwd=here, **isolated)
+    early = sweeper("sync", "tiny.yaml", cwd=here, fresh=True, **isolated)
     assert early.code == 4
     assert "MLflow can't be loaded" in early.err and "Traceback" not in early.err
     assert not (here / "results" / "mlflow.db").exists()
@@ -78,7 +81,7 @@ def test_a_run_that_wants_a_store_but_finds_no_mlflow_trains_and_says_so(
     tmp_path: Path, isolated: dict[str, str]
 ) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
-    ended = sweeper("run", "tiny.yaml", *LOCAL, cwd=tmp_path, program=PATIENT, **isolated)
+    ended = sweeper("run", "tiny.yaml", *LOCAL, cwd=tmp_path, program=PATIENT, fresh=True, **isolated)
     assert ended.code == 0, ended.err
     assert "2 planned: 2 done" in ended.err
     assert "2 trials are not yet in sqlite:///" in ended.err

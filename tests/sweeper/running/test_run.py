@@ -14,6 +14,7 @@ from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import PATIENT, start, sweeper
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 from trainers.data.catalog import CATALOG
 
 pytestmark = pytest.mark.slow
@@ -159,7 +160,7 @@ def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(w
     while not any(measured(results).values()) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == code
     assert "Traceback" not in err
     status = json.loads(sweeper("status", path, "--json", cwd=tmp_path).out)

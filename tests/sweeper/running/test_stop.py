@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.sweeper.assigned import assigned
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.dealing.test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, the fixtures among them
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
 LONG = TINY.replace("outer_steps: 4", "outer_steps: 20000").replace("eval_every: 2", "eval_every: 0")
 
@@ -208,13 +208,6 @@ def running(results: Results) -> list[str]:
     ]
 
 
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came of it"
-        time.sleep(0.1)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", [("--executor", "inline"), ("--workers", "2")])
 def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_from_there(tmp_path, executor):
@@ -222,7 +215,7 @@ def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_f
     path.write_text(LONG)
     results = Results.at(tmp_path / "results")
     process = start(["run", path, "--tracking-uri", "none", *executor], tmp_path)
-    until(lambda: running(results))
+    wait_until(lambda: running(results))
     first = running(results)[0]
     one = sweeper("stop", first[:6], cwd=tmp_path)
     assert one.code == 0, one.err
@@ -231,10 +224,10 @@ def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_f
     record = fold(paths.journal)
     assert record["message"] == STOPPED
     assert step_of(paths.checkpoints(10**6)[0]) == record["step"] > 0
-    until(lambda: [trial_id for trial_id in running(results) if trial_id != first])
+    wait_until(lambda: [trial_id for trial_id in running(results) if trial_id != first])
     every = sweeper("stop", cwd=tmp_path)
     assert (every.code, every.err) == (0, "tiny has stopped; `sweeper run` goes on with it\n")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=HANG_S)
     assert "Traceback" not in err
     assert len(fold(paths.journal)["attempts"]) == 1
     assert list(results.stops.iterdir()) == []
@@ -246,7 +239,7 @@ def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_f
             assert record["status"] == "interrupted"
             assert step_of(results.trial(spec.trial_id).checkpoints(10**6)[0]) >= record["step"]
     again = start(["run", path, "--only", first, "--tracking-uri", "none", "--executor", "inline"], tmp_path)
-    until(lambda: len(fold(paths.journal)["attempts"]) == 2 and paths.log(2).exists())
-    until(lambda: re.search(r"goes on from step [1-9]", paths.log(2).read_text()))
+    wait_until(lambda: len(fold(paths.journal)["attempts"]) == 2 and paths.log(2).exists())
+    wait_until(lambda: re.search(r"goes on from step [1-9]", paths.log(2).read_text()))
     assert sweeper("stop", cwd=tmp_path).code == 0
-    again.communicate(timeout=30)
+    again.communicate(timeout=HANG_S)

@@ -21,6 +21,7 @@ from tests.sweeper.command import environment, sweeper
 from tests.sweeper.dealing.test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, the fixtures among them
 from tests.sweeper.running.test_run import final_bytes, measured
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 
 TIMEOUT_S = 15
 PATCHED = """
@@ -190,7 +191,7 @@ def test_a_frozen_worker_is_given_up_and_the_run_ends_with_the_bits_of_an_undist
         time.sleep(0.1)
     with contextlib.suppress(ProcessLookupError):  # Ray kills it a few seconds after it was given up
         os.kill(worker, signal.SIGCONT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert "2 planned: 2 done" in err
     (message,) = interruptions(results, frozen)
@@ -218,7 +219,7 @@ sweeper.dealing.dealer.LOST_RETRIES = 1
 sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worker, chunk_s=1000.0)
 """
     process = start_run(tmp_path, patches, "--workers", "1", "--timeout", "8")
-    _, err = process.communicate(timeout=150)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 3, err
     results = Results.at(tmp_path / "results")
     (spec,) = expand(load(tmp_path / "tiny.yaml"))

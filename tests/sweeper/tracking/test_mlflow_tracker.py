@@ -22,9 +22,10 @@ from sweeper.errors import TrackingError
 from sweeper.tracking.address import default_uri, ui_command, ui_environment, ui_url
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.run_contents import POINTS_A_KEY, CellSummary, TrackedTrial, last_time_ms, points
+from tests.waiting import HANG_S
 from trainers.maml.config import resolve
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.slow
 
 DIGEST = "d1" * 32
 START_MS = 1_700_000_000_000
@@ -458,7 +459,7 @@ def server(blank_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield ui_url(uri, port)
     finally:
         os.killpg(process.pid, 15)
-        process.wait(10)
+        process.wait(HANG_S)
     assert list((folder / "cwd").iterdir()) == []
 
 

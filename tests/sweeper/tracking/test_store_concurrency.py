@@ -28,6 +28,7 @@ from tests.sweeper.command import start
 from tests.sweeper.played import begin
 from tests.sweeper.stores import answers, free_port
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 
 SWEEPS = 8
 CELLS = 2
@@ -35,7 +36,7 @@ RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "16"))
 CURVE, EVALUATIONS = 40, 4
 STORE = "postgresql" if postgres_programs() else "sqlite"
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait(20)
+            process.wait(HANG_S)
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_eight_sweeps_at_once_lose_no_metric_and_leave_nothing_twice(backend, tm
     with mlflow_server(backend, tmp_path) as uri:
         begun = time.perf_counter()
         pushing = [start(["sync", "lab.yaml", "--tracking-uri", uri], lab) for lab in labs]
-        told = [process.communicate(timeout=1500)[1] for process in pushing]
+        told = [process.communicate(timeout=HANG_S)[1] for process in pushing]
         took_s = time.perf_counter() - begun
     assert [process.returncode for process in pushing] == [0] * SWEEPS, told
     records = {path.parent.name: fold(path) for path in tmp_path.glob("lab*/results/trials/*/journal.jsonl")}

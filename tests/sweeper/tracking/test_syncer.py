@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -11,8 +10,7 @@ from analysis.contract.record import TrialRecord
 from sweeper.errors import SweepError, TrackingError
 from sweeper.tracking.run_contents import TrackedTrial
 from sweeper.tracking.syncer import FAILURES_IN_A_ROW, Syncer, sync_all
-
-pytestmark = pytest.mark.timeout(20)
+from tests.waiting import wait_until
 
 TRIALS = {name: TrackedTrial(trial_id=name, name=name, sweep="demo", labels={}) for name in "abcdef"}
 
@@ -51,14 +49,6 @@ def make_syncer(tracker: FakeTracker, journals: Journals, *, first_wait_s: float
     syncer = Syncer(lambda: tracker, journals.read, TRIALS, pace_s=0.01, first_wait_s=first_wait_s, longest_wait_s=0.04)
     syncer.start()
     return syncer
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what another thread is to bring about."""
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.005)
 
 
 def test_the_newest_record_of_every_noted_trial_is_shown() -> None:

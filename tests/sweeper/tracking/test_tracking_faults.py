@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +27,9 @@ from tests.sweeper.command import PATIENT, start, sweeper
 from tests.sweeper.stores import BadLine, answers, babbling_server, real_server
 from tests.sweeper.tiny import trained_in
 from tests.sweeper.tracking.test_mlflow_tracker import TRIAL, make_record
+from tests.waiting import HANG_S, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.slow
 
 PASSWORD = "pl4nted-secret"
 LOCAL = ("--executor", "inline", "--device", "cpu")
@@ -148,8 +148,8 @@ def test_a_server_that_is_down_goes_and_comes_is_caught_up_with_while_the_run_li
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(30)
-        reader.join(10)
+        process.wait(HANG_S)
+        reader.join(HANG_S)
     assert process.returncode == 130, said
     (tmp_path / "tiny.yaml").write_text(path.read_text().replace("100000", "4"))
     for _ in range(2):
@@ -167,16 +167,9 @@ def told(said: list[str], text: str) -> int:
     return sum(text in line for line in said)
 
 
-def wait_until(holds: Callable[[], bool], within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.2)
-
-
 def test_two_that_sync_at_once_into_a_new_store_leave_one_run_a_trial_and_cell(untracked: Path) -> None:
     both = [start(["sync", "tiny.yaml"], untracked) for _ in range(2)]
-    told_both = [process.communicate(timeout=60)[1] for process in both]
+    told_both = [process.communicate(timeout=HANG_S)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told_both
     assert stored(default_uri(untracked / "results")) == journalled(untracked / "results")
     assert live_cells(default_uri(untracked / "results")) == 2
@@ -186,7 +179,7 @@ def test_two_that_sync_at_once_to_a_server_leave_one_run_a_trial_and_cell(untrac
     (untracked / "twice.yaml").write_text((untracked / "tiny.yaml").read_text().replace("name: tiny", "name: twice"))
     uri = f"http://127.0.0.1:{server}"
     both = [start(["sync", "twice.yaml", "--tracking-uri", uri], untracked) for _ in range(2)]
-    told_both = [process.communicate(timeout=60)[1] for process in both]
+    told_both = [process.communicate(timeout=HANG_S)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], told_both
     assert stored(uri, "twice") == journalled(untracked / "results")
     assert live_cells(uri, "twice") == 2
@@ -274,7 +267,7 @@ def test_old_file_stores_and_the_users_own_variables_break_nothing(untracked: Pa
         "MLFLOW_ENABLE_ASYNC_LOGGING": "true", "MLFLOW_TRUNCATE_LONG_VALUES": "true", "MLFLOW_TRACKING_TOKEN": "t0ken",
         "MLFLOW_REGISTRY_URI": "mlruns", "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
     }  # fmt: skip
-    ended = sweeper("sync", "tiny.yaml", cwd=untracked, **theirs)
+    ended = sweeper("sync", "tiny.yaml", cwd=untracked, fresh=True, **theirs)
     assert ended.code == 0, ended.err
     assert stored(default_uri(untracked / "results")) == journalled(untracked / "results")
     assert [path.name for path in (untracked / "mlruns").rglob("*")] == ["0", "meta.yaml"]
@@ -282,7 +275,9 @@ def test_old_file_stores_and_the_users_own_variables_break_nothing(untracked: Pa
 
 def test_a_variable_of_mlflow_that_can_not_be_read_is_told_in_a_sentence(untracked: Path) -> None:
     uri = "http://127.0.0.1:9"
-    ended = sweeper("sync", "tiny.yaml", "--tracking-uri", uri, cwd=untracked, MLFLOW_HTTP_REQUEST_TIMEOUT="soon")
+    ended = sweeper(
+        "sync", "tiny.yaml", "--tracking-uri", uri, cwd=untracked, fresh=True, MLFLOW_HTTP_REQUEST_TIMEOUT="soon"
+    )
     assert ended.code == 4
     assert "MLFLOW_HTTP_REQUEST_TIMEOUT" in ended.err and "Traceback" not in ended.err
 

@@ -31,10 +31,9 @@ from tests.sweeper.tracking.test_tracking_faults import (
     journalled,
     live_cells,
     stored,
-    wait_until,
 )
+from tests.waiting import HANG_S, wait_until
 
-pytestmark = pytest.mark.timeout(240)
 slow = pytest.mark.slow
 
 URI = "http://127.0.0.1:9"
@@ -76,7 +75,7 @@ def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_w
     path, line = backlog("late", 56), BadLine(server, delay_s=0.002)
     uri = f"http://ada:{PASSWORD}@127.0.0.1:{line.port}"
     process = start(["run", path, *LOCAL, "--tracking-uri", uri], tmp_path)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=HANG_S)
     ended_s, pids = time.time(), pushing(tmp_path)
     assert process.returncode == 0, err
     last_s = max(found.stat().st_mtime for found in (results.root / "trials").glob("*/journal.jsonl"))
@@ -108,12 +107,12 @@ def test_a_killed_process_leaves_the_locks_free_and_the_next_run_leaves_another_
     uri = f"http://127.0.0.1:{line.port}"
     for _ in range(2):
         process = start(["run", path, *LOCAL, "--tracking-uri", uri], tmp_path)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_S)
         (pid,) = pushing(tmp_path)
         assert process.returncode == 0, err
         wait_until(lambda: len(stored(f"http://127.0.0.1:{server}", "killed")) > 1)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: pushing(tmp_path) == [], within_s=5)
+        wait_until(lambda: pushing(tmp_path) == [])
     assert sweeper("sync", path, "--tracking-uri", uri, cwd=tmp_path).code == 0
     assert stored(f"http://127.0.0.1:{server}", "killed") == everything(results)
     assert live_cells(f"http://127.0.0.1:{server}", "killed") == 2
@@ -128,7 +127,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
     working = Lock(places(results, "turns", uri).now)
     assert working.take()
     process = start(["run", path, *LOCAL], tmp_path)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     (waiting,) = set(pushing(tmp_path)) - {os.getpid()}
     assert f"4 trials are not yet in {uri}; process {waiting} sends them now" in err
@@ -152,7 +151,7 @@ def test_a_signal_leaves_no_process_and_tells_the_command(
     time.sleep(2)
     sent_s = time.monotonic()
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert time.monotonic() - sent_s < 25  # a few seconds and a busy machine; the store would take minutes
     assert process.returncode == 128 + number, err
     assert pushing(tmp_path) == []
@@ -178,12 +177,12 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
         told = process.stderr.readline()  # the sync is next itself while it waits for its turn
         assert re.match(rf"process ({os.getpid()}|{sync.pid}) on \S+ is bringing the tracking store up to date", told)
     stopped.send_signal(signal.SIGINT)
-    assert stopped.wait(30) == 130
+    assert stopped.wait(HANG_S) == 130
     assert (report.poll(), sync.poll()) == (None, None)
     tracker = MlflowTracker(uri, "tiny", results.artifacts)
     assert sum(kind == "trial" for kind, _ in tracker._runs._runs) == 3
     lock.release()
-    said = [process.communicate(timeout=120)[1] for process in (report, sync)]
+    said = [process.communicate(timeout=HANG_S)[1] for process in (report, sync)]
     assert (report.returncode, sync.returncode) == (0, 0), said
     assert stored(uri) == everything(results)
 

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.chaos.program import wait_until
 from tests.sweeper.command import environment, sweeper
 from tests.sweeper.command import start as start_command
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
         words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "1", "--tracking-uri", "none")
         process = start_command(words, tmp_path, RAY_TMPDIR=short, RAY_AUTH_TOKEN="the user's own, of another cluster")
         try:
-            wait_until(lambda: list(tmp_path.glob("results/trials/*/a1/trial.log")), 120, "the first trial")
+            wait_until(lambda: list(tmp_path.glob("results/trials/*/a1/trial.log")), "the first trial")
             commands = _commands(short)
             (raylet,) = [pid for pid, told in commands.items() if told.split("\0")[0].endswith("/raylet")]
             address = re.search(r"gcs[-_]address=([\d.]+:\d+)", commands[raylet])[1]
@@ -124,7 +124,7 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
 
             def ask(**shown):
                 command = [sys.executable, "-c", ASK, address]
-                return subprocess.run(command, env=environment(**shown), capture_output=True, text=True, timeout=60)
+                return subprocess.run(command, env=environment(**shown), capture_output=True, text=True, timeout=HANG_S)
 
             assert ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout.split() == ["False"]
             for shown in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
@@ -135,7 +135,7 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
             assert not [told for told in commands.values() if token in told]
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=HANG_S)
         files = [path for folder in (short, tmp_path) for path in Path(folder).rglob("*") if path.is_file()]
         assert len(files) > 10
         assert not [path for path in files if token.encode() in path.read_bytes()]

@@ -1,0 +1,207 @@
+"""A process that has imported what `sweeper` imports, and forks for each command, so that no command pays for it.
+
+A fork is a process of its own: its id, signals, exit code, streams, folder, environment and the interpreter's end are
+real. It has imported more than a new interpreter has, under the environment of whoever asked first: a test of what is
+imported, or of variables that are read at import, starts a new interpreter instead.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import IO
+
+from tests.places import ROOT
+
+PARTS = ("sweeper", "trainers", "analysis")
+LATER = (
+    "alembic.script",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
+    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pandas",
+    "seaborn",
+    "torch",
+)
+"""What the commands import only as they use it, of what takes long."""
+LARGEST = 2**17
+"""Bytes of a request: an environment, a program and its arguments."""
+
+
+class Forked:
+    """A process forked by the warm one, with what tests use of `subprocess.Popen`."""
+
+    def __init__(self, told: int, streams: Mapping[str, IO[str]]) -> None:
+        self.returncode: int | None = None
+        self.stdout, self.stderr = streams.get("stdout"), streams.get("stderr")
+        self._told = os.fdopen(told, "r", encoding="ascii")
+        self.pid = int(self._line())
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+            self.returncode = int(self._line())
+            self._told.close()
+        return self.returncode
+
+    def _line(self) -> str:
+        line = self._told.readline()
+        assert line, "the process that forks is gone"
+        return line
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it writes to its pipes until their end, and wait for its own."""
+        ends_s = None if timeout is None else time.monotonic() + timeout
+        read = {"stdout": "", "stderr": ""}
+
+        def drain(name: str, stream: IO[str]) -> None:
+            with stream:
+                read[name] = stream.read()
+
+        pipes = {"stdout": self.stdout, "stderr": self.stderr}
+        readers = [threading.Thread(target=drain, args=pipe, daemon=True) for pipe in pipes.items() if pipe[1]]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(None if ends_s is None else max(0.0, ends_s - time.monotonic()))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        self.wait(None if ends_s is None else max(0.0, ends_s - time.monotonic()))
+        return read["stdout"], read["stderr"]
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(
+    program: str,
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int | None = None,
+    stderr: int | None = None,
+    start_new_session: bool = False,
+) -> Forked:
+    """Run `program` as `python -c PROGRAM ARGUMENTS` would; `stdout` and `stderr` are open files, else pipes."""
+    with contextlib.ExitStack() as ours:
+        theirs, streams = [_opened(ours, os.open(os.devnull, os.O_RDONLY))], {}
+        for name, given in (("stdout", stdout), ("stderr", stderr)):
+            if given is None:
+                reading, given = os.pipe()
+                ours.callback(os.close, given)
+                streams[name] = os.fdopen(reading, "r", encoding="utf-8")
+            theirs.append(given)
+        told, telling = os.pipe()
+        ours.callback(os.close, telling)
+        asked = {"program": program, "arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}
+        request = json.dumps(asked | {"session": start_new_session}).encode()
+        assert len(request) < LARGEST
+        socket.send_fds(_warm_process(), [request], [*theirs, telling])
+    return Forked(told, streams)
+
+
+def _opened(stack: contextlib.ExitStack, descriptor: int) -> int:
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+@cache
+def _warm_process() -> socket.socket:
+    """Start the process that forks; it ends when this one does, since that closes the socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    program = f"import sys; sys.path.insert(1, {str(ROOT)!r}); from tests.forks import serve; exec(serve())"
+    quiet = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with theirs:
+        subprocess.Popen([sys.executable, "-c", program], stdin=theirs, cwd=ROOT, env=os.environ | quiet)
+    return ours
+
+
+def serve() -> CodeType:
+    """Fork for each request that comes by stdin until there are no more; return, in the fork, what it is to run."""
+    asking = socket.socket(fileno=os.dup(0))
+    _warm_up()
+    gc.freeze()
+    assert threading.active_count() == 1, threading.enumerate()
+    running: dict[int, tuple[int, int]] = {}  # the process and where to tell of its end, by the end's descriptor
+    while True:
+        for ready in select.select([asking, *running], [], [])[0]:
+            if ready in running:
+                pid, telling = running.pop(ready)
+                _tell(telling, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+                os.close(telling)
+                os.close(ready)
+                continue
+            request, descriptors, _, _ = socket.recv_fds(asking, LARGEST, 4)
+            if not request:
+                sys.exit()
+            *streams, telling = descriptors
+            if (pid := os.fork()) == 0:
+                for kept in (telling, *running, *(telling for _, telling in running.values())):
+                    os.close(kept)
+                asking.close()
+                return _become(json.loads(request), streams)
+            for given in streams:
+                os.close(given)
+            _tell(telling, pid)
+            running[os.pidfd_open(pid)] = (pid, telling)
+
+
+def _tell(descriptor: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody asks any more
+        os.write(descriptor, f"{number}\n".encode())
+
+
+def _become(asked: Mapping[str, object], streams: Sequence[int]) -> CodeType:
+    if asked["session"]:
+        os.setsid()
+    for number, given in enumerate(streams):
+        os.dup2(given, number)
+        os.close(given)
+    os.chdir(asked["cwd"])
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    sys.argv = ["-c", *asked["arguments"]]
+    return compile(asked["program"], "<string>", "exec")
+
+
+def _warm_up() -> None:
+    for name in (*_modules(), *LATER):
+        importlib.import_module(name)
+
+
+def _modules() -> Iterator[str]:
+    """Yield every module of this project but those that set up Ray, which is to be imported by who uses it."""
+    for part in PARTS:
+        for found in pkgutil.walk_packages([str(ROOT / part)], f"{part}."):
+            if not found.name.startswith("sweeper.executors.ray.") and not found.name.endswith("__main__"):
+                yield found.name
