@@ -63,10 +63,10 @@ def test_no_more_workers_are_started_than_there_are_trials(start):
     assert tries[0]["num_cpus"] == 1
 
 
-@pytest.mark.parametrize("module", ["ray_daemons", "ray_nodes", "ray_tune"])
+@pytest.mark.parametrize("module", ["daemons", "nodes", "tune"])
 def test_whoever_imports_ray_has_told_it_before_to_ask_for_tokens(module):
     asked = "import ray._raylet as r; print(r.get_authentication_mode() == r.AuthenticationMode.TOKEN)"
-    program = f"import sweeper.{module}; {asked}"
+    program = f"import sweeper.executors.ray.{module}; {asked}"
     kept = environment()
     assert "RAY_AUTH_MODE" not in kept
     done = subprocess.run([sys.executable, "-c", program], env=kept, capture_output=True, text=True, check=True)
