@@ -24,6 +24,7 @@ from analysis.paper.authors.smoothing import mixed, smoothed
 from analysis.paper.authors.tables import tables
 from analysis.paper.authors.values import curves, outer_steps, values
 from tests.analysis.paper.authors_extract import EXTRACT, UNIT, extract
+from tests.places import ROOT
 
 HERE = Path(__file__).parent
 CLOSE = 1e-4  # of which half is the rounding of the tables
@@ -61,7 +62,7 @@ SECTION = {
 @pytest.fixture(scope="session")
 def raw_path() -> Path:
     """Return the authors' raw results, or skip the test where there are none."""
-    beside = HERE.parents[2] / "shared" / "paper" / "authors_results.csv.gz"
+    beside = ROOT.parent / "shared" / "paper" / "authors_results.csv.gz"
     path = Path(os.environ.get("SWEEPER_AUTHORS", beside))
     if not path.is_file():
         pytest.skip(f"no raw results of the authors at {path}: set SWEEPER_AUTHORS, or put them there")
