@@ -1,11 +1,20 @@
 """The documents keep up with the code: commands, links, files and fields they name exist."""
 
+import json
 import re
+from typing import get_args
 
 import click
 import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
 
+from analysis.contract.question import FigureKind
+from analysis.contract.record import Metric
 from sweeper.cli import main
+from sweeper.planning.expand import expand
+from sweeper.sweepfile import form as sweepfile_form
+from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
 from trainers.maml.config import TrialConfig
 
@@ -48,3 +57,45 @@ def _options(command: click.Command) -> set[str]:
 def test_every_config_field_says_what_it_is():
     undescribed = {name for name, field in TrialConfig.model_fields.items() if not field.description}
     assert undescribed == {"dataset"}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in docs/ that are written in `language`, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.M | re.S)
+
+
+def keys_of(form: type[BaseModel]) -> set[str]:
+    """Every key of a form and of the forms inside it."""
+    inner = re.findall(r"\w+Form\b", " ".join(str(field.annotation) for field in form.model_fields.values()))
+    return set(form.model_fields).union(*(keys_of(getattr(sweepfile_form, name)) for name in inner))
+
+
+def test_every_key_of_a_sweep_file_is_on_its_page():
+    page = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
+    keys = keys_of(sweepfile_form.SweepForm)
+    assert {"version", "seeds", "between", "facets", "window"} <= keys
+    assert not {key for key in keys if f"`{key}`" not in page}
+    assert not {name for name in get_args(Metric) if f"`{name}`" not in page}
+    assert not {name for name in get_args(FigureKind) if f"`{name}`" not in page}
+
+
+@pytest.mark.parametrize("index", range(len(blocks("sweep-file.md", "yaml"))))
+def test_an_example_of_a_sweep_file_plans(index, tmp_path):
+    """A part of a file stands in the place of those keys in the page's first, complete one."""
+    yaml = YAML(typ="safe", pure=True)
+    whole, part = (yaml.load(blocks("sweep-file.md", "yaml")[number]) for number in (0, index))
+    path = tmp_path / "my_question.yaml"
+    path.write_text(json.dumps(whole | part), encoding="utf-8")
+    sweep = load(path)
+    for profile in (None, *sweep.profiles):
+        assert expand(sweep, profile)
+
+
+def test_the_file_of_the_tutorial_plans_the_trials_that_it_shows(tmp_path):
+    (given,) = blocks("tutorial.md", "yaml")
+    path = tmp_path / "inner_lr.yaml"
+    page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^([0-9a-f]{16}) ", page, re.M))
+    path.write_text(given.replace("seeds: 3", "seeds: 5"), encoding="utf-8")
+    assert len(shown) > 5
+    assert shown <= {spec.trial_id for spec in expand(load(path))}

@@ -1,6 +1,7 @@
 """The site builds without a warning, needs no other host, and its references hold every command and every field."""
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import click
 import pytest
+from ruamel.yaml import YAML
 
 from sweeper.cli import main
+from tests.contracts.test_docs import blocks
 from tests.places import ROOT
 from trainers.maml.config import TrialConfig
 
@@ -72,3 +75,22 @@ def test_no_page_loads_anything_from_another_host(site):
     for path in site.rglob("*"):
         if path.suffix in (".html", ".css"):
             assert not loading.search(path.read_text(encoding="utf-8")), path
+
+
+def test_the_python_of_the_notebook_page_runs_on_the_results_of_the_tutorial(tmp_path, monkeypatch):
+    """Its sweep, made so small that it trains in a moment."""
+    monkeypatch.chdir(tmp_path)
+    (given,) = blocks("tutorial.md", "yaml")
+    sweep = YAML(typ="safe", pure=True).load(given)
+    sweep["fixed"] |= {"outer_steps": 2, "eval_every": 1, "eval_episodes": 2, "channels": 2, "meta_batch_size": 1}
+    sweep["seeds"] = 1
+    Path("inner_lr.yaml").write_text(json.dumps(sweep), encoding="utf-8")
+    for command in (["run", "--executor", "inline", "--device", "cpu"], ["report", "--format", "csv"]):
+        done = [sys.executable, "-m", "sweeper", *command, "inner_lr.yaml"]
+        ran = subprocess.run(done, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+    code = "\n".join(blocks("notebook.md", "python"))
+    shown = "print(len(trials), summary.shape, sorted(curve), len(record), len(seeds), 0 < best['mean'] < 1)"
+    ran = subprocess.run([sys.executable, "-c", f"{code}\n{shown}"], capture_output=True, text=True)
+    assert ran.stdout.split("\n")[-2].startswith("4 (2, 3) [1, 2] "), ran.stderr
+    assert ran.stdout.endswith(" 1 True\n")
