@@ -42,6 +42,10 @@ def test_relative_links_resolve(page):
         assert (ROOT / page.parent / target).exists(), target
 
 
+def test_the_readme_has_at_most_130_lines():
+    assert len(README.splitlines()) <= 130
+
+
 def test_options_the_readme_names_exist():
     known = {option for name in commands() for option in _options(main.get_command(click.Context(main), name))}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
