@@ -34,21 +34,24 @@ OPEN: frozenset[Phase] = frozenset({"waiting", "running"})
 """The phases of a trial that a run still has to end."""
 ENDS: tuple[End, ...] = ("done", "diverged", "failed", "interrupted")
 
+_GOES_ON: Mapping[Event, Phase] = {
+    "attempt": "running",  # its run died and another one goes on, or a longer target, or --retry-failed
+    "record": "running",
+    "done": "done",
+    "diverged": "diverged",
+    "failed": "failed",
+    "interrupted": "interrupted",
+}
 NEXT: Mapping[State | Phase, Mapping[Event, Phase]] = {
     "new": {"attempt": "running"},
     "waiting": {"attempt": "running", "interrupted": "interrupted", "skip": "skipped"},
-    "running": {
-        "attempt": "running",  # its run died, and another one goes on
-        "record": "running",
-        "done": "done",
-        "diverged": "diverged",
-        "failed": "failed",
-        "interrupted": "interrupted",
-    },
-    "done": {"attempt": "running"},  # a longer target
-    "diverged": {"attempt": "running"},
-    "failed": {"attempt": "running"},  # --retry-failed
-    "interrupted": {"attempt": "running", "put_back": "waiting"},
+    "running": _GOES_ON,
+    # After an end only an attempt is written, unless two runs held one trial where locks do not lock. Their journal
+    # stays readable: its last line decides.
+    "done": _GOES_ON,
+    "diverged": _GOES_ON,
+    "failed": _GOES_ON,
+    "interrupted": {**_GOES_ON, "put_back": "waiting"},
     "skipped": {},
 }
 """`NEXT[state][event]` is the next state. An event that a state lacks can't happen in it."""

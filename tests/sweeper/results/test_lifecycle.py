@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from analysis.contract.lifecycle import ENDS, EVENT_OF, NEXT, STATES, LineKind, Phase, UpdateStatus
+from analysis.contract.lifecycle import ENDS, EVENT_OF, NEXT, STATES, LineKind, Phase, UpdateStatus, after_line
 from sweeper.results.fold import fold_lines
 from sweeper.results.journal_form import JournalFormError, check
 from sweeper.results.journal_lines import read_lines
@@ -49,3 +49,9 @@ def test_every_state_phase_and_report_is_in_the_table():
     assert set(EVENT_OF) == set(get_args(UpdateStatus))
     assert set(EVENT_OF.values()) <= set(NEXT["running"])
     assert {after for events in NEXT.values() for after in events.values()} == set(get_args(Phase))
+
+
+def test_lines_of_a_second_run_after_an_end_leave_a_journal_readable():
+    assert after_line("done", "done") == "done"
+    assert after_line("done", "record") == "running"
+    assert after_line("interrupted", "done") == "done"
