@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 import torch
 
+from trainers.maml import pack_size
 from trainers.maml.pack_size import Measured, best, measure, work
 from trainers.maml.train import train
 
@@ -50,16 +52,27 @@ def test_more_images_and_larger_ones_are_more_work(tiny):
     assert work(tiny()) < work(tiny(dataset="mini_imagenet", network="conv4_pooled"))
 
 
-def test_the_command_prints_what_to_use_and_says_what_is_not_there(tmp_path, tiny):
+@pytest.fixture
+def words(tmp_path, tiny):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(tiny().model_dump()))
-    words = [sys.executable, "-m", "trainers.maml.pack_size", str(path), "--most", "2", "--engine", "vmap", "--device"]
-    done = subprocess.run([*words, "cpu"], capture_output=True, text=True)
+    return [str(path), "--most", "2", "--engine", "loop", "--device"]
+
+
+@pytest.mark.slow
+def test_the_command_prints_what_to_use(words):
+    command = [sys.executable, "-m", "trainers.maml.pack_size", *words, "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["runs"] in (1, 2)
     assert [one["runs"] for one in found["measured"]] == [1, 2]
-    if not torch.cuda.is_available():
-        done = subprocess.run([*words, "cuda"], capture_output=True, text=True)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "torch sees no CUDA device here" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+def test_the_command_says_that_there_is_no_gpu(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pack_size", *words, "cuda"])
+    assert pack_size.main() == 2
+    printed, said = capsys.readouterr()
+    assert printed == ""
+    assert "torch sees no CUDA device here" in said

@@ -23,6 +23,7 @@ def test_members_of_a_pack_equal_their_solo_runs(tiny, noise):
         assert same_bits(state, whole(config, noise)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before_inner_loop", "after_update"])
 @pytest.mark.parametrize("kind", ["kept", "reset"])
 def test_each_member_of_a_pack_is_zeroed_in_its_own_rhythm(tiny, noise, when, kind):
@@ -46,6 +47,7 @@ def test_a_pack_refuses_runs_that_are_not_alike(tiny, noise):
         next(train([tiny(), tiny(inner_steps=1)], noise))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before_inner_loop", "after_update"])
 @pytest.mark.parametrize("kind", ["kept", "reset"])
 def test_a_diverged_runs_head_stays_as_it_was_while_its_neighbour_is_zeroed_on(tiny, noise, monkeypatch, when, kind):

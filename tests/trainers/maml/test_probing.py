@@ -16,6 +16,7 @@ def probes_of(records) -> list[int]:
     return [record.step for record in records if record.key == "probe"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["loop", "vmap"])
 @pytest.mark.parametrize("values", [{}, {"zero_head_every": 2, "zero_head_adam": "reset"}, {"episode_pool": 5}])
 def test_training_with_probes_has_the_bits_of_training_without(tiny, noise, engine, values):
@@ -47,6 +48,7 @@ def test_probes_begin_at_probe_first_and_train_the_same_bits(tiny, noise):
         assert all(torch.equal(state.params[name], states[0].params[name]) for name in state.params)
 
 
+@pytest.mark.slow
 def test_stopped_at_any_chunk_and_resumed_a_run_has_each_probe_once(tiny, noise, tmp_path):
     config = tiny(outer_steps=4, probe_every=2, probe_episodes=1, eval_every=2, eval_episodes=2, zero_head_every=2)
     records, last = whole(config, noise)
@@ -93,6 +95,7 @@ def test_each_member_of_a_pack_is_probed_as_if_alone_and_a_diverged_one_no_more(
     assert [record for record in records[1] if record.key == "probe"] == [r for r in solo if r.key == "probe"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 1])
 def test_states_from_before_and_after_a_probe_go_on_together_with_each_probe_once(tiny, noise, first):
     """Runs trained alone may have stopped at one step, one before its probe and one after it."""

@@ -15,6 +15,7 @@ from trainers.maml.engines.engines import LoopEngine
 from trainers.maml.train import train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "order", "slices"),
     [("loop", "first", 2), ("fused", "first", 2), ("fused", "second", 2), ("vmap", "second", 1)],
@@ -168,6 +169,7 @@ def test_reset_without_zeroing_changes_nothing(tiny, noise):
     assert same_bits(kept, reset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("values", [{"zero_head_when": "after_update"}, {"zero_head_adam": "reset"}], ids=str)
 def test_a_reset_or_late_zeroing_resumes_with_the_same_bits(tiny, noise, tmp_path, values):
     config = tiny(zero_head_every=3, outer_steps=5, **values)

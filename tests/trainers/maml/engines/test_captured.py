@@ -41,6 +41,7 @@ class Forbidden(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @variants
 def test_the_captured_step_trains_to_the_bits_of_the_eager_one(tiny, noise, variant):
     config = tiny(outer_steps=4, eval_every=3, eval_episodes=1, probe_every=3, probe_episodes=1, **variant)

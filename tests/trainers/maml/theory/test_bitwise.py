@@ -4,10 +4,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.budget import budget
 from trainers.maml.model import build_model
 from trainers.maml.networks import HEAD, zero_head
-from trainers.maml.theory import bitwise
+from trainers.maml.theory import bitwise, trainings
 from trainers.maml.theory.claim import Setting
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Train for a few steps every day, and for as many as the claims say in `make test-long`."""
+    monkeypatch.setattr(trainings, "STEPS", budget(4, trainings.STEPS))
 
 
 @pytest.mark.parametrize("claims_of", bitwise.CLAIMS, ids=lambda claims_of: claims_of.__name__)

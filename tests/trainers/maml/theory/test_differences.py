@@ -10,6 +10,8 @@ from trainers.maml.theory import differences, twins
 from trainers.maml.theory.cases import largest
 from trainers.maml.theory.twins import TWIN_LR, noise_episode, smooth_twin
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("claims_of", differences.CLAIMS, ids=lambda claims_of: claims_of.__name__)
 def test_every_claim_comes_out_as_expected(setting, claims_of):

@@ -18,6 +18,9 @@ original_coefficients = trainers.maml.contrastive.coefficients
 MODULES = (formulas, printed, appendix, coefficients, motivating_example, label_order)
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def small():
     return settings.small()

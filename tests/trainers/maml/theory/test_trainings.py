@@ -5,10 +5,19 @@ import torch
 
 import trainers.maml.contrastive
 import trainers.maml.engines.outer_step
+from tests.budget import budget
 from trainers.maml.networks import initial_params
 from trainers.maml.theory import trainings
 from trainers.maml.theory.claim import Setting
 from trainers.maml.theory.trainings import Training
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Train for a few steps every day, and for as many as the claims say in `make test-long`."""
+    monkeypatch.setattr(trainings, "STEPS", budget(4, trainings.STEPS))
 
 
 @pytest.mark.parametrize("claims_of", trainings.CLAIMS, ids=lambda claims_of: claims_of.__name__)
