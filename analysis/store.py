@@ -7,11 +7,11 @@ import gzip
 import json
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from analysis.contract.record import ARTIFACT, SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA, TAG_TRIAL_ID, TrialRecord
@@ -19,7 +19,10 @@ from analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+    from mlflow.store.entities.paged_list import PagedList
     from mlflow.tracking import MlflowClient
+
+T = TypeVar("T")
 
 QUERY = f"tags.`{TAG_KIND}` = 'trial'"
 PAGE = 1000
@@ -51,37 +54,39 @@ def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
     is of another schema version.
     """
     _refuse_absent(tracking_uri)
-    wanted = frozenset(trial_ids)
     with _impatient():
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            client = MlflowClient(tracking_uri)
-            runs = [run for run in _trial_runs(client) if run.data.tags.get(TAG_TRIAL_ID) in wanted]
-            _refuse_duplicates(runs, tracking_uri)
-            _refuse_other_schemas(runs, tracking_uri)
-            found = {run.info.run_id: _record(client, run, tracking_uri) for run in runs}
+            fetched = _fetch(MlflowClient(tracking_uri), tracking_uri, frozenset(trial_ids))
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver
             reason = _masked(str(error).partition("\n")[0], tracking_uri)
             raise AnalysisError(
                 f"The tracking store {without_password(tracking_uri)} can't be read: {reason}; {_advice(reason)}, or "
                 "name another store with --tracking-uri"
             ) from error
-    best: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: run.info.start_time):
-        record = found[run.info.run_id]
+    best: dict[str, tuple[Run, TrialRecord]] = {}
+    for run, record in sorted(fetched, key=lambda pair: pair[0].info.start_time):
         if record is None:
             continue
         current = best.get(record["trial_id"])
-        if current is None or record["step"] >= found[current.info.run_id]["step"]:
-            best[record["trial_id"]] = run
+        if current is None or record["step"] >= current[1]["step"]:
+            best[record["trial_id"]] = (run, record)
     return Loaded(
-        records={trial_id: found[run.info.run_id] for trial_id, run in best.items()},
-        run_ids={trial_id: run.info.run_id for trial_id, run in best.items()},
-        unreadable={run.info.run_id: run.data.tags[TAG_TRIAL_ID] for run in runs if found[run.info.run_id] is None},
+        records={trial_id: record for trial_id, (_, record) in best.items()},
+        run_ids={trial_id: run.info.run_id for trial_id, (run, _) in best.items()},
+        unreadable={run.info.run_id: run.data.tags[TAG_TRIAL_ID] for run, record in fetched if record is None},
     )
+
+
+def _fetch(client: "MlflowClient", uri: str, wanted: frozenset[str]) -> "list[tuple[Run, TrialRecord | None]]":
+    """Return the runs of the wanted trials, each with its record or None."""
+    runs = [run for run in _trial_runs(client) if run.data.tags.get(TAG_TRIAL_ID) in wanted]
+    _refuse_duplicates(runs, uri)
+    _refuse_other_schemas(runs, uri)
+    return [(run, _record(client, run, uri)) for run in runs]
 
 
 def without_password(uri: str) -> str:
@@ -137,22 +142,20 @@ def _impatient() -> Iterator[None]:
             del os.environ[name]
 
 
-def _trial_runs(client: "MlflowClient") -> list["Run"]:
-    experiments, token = [], None
-    while True:
-        page = client.search_experiments(max_results=PAGE, page_token=token)
-        experiments += [experiment.experiment_id for experiment in page]
-        token = page.token
-        if not token:
-            break
-    runs: list[Run] = []
-    while experiments:
-        page = client.search_runs(experiments, QUERY, max_results=PAGE, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            break
-    return runs
+def _trial_runs(client: "MlflowClient") -> "list[Run]":
+    experiments = _every(lambda token: client.search_experiments(max_results=PAGE, page_token=token))
+    ids = [experiment.experiment_id for experiment in experiments]
+    return _every(lambda token: client.search_runs(ids, QUERY, max_results=PAGE, page_token=token)) if ids else []
+
+
+def _every(page_at: "Callable[[str | None], PagedList[T]]") -> list[T]:
+    """Return the entries of all pages; `page_at` fetches the page at a token, the first at None."""
+    page = page_at(None)
+    entries = list(page)
+    while page.token:
+        page = page_at(page.token)
+        entries += page
+    return entries
 
 
 def _refuse_duplicates(runs: list["Run"], uri: str) -> None:

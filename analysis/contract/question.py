@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from analysis.contract.record import Head, Metric
+
+Steps = int | Literal["inner_steps"]
+"""Inner steps before scoring; "inner_steps" means as many as the trial trained with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,13 @@ class PlannedTrial:
     paper: Mapping[str, Any] | None = None
 
 
+class Scoring(NamedTuple):
+    """How an accuracy is scored: the head that adaptation begins with, and the number of inner steps."""
+
+    head: Head
+    steps: Steps
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """The number a sweep is about, declared before it runs.
@@ -38,9 +48,20 @@ class Endpoint:
 
     metric: Metric
     head: Head | None
-    steps: int | Literal["inner_steps"] | None
+    steps: Steps | None
     at: tuple[int, ...] | Literal["last"]
     window: int
+
+    @property
+    def scoring(self) -> Scoring:
+        """Head and inner steps of an accuracy; ask only when `metric` is no probe's."""
+        assert self.head is not None and self.steps is not None, f"{self.metric} has no head or inner steps"
+        return Scoring(self.head, self.steps)
+
+    @property
+    def ats(self) -> tuple[int, ...] | tuple[Literal["last"]]:
+        """`at` as a tuple: one entry for each outer step that is read."""
+        return ("last",) if self.at == "last" else self.at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,14 @@
-"""A figure's arms: which planned trials each of its panels and lines is made of, and which of them have nothing."""
+"""What a figure is asked for, its arms (the planned trials of each line or row), and the seeds that an arm lacks.
 
-from collections.abc import Mapping, Sequence
+Reads no numbers and draws nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from analysis.contract.question import FigureSpec, PlannedTrial
+from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
+from analysis.contract.record import TrialRecord
 from analysis.errors import AnalysisError
 from analysis.numbers.tidy import axis_labels
 
@@ -11,8 +16,6 @@ Reasons = tuple[tuple[int, str], ...]
 """Seeds with the reason why each has no value."""
 
 NAMED = 6  # arms that a footer names before it counts the rest
-
-
 FACET = " · "
 
 
@@ -37,38 +40,61 @@ class Absence(NamedTuple):
     reasons: Reasons
 
 
-def arms(plan: Sequence[PlannedTrial], axes: Sequence[str], spec: FigureSpec) -> list[Arm]:
-    """Return the arms that the sweep plans, facets before hues, each in the order of the plan.
+@dataclass(frozen=True, kw_only=True)
+class FigureRequest:
+    """One figure of a sweep: its plan, the records by trial id, all its axes, and what the figure shows of them."""
 
-    Raises AnalysisError if an arm would hold a seed twice: an axis was left out, and would be averaged over.
-    """
-    found: dict[tuple[str, str], list[PlannedTrial]] = {}
-    for trial in plan:
-        found.setdefault(place_of(trial, spec), []).append(trial)
-    for trials in found.values():
-        if len({trial.seed for trial in trials}) < len(trials):
-            free = [axis for axis in axes if len({trial.labels[axis] for trial in trials}) > 1]
-            raise AnalysisError(
-                f"A {spec.kind} figure would average over {', '.join(free)}; name that axis in hue or facets, or give "
-                "it one value"
-            )
-    every = [(facet, hue) for facet in facets_of(plan, spec) for hue in labels_of(plan, spec.hue)]
-    return [Arm(*place, tuple(found[place])) for place in every if place in found]
+    plan: Sequence[PlannedTrial]
+    records: Mapping[str, TrialRecord]
+    axes: Sequence[str]
+    spec: FigureSpec
+    question: str
+    endpoint: Endpoint
+
+    @property
+    def facets(self) -> tuple[str, ...]:
+        """The facets in the order of the plan; ("",) without a facet axis."""
+        return tuple(dict.fromkeys(place_of(trial, self.spec)[0] for trial in self.plan))
+
+    @property
+    def hues(self) -> tuple[str, ...]:
+        """The labels of the hue axis in the order of the plan; ("",) without a hue axis."""
+        return axis_labels(self.plan)[self.spec.hue] if self.spec.hue else ("",)
+
+    @property
+    def hue_title(self) -> str:
+        """The printed name of the hue axis; "" without one."""
+        return self.spec.hue.replace("_", " ") if self.spec.hue else ""
+
+    def arms(self) -> list[Arm]:
+        """Return the planned arms, facets before hues, each in the order of the plan.
+
+        Raises AnalysisError if an arm would hold a seed twice: the figure would average over an axis it leaves out.
+        """
+        found: dict[tuple[str, str], list[PlannedTrial]] = {}
+        for trial in self.plan:
+            found.setdefault(place_of(trial, self.spec), []).append(trial)
+        for trials in found.values():
+            if len({trial.seed for trial in trials}) < len(trials):
+                free = [axis for axis in self.axes if len({trial.labels[axis] for trial in trials}) > 1]
+                raise AnalysisError(
+                    f"A {self.spec.kind} figure would average over {', '.join(free)}; name that axis in hue or "
+                    "facets, or give it one value"
+                )
+        every = [(facet, hue) for facet in self.facets for hue in self.hues]
+        return [Arm(*place, tuple(found[place])) for place in every if place in found]
 
 
 def place_of(trial: PlannedTrial, spec: FigureSpec) -> tuple[str, str]:
-    """Return a trial's facet, the labels of all its axes in one, and its hue."""
+    """Return a trial's facet (the labels of all facet axes joined) and its hue."""
     return FACET.join(trial.labels[axis] for axis in spec.facets), trial.labels[spec.hue] if spec.hue else ""
 
 
-def facets_of(plan: Sequence[PlannedTrial], spec: FigureSpec) -> tuple[str, ...]:
-    """Return the facets that the plan has, in its order; ("",) without any."""
-    return tuple(dict.fromkeys(place_of(trial, spec)[0] for trial in plan))
-
-
-def labels_of(plan: Sequence[PlannedTrial], axis: str | None) -> tuple[str, ...]:
-    """Return the labels of `axis` in the order of the plan; ("",) where there is no such axis."""
-    return axis_labels(plan)[axis] if axis else ("",)
+def absences_by_seed(arms: Sequence[Arm], why: Callable[[PlannedTrial], str]) -> tuple[Absence, ...]:
+    """Return what each arm lacks; `why` returns the reason that a trial has no value, "" if it has one."""
+    reasons = [(arm, tuple((trial.seed, why(trial)) for trial in arm.trials)) for arm in arms]
+    missing = [(arm, tuple((seed, reason) for seed, reason in found if reason)) for arm, found in reasons]
+    return tuple(Absence(arm.name, len(arm.trials), found) for arm, found in missing if found)
 
 
 def absences_of(name: str, planned: int, by_step: Mapping[str, Reasons]) -> list[Absence]:

@@ -4,7 +4,6 @@ As the paper's Fig. 2: two blocks, rows query classes, columns support classes a
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
@@ -14,12 +13,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
-from analysis.contract.record import TrialRecord
-from analysis.figures.arms import Absence, Arm, Reasons, absences_in_words, absences_of, arms
+from analysis.figures.arms import Absence, FigureRequest, absences_in_words
 from analysis.figures.layout import LEFT, RIGHT, Grid, lay_out, seeds_in_words
+from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, HEAT, RC
-from analysis.numbers.endpoint import why_not
 from analysis.numbers.probes import Pairs, blocks, query_query, support_query
 
 RANGE = (0.0, 0.6)  # of the colours, as in the paper, unless a number lies outside
@@ -27,6 +24,7 @@ NUMBERED = 7  # classes: with more, cells are too small for numbers
 SIDE = 1.0  # inches of one block
 GAP = 0.06  # between the blocks, as a share of one
 BAR = 0.5  # inches for the colour bar below
+NOTHING = Pairs(math.nan, math.nan)
 
 
 class Heat(NamedTuple):
@@ -56,32 +54,20 @@ class CosineInfo(NamedTuple):
     absences: tuple[Absence, ...]
 
 
-def cosine_info(
-    plan: Sequence[PlannedTrial],
-    records: Mapping[str, TrialRecord],
-    axes: Sequence[str],
-    spec: FigureSpec,
-    question: str,
-    endpoint: Endpoint,
-) -> CosineInfo:
+def cosine_info(request: FigureRequest) -> CosineInfo:
     """Return the numbers of the figure: one row an arm (facet and hue), one column an outer step of `endpoint.at`."""
-    ats = ("last",) if endpoint.at == "last" else endpoint.at
-    heats, absences = [], []
-    for arm in arms(plan, axes, spec):
-        found = [_heat(arm, records, at) for at in ats]
-        heats += [heat for heat, _ in found]
-        absences += absences_of(arm.name, len(arm.trials), {heat.step: reasons for heat, reasons in found})
-    numbers = [
-        float(value) for heat in heats if heat.cosines is not None for value in (heat.cosines.min(), heat.cosines.max())
-    ]
-    low, high = min([RANGE[0], *numbers]), max([RANGE[1], *numbers])
+    found = probed(request, lambda probe: "not finite" if blocks(probe) is None else "")
+    heats = tuple(_heat(arm, request) for arm in found.arms)
+    means = [heat.cosines for heat in heats if heat.cosines is not None]
+    low = min([RANGE[0], *(float(mean.min()) for mean in means)])
+    high = max([RANGE[1], *(float(mean.max()) for mean in means)])
     return CosineInfo(
-        question=question,
-        columns=len(ats),
+        question=request.question,
+        columns=len(request.endpoint.ats),
         low=math.floor(round(10 * low, 6)) / 10,
         high=math.ceil(round(10 * high, 6)) / 10,
-        heats=tuple(heats),
-        absences=tuple(absences),
+        heats=heats,
+        absences=found.absences,
     )
 
 
@@ -122,33 +108,29 @@ def draw_cosine(info: CosineInfo) -> Figure:
     return figure
 
 
-def _heat(arm: Arm, records: Mapping[str, TrialRecord], at: int | str) -> tuple[Heat, Reasons]:
-    found: dict[int, np.ndarray] = {}
-    reasons, queries = [], set()
-    for trial in arm.trials:
-        step = trial.target if at == "last" else int(at)
-        record = records.get(trial.trial_id)
-        probes = [] if record is None else [probe for probe in record["probes"] if probe["step"] == step]
-        block = blocks(probes[0]) if probes else None
-        if block is None:
-            reasons.append((trial.seed, "not finite" if probes else why_not(trial, record, "probe", step)))
-        else:
-            found[trial.seed] = block
-            queries.add(record["config"]["queries"])
-    steps = {trial.target for trial in arm.trials} if at == "last" else {int(at)}
-    mean = np.mean(list(found.values()), axis=0) if found else None
-    nothing = Pairs(math.nan, math.nan)
+def _heat(found: ProbedArm, request: FigureRequest) -> Heat:
     heat = Heat(
-        arm=arm.name,
-        step=" or ".join(map(str, sorted(steps))),
-        seeds=tuple(found),
-        planned=len(arm.trials),
+        arm=found.arm.name,
+        step=found.step,
+        seeds=tuple(found.probes),
+        planned=len(found.arm.trials),
+        cosines=None,
+        between=NOTHING,
+        within=NOTHING,
+        own=math.nan,
+    )
+    read = [block for probe in found.probes.values() if (block := blocks(probe)) is not None]
+    if not read:
+        return heat
+    mean = np.mean(read, axis=0)
+    shown = [trial.trial_id for trial in found.arm.trials if trial.seed in found.probes]
+    queries = {request.records[trial_id]["config"]["queries"] for trial_id in shown}
+    return heat._replace(
         cosines=mean,
-        between=nothing if mean is None else support_query(mean),
-        within=nothing if mean is None else query_query(mean),
+        between=support_query(mean),
+        within=query_query(mean),
         own=query_query(mean, queries.pop()).same if len(queries) == 1 else math.nan,
     )
-    return heat, tuple(reasons)
 
 
 def _draw_heat(axes: Axes, heat: Heat, info: CosineInfo) -> None:

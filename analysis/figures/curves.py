@@ -12,9 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
-from analysis.contract.record import PROBES, TrialRecord
-from analysis.figures.arms import Absence, Arm, absences_in_words, arms, facets_of, labels_of
+from analysis.contract.record import PROBES
+from analysis.figures.arms import Absence, FigureRequest, absences_by_seed, absences_in_words
 from analysis.figures.layout import Grid, key, lay_out, usual_columns, usual_width
 from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, marks, seeds_sentence, track_of
 from analysis.figures.style import RC, Look, looks
@@ -46,23 +45,15 @@ class CurvesInfo(NamedTuple):
     absences: tuple[Absence, ...]
 
 
-def curves_info(
-    plan: Sequence[PlannedTrial],
-    records: Mapping[str, TrialRecord],
-    axes: Sequence[str],
-    spec: FigureSpec,
-    question: str,
-    endpoint: Endpoint,
-    published: Published | None = None,
-) -> CurvesInfo:
+def curves_info(request: FigureRequest, published: Published | None = None) -> CurvesInfo:
     """Return the numbers of the figure: one panel a facet, one curve a hue, each trial up to its planned length.
 
-    Missing is a seed without the endpoint at the planned length, whatever `endpoint.at` says.
+    A seed is missing if it has no endpoint at the planned length, whatever `endpoint.at` says.
     """
-    found = arms(plan, axes, spec)
+    arms, records, endpoint = request.arms(), request.records, request.endpoint
     panels = []
-    for facet in facets_of(plan, spec):
-        own = [arm for arm in found if arm.facet == facet]
+    for facet in request.facets:
+        own = [arm for arm in arms if arm.facet == facet]
         curves = tuple(curve_of(arm, [track_of(trial, records, endpoint) for trial in arm.trials]) for arm in own)
         theirs = {hue: tuple(points) for (place, hue), points in (published or {}).items() if place == facet}
         panels.append(CurvePanel(facet, curves, theirs))
@@ -70,14 +61,16 @@ def curves_info(
     kind = "probes" if endpoint.metric in PROBES else "evaluations"
     window = "" if endpoint.window == 1 else f", running mean of {endpoint.window} {kind}"
     return CurvesInfo(
-        question=question,
+        question=request.question,
         sentence=metric_sentence(endpoint) + window,
         y_title=y_title,
         scale=scale,
-        hue_title=spec.hue.replace("_", " ") if spec.hue else "",
-        hues=labels_of(plan, spec.hue),
+        hue_title=request.hue_title,
+        hues=request.hues,
         panels=tuple(panels),
-        absences=tuple(filter(None, (_absence(arm, records, endpoint) for arm in found))),
+        absences=absences_by_seed(
+            arms, lambda trial: read(trial, records.get(trial.trial_id), endpoint, trial.target).reason
+        ),
     )
 
 
@@ -115,12 +108,6 @@ def _footer(info: CurvesInfo) -> str:
     if len(info.panels) > 1:
         parts.append("Panels have their own ordinates.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))
-
-
-def _absence(arm: Arm, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Absence | None:
-    readings = ((trial.seed, read(trial, records.get(trial.trial_id), endpoint, trial.target)) for trial in arm.trials)
-    reasons = tuple((seed, reading.reason) for seed, reading in readings if reading.reason)
-    return Absence(arm.name, len(arm.trials), reasons) if reasons else None
 
 
 def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, scale: float) -> None:

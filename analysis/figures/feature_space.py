@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
-from analysis.contract.record import TrialRecord
-from analysis.figures.arms import Absence, Arm, Reasons, absences_in_words, absences_of, arms
+from analysis.figures.arms import Absence, FigureRequest, absences_in_words
 from analysis.figures.layout import Grid, key, lay_out, seeds_in_words
+from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, RC, Look, looks
-from analysis.numbers.endpoint import why_not
+from analysis.numbers.probes import Probe
 from analysis.numbers.stats import Summary, summary
 
 ORDERS = ("first", "second")
@@ -53,22 +52,10 @@ class FeatureSpaceInfo(NamedTuple):
     absences: tuple[Absence, ...]
 
 
-def feature_space_info(
-    plan: Sequence[PlannedTrial],
-    records: Mapping[str, TrialRecord],
-    axes: Sequence[str],
-    spec: FigureSpec,
-    question: str,
-    endpoint: Endpoint,
-) -> FeatureSpaceInfo:
+def feature_space_info(request: FigureRequest) -> FeatureSpaceInfo:
     """Return the numbers of the figure: one row an arm (facet and hue) and outer step of `endpoint.at`."""
-    ats = ("last",) if endpoint.at == "last" else endpoint.at
-    rows, absences = [], []
-    for arm in arms(plan, axes, spec):
-        found = [_row(arm, records, at) for at in ats]
-        rows += [row for row, _ in found]
-        absences += absences_of(arm.name, len(arm.trials), {row.step: reasons for row, reasons in found})
-    return FeatureSpaceInfo(question, tuple(rows), tuple(absences))
+    found = probed(request, _refusal)
+    return FeatureSpaceInfo(request.question, tuple(map(_row, found.arms)), found.absences)
 
 
 def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
@@ -76,7 +63,7 @@ def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
     grid = Grid(2 * len(info.rows), 2, 6.6, 0.95, edge=0.62, row_gap=0.3, column_gap=1.12, foot=0.74)
     with matplotlib.rc_context(RC):
         drawn = dict(zip(ORDERS, looks(len(ORDERS)), strict=True))
-        keys = [key(f"{order} order", look, linestyle="none", markersize=5) for order, look in drawn.items()]
+        keys = [key(f"{order} order", look._replace(dash="none"), markersize=5) for order, look in drawn.items()]
         figure, places = lay_out(info.question, _footer(info), grid, keys, "outer gradient")
         for index, row in enumerate(info.rows):
             left, right = places[2 * index : 2 * index + 2]
@@ -91,37 +78,29 @@ def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
     return figure
 
 
-def _row(arm: Arm, records: Mapping[str, TrialRecord], at: int | str) -> tuple[FeatureRow, Reasons]:
-    pulls, reasons = [], []
-    for trial in arm.trials:
-        step = trial.target if at == "last" else int(at)
-        record = records.get(trial.trial_id)
-        probes = [] if record is None else [probe for probe in record["probes"] if probe["step"] == step]
-        if not probes:
-            reasons.append((trial.seed, why_not(trial, record, "probe", step)))
-        elif "feature_pull" not in probes[0]:
-            reasons.append((trial.seed, "probe of a version without feature_pull"))
-        elif set(ORDERS) - probes[0]["feature_pull"].keys():
-            reasons.append((trial.seed, "probe of its own order alone (probe_orders: own)"))
-        elif not _finite(probes[0]["feature_pull"]):
-            reasons.append((trial.seed, "not finite"))
-        else:
-            pulls.append(probes[0]["feature_pull"])
-    steps = sorted({trial.target for trial in arm.trials}) if at == "last" else [int(at)]
+def _refusal(probe: Probe) -> str:
+    """Return why a probe can't be shown, "" if it can."""
+    if "feature_pull" not in probe:
+        return "probe of a version without feature_pull"
+    pull = probe["feature_pull"]
+    if set(ORDERS) - pull.keys():
+        return "probe of its own order alone (probe_orders: own)"
+    finite = all(value is not None for sets in pull.values() for entries in sets.values() for value in entries.values())
+    return "" if finite else "not finite"
+
+
+def _row(found: ProbedArm) -> FeatureRow:
+    pulls = [probe["feature_pull"] for probe in found.probes.values()]
     gradients, moves = (
         tuple(_dot(pulls, order, *entry) for entry in entries for order in ORDERS) if pulls else ()
         for entries in (GRADIENTS, MOVES)
     )
-    return FeatureRow(arm.name, " or ".join(map(str, steps)), gradients, moves, len(arm.trials)), tuple(reasons)
+    return FeatureRow(found.arm.name, found.step, gradients, moves, len(found.arm.trials))
 
 
 def _dot(pulls: Sequence[Mapping], order: str, who: str, what: str) -> Dot:
     values = tuple(pull[order][who][what] for pull in pulls)
     return Dot(order, who, what, values, summary(values))
-
-
-def _finite(pull: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> bool:
-    return all(value is not None for sets in pull.values() for entries in sets.values() for value in entries.values())
 
 
 def _draw_dots(
@@ -145,8 +124,10 @@ def _draw_dots(
             half = dot.summary.half_width
             axes.errorbar(dot.summary.mean, y, xerr=half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
         axes.scatter(dot.seeds, [y] * len(dot.seeds), s=6, color=look.colour, alpha=0.4, linewidths=0, zorder=2)
-        style = {"color": look.colour, "marker": look.marker, "markersize": 4.6, "markeredgecolor": "white"}
-        axes.plot(dot.summary.mean, y, markeredgewidth=0.5, linestyle="none", clip_on=False, zorder=4, **style)
+        axes.plot(
+            dot.summary.mean, y, color=look.colour, marker=look.marker, markersize=4.6, markeredgecolor="white",
+            markeredgewidth=0.5, linestyle="none", clip_on=False, zorder=4,
+        )  # fmt: skip
         if dot.what == "gradient" and not any(dot.seeds):
             axes.annotate("exactly 0", (0, y), (7, 0), textcoords="offset points", va="center", size=6.5, color=GREY)
     if not dots:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.contract.question import Endpoint, FigureSpec
+from analysis.figures.arms import FigureRequest
 from analysis.figures.layout import Grid, key, lay_out, seeds_in_words, usual_columns, usual_width
 from analysis.figures.style import GREY, RC, Look, looks
 from analysis.numbers.endpoint import axis_title, endpoint_sentence
@@ -67,39 +67,40 @@ class InnerStepsInfo(NamedTuple):
     panels: tuple[Panel, ...]
 
 
-def inner_steps_info(
-    values: pd.DataFrame, axes: Sequence[str], spec: FigureSpec, question: str, endpoint: Endpoint
-) -> InnerStepsInfo:
-    """Return the numbers of the figure over `endpoint_values`: one panel a facet and outer step, one line a hue.
+def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerStepsInfo:
+    """Return the numbers of the figure: one panel a facet and outer step, one line a hue.
+
+    `values` are the `endpoint_values` of the request's endpoint.
 
     The abscissa is numeric if every label of `spec.x` is a finite number; otherwise labels stand at 0, 1, 2, ...
     """
-    keys = [axis for axis in (*spec.facets, spec.hue, spec.x) if axis is not None]
-    by_key = cells(values, axes, keys)
+    spec, x = request.spec, request.spec.x
+    assert x is not None, "a sweep file names the x of every inner_steps figure"
+    keys = [axis for axis in (*spec.facets, spec.hue, x) if axis is not None]
+    by_key = cells(values, request.axes, keys)
     labels = {axis: tuple(values[axis_column(axis)].cat.categories) for axis in keys}
     facets = tuple(dict.fromkeys(place[1 : 1 + len(spec.facets)] for place in by_key))
     hues = labels[spec.hue] if spec.hue else ("",)
     ats = tuple(values["at"].cat.categories)
-    positions = _positions(labels[spec.x])
+    positions = _positions(labels[x])
     panels = []
     for at in ats:
         for facet in facets:
             start = (at, *facet)
             lines = tuple(
-                Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[spec.x], positions))
-                for hue in hues
+                Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[x], positions)) for hue in hues
             )
             title = " · ".join(part for part in (*facet, f"outer step {at}" if at != "last" else "") if part)
             panels.append(Panel(title, lines))
-    y_title, scale = axis_title(endpoint)
+    y_title, scale = axis_title(request.endpoint)
     return InnerStepsInfo(
-        question=question,
-        sentence=endpoint_sentence(endpoint),
-        x_title=spec.x.replace("_", " "),
+        question=request.question,
+        sentence=endpoint_sentence(request.endpoint),
+        x_title=x.replace("_", " "),
         y_title=y_title,
         scale=scale,
-        hue_title=spec.hue.replace("_", " ") if spec.hue else "",
-        ticks=tuple(zip(positions, labels[spec.x], strict=True)),
+        hue_title=request.hue_title,
+        ticks=tuple(zip(positions, labels[x], strict=True)),
         log=min(positions) > 0 and max(positions) / min(positions) > LOG_RATIO,
         columns=len(facets) if len(ats) > 1 else usual_columns(len(facets)),
         panels=tuple(panels),
@@ -157,7 +158,7 @@ def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
     beside = _beside(positions, info.log, len(panel.lines))
     for index, (line, look) in enumerate(zip(panel.lines, looks(len(panel.lines)), strict=True)):
         place = index - (len(panel.lines) - 1) / 2
-        _draw_line(axes, line, look, info.scale, lambda x, shift, place=place: beside(x, place + shift))
+        _draw_line(axes, line, look, info.scale, beside, place)
     if not any(point.seeds for line in panel.lines for point in line.points):
         axes.text(0.5, 0.5, "no finished trial", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yticks([])
@@ -176,17 +177,21 @@ def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[floa
     return lambda x, place: x + distance * place
 
 
-def _draw_line(axes: Axes, line: Line, look: Look, scale: float, at: Callable[[float, float], float]) -> None:
-    xs = [at(point.x, 0) for point in line.points]
+def _draw_line(
+    axes: Axes, line: Line, look: Look, scale: float, at: Callable[[float, float], float], place: float
+) -> None:
+    xs = [at(point.x, place) for point in line.points]
     means = [scale * point.mean for point in line.points]
-    style = {"color": look.colour, "marker": look.marker, "markersize": 4.4, "markeredgecolor": "white"}
-    axes.plot(xs, means, linestyle=look.dash, linewidth=1.3, markeredgewidth=0.5, zorder=4, **style)
+    axes.plot(
+        xs, means, color=look.colour, marker=look.marker, markersize=4.4, markeredgecolor="white", linestyle=look.dash,
+        linewidth=1.3, markeredgewidth=0.5, zorder=4,
+    )  # fmt: skip
     for x, mean, point in zip(xs, means, line.points, strict=True):
         if not math.isnan(point.low):
             half = scale / 2 * (point.high - point.low)
             axes.errorbar(x, mean, half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
         scores = [scale * score for score in point.seeds]
-        beside = [at(point.x, 0.7)] * len(scores)
+        beside = [at(point.x, place + 0.7)] * len(scores)
         axes.scatter(beside, scores, s=7, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0, zorder=2)
         if not point.seeds:
             foot = axes.get_xaxis_transform()

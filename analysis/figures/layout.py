@@ -11,6 +11,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import ColorType
 
 from analysis.figures.style import GREY, Look
 
@@ -84,10 +85,14 @@ def lay_out(
     return figure, axes
 
 
-def key(label: str, look: Look, **style: object) -> Line2D:
-    """Return one entry of a legend; `style` overrides what `look` says."""
-    drawn = {"color": look.colour, "marker": look.marker, "linestyle": look.dash, "linewidth": 1.3, "markersize": 4.4}
-    return Line2D([], [], label=label, **(drawn | style))
+def key(
+    label: str, look: Look, *, linewidth: float = 1.3, markersize: float = 4.4, markerfacecolor: ColorType | None = None
+) -> Line2D:
+    """Return one entry of a legend; a marker is filled with the line's colour unless `markerfacecolor` is given."""
+    return Line2D(
+        [], [], label=label, color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=linewidth,
+        markersize=markersize, markerfacecolor=markerfacecolor,
+    )  # fmt: skip
 
 
 def seeds_in_words(counts: Sequence[int]) -> str:

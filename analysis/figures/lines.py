@@ -47,11 +47,12 @@ class Curve(NamedTuple):
 def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Track:
     """Return what `endpoint` would be after each outer step at which the trial was measured, up to its target."""
     record = records.get(trial.trial_id)
-    entries = [] if record is None else measured(trial, record, endpoint, trial.target)
+    if record is None:
+        return Track(trial.seed, np.array([], dtype=int), np.array([]))
+    entries = measured(trial, record, endpoint, trial.target)
+    steps = np.array([entry["step"] for entry in entries], dtype=int)
     values = np.array([number_of(trial, record, endpoint, entry).value for entry in entries])
-    return Track(
-        trial.seed, np.array([entry["step"] for entry in entries], dtype=int), _smooth(values, endpoint.window)
-    )
+    return Track(trial.seed, steps, _smooth(values, endpoint.window))
 
 
 def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Curve:
@@ -73,27 +74,25 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
 
 def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float, hollow: bool = False) -> None:
     """Draw one curve; `place` in [0, 1) staggers its markers against the other curves'."""
-    face = {"markerfacecolor": "white", "markeredgecolor": look.colour} if hollow else {"markeredgecolor": "white"}
-    style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker, "markeredgewidth": 0.5} | face
-    if hollow:
-        style["markeredgewidth"] = 0.9
-    drawn = (curve.n >= SEEDS_FOR_INTERVAL).any()
-    if drawn:
+    face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
+
+    def line(steps: np.ndarray, values: np.ndarray, width: float, size: float, alpha: float, zorder: int) -> None:
+        axes.plot(
+            steps, values, color=look.colour, linestyle=look.dash, linewidth=width, alpha=alpha, zorder=zorder,
+            marker=look.marker, markersize=size, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=edge_width,
+            markevery=marks(steps, place),
+        )  # fmt: skip
+
+    if (curve.n >= SEEDS_FOR_INTERVAL).any():
         axes.fill_between(
             curve.steps, scale * curve.low, scale * curve.high, color=look.colour, alpha=0.15, linewidth=0, zorder=2
         )
-        axes.plot(
-            curve.steps, scale * curve.mean, linewidth=1.3, markersize=4.4, zorder=4,
-            markevery=marks(curve.steps, place), **style,
-        )  # fmt: skip
+        line(curve.steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
     alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
     for track in curve.tracks:
         values = np.where(np.isin(track.steps, alone), scale * track.values, np.nan)
         if np.isfinite(values).any():
-            axes.plot(
-                track.steps, values, linewidth=0.8, markersize=3, alpha=0.8, zorder=3,
-                markevery=marks(track.steps, place), **style,
-            )  # fmt: skip
+            line(track.steps, values, width=0.8, size=3, alpha=0.8, zorder=3)
 
 
 def finish_panel(axes: Axes, filled: bool) -> None:

@@ -7,9 +7,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.contract.question import Endpoint, FigureSpec, PlannedTrial
+from analysis.contract.question import PlannedTrial
 from analysis.contract.record import TrialRecord
-from analysis.figures.arms import Absence, Arm, absences_in_words, arms, facets_of, labels_of
+from analysis.figures.arms import Absence, Arm, FigureRequest, absences_by_seed, absences_in_words
 from analysis.figures.layout import Grid, key, lay_out, usual_columns, usual_width
 from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
 from analysis.figures.style import GREY, RC, looks
@@ -38,33 +38,26 @@ class SharesInfo(NamedTuple):
     absences: tuple[Absence, ...]
 
 
-def shares_info(
-    plan: Sequence[PlannedTrial],
-    records: Mapping[str, TrialRecord],
-    axes: Sequence[str],
-    spec: FigureSpec,
-    question: str,
-    endpoint: Endpoint,
-) -> SharesInfo:
+def shares_info(request: FigureRequest) -> SharesInfo:
     """Return the numbers of the figure: one panel a facet, two curves a hue, each trial up to its planned length.
 
-    Of `endpoint` nothing is read: every probe is shown by itself.
+    `endpoint` is not read: the figure shows every probe.
     """
-    found = arms(plan, axes, spec)
+    arms, records = request.arms(), request.records
     panels = []
-    for facet in facets_of(plan, spec):
-        own = [arm for arm in found if arm.facet == facet]
+    for facet in request.facets:
+        own = [arm for arm in arms if arm.facet == facet]
         positive, negative = (
             tuple(curve_of(arm, [_track(trial, records, sign) for trial in arm.trials]) for arm in own)
             for sign in ("positive", "negative")
         )
         panels.append(SharesPanel(facet, positive, negative, _chance(own, records)))
     return SharesInfo(
-        question=question,
-        hue_title=spec.hue.replace("_", " ") if spec.hue else "",
-        hues=labels_of(plan, spec.hue),
+        question=request.question,
+        hue_title=request.hue_title,
+        hues=request.hues,
         panels=tuple(panels),
-        absences=tuple(filter(None, (_absence(arm, records) for arm in found))),
+        absences=absences_by_seed(arms, lambda trial: _why_incomplete(trial, records.get(trial.trial_id))),
     )
 
 
@@ -106,13 +99,9 @@ def _chance(own: Sequence[Arm], records: Mapping[str, TrialRecord]) -> tuple[flo
     return (1 - share, share)
 
 
-def _absence(arm: Arm, records: Mapping[str, TrialRecord]) -> Absence | None:
-    reasons = []
-    for trial in arm.trials:
-        record = records.get(trial.trial_id)
-        if record is None or not record["probes"] or record["step"] < trial.target:
-            reasons.append((trial.seed, why_not(trial, record, "probe", trial.target)))
-    return Absence(arm.name, len(arm.trials), tuple(reasons)) if reasons else None
+def _why_incomplete(trial: PlannedTrial, record: TrialRecord | None) -> str:
+    whole = record is not None and record["probes"] and record["step"] >= trial.target
+    return "" if whole else why_not(trial, record, "probe", trial.target)
 
 
 def _footer(info: SharesInfo) -> str:

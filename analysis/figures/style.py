@@ -10,6 +10,7 @@ from typing import NamedTuple
 import matplotlib
 import seaborn
 from matplotlib.figure import Figure
+from matplotlib.typing import ColorType, LineStyleType
 
 RC = {
     **seaborn.axes_style("ticks"),
@@ -43,26 +44,33 @@ RC = {
 GREY = "0.35"
 HEAT = "cividis"  # even steps of lightness, and the same to colour-blind people
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-DASHES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.4, 1.2, 1.4)), (0, (3, 1, 1, 1, 1, 1)))
+DASHES: tuple[LineStyleType, ...] = (
+    "-",
+    (0, (5, 1.6)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.4, 1.2, 1.4)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
 
 
 class Look(NamedTuple):
     """How one line is drawn."""
 
-    colour: tuple[float, float, float]
+    colour: ColorType
     marker: str
-    dash: str | tuple[float, tuple[float, ...]]
+    dash: LineStyleType
 
 
 def looks(count: int) -> list[Look]:
     """Return one look for each of `count` lines; the first 35 differ even without colour."""
     colours = seaborn.color_palette("colorblind", max(count, 1))
-    return [Look(*look) for look in islice(zip(cycle(colours), cycle(MARKERS), cycle(DASHES), strict=False), count)]
+    endless = zip(cycle(colours), cycle(MARKERS), cycle(DASHES), strict=False)
+    return [Look(colour, marker, dash) for colour, marker, dash in islice(endless, count)]
 
 
 def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
     """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; same figure, same bytes."""
-    metadata = {
+    metadata: dict[str, dict[str, str | None]] = {
         "png": {"Description": provenance},
         "pdf": {"CreationDate": None, "Subject": provenance},
         "svg": {"Date": None, "Description": provenance},

@@ -150,10 +150,11 @@ def _measure(
     facts_of: Callable[[Side], TaskFacts],
 ) -> _Measured:
     sides = sides_of(claim)
-    published = Contrast(_by_seed([published_of(side) for side in sides]))
-    published = published if published.by_seed else None
-    values = tuple(value_of(side) for side in sides)
-    if None in values:
+    theirs = _by_seed([published_of(side) for side in sides])
+    published = Contrast(theirs) if theirs else None
+    planned = [value_of(side) for side in sides]
+    values = tuple(side for side in planned if side is not None)
+    if len(values) < len(sides):
         return _Measured(None, None, published, math.nan, None, None, tested=False)
     contrast = Contrast(_by_seed([side.by_seed for side in values]))
     margin, reference = _margin(sides, facts_of), None
@@ -181,8 +182,8 @@ def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts]) -> flo
     """Return the smallest of the sides' margins; None if one has none, or isn't an accuracy."""
     if any(side.endpoint.metric in PROBES for side in sides):
         return None
-    margins = [margin_of(facts_of(side)) for side in sides]
-    return None if None in margins else min(margins)
+    margins = [margin for side in sides if (margin := margin_of(facts_of(side))) is not None]
+    return min(margins) if len(margins) == len(sides) else None
 
 
 def _judged(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Judged:
@@ -207,11 +208,12 @@ def _judged(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Judged:
 
 
 def _word(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Word:
-    if found.values is None:
+    if found.values is None or found.contrast is None:
         return "not planned here"
     if any(not side.by_seed for side in found.values):
         return "not run"
     estimate = found.contrast.estimate
     if claim.kind != "equivalence":
+        assert claim.expected is not None, "a sweep file names the sign of every effect and interaction"
         return effect_verdict(estimate, claim.expected, adjusted_p, found.margin)
     return "no margin" if found.margin is None else equivalence_verdict(estimate, adjusted_p, found.margin)

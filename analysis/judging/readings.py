@@ -44,10 +44,10 @@ class Readings:
         trials = self._of(side)
         if not trials:
             return None
-        found = {t.seed: read(t, self.records.get(t.trial_id), side.endpoint, step_of(side, t)) for t in trials}
+        readings = {t.seed: read(t, self.records.get(t.trial_id), side.endpoint, step_of(side, t)) for t in trials}
         return SideValues(
-            by_seed={seed: reading.value for seed, reading in found.items() if not reading.reason},
-            missing={seed: reading.reason for seed, reading in found.items() if reading.reason},
+            by_seed={seed: reading.value for seed, reading in readings.items() if not reading.reason},
+            missing={seed: reading.reason for seed, reading in readings.items() if reading.reason},
         )
 
     def facts(self, side: Side) -> TaskFacts:
@@ -82,4 +82,4 @@ def published_values(
         return published.probe_values(labels, endpoint.metric, step)
     if endpoint.metric != "test_accuracy":
         return {}
-    return published.values(labels, endpoint.head, endpoint.steps, step, endpoint.window)
+    return published.values(labels, *endpoint.scoring, step, endpoint.window)

@@ -76,6 +76,7 @@ class ValueVerdict(NamedTuple):
         """Return the verdict with the numbers behind it, in points, without full stop."""
         if self.word == "no verdict":
             return f"no verdict ({self.reason})"
+        assert self.difference is not None and self.margin is not None  # any other word is judged by both
         low, high = (100 * bound for bound in self.difference.interval(EQUIVALENCE))
         points = f"{100 * self.difference.value:+.1f} points, 90 % interval {low:+.1f} to {high:+.1f}"
         spread = f"pooled sd {100 * self.spread.sd:.2f} with {self.spread.dof} degrees of freedom"
@@ -84,7 +85,7 @@ class ValueVerdict(NamedTuple):
         margins = ", ".join(
             f"at ±{100 * factor * self.margin:g} {word}" for factor, word in ((0.5, self.at_half), (2, self.at_double))
         )
-        word = self.word
+        word: str = self.word
         if word == "undecided":
             most = f"no number of seeds of ours up to {MOST_SEEDS} would decide it"
             word += f" ({most})" if self.needs is None else f" (needs n >= {self.needs})"
@@ -116,33 +117,33 @@ def margin_of(facts: TaskFacts) -> float | None:
 
 
 def effect_verdict(
-    found: Estimate | None, expected: Literal["positive", "negative"], adjusted_p: float, margin: float | None
+    difference: Estimate | None, expected: Literal["positive", "negative"], adjusted_p: float, margin: float | None
 ) -> ClaimWord:
-    """Return the word for an effect or an interaction; `found` is None below three common seeds.
+    """Return the word for an effect or an interaction; `difference` is None below three common seeds.
 
     `adjusted_p` is that of the two-sided test after the adjustment for the number of primary contrasts; it decides
     whether 0 is excluded. Without a margin nothing is called negligible.
     """
-    if found is None:
+    if difference is None:
         return "not enough seeds"
     if adjusted_p < ALPHA:
-        return "reproduced" if (found.value > 0) == (expected == "positive") else "reversed"
-    if margin is not None and _within(found, margin):
+        return "reproduced" if (difference.value > 0) == (expected == "positive") else "reversed"
+    if margin is not None and _within(difference, margin):
         return "negligible"
     return "inconclusive"
 
 
-def equivalence_verdict(found: Estimate | None, adjusted_p: float, margin: float) -> ClaimWord:
-    """Return the word for "no longer matters"; `found` is None below three common seeds.
+def equivalence_verdict(difference: Estimate | None, adjusted_p: float, margin: float) -> ClaimWord:
+    """Return the word for "no longer matters"; `difference` is None below three common seeds.
 
     `adjusted_p` is that of the two one-sided tests within ± `margin`, adjusted like an effect's: it is below 0.05 only
     if the 90 % interval lies within. Contradicted means that the whole 95 % interval lies outside, on one side.
     """
-    if found is None:
+    if difference is None:
         return "not enough seeds"
     if adjusted_p < ALPHA:
         return "reproduced"
-    low, high = found.interval()
+    low, high = difference.interval()
     return "contradicted" if low > margin or high < -margin else "inconclusive"
 
 
@@ -184,14 +185,15 @@ def value_verdict(
     """
     n_ours, n_theirs = len(ours), len(theirs)
     if reason:
-        found = Estimate(_mean(ours) - _mean(theirs), math.nan, 0) if ours and theirs else None
+        apart = Estimate(_mean(ours) - _mean(theirs), math.nan, 0) if ours and theirs else None
         no: ValueWord = "no verdict"
-        return ValueVerdict(no, reason, found, n_ours, n_theirs, spread, margin, None, no, no)
-    found = group_difference(ours, theirs, spread, shared)
-    word = _value_word(found, margin)
-    needs = needed_seeds(found, spread, n_ours, n_theirs, margin, shared) if word == "undecided" else None
-    around = _value_word(found, margin / 2), _value_word(found, 2 * margin)
-    return ValueVerdict(word, "", found, n_ours, n_theirs, spread, margin, needs, *around)
+        return ValueVerdict(no, reason, apart, n_ours, n_theirs, spread, margin, None, no, no)
+    assert margin is not None, "a value without a margin has a reason to get no verdict"
+    difference = group_difference(ours, theirs, spread, shared)
+    word = _value_word(difference, margin)
+    needs = needed_seeds(difference, spread, n_ours, n_theirs, margin, shared) if word == "undecided" else None
+    around = _value_word(difference, margin / 2), _value_word(difference, 2 * margin)
+    return ValueVerdict(word, "", difference, n_ours, n_theirs, spread, margin, needs, *around)
 
 
 def value_verdicts(
@@ -225,15 +227,15 @@ def pooled_sides(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Seque
     return {cell: pooled({cell: cells[cell]}) if cell in every.excluded else every for cell in ours if cell in theirs}
 
 
-def _value_word(found: Estimate, margin: float) -> ValueWord:
-    if _within(found, margin):
+def _value_word(difference: Estimate, margin: float) -> ValueWord:
+    if _within(difference, margin):
         return "agrees"
-    low, high = found.interval()
+    low, high = difference.interval()
     return "differs" if low > 0 or high < 0 else "undecided"
 
 
-def _within(found: Estimate, margin: float) -> bool:
-    low, high = found.interval(EQUIVALENCE)
+def _within(difference: Estimate, margin: float) -> bool:
+    low, high = difference.interval(EQUIVALENCE)
     return -margin <= low and high <= margin
 
 

@@ -45,17 +45,16 @@ def endpoint_values(
     Columns: trial_id, cell, seed, one an axis, at ("last" or the step as text, ordered), read_step, value (fraction,
     NaN if there is none), reason ("" where there is a value), evaluations (number averaged).
     """
-    ats = ("last",) if endpoint.at == "last" else endpoint.at
     rows, trials = [], []
-    for at in ats:
+    for at in endpoint.ats:
         for trial in plan:
-            step = trial.target if at == "last" else int(at)
+            step = trial.target if at == "last" else at
             reading = read(trial, records.get(trial.trial_id), endpoint, step)
             rows.append((trial.trial_id, trial.cell, trial.seed, str(at), step, *reading))
             trials.append(trial)
     columns = ["trial_id", "cell", "seed", "at", "read_step", "value", "reason", "evaluations"]
     frame = with_axes(pd.DataFrame(rows, columns=columns), plan, trials)
-    frame["at"] = pd.Categorical(frame["at"], categories=[str(at) for at in ats], ordered=True)
+    frame["at"] = pd.Categorical(frame["at"], categories=[str(at) for at in endpoint.ats], ordered=True)
     return frame
 
 
@@ -75,27 +74,29 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, st
 
 def measured(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, step: int) -> list[Mapping[str, Any]]:
     """Return the evaluations, or the probes, that count for `endpoint` up to outer step `step`, in order."""
-    if endpoint.metric in PROBES:  # whose schedule is part of the trial's identity: each one is on it
+    usable: list[Mapping[str, Any]]
+    if endpoint.metric in PROBES:  # their schedule is part of the trial's identity, so every probe is on it
         usable = [probe for probe in record["probes"] if probe["step"] <= step]
     else:
         split = endpoint.metric.removesuffix("_accuracy")
-        usable = [found for found in record.get("finals", []) if split == "final" and found["step"] == step]
+        usable = [final for final in record.get("finals", []) if split == "final" and final["step"] == step]
         usable += [
             evaluation
             for evaluation in record["evaluations"]
             if evaluation["split"] == split and (evaluation["step"] == step or _scheduled(evaluation, trial, step))
         ]
-    return sorted(usable, key=lambda found: found["step"])
+    return sorted(usable, key=lambda entry: entry["step"])
 
 
 def number_of(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entry: Mapping[str, Any]) -> Number:
     """Return what `endpoint` reads in one evaluation or probe of `measured`."""
     if endpoint.metric in PROBES:
         return probe_number(record, entry, endpoint.metric)
-    inner_step = trial.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
-    scores = entry["accuracy"].get(endpoint.head)
+    head, steps = endpoint.scoring
+    inner_step = trial.inner_steps if steps == "inner_steps" else steps
+    scores = entry["accuracy"].get(head)
     if scores is None:
-        return Number(math.nan, f"head {endpoint.head} not scored")
+        return Number(math.nan, f"head {head} not scored")
     if inner_step >= len(scores) or scores[inner_step] is None:
         return Number(math.nan, f"inner step {inner_step} not scored")
     return Number(scores[inner_step], "")

@@ -42,6 +42,11 @@ class Paired(NamedTuple):
     high: float
     p: float
 
+    @property
+    def furthest(self) -> float:
+        """The largest distance from 0 within the interval; NaN without one."""
+        return max(abs(self.low), abs(self.high))
+
 
 class EpisodePart(NamedTuple):
     """What one list of `episodes` test episodes adds to a mean's variance where all its seeds share that list.

@@ -93,6 +93,7 @@ def _step(cell: Cell, trial: PlannedTrial) -> int:
 
 
 def _row(cell: Cell, step: int, theirs: Sequence[float], verdict: ValueVerdict, unit: Unit) -> tuple[str, ...]:
+    assert verdict.difference is not None, "a row has values on both sides"
     difference = unit.scale * verdict.difference.value
     return (
         *cell.labels.values(),

@@ -28,7 +28,7 @@ SILENT = ("not run", "not planned here")
 
 def numbers(judged: Judged) -> str:
     """Return the numbers of a claim, the authors' own contrast, and what to know about both, without full stop."""
-    parts = [] if judged.word in SILENT else [_numbers(judged)]
+    parts = [] if judged.word in SILENT or judged.contrast is None else [_numbers(judged, judged.contrast)]
     if judged.published is not None:
         published, seeds = _value(judged.published, judged.claim), len(judged.published.by_seed)
         parts.append(f"authors: {published} (n = {seeds})")
@@ -97,20 +97,20 @@ def _where(told: dict[str, str], keys: Sequence[str]) -> str:
     return f" ({', '.join(shared)})" if shared else ""
 
 
-def _numbers(judged: Judged) -> str:
-    seeds = f"n = {len(judged.contrast.by_seed)}"
-    if not judged.contrast.by_seed:
+def _numbers(judged: Judged, contrast: Contrast) -> str:
+    seeds = f"n = {len(contrast.by_seed)}"
+    if not contrast.by_seed:
         return f"no common seed ({seeds})"
     inside = [seeds]
-    if judged.contrast.estimate is None:
-        values = ", ".join(_signed(value, judged.claim) for value in judged.contrast.by_seed.values())
+    if contrast.estimate is None:
+        values = ", ".join(_signed(value, judged.claim) for value in contrast.by_seed.values())
         inside.append(f"by seed {values}")
     if not math.isnan(judged.p):
         inside.append(f"{'TOST ' if judged.claim.kind == 'equivalence' else ''}p {_p(judged.p)}")
         inside.append(f"Holm {_p(judged.adjusted_p)}" if judged.claim.primary else "secondary, not adjusted")
     if not math.isnan(judged.effect_in_sd):
         inside.append(f"{judged.effect_in_sd:+.1f} pooled seed sd")
-    return f"{_value(judged.contrast, judged.claim)} ({', '.join(inside)})"
+    return f"{_value(contrast, judged.claim)} ({', '.join(inside)})"
 
 
 def _value(contrast: Contrast, claim: ClaimSpec) -> str:
@@ -136,10 +136,9 @@ def _notes(judged: Judged) -> list[str]:
         notes.append(margin)
     if judged.p < ALPHA <= judged.adjusted_p:
         notes.append("significant only before the adjustment for the number of primary claims")
-    if judged.word == "reproduced" and claim.kind != "equivalence" and judged.margin is not None:
-        interval = judged.contrast.paired.low, judged.contrast.paired.high
-        if max(map(abs, interval)) <= judged.margin:
-            notes.append(f"smaller than the margin of ±{_size(judged.margin, claim, 2)} points")
+    held = judged.contrast if judged.word == "reproduced" and claim.kind != "equivalence" else None
+    if held is not None and judged.margin is not None and held.paired.furthest <= judged.margin:
+        notes.append(f"smaller than the margin of ±{_size(judged.margin, claim, 2)} points")
     missing: dict[str, list[str]] = {}
     for seed in judged.missing:
         missing.setdefault(", ".join(seed.side.labels.values()), []).append(f"seed {seed.seed} {seed.reason}")
@@ -161,8 +160,9 @@ def _quoted(found: Sequence[Judged], word: Word) -> str:
 
 
 def _numbers_of_answer(judged: Judged) -> str:
-    seeds = len(judged.contrast.by_seed)
-    return f"{_value(judged.contrast, judged.claim)}, n = {seeds}" if seeds else "no common seed"
+    if judged.contrast is None or not judged.contrast.by_seed:
+        return "no common seed"
+    return f"{_value(judged.contrast, judged.claim)}, n = {len(judged.contrast.by_seed)}"
 
 
 def _signed(value: float, claim: ClaimSpec) -> str:

@@ -88,14 +88,13 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
         if field not in untouched
     )
     varying = tuple(row for field in fields if field not in alike for row in _varying(plan, field))
-    tables = []
-    if constant:
-        heads = ("field", "value", "from")
-        tables.append(TextTable(caption="The same in every trial.", heads=heads, rows=constant))
-    if varying:
-        heads = ("field", "value", "cells", "from")
-        tables.append(TextTable(caption="Different between cells.", heads=heads, rows=varying))
-    return Section(title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(tables))
+    tables = (
+        TextTable(caption="The same in every trial.", heads=("field", "value", "from"), rows=constant),
+        TextTable(caption="Different between cells.", heads=("field", "value", "cells", "from"), rows=varying),
+    )
+    return Section(
+        title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(table for table in tables if table.rows)
+    )
 
 
 def cells_in_words(some: Collection[PlannedTrial], every: Sequence[PlannedTrial]) -> str:

@@ -1,12 +1,13 @@
 """The figures that a sweep asks for: which module computes and draws each kind, and what is said below it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from analysis.contract.question import Endpoint, FigureKind, FigureSpec
-from analysis.figures.arms import place_of
+from analysis.contract.record import PROBES
+from analysis.figures.arms import FigureRequest, place_of
 from analysis.figures.cosine import cosine_info, draw_cosine
 from analysis.figures.curves import curves_info, draw_curves
 from analysis.figures.feature_space import draw_feature_space, feature_space_info
@@ -15,6 +16,9 @@ from analysis.figures.shares import draw_shares, shares_info
 from analysis.judging.readings import Readings, published_values
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
 from analysis.paper.published import Published
+
+Curve = Sequence[tuple[int, float]]
+"""(outer step, value) of each point."""
 
 CAPTIONS: Mapping[FigureKind, str] = {
     "inner_steps": "{endpoint}, against {x}.",
@@ -35,40 +39,46 @@ class Drawn(NamedTuple):
 
 
 def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint, published: Published | None) -> Drawn:
-    """Return the figure of `spec`, read as it says or else as `endpoint` says; with the authors' curve if known."""
+    """Return the figure of `spec` with its caption; the authors' curve is drawn where `published` has one.
+
+    The figure reads the endpoint that `spec` names, or else `endpoint`.
+    """
     read = spec.endpoint or endpoint
+    request = FigureRequest(
+        plan=readings.plan, records=readings.records, axes=readings.axes, spec=spec, question=question, endpoint=read
+    )
     sentences = {"endpoint": endpoint_sentence(read), "metric": metric_sentence(read)}
     caption = CAPTIONS[spec.kind].format(**sentences, x=(spec.x or "").replace("_", " "))
-    if spec.kind == "inner_steps":
-        values = readings.frame(read)
-        return Drawn(draw_inner_steps(inner_steps_info(values, readings.axes, spec, question, read)), caption)
-    given = (readings.plan, readings.records, readings.axes, spec, question, read)
-    if spec.kind == "curves":
-        theirs = _published_curves(readings, spec, read, published) if published is not None else {}
-        return Drawn(draw_curves(curves_info(*given, theirs)), caption)
-    compute, render = _PROBED[spec.kind]
-    return Drawn(render(compute(*given)), caption)
+    return Drawn(_figure(request, readings, published), caption)
 
 
-_PROBED: Mapping[FigureKind, tuple[Callable[..., Any], Callable[[Any], Figure]]] = {
-    "cosine": (cosine_info, draw_cosine),
-    "shares": (shares_info, draw_shares),
-    "feature_space": (feature_space_info, draw_feature_space),
-}
+def _figure(request: FigureRequest, readings: Readings, published: Published | None) -> Figure:
+    match request.spec.kind:
+        case "inner_steps":
+            return draw_inner_steps(inner_steps_info(request, readings.frame(request.endpoint)))
+        case "curves":
+            theirs = _published_curves(request, published) if published is not None else {}
+            return draw_curves(curves_info(request, theirs))
+        case "cosine":
+            return draw_cosine(cosine_info(request))
+        case "shares":
+            return draw_shares(shares_info(request))
+        case "feature_space":
+            return draw_feature_space(feature_space_info(request))
 
 
-def _published_curves(
-    readings: Readings, spec: FigureSpec, endpoint: Endpoint, published: Published
-) -> dict[tuple[str, str], Sequence[tuple[int, float]]]:
+def _published_curves(request: FigureRequest, published: Published) -> dict[tuple[str, str], Curve]:
     """Return the authors' means at the outer steps of their table that ours reach, by facet and hue."""
-    found = {}
-    for trial in readings.plan:
-        steps = published.steps(trial.labels, endpoint.head, endpoint.steps) if endpoint.head else ()
+    endpoint = request.endpoint
+    if endpoint.metric in PROBES:
+        return {}
+    found: dict[tuple[str, str], Curve] = {}
+    for trial in request.plan:
         points = []
-        for step in steps:
+        for step in published.steps(trial.labels, *endpoint.scoring):
             values = list(published_values(published, trial.labels, endpoint, step).values())
             if step <= trial.target and values:
                 points.append((step, sum(values) / len(values)))
         if points:
-            found[place_of(trial, spec)] = points
+            found[place_of(trial, request.spec)] = points
     return found

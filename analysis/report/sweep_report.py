@@ -60,12 +60,12 @@ class Found:
 
 
 def find(asked: Asked, loaded: Loaded, published: Published | None, source: str, *, figures: bool = True) -> Found:
-    """Return everything that the report of `asked` says; `published` is None where nothing is to be held against it.
+    """Return everything that the report of `asked` says; with `published`, the authors' numbers stand beside ours.
 
-    `source` says where the records come from, without password; without `figures` none are drawn.
+    `source` says where the records come from, without a password; without `figures` no figure is drawn.
     """
     readings = Readings(asked.plan, asked.axes, loaded.records, frozenset(loaded.unreadable.values()))
-    every = readings.cells(asked.endpoint)
+    cells = readings.cells(asked.endpoint)
     tables = {f"table_{number}": _table(readings, spec, asked) for number, spec in enumerate(asked.tables, 1)}
     contrasts = _contrasts(readings, asked)
     judged = judge(
@@ -75,36 +75,24 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         readings.facts,
     )
     texts = _texts(readings, asked, judged, published)
-    ran = any(cell.values for cell in every)
-    where_from = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; commit {asked.commit}; {asked.command}; {QUERY}"
-    specs = asked.figures if figures else ()
-    drawn = [draw(readings, spec, asked.question, asked.endpoint, published) for spec in specs]
-    pictures = {f"figure_{number}": encode(one.figure, where_from) for number, one in enumerate(drawn, 1)}
-    told = answer_of(judged) if judged else answer(every, list(contrasts.values())) if ran else "Nothing has run."
+    pictures, shown = _pictures(readings, asked, loaded, published) if figures else ({}, ())
+    grids = [grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())]
     page = SweepPage(
         sweep=asked.sweep,
         question=asked.question,
         paper=asked.paper,
-        sentence=told,
+        sentence=_sentence(judged, cells, list(contrasts.values())),
         endpoint=f"{endpoint_sentence(asked.endpoint)}.",
         claims=texts.get("claims"),
         values=texts.get("values"),
-        tables=(
-            *(grid(replace(found, missing=())) for found in (*tables.values(), *contrasts.values())),
-            *([texts["drawn"]] if "drawn" in texts else ()),
-        ),
-        figures=tuple(
-            Picture(
-                name=name, caption=one.caption, alt=f"{asked.question} {one.caption}", data=data["svg"], kind="svg+xml"
-            )
-            for (name, data), one in zip(pictures.items(), drawn, strict=True)
-        ),
+        tables=(*grids, texts["drawn"]) if "drawn" in texts else tuple(grids),
+        figures=shown,
         remarks=tuple(published.differences.values()) if published is not None else (),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
         differences=paper_differences(asked.plan),
         holes=tuple(
             f"{where(cell)}: seed {miss.seed}, trial {miss.trial_id}, {miss.reason}"
-            for cell in every
+            for cell in cells
             for miss in cell.missing
         ),
         runs=dict(sorted(loaded.run_ids.items())),
@@ -112,7 +100,32 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         command=asked.command,
         source=f"{source}; {QUERY}",
     )
-    facts = {
+    facts = _facts(asked, cells, source, page.runs)
+    return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=cells, facts=facts)
+
+
+def _sentence(judged: Sequence[Judged], cells: Sequence[Cell], contrasts: Sequence[Table]) -> str:
+    if judged:
+        return answer_of(judged)
+    return answer(cells, contrasts) if any(cell.values for cell in cells) else "Nothing has run."
+
+
+def _pictures(
+    readings: Readings, asked: Asked, loaded: Loaded, published: Published | None
+) -> tuple[dict[str, dict[str, bytes]], tuple[Picture, ...]]:
+    """Return each figure's files by name and format, and the figures as the page shows them."""
+    origin = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; commit {asked.commit}; {asked.command}; {QUERY}"
+    files, shown = {}, []
+    for number, spec in enumerate(asked.figures, 1):
+        name, drawn = f"figure_{number}", draw(readings, spec, asked.question, asked.endpoint, published)
+        files[name] = encode(drawn.figure, origin)
+        alt = f"{asked.question} {drawn.caption}"
+        shown.append(Picture(name=name, caption=drawn.caption, alt=alt, data=files[name]["svg"], kind="svg+xml"))
+    return files, tuple(shown)
+
+
+def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, str]) -> dict[str, Any]:
+    return {
         "schema": SCHEMA_VERSION,
         "sweep": asked.sweep,
         "question": asked.question,
@@ -121,11 +134,10 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         "commit": asked.commit,
         "tracking_uri": source,
         "query": QUERY,
-        "runs": page.runs,
-        "missing": [miss._asdict() | {"at": cell.at} for cell in every for miss in cell.missing],
+        "runs": runs,
+        "missing": [miss._asdict() | {"at": cell.at} for cell in cells for miss in cell.missing],
         "libraries": libraries(),
     }
-    return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=every, facts=facts)
 
 
 def libraries() -> dict[str, str]:

@@ -5,9 +5,8 @@ The names of axes and labels are those of our sweeps.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
-Steps = int | Literal["inner_steps"]
+from analysis.contract.question import Steps
 
 MINI = (200, 1000, 2000, 5000, 10000, 15000, 20000, 29000, 29700)
 FIG_4 = (200, 1000, 2000, 5000, 10000, 15000, 17400)

@@ -1,6 +1,7 @@
 """The authors' stored runs as planned trials and records of ours, so that a report runs on their data unchanged."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,29 +77,31 @@ def _evaluated(
     by_head = {run.head: run.accuracy for run in heads}
     episodes = FAMILIES[one.family].episodes
     evaluations = [_evaluation(int(step), index, by_head, episodes) for index, step in enumerate(steps)]
-    return trial, _record(trial, one.labels, evaluations, [])
+    return trial, _record(trial, evaluations, [])
 
 
 def _evaluation(step: int, index: int, by_head: dict[Head, np.ndarray], episodes: int) -> Evaluation:
     heads: tuple[Head, ...] = ("trained", "zeroed")
-    accuracy = {head: by_head[head][index].tolist() if head in by_head else [] for head in heads}
-    unknown = {head: [float("nan")] * len(scores) for head, scores in accuracy.items()}
+    accuracy: dict[Head, list[float | None]] = {
+        head: by_head[head][index].tolist() if head in by_head else [] for head in heads
+    }
+    unknown: dict[Head, list[float | None]] = {head: [math.nan] * len(scores) for head, scores in accuracy.items()}
     return {"step": step, "time_ms": 0, "split": "test", "episodes": episodes, "accuracy": accuracy, "sd": unknown}
 
 
 def _probed(
-    labels: dict[str, str], seed: int, updates: np.ndarray, cosine: np.ndarray, sweep: str, axes: Sequence[str]
+    labels: Mapping[str, str], seed: int, updates: np.ndarray, cosine: np.ndarray, sweep: str, axes: Sequence[str]
 ) -> tuple[PlannedTrial, TrialRecord]:
     trial = _trial(labels, seed, int(updates[-1]), COSINE_EVERY, sweep, axes)
     probes = [
         {"step": int(step), "time_ms": 0, "cosine": matrix.tolist()}
         for step, matrix in zip(updates, cosine, strict=True)
     ]
-    return trial, _record(trial, labels, [], probes)
+    return trial, _record(trial, [], probes)
 
 
 def _trial(
-    labels: dict[str, str], seed: int, target: int, eval_every: int, sweep: str, axes: Sequence[str]
+    labels: Mapping[str, str], seed: int, target: int, eval_every: int, sweep: str, axes: Sequence[str]
 ) -> PlannedTrial:
     shown = {axis: labels[axis] for axis in axes}
     cell = " · ".join(shown.values())
@@ -123,9 +126,7 @@ def _trial(
     )
 
 
-def _record(
-    trial: PlannedTrial, labels: dict[str, str], evaluations: list[Evaluation], probes: list[dict[str, Any]]
-) -> TrialRecord:
+def _record(trial: PlannedTrial, evaluations: list[Evaluation], probes: list[dict[str, Any]]) -> TrialRecord:
     return {
         "schema": SCHEMA_VERSION,
         "trial_id": trial.trial_id,

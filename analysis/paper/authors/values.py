@@ -3,7 +3,8 @@
 And what they drew: one row a point of a printed curve.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -48,9 +49,7 @@ def _read(run: Run, source: Source, axes: Sequence[str]) -> Iterator[dict[str, o
             if step > at[-1]:
                 continue
             index = int(np.searchsorted(at, step, side="right")) - 1
-            first = int(
-                np.searchsorted(at, family.eval_every)
-            )  # as in an endpoint of ours, the untrained model is left out
+            first = int(np.searchsorted(at, family.eval_every))  # no endpoint of ours has the untrained model either
             last = curve[max(first, index - WINDOW + 1) : index + 1]
             nearest = int(np.abs(run.updates - step).argmin())
             around = curve[max(first, nearest - WINDOW // 2) : nearest + WINDOW // 2 + 1]
@@ -70,11 +69,22 @@ def _read(run: Run, source: Source, axes: Sequence[str]) -> Iterator[dict[str, o
             }
 
 
-def curves(raw: pd.DataFrame, figure: Figure) -> list[dict[str, object]]:
-    """Return the figure's curves: axes, test_head, test_steps, n, x, updates, `mean` over seeds, as `drawn`.
+class DrawnCurve(NamedTuple):
+    """One curve of a figure: `cell` names it as a row of a table, `x` is the printed abscissa of each `drawn` point.
 
-    `mean` has every evaluation of the runs; for figures that mix two heads it is a pair, as trained and zeroed.
+    `mean` is the accuracy over seeds of every evaluation of the runs, before smoothing; of a figure that mixes two
+    heads it has two rows, as trained and zeroed. `outer_step` is when each drawn point was measured.
     """
+
+    cell: Mapping[str, object]
+    x: np.ndarray
+    outer_step: np.ndarray
+    mean: np.ndarray
+    drawn: np.ndarray
+
+
+def curves(raw: pd.DataFrame, figure: Figure) -> list[DrawnCurve]:
+    """Return the figure's curves."""
     drawn = [run for run in runs(raw, figure.family) if figure.token in run.figures]
     found = []
     for head in figure.heads:
@@ -86,35 +96,35 @@ def curves(raw: pd.DataFrame, figure: Figure) -> list[dict[str, object]]:
     return found
 
 
-def _curve(figure: Figure, cell: Sequence[Run], every: Sequence[Run]) -> dict[str, object]:
+def _curve(figure: Figure, cell: Sequence[Run], every: Sequence[Run]) -> DrawnCurve:
     """`cell` holds one curve's runs, tested with one head; `every` also has them tested with the other."""
     one = min(cell, key=lambda run: len(run.updates))  # in Fig. 5, one with the spacing that most of its seeds have
     rows = figure.rows or len(one.updates)
     steps = _test_steps(one, figure.test_steps)
     mean = _mean(cell, rows, steps)
     if figure.mixed:
-        twins = [
-            _mean([of for of in every if of.head == head and of.labels == one.labels], rows, steps)
+        trained, zeroed = (
+            _mean([run for run in every if run.head == head and run.labels == one.labels], rows, steps)
             for head in ("trained", "zeroed")
-        ]
-        points = mixed(*twins, figure.width)[one.head == "zeroed"]
-        mean = np.stack(twins)
+        )
+        points = mixed(trained, zeroed, figure.width)[one.head == "zeroed"]
+        mean = np.stack([trained, zeroed])
     else:
         points = smoothed(mean, figure.width)
-    labels = {axis: one.labels[axis] for axis in AXES[figure.sweep]}
-    legend = LEGENDS.get((figure.name, one.labels["arm"], one.labels["order"]), "")
-    return {
-        "figure": figure.name,
-        **labels,
-        "test_head": one.head,
-        "test_steps": steps,
-        "n": len(cell),
-        "legend": legend,
-        "x": np.arange(len(points)) * FAMILIES[one.family].x_spacing,
-        "outer_step": outer_steps(one)[: len(points)],
-        "mean": mean,
-        "drawn": points,
-    }
+    return DrawnCurve(
+        cell={
+            "figure": figure.name,
+            **{axis: one.labels[axis] for axis in AXES[figure.sweep]},
+            "test_head": one.head,
+            "test_steps": steps,
+            "n": len(cell),
+            "legend": LEGENDS.get((figure.name, one.labels["arm"], one.labels["order"]), ""),
+        },
+        x=np.arange(len(points)) * FAMILIES[one.family].x_spacing,
+        outer_step=outer_steps(one)[: len(points)],
+        mean=mean,
+        drawn=points,
+    )
 
 
 def plotted(raw: pd.DataFrame, figure: Figure) -> pd.DataFrame:
@@ -124,12 +134,11 @@ def plotted(raw: pd.DataFrame, figure: Figure) -> pd.DataFrame:
     """
     rows = []
     for curve in curves(raw, figure):
-        last = len(curve["x"]) - 1
+        last = len(curve.x) - 1
         kept = sorted({*range(RAW), *range(RAW + 1, 20, 2), *range(20, last + 1, 5), last})
-        fixed = {name: value for name, value in curve.items() if name not in ("x", "outer_step", "mean", "drawn")}
         rows += [
-            {**fixed, "x": curve["x"][index], "outer_step": curve["outer_step"][index], "value": curve["drawn"][index]}
-            for index in kept
+            {**curve.cell, "x": curve.x[at], "outer_step": curve.outer_step[at], "value": curve.drawn[at]}
+            for at in kept
         ]
     return ordered(pd.DataFrame(rows), ["figure", *AXES[figure.sweep], "test_head", "x"])
 

@@ -8,6 +8,7 @@ import pytest
 
 from analysis.contract.question import Endpoint, FigureSpec
 from analysis.errors import AnalysisError
+from analysis.figures.arms import FigureRequest
 from analysis.figures.curves import CurvesInfo, curves_info, draw_curves
 from analysis.figures.style import encode
 from analysis.numbers.endpoint import read
@@ -39,7 +40,10 @@ def make_info(make_trial, make_record, make_probe, endpoint):
                     records[trial.trial_id] = make_record(
                         trial, scores, status="failed" if failed else "done", probes=probes
                     )
-        info = curves_info(plan, records, AXES, spec, "Does it matter?", asked, published)
+        request = FigureRequest(
+            plan=plan, records=records, axes=AXES, spec=spec, question="Does it matter?", endpoint=asked
+        )
+        info = curves_info(request, published)
         return (info, plan, records) if parts else info
 
     return make
@@ -83,7 +87,9 @@ def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
     record["probes"][10]["cosine"][0][1] = record["probes"][10]["cosine"][5][0] = None
     asked = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=3)
     spec = FigureSpec(kind="curves", x=None, hue=None, facets=())
-    info = curves_info([trial], {trial.trial_id: record}, ("task",), spec, "?", asked)
+    records = {trial.trial_id: record}
+    request = FigureRequest(plan=[trial], records=records, axes=("task",), spec=spec, question="?", endpoint=asked)
+    info = curves_info(request)
     (track,) = info.panels[0].curves[0].tracks
     assert np.flatnonzero(np.isnan(track.values)).tolist() == [10, 11, 12]
 
@@ -143,7 +149,8 @@ def test_points_of_seeds_measured_at_other_steps_count_where_they_are(make_trial
     records = {trial.trial_id: make_record(trial, {20: 0.3, 60: 0.5}) for trial in trials[:2]}
     records[trials[2].trial_id] = make_record(trials[2], {40: 0.4, 60: 0.6})
     spec = FigureSpec(kind="curves", x=None, hue=None, facets=())
-    info: CurvesInfo = curves_info(trials, records, ("task",), spec, "?", endpoint)
+    request = FigureRequest(plan=trials, records=records, axes=("task",), spec=spec, question="?", endpoint=endpoint)
+    info: CurvesInfo = curves_info(request)
     (curve,) = info.panels[0].curves
     assert curve.steps.tolist() == [20, 40, 60] and curve.n.tolist() == [2, 1, 3]
     assert math.isnan(curve.mean[0]) and curve.mean[2] == pytest.approx(1.6 / 3)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.contract.question import FigureSpec
+from analysis.figures.arms import FigureRequest
 from analysis.figures.inner_steps import InnerStepsInfo, draw_inner_steps, inner_steps_info
 from analysis.figures.style import encode, looks
 from analysis.numbers.endpoint import endpoint_values
@@ -26,7 +27,10 @@ def make_info(make_trial, make_record, endpoint):
                             continue
                         records[trial.trial_id] = make_record(trial, {20: 0.3, 60: 0.5 + 0.1 * seed})
         asked = replace(endpoint, at=at)
-        return inner_steps_info(endpoint_values(plan, records, asked), AXES, spec, "Does it matter?", asked)
+        request = FigureRequest(
+            plan=plan, records=records, axes=AXES, spec=spec, question="Does it matter?", endpoint=asked
+        )
+        return inner_steps_info(request, endpoint_values(plan, records, asked))
 
     return make
 

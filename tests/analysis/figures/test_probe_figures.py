@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.contract.question import Endpoint, FigureSpec
+from analysis.figures.arms import FigureRequest
 from analysis.figures.cosine import cosine_info, draw_cosine
 from analysis.figures.feature_space import draw_feature_space, feature_space_info
 from analysis.figures.shares import draw_shares, shares_info
@@ -21,6 +22,12 @@ READ = Endpoint(metric="support_query_gap", head=None, steps=None, at=(1, 60), w
 
 def spec(kind: str) -> FigureSpec:
     return FigureSpec(kind=kind, x=None, hue="zeroing", facets=("task",))
+
+
+def request(plan, records, kind: str, endpoint: Endpoint = READ) -> FigureRequest:
+    return FigureRequest(
+        plan=plan, records=records, axes=AXES, spec=spec(kind), question="A question?", endpoint=endpoint
+    )
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def scene(make_trial, make_record, make_probe):
 
 def test_a_heat_map_is_the_mean_over_seeds_of_the_rows_of_the_query_classes(scene) -> None:
     plan, records = scene
-    info = cosine_info(plan, records, AXES, spec("cosine"), "?", READ)
+    info = cosine_info(request(plan, records, "cosine"))
     assert [(heat.arm, heat.step) for heat in info.heats][:3] == [
         ("A · none", "1"), ("A · none", "60"), ("A · every step", "1")
     ]  # fmt: skip
@@ -60,7 +67,8 @@ def test_the_colours_are_the_papers_range_unless_a_number_lies_outside(make_tria
     one = replace(spec("cosine"), hue=None, facets=())
 
     def ends(step: int) -> tuple[float, float]:
-        info = cosine_info([trial], {trial.trial_id: record}, ("task",), one, "?", replace(READ, at=(step,)))
+        asked = request([trial], {trial.trial_id: record}, "cosine", replace(READ, at=(step,)))
+        info = cosine_info(replace(asked, axes=("task",), spec=one))
         return info.low, info.high
 
     assert ends(1) == (0.0, 0.6)
@@ -68,7 +76,7 @@ def test_the_colours_are_the_papers_range_unless_a_number_lies_outside(make_tria
 
 
 def test_cells_of_a_heat_map_print_their_numbers_and_hues_that_lack_seeds_say_so(scene) -> None:
-    figure = draw_cosine(cosine_info(*scene, AXES, spec("cosine"), "?", READ))
+    figure = draw_cosine(cosine_info(request(*scene, "cosine")))
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown.count(".10") == 12  # of other classes
     assert figure.axes[0].get_title(loc="left") == "after outer step 1 (n = 2 of 3)"
@@ -78,7 +86,7 @@ def test_cells_of_a_heat_map_print_their_numbers_and_hues_that_lack_seeds_say_so
 
 
 def test_shares_are_means_over_episodes_and_seeds_and_dotted_what_a_zero_head_has(scene) -> None:
-    info = shares_info(*scene, AXES, spec("shares"), "?", READ)
+    info = shares_info(request(*scene, "shares"))
     every = info.panels[0].positive[1]
     _, mean, _, low, high = summary([0.7, 0.75, 0.8])
     assert every.label == "every step" and every.steps.tolist() == list(STEPS)
@@ -97,13 +105,13 @@ def test_shares_are_means_over_episodes_and_seeds_and_dotted_what_a_zero_head_ha
 def test_a_training_that_ended_early_keeps_its_shares_and_is_named(scene) -> None:
     plan, records = copy.deepcopy(scene)
     records["A-every step-s2"].update(status="diverged", step=31, probes=records["A-every step-s2"]["probes"][:2])
-    info = shares_info(plan, records, AXES, spec("shares"), "?", READ)
+    info = shares_info(request(plan, records, "shares"))
     assert info.panels[0].positive[1].n.tolist() == [3, 3, 2]
     assert info.absences[1][2] == ((2, "diverged at step 31"),)
 
 
 def test_dots_are_the_pulls_of_each_order_with_the_estimator_over_seeds(scene) -> None:
-    info = feature_space_info(*scene, AXES, spec("feature_space"), "?", READ)
+    info = feature_space_info(request(*scene, "feature_space"))
     row = info.rows[3]
     assert (row.arm, row.step, row.planned) == ("A · every step", "60", 3)
     found = {(dot.order, dot.who, dot.what): dot for dot in (*row.gradients, *row.moves)}
@@ -116,7 +124,7 @@ def test_dots_are_the_pulls_of_each_order_with_the_estimator_over_seeds(scene) -
 
 
 def test_a_gradient_that_is_nowhere_but_zero_is_said_to_be_so(scene) -> None:
-    figure = draw_feature_space(feature_space_info(*scene, AXES, spec("feature_space"), "?", READ))
+    figure = draw_feature_space(feature_space_info(request(*scene, "feature_space")))
     said = [[text.get_text() for text in axes.texts] for axes in figure.axes]
     assert said[0] == ["exactly 0"] and said[1] == []
     assert said[-1] == ["no probe"]
@@ -126,13 +134,13 @@ def test_old_probes_and_numbers_that_are_not_finite_are_missing_and_say_why(scen
     plan, records = copy.deepcopy(scene)
     del records["A-every step-s0"]["probes"][2]["feature_pull"]
     records["A-every step-s1"]["probes"][2]["feature_pull"]["second"]["support"]["same"] = None
-    info = feature_space_info(plan, records, AXES, spec("feature_space"), "?", READ)
+    info = feature_space_info(request(plan, records, "feature_space"))
     assert dict(next(found.reasons for found in info.absences if found.arm == "A · every step, step 60")) == {
         0: "probe of a version without feature_pull",
         1: "not finite",
     }
     del records["A-every step-s1"]["probes"][2]["feature_pull"]["second"]
-    info = feature_space_info(plan, records, AXES, spec("feature_space"), "?", READ)
+    info = feature_space_info(request(plan, records, "feature_space"))
     reasons = dict(next(found.reasons for found in info.absences if found.arm == "A · every step, step 60"))
     assert reasons[1] == "probe of its own order alone (probe_orders: own)"
 
@@ -149,8 +157,6 @@ MADE = {
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:
     inform, draw = MADE[kind]
     asked = replace(READ, at=at)
-    first, second = (
-        encode(draw(inform(*scene, AXES, spec(kind), "A question?", asked)), "sweep x; commit abc") for _ in range(2)
-    )
+    first, second = (encode(draw(inform(request(*scene, kind, asked))), "sweep x; commit abc") for _ in range(2))
     assert first == second
     assert all(b"sweep x; commit abc" in data for data in first.values())

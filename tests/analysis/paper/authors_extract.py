@@ -25,10 +25,14 @@ def extract(raw: pd.DataFrame) -> str:
     rows = {}
     for figure in FIGURES:
         for curve in curves(raw, figure):
-            mean = np.atleast_2d(curve["mean"])  # of a mixed figure, as trained and zeroed
-            heads = ("trained", "zeroed") if len(mean) == 2 else (curve["test_head"],)
+            mean = np.atleast_2d(curve.mean)  # of a mixed figure, as trained and zeroed
+            heads = ("trained", "zeroed") if len(mean) == 2 else (curve.cell["test_head"],)
             for head, values in zip(heads, mean, strict=True):
-                cell = {"family": figure.family, **{key: curve.get(key, "") for key in KEYS[1:]}, "test_head": head}
+                cell = {
+                    "family": figure.family,
+                    **{key: curve.cell.get(key, "") for key in KEYS[1:]},
+                    "test_head": head,
+                }
                 text = " ".join(str(number) for number in np.rint(values * UNIT).astype(int))
                 rows[tuple(cell.values())] = cell | {"mean": text}
     return pd.DataFrame([rows[key] for key in sorted(rows, key=str)]).to_csv(index=False, lineterminator="\n")

@@ -202,8 +202,8 @@ class TestRaw:
         found = curves(raw, FIGURE[name])
         for row in (row for row in DRAWN if row["figure"] == name):
             wanted = {**named(row), "test_head": row["test_head"]}
-            (curve,) = [one for one in found if all(one[key] == label for key, label in wanted.items())]
-            drawn = dict(zip(curve["x"], curve["drawn"], strict=True))
+            (curve,) = [one for one in found if all(one.cell[key] == label for key, label in wanted.items())]
+            drawn = dict(zip(curve.x, curve.drawn, strict=True))
             expected = at(row["at"])
             assert {x: drawn[x] for x in expected} == pytest.approx(expected, abs=CLOSE)
 
@@ -220,7 +220,9 @@ class TestRaw:
             ("Fig. 8", "first", "contrastive, neither"): 0.467,
         }
         found = {
-            (curve["figure"], curve["order"], curve["arm"]): dict(zip(curve["x"], curve["drawn"], strict=True))[15000]
+            tuple(curve.cell[key] for key in ("figure", "order", "arm")): dict(zip(curve.x, curve.drawn, strict=True))[
+                15000
+            ]
             for name in ("Fig. 7", "Fig. 8")
             for curve in curves(raw, FIGURE[name])
         }
