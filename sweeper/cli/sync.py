@@ -26,7 +26,7 @@ from sweeper.sweepfile.sweep import Sweep, load
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.shown_mark import note_shown, state_of
 from sweeper.tracking.syncer import sync_all
-from sweeper.tracking.turns import only_pusher, places
+from sweeper.tracking.turns import only_pusher, turns_of
 from sweeper.tracking.views import connect, tracked
 
 
@@ -63,7 +63,7 @@ def sync(
     picked = {spec.trial_id for spec in select(planned, only, "--only")} if only else None
     troubles = []
     for file, sweep in sweeps.items():
-        found = places(folder, experiment_name(sweep, profile), uri)
+        found = turns_of(folder, experiment_name(sweep, profile), uri)
         turn = only_pusher(found, say, inherited=inherited, in_line=picked is None)
         with turn if _ours(folder) else nullcontext():
             try:

@@ -9,7 +9,7 @@ from sweeper.cli.outcome import say
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch
 from sweeper.tracking.address import masked
-from sweeper.tracking.turns import leave_behind, places
+from sweeper.tracking.turns import leave_behind, turns_of
 
 if TYPE_CHECKING:
     from sweeper.tracking.syncer import Views
@@ -62,7 +62,7 @@ class Store:
             say(f"{lacking}; process {pid} sends them now and writes to {self.results.sync_log}")
 
     def _leave_behind(self) -> int | None:
-        found = [places(self.results, part.experiment, self.uri) for part in self.batch.parts]
+        found = [turns_of(self.results, part.experiment, self.uri) for part in self.batch.parts]
         try:
             return leave_behind(found, self.results, self.uri, self.words)
         except OSError:  # no room for a log or a process; the command does the same later

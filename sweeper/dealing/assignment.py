@@ -3,6 +3,7 @@
 from typing import Any, TypedDict
 
 from analysis.contract.lifecycle import UpdateStatus
+from trainers.maml.engines.table import EngineName
 
 
 class Member(TypedDict):
@@ -24,7 +25,7 @@ class Assignment(TypedDict):
     members: list[Member]
     data: dict[str, str]
     device: str
-    engine: str
+    engine: EngineName
     threads: int
     chunk_s: float
     timeout_s: float

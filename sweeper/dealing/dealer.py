@@ -195,9 +195,9 @@ class Dealer:
         self._dealt += 1
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
-        fixed = members[0].journal.first or {"engine": self._worker.engine, "threads": self._worker.threads}
+        fixed = members[0].open_journal.first or {"engine": self._worker.engine, "threads": self._worker.threads}
         for trial in members:
-            trial.attempt = trial.journal.open_attempt(
+            trial.attempt = trial.open_journal.open_attempt(
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
             )
             trial.pack, trial.started_s = self._dealt, self._clock()
@@ -224,7 +224,7 @@ class Dealer:
         )
 
     def _receive(self, trial: Dealt, update: MemberUpdate) -> None:
-        if trial.journal.add(update["attempt"], update["records"]):
+        if trial.open_journal.add(update["attempt"], update["records"]):
             self._note(trial.spec.trial_id)
         trial.step = update["step"]
         for _, key, value in update["records"]:
@@ -248,12 +248,13 @@ class Dealer:
 
     def _end(self, trial: Dealt, end: End, message: str) -> None:
         try:
-            trial.journal.end(trial.attempt, end, step=trial.step, message=message)
+            trial.open_journal.end(trial.attempt, end, step=trial.step, message=message)
         finally:
             self._enter(trial, end, message)
             if trial.stop_asked:
                 self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
-            trial.lock.release()
+            if trial.lock is not None:
+                trial.lock.release()
             trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
         self._note(trial.spec.trial_id)
 

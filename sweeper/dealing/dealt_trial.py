@@ -11,6 +11,8 @@ from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
 from sweeper.results.survey import judge
 from sweeper.results.trial_summary import Brief
+from trainers.data.catalog import DatasetName
+from trainers.maml.engines.table import EngineName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +23,10 @@ class Worker:
     """
 
     device: str
-    engine: str
+    engine: EngineName
     threads: int
     pack: int
-    data: Mapping[str, dict[str, str]]
+    data: Mapping[DatasetName, dict[str, str]]
     timeout_s: float
     chunk_s: float = 1.0
     share: float = 1.0
@@ -47,6 +49,12 @@ class Dealt:
     journal: Journal | None = field(default=None, repr=False)
     attempt: int = 0
     pack: int = 0
+
+    @property
+    def open_journal(self) -> Journal:
+        """The trial's journal, which is open from before it is dealt until it ends."""
+        assert self.journal is not None
+        return self.journal
 
 
 class Change(NamedTuple):

@@ -49,7 +49,7 @@ class Waiting:
 
         Each is `fresh`, and fit for a pack as large; one that isn't fresh once never is again.
         """
-        alike, mates = self._alike[self._shape(first)], []
+        alike, mates = self._alike[self._shape(first)], list[Dealt]()
         while len(mates) < size - 1:
             heaps = [heap for fit, heap in alike.items() if fit >= size and heap]
             if not heaps:

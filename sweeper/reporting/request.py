@@ -19,7 +19,7 @@ from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
 from sweeper.sweepfile.sweep import Sweep, load
 from sweeper.tracking.address import resolve_uri
-from sweeper.tracking.turns import places, wait_for_pusher
+from sweeper.tracking.turns import turns_of, wait_for_pusher
 
 if TYPE_CHECKING:
     from analysis.pages.contents import TextTable
@@ -112,7 +112,7 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
 
     if request.uri is not None:
         for part in request.parts:
-            wait_for_pusher(places(request.options.results, part.asked.sweep, request.uri), say)
+            wait_for_pusher(turns_of(request.options.results, part.asked.sweep, request.uri), say)
     formats, every = request.options.formats or FORMATS, request.options.every
     with _explained(request.out):
         answers = list(_answers(request))

@@ -23,6 +23,7 @@ from analysis.contract.record import (
     TAG_STATUS,
     TAG_SWEEP,
     TAG_TRIAL_ID,
+    Evaluation,
     TrialRecord,
     metric_key,
     passes,
@@ -43,7 +44,7 @@ RUN_STATUS: Mapping[Status, str] = {
     "interrupted": "KILLED",
 }
 
-CURVES = ("query_loss", "query_accuracy")
+CURVES: tuple[Literal["query_loss", "query_accuracy"], ...] = ("query_loss", "query_accuracy")
 POINTS_A_KEY = 200
 TAG_DATA_DIGEST = "data_digest"
 TAG_MESSAGE = "message"
@@ -239,14 +240,16 @@ def _training_points(record: TrialRecord) -> list[Point]:
 def _evaluation_points(record: TrialRecord) -> list[Point]:
     config = _config(record)
     named = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps}
-    scored = [(found["split"], config.scored_steps, found) for found in record["evaluations"]]
-    scored += [("final", config.final_scored_steps, found) for found in record.get("finals", [])]
+    scored: list[tuple[str, int, Evaluation]] = [
+        *((found["split"], config.scored_steps, found) for found in record["evaluations"]),
+        *(("final", config.final_scored_steps, found) for found in record.get("finals", [])),
+    ]
     return [
-        Point(metric_key(head, name, prefix), accuracy[taken], found["time_ms"], found["step"])
+        Point(metric_key(head, name, prefix), value, found["time_ms"], found["step"])
         for prefix, last, found in scored
         for head, accuracy in found["accuracy"].items()
         for name, taken in (named | {"last_step": last}).items()
-        if taken < len(accuracy) and accuracy[taken] is not None and math.isfinite(accuracy[taken])
+        if taken < len(accuracy) and (value := accuracy[taken]) is not None and math.isfinite(value)
     ]
 
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from analysis.contract.record import TrialRecord
 from sweeper.errors import SweepError, TrackingError
@@ -30,6 +30,9 @@ class Tracker(Protocol):
         """Show `record`. Raises TrackingError."""
 
 
+AnyTracker = TypeVar("AnyTracker", bound=Tracker)
+
+
 class SyncReport(NamedTuple):
     """What `sync_all` did, by trial id; `failed` says why."""
 
@@ -40,7 +43,7 @@ class SyncReport(NamedTuple):
 
 def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Iterable[TrackedTrial]) -> SyncReport:
     """Push every trial once; after three failures in a row the store is taken for gone and the rest count as failed."""
-    pushed, failed, in_a_row = [], {}, 0
+    pushed, failed, in_a_row = list[str](), dict[str, str](), 0
     for trial in trials:
         if in_a_row == FAILURES_IN_A_ROW:
             failed[trial.trial_id] = next(reversed(failed.values()))
@@ -59,7 +62,7 @@ def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Itera
     return SyncReport(tuple(trial_id for trial_id in pushed if trial_id not in deleted), deleted, failed)
 
 
-class Syncer:
+class Syncer(Generic[AnyTracker]):
     """Pushes noted trials from a thread of its own; whatever the tracker does, the caller never waits or fails.
 
     A tracker in trouble is tried again after `first_wait_s`, twice that, and so on up to `longest_wait_s`, for as long
@@ -68,14 +71,14 @@ class Syncer:
 
     def __init__(
         self,
-        connect: Callable[[], Tracker],
+        connect: Callable[[], AnyTracker],
         read: Callable[[str], TrialRecord],
         trials: Mapping[str, TrackedTrial],
         *,
         pace_s: float = 1.0,
         first_wait_s: float = 2.0,
         longest_wait_s: float = 60.0,
-        last: Callable[[Tracker], None] | None = None,
+        last: Callable[[AnyTracker], None] | None = None,
     ) -> None:
         """`connect`, `read` and `last` are called in the thread, so a slow store delays nobody else.
 
@@ -91,7 +94,7 @@ class Syncer:
         self._noted: dict[str, int] = {}  # trial -> how often it was noted since it was last up to date
         self._broken: dict[str, str] = {}
         self._trouble: str | None = None
-        self._tracker: Tracker | None = None
+        self._tracker: AnyTracker | None = None
         self.late = False  # whether the thread was still at work when the view was closed
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -144,7 +147,7 @@ class Syncer:
         if self._push_noted() and self._tracker is not None and not self._broken and not self._abandoned.is_set():
             self._conclude(self._tracker)
 
-    def _conclude(self, tracker: Tracker) -> None:
+    def _conclude(self, tracker: AnyTracker) -> None:
         try:
             if self._last is not None:
                 self._last(tracker)

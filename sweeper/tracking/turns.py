@@ -24,32 +24,32 @@ POLL_S = 0.1
 DIGITS = 8
 
 
-class Places(NamedTuple):
+class Turns(NamedTuple):
     """The locks of one experiment in one store, as seen from one results folder."""
 
     next: RunPaths
     now: RunPaths
 
 
-def places(results: Results, experiment: str, uri: str) -> Places:
+def turns_of(results: Results, experiment: str, uri: str) -> Turns:
     """Return the locks for `experiment` in the store at `uri`."""
     store = hashlib.sha256(masked(uri).encode()).hexdigest()[:DIGITS]
-    return Places(results.push(experiment, f"{store}.next"), results.push(experiment, f"{store}.now"))
+    return Turns(results.push(experiment, f"{store}.next"), results.push(experiment, f"{store}.now"))
 
 
 @contextmanager
 def only_pusher(
-    found: Places, say: Callable[[str], None], *, inherited: Iterable[int] = (), in_line: bool = True
+    turns: Turns, say: Callable[[str], None], *, inherited: Iterable[int] = (), in_line: bool = True
 ) -> Iterator[None]:
     """Hold `now` for the block, once nobody else does; `say` is told whom this waits for.
 
     `inherited` are open files, one of which may be the hold on `next` that a run handed down. Who won't push the
     whole experiment isn't `in_line`, since those who find `next` held count on that.
     """
-    before, lock = _inherited(found.next, inherited), Lock(found.now)
+    before, lock = _inherited(turns.next, inherited), Lock(turns.now)
     try:
         if in_line and before is None:
-            before = Lock(found.next)
+            before = Lock(turns.next)
             _take(before, say)
         _take(lock, say)
     finally:
@@ -61,22 +61,22 @@ def only_pusher(
         lock.release()
 
 
-def wait_for_pusher(found: Places, say: Callable[[str], None]) -> None:
+def wait_for_pusher(turns: Turns, say: Callable[[str], None]) -> None:
     """Return once nobody brings the experiment up to date or is about to; `say` is told whom this waits for."""
     told = _Told(say)
     # In the order in which a pusher goes through them, so that none slips by between the two looks.
-    while (holder := holder_of(found.next)) is not None or (holder := holder_of(found.now)) is not None:
+    while (holder := holder_of(turns.next)) is not None or (holder := holder_of(turns.now)) is not None:
         told.of(holder)
         time.sleep(POLL_S)
 
 
-def leave_behind(found: Sequence[Places], results: Results, uri: str, words: Sequence[str]) -> int:
+def leave_behind(turns: Sequence[Turns], results: Results, uri: str, words: Sequence[str]) -> int:
     """Start `sweeper sync WORDS` in a process that outlives this one; return the id of the one that does the work.
 
     That may be one that waits for its turn already: it reads the journals only then. The address of the store may hold
     a password, so it goes by the environment, which nobody else may read. Raises OSError.
     """
-    locks = [Lock(each.next) for each in found]
+    locks = [Lock(each.next) for each in turns]
     taken = [lock for lock in locks if lock.take()]
     if not taken and (holder := holder_of(locks[0].paths)):
         return holder["pid"]

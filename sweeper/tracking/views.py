@@ -10,7 +10,7 @@ from sweeper.results.survey import Batch, SurveyedSweep
 from sweeper.tracking.run_contents import TrackedTrial
 from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
 from sweeper.tracking.syncer import Syncer, Views
-from sweeper.tracking.turns import places, wait_for_pusher
+from sweeper.tracking.turns import turns_of, wait_for_pusher
 
 if TYPE_CHECKING:
     from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -31,7 +31,7 @@ def views_of(
     process that brings it up to date.
     """
 
-    def syncer(part: SurveyedSweep) -> Syncer:
+    def syncer(part: SurveyedSweep) -> "Syncer[MlflowTracker]":
         def conclude(tracker: "MlflowTracker") -> None:
             if last is not None:
                 shown = state_of(part, results, uri)
@@ -39,7 +39,7 @@ def views_of(
                 note_shown(part, results, shown)
 
         def connected() -> "MlflowTracker":
-            wait_for_pusher(places(results, part.experiment, uri), _unnoted)
+            wait_for_pusher(turns_of(results, part.experiment, uri), _unnoted)
             return connect(uri, part.experiment, results)
 
         return Syncer(

@@ -15,6 +15,7 @@ from sweeper.host.provenance import installed
 
 STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM})
 """A results folder full or read-only: what no trial can go on with."""
+STDERR = 2
 NUMERIC = ("torch", "numpy", "numba")
 
 
@@ -56,8 +57,8 @@ class TrialLog:
 
         The timer is no Python thread, so it also goes off while a call into C holds the interpreter.
         """
-        file = self._handler.stream if self._handler is not None else sys.__stderr__
-        faulthandler.dump_traceback_later(timeout_s, exit=True, file=file)
+        stream = self._handler.stream if self._handler is not None else None
+        faulthandler.dump_traceback_later(timeout_s, exit=True, file=STDERR if stream is None else stream)
         try:
             yield
         finally:

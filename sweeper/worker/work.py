@@ -111,12 +111,13 @@ class Work:
             forget_peak(self._assignment["device"])
             torch.set_num_threads(self._assignment["threads"])
             data = self._assignment["data"]
-            prepared = Prepared(name=data["name"], path=Path(data["path"]), digest=data["digest"])
             members = self._assignment["members"]
+            configs = [resolve(member["config"]) for member in members]
+            prepared = Prepared(name=configs[0].dataset, path=Path(data["path"]), digest=data["digest"])
             states = _states(members, self._logs)
             self._resent = [len(state.records) for state in states] if states else [0] * len(members)
             self._chunks = train(
-                [resolve(member["config"]) for member in members],
+                configs,
                 load_pixels(prepared, self._assignment["device"]),
                 states=states,
                 engine=self._assignment["engine"],
@@ -222,10 +223,10 @@ def _status_of(error: Exception) -> UpdateStatus:
 
 
 class _Found(NamedTuple):
-    """A member's furthest whole checkpoint, and which ones were damaged."""
+    """The state in a member's furthest whole checkpoint, that file's name, and what is wrong with damaged ones."""
 
     state: Any | None
-    path: Path | None
+    file: str
     damaged: list[str]
 
 
@@ -243,7 +244,7 @@ def _states(members: list[Member], logs: list[TrialLog]) -> list[Any] | None:
         if found.state is None:
             log.say("starts from nothing")
         elif alike:
-            log.say(f"goes on from step {found.state.step}, by {found.path.parent.name}/{found.path.name}")
+            log.say(f"goes on from step {found.state.step}, by {found.file}")
         else:
             log.say("starts from nothing: the members of its pack are at different points")
     return [found.state for found in every] if alike and every[0].state is not None else None
@@ -252,10 +253,10 @@ def _states(members: list[Member], logs: list[TrialLog]) -> list[Any] | None:
 def _furthest(paths: TrialPaths, target: int) -> _Found:
     from trainers.maml.checkpoint import CheckpointError, read
 
-    damaged = []
+    damaged: list[str] = []
     for path in paths.checkpoints(target):
         try:
-            return _Found(read(path), path, damaged)
+            return _Found(read(path), f"{path.parent.name}/{path.name}", damaged)
         except CheckpointError as error:
             damaged.append(str(error))
-    return _Found(None, None, damaged)
+    return _Found(None, "", damaged)

@@ -43,7 +43,7 @@ class RayStartError(SweepError):
 
 
 class OwnSlots:
-    """The workers of a Ray of this process's own; see Place."""
+    """The workers of a Ray of this process's own; see RayPlace."""
 
     asked = ""
 
@@ -51,19 +51,19 @@ class OwnSlots:
         self._workers = workers
 
     def slots(self) -> int:
-        """See Place."""
+        """See RayPlace."""
         return self._workers
 
     def avoided(self) -> tuple[str, ...]:
-        """See Place; there is one node."""
+        """See RayPlace; there is one node."""
         return ()
 
     def avoid(self, node: str, trouble: str) -> None:
-        """See Place; workers that aren't asked don't refuse."""
+        """See RayPlace; workers that aren't asked don't refuse."""
         raise AssertionError(trouble)
 
     def require_life(self) -> None:
-        """See Place. Without a raylet Tune waits for ever; with no GCS Ray ends this process after a minute."""
+        """See RayPlace. Without a raylet Tune waits for ever; with no GCS Ray ends this process after a minute."""
         if not daemons_live():
             raise RayGone
 
@@ -136,6 +136,6 @@ def _without_unneeded() -> Iterator[None]:
 
 def daemons_live() -> bool:
     """Return whether the daemons that this process has started still run."""
-    node = ray._private.worker._global_node
-    names = ("gcs_server", "raylet") if node else ()
-    return all(daemon.process.poll() is None for name in names for daemon in node.all_processes.get(name, ()))
+    node: Node | None = ray._private.worker._global_node  # which Ray annotates as nothing but None
+    daemons = [] if node is None else [node.all_processes.get(name, ()) for name in ("gcs_server", "raylet")]
+    return all(daemon.process.poll() is None for kind in daemons for daemon in kind)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypedDict
 from sweeper.dealing.assignment import Assignment, MemberUpdate, Update
 from sweeper.host.provenance import installed, source_digest
 from sweeper.results.paths import Results
+from trainers.data.catalog import DatasetName
 from trainers.data.datasets import DataError, data_root, prepare
 
 COMPARED = ("torch", "ray", "numpy", "numba")
@@ -28,7 +29,7 @@ class Asked(TypedDict):
 
     code: str
     versions: dict[str, str]
-    data: dict[str, str]
+    data: dict[DatasetName, str]
     data_root: str
     meeting: str
     token: str
@@ -41,7 +42,7 @@ class Answer(NamedTuple):
     arrays: dict[str, str]
 
 
-def asked(data: Mapping[str, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
+def asked(data: Mapping[DatasetName, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
     """Return what every node must have for this driver's run."""
     return Asked(
         code=source_digest(),
@@ -120,7 +121,7 @@ def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
     ]
 
 
-def _array(name: str, digest: str, driver_root: str) -> Path | str:
+def _array(name: DatasetName, digest: str, driver_root: str) -> Path | str:
     """Return this machine's array of a data set, from its own data root or else the driver's, or what is wrong."""
     trouble = []
     for root in dict.fromkeys((data_root(None), Path(driver_root))):

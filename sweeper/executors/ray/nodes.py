@@ -54,7 +54,7 @@ def living() -> list[dict[str, Any]]:
 
 
 class Nodes:
-    """The Place of a run on a cluster. Its methods belong to one thread; another of its own watches."""
+    """The RayPlace of a run on a cluster. Its methods belong to one thread; another of its own watches."""
 
     def __init__(self, address: str, asked: Asked, slot: Mapping[str, float], tell: Callable[[str], None]) -> None:
         """`tell` is told of nodes that come, go or may not train once the run has begun."""
@@ -72,21 +72,21 @@ class Nodes:
         self._ports = _ports()
 
     def slots(self) -> int:
-        """See Place: the room on living nodes that have answered well."""
+        """See RayPlace: the room on living nodes that have answered well."""
         return sum(room_on(node, self._slot) for name, node in self._living.items() if self._trouble.get(name) == "")
 
     def avoided(self) -> tuple[str, ...]:
-        """See Place: the living nodes that have not answered yet, or not well."""
+        """See RayPlace: the living nodes that have not answered yet, or not well."""
         return tuple(sorted(name for name in self._living if self._trouble.get(name) != ""))
 
     def avoid(self, node: str, trouble: str) -> None:
-        """See Place."""
+        """See RayPlace."""
         if self._trouble.get(node) == "":
             self._trouble[node] = trouble
             self._tell(f"{self._named(node)} gets no more trials: {trouble}")
 
     def require_life(self) -> None:
-        """See Place."""
+        """See RayPlace."""
         self._asked_s = time.monotonic()
         if self._gone:
             raise RayGone(self._gone)
@@ -160,7 +160,7 @@ class Nodes:
 
     def _look(self, tell: Callable[[str], None] = lambda text: None) -> None:
         """See which nodes live and have room, ask those that were not asked, and take what they answer."""
-        found = {node["NodeID"]: node for node in living() if room_on(node, self._slot)}
+        found: dict[str, Mapping[str, Any]] = {node["NodeID"]: node for node in living() if room_on(node, self._slot)}
         for name in self._living.keys() - found.keys():
             tell(f"{self._named(name)} is gone; what it trained is dealt again")
             self._answers.pop(name, None)

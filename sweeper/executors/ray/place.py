@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 
-class Place(Protocol):
+class RayPlace(Protocol):
     """The Ray that a run trains on."""
 
     asked: str

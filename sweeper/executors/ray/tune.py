@@ -21,15 +21,15 @@ from ray.tune.search import Searcher
 from sweeper.dealing.assignment import Assignment
 from sweeper.dealing.dealer import Dealer
 from sweeper.executors.ray.node_check import Unfit, examined, with_arrays
-from sweeper.executors.ray.place import Place
+from sweeper.executors.ray.place import RayPlace
 from sweeper.host.devices import show_only
 from sweeper.worker.work import Work
 
 logger = logging.getLogger(__name__)
 
-usage.tag_callbacks = lambda callbacks: None
+usage.tag_callbacks = lambda callbacks: False
 """Counting callbacks for statistics that are off imports MLflow, 0.7 s of it."""
-class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, frozenset()
+class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
 """Workers inherit this process's environment. With one of Tune's own they would not be those that Ray has started
 already, but new ones."""
 
@@ -37,7 +37,7 @@ already, but new ones."""
 NODE_ID = "ray.io/node-id"
 
 
-def fit(dealer: Dealer, place: Place, *, most: int, slot: Mapping[str, float]) -> None:
+def fit(dealer: Dealer, place: RayPlace, *, most: int, slot: Mapping[str, float]) -> None:
     """Train what `dealer` deals on a Ray that is started, until it is over or stopping. Raises RayGone.
 
     No more than `most` workers train at once, each with the resources of `slot`.
@@ -69,7 +69,7 @@ class _Driver:
     """What Tune's hooks work on. Tune pickles its hooks with its own state, so they hold nothing and look here."""
 
     dealer: Dealer
-    place: Place
+    place: RayPlace
     slot: Mapping[str, float]
     pack_of_trial: dict[str, int]
 
@@ -77,8 +77,10 @@ class _Driver:
 def _slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Return what a worker takes and where; workers of an equal slot are reused."""
     avoided = _Driver.place.avoided()
-    where = {"bundle_label_selector": [{NODE_ID: f"!in({','.join(avoided)})"}]} if avoided else {}
-    return tune.PlacementGroupFactory([dict(_Driver.slot)], **where)
+    if not avoided:
+        return tune.PlacementGroupFactory([dict(_Driver.slot)])
+    elsewhere = {NODE_ID: f"!in({','.join(avoided)})"}
+    return tune.PlacementGroupFactory([dict(_Driver.slot)], bundle_label_selector=[elsewhere])
 
 
 class _DealtPacks(Searcher):
@@ -156,6 +158,7 @@ class _Trainable(tune.Trainable):
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         assignment, asked = json.loads(new_config["assignment"]), new_config["asked"]
         self.trouble: list[str] = []
+        self.work: Work | Unfit
         if asked:
             self.trouble, arrays = examined(asked, self.node)
             if self.trouble:

@@ -20,7 +20,7 @@ from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.shown_mark import is_shown
-from sweeper.tracking.turns import leave_behind, only_pusher, places, wait_for_pusher
+from sweeper.tracking.turns import leave_behind, only_pusher, turns_of, wait_for_pusher
 from tests.sweeper.command import environment, pushing, start, sweeper, wait_for_pushes
 from tests.sweeper.played import command, finish
 from tests.sweeper.stores import BadLine, real_server
@@ -124,7 +124,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
     backlog, results: Results, tmp_path: Path
 ) -> None:
     path, uri = backlog("turns", 4), default_uri(results.root)
-    working = Lock(places(results, "turns", uri).now)
+    working = Lock(turns_of(results, "turns", uri).now)
     assert working.take()
     process = start(["run", path, *LOCAL], tmp_path)
     _, err = process.communicate(timeout=HANG_S)
@@ -132,7 +132,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
     (waiting,) = set(pushing(tmp_path)) - {os.getpid()}
     assert f"4 trials are not yet in {uri}; process {waiting} sends them now" in err
     wait_until(lambda: f"process {os.getpid()} on " in results.sync_log.read_text())
-    assert holder_of(places(results, "turns", uri).next)["pid"] == waiting
+    assert holder_of(turns_of(results, "turns", uri).next)["pid"] == waiting
     working.release()
     wait_for_pushes(tmp_path)
     assert stored(uri, "turns") == everything(results)
@@ -170,7 +170,7 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
         finish(results, spec)
     assert sweeper("sync", path, cwd=tmp_path).code == 0
     finish(results, specs[-1])
-    lock = Lock(getattr(places(results, "tiny", uri), place))
+    lock = Lock(getattr(turns_of(results, "tiny", uri), place))
     assert lock.take()
     report, stopped, sync = (start([verb, path], tmp_path) for verb in ("report", "report", "sync"))
     for process in (report, stopped, sync):
@@ -229,7 +229,7 @@ def test_one_sync_takes_several_files_and_a_bad_one_of_their_experiments_keeps_n
 
 
 def test_whoever_pushes_next_holds_a_lock_at_every_moment_until_it_pushes(results: Results) -> None:
-    found = places(results, "tiny", URI)
+    found = turns_of(results, "tiny", URI)
     handed, working = Lock(found.next), Lock(found.now)
     assert handed.take()
     child = os.dup(handed.descriptor)
@@ -251,7 +251,7 @@ def test_whoever_pushes_next_holds_a_lock_at_every_moment_until_it_pushes(result
 
 
 def test_who_sends_a_part_alone_is_not_counted_on_as_next(results: Results) -> None:
-    found = places(results, "tiny", URI)
+    found = turns_of(results, "tiny", URI)
     waiting = Lock(found.next)
     assert waiting.take()
     with only_pusher(found, silent, in_line=False):
@@ -259,7 +259,7 @@ def test_who_sends_a_part_alone_is_not_counted_on_as_next(results: Results) -> N
 
 
 def test_no_second_process_is_left_behind_while_one_waits_for_its_turn(results: Results, monkeypatch) -> None:
-    found = places(results, "tiny", URI)
+    found = turns_of(results, "tiny", URI)
     waiting = Lock(found.next)
     assert waiting.take()
     monkeypatch.setattr(subprocess, "Popen", silent)
@@ -272,14 +272,14 @@ def test_stores_and_experiments_do_not_wait_for_each_other_and_no_lock_names_a_p
         place
         for experiment in ("tiny", "tiny@cpu")
         for uri in (URI, "http://ada:a@127.0.0.1:9", default_uri(results.root))
-        for place in places(results, experiment, uri)
+        for place in turns_of(results, experiment, uri)
     ]
     assert len({lock.lock for lock in locks}) == 12
-    assert places(results, "tiny", "http://ada:a@host") == places(results, "tiny", "http://ada:b@host")
+    assert turns_of(results, "tiny", "http://ada:a@host") == turns_of(results, "tiny", "http://ada:b@host")
 
 
 def test_where_nothing_was_ever_pushed_nobody_is_waited_for(results: Results) -> None:
-    wait_for_pusher(places(results, "tiny", URI), silent)
+    wait_for_pusher(turns_of(results, "tiny", URI), silent)
     assert not results.root.exists()
 
 
