@@ -29,7 +29,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def commands() -> str:
     """Return a section for each command: usage, help, and every argument's and option's own help."""
-    return "\n".join(_command(main, click.Context(main, info_name="sweeper")))
+    return "\n".join(_command(main, click.Context(main, info_name="sweeper", **main.context_settings)))
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -40,7 +40,8 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from map(_paragraph, inspect.cleandoc(command.help or "").split("\n\n"))
     records = (parameter.get_help_record(context) for parameter in command.get_params(context))
     for names, text in filter(None, records):
-        yield f"`{names}`\n:   {_escaped(text) or 'See the text above.'}\n"
+        if text:
+            yield f"`{names}`\n:   {_escaped(text)}\n"
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
@@ -49,13 +50,10 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _paragraph(text: str) -> str:
-    kept = text.removeprefix("\b\n")  # click's mark of lines that stay as they are
-    if kept == text:
-        return f"{_escaped(text)}\n"
-    title, _, example = kept.partition("\n")
-    if not title.endswith(":"):
-        return f"```text\n{kept}\n```\n"
-    return f"{title}\n\n```text\n{inspect.cleandoc(example)}\n```\n"
+    title, _, rest = text.removeprefix("\b\n").partition("\n")  # click's mark of lines that stay as they are
+    if title == "Example:":
+        return f"{title}\n\n```text\n{inspect.cleandoc(rest)}\n```\n"
+    return f"{_escaped(f'{title} {rest}')}\n"
 
 
 def _escaped(text: str) -> str:
