@@ -41,8 +41,6 @@ demo: $(INSTALLED)
 	$(BIN)/sweeper run sweeps/quickstart.yaml --results $(DEMO)
 	$(BIN)/sweeper report sweeps/quickstart.yaml --results $(DEMO) --out $(DEMO)/report
 	@echo
-	@cat $(DEMO)/report/table_1.md
-	@echo
 	@echo "report  $(DEMO)/report/report.html"
 	@echo "table   $(DEMO)/report/table_1.md"
 	@echo "figure  $(DEMO)/report/figure_1.png"
