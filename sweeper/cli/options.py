@@ -37,7 +37,7 @@ class _Failure(click.ClickException):
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance, its types say class
 
     def show(self, file: Any = None) -> None:
         click.echo(self.message, err=True)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -43,7 +44,7 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     standings, found = surveyed.standings, counts(surveyed.standings)
     orphaned = orphans(surveyed.briefs, expand_every(sweep, digests), sweep.name)
     if as_json:
-        facts = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **found}
+        facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **found}
         click.echo(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [brief.trial_id for brief in orphaned]}))
         return
     click.echo(f"{'planned':<12}{len(standings):>6}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from analysis.contract.record import TrialRecord
 from sweeper.cli.options import results_option, with_errors_shown
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
@@ -76,7 +77,7 @@ def _stop_trial(folder: Results, trial_id: str, wait_s: float) -> None:
     _say(f"{trial_id} is no longer trained; {_stands(fold(paths.journal))}")
 
 
-def _stands(record: dict | None) -> str:
+def _stands(record: TrialRecord | None) -> str:
     return f"its journal says {record['status']} at step {record['step']}" if record else "its journal is empty"
 
 

@@ -47,7 +47,7 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     names = [identify(fields) for fields in identities]
     _check_twins(cells, names, faults)
     faults.raise_if_any()
-    specs = []
+    specs: list[TrialSpec] = []
     for (cell, config), fields, name in zip(configs, identities, names, strict=True):
         specs += _replicates(grid, cell, config, fields, name, known[config.dataset])
     return tuple(specs)

@@ -11,7 +11,7 @@ from typing import Any
 from sweeper.errors import SweepError, suggest
 from sweeper.sweepfile.axes import AxisValue, Setting
 from sweeper.sweepfile.sweep import Exclusion, Sweep
-from sweeper.sweepfile.yaml_source import Faults
+from sweeper.sweepfile.yaml_source import Faults, Place
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig
 
@@ -38,7 +38,7 @@ class Cell:
 
     def values(self) -> dict[str, Any]:
         """Return the value of every field that the file or the protocol gives."""
-        return {name: setting.value for name, setting in (self.protocol | self.given).items()}
+        return {name: setting.value for name, setting in {**self.protocol, **self.given}.items()}
 
     def excluded_by(self, rule: Exclusion) -> bool:
         """Return whether every label and every field of `rule` agrees."""
@@ -68,7 +68,7 @@ class Grid:
                 explicit.update(value.settings)
             explicit.update(self.strong)
             use = explicit.pop("use", None)
-            if use not in chosen:
+            if use is not None and use not in chosen:
                 chosen[use] = _protocol(use)
             labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
             protocol = chosen[use]
@@ -91,15 +91,17 @@ def grid_of(sweep: Sweep, profile: str | None) -> Grid:
         hint = suggest(profile, sweep.profiles)
         raise SweepError(f"{sweep.path}: unknown profile {profile!r}; {hint} (profiles of this file: {names})")
     variant = None if profile is None else sweep.profiles[profile]
-    own_seeds = variant is not None and variant.seeds is not None
-    place = ("profiles", profile, "seeds") if own_seeds else ("seeds",)
+    place: Place = ("seeds",)
+    seeds = sweep.seeds
+    if variant is not None and variant.seeds is not None:
+        place, seeds = ("profiles", variant.name, "seeds"), variant.seeds
     task_axes = (axis.name for axis in sweep.axes if axis.bundled and axis.keys() & {"use", "dataset"})
     values = {} if variant is None else variant.values
     return Grid(
         weak=sweep.fixed,
         axes={axis.name: values.get(axis.name, axis.values) for axis in sweep.axes},
         strong={} if variant is None else variant.fixed,
-        seeds=variant.seeds if own_seeds else sweep.seeds,
+        seeds=seeds,
         seed_origin=f"{sweep.path.name}:{sweep.document.at(place).line}",
         task_axis=next(task_axes, None),
     )

@@ -42,11 +42,11 @@ def identify(fields: Mapping[str, Any]) -> str:
 
 
 def _members(fields: Mapping[str, Any]) -> list[str]:
-    return [_member(name, type(fields[name]), fields[name]) for name in sorted(fields)]
+    return [_member(name, type(fields[name]).__name__, fields[name]) for name in sorted(fields)]
 
 
 @lru_cache(maxsize=100_000)
-def _member(name: str, kind: type, value: Any) -> str:
+def _member(name: str, kind: str, value: Any) -> str:
     """Return `"name":value` in canonical JSON; `kind` keeps 1, 1.0 and True apart, which are one key otherwise."""
     return _CANONICAL.encode({name: value})[1:-1]
 
@@ -57,4 +57,4 @@ def _hash(members: str) -> str:
 
 def trial_id(*, point: str, digest: str, recipe: Mapping[str, int]) -> str:
     """Return the id of the trial that computes `point` from the data array of `digest` by `recipe`."""
-    return _hash(f'{_member("digest", str, digest)},"point":"{point}","recipe":{{{",".join(_members(recipe))}}}')
+    return _hash(f'{_member("digest", "str", digest)},"point":"{point}","recipe":{{{",".join(_members(recipe))}}}')

@@ -65,6 +65,7 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
         if off:
             yield "at", f"no probe is taken at step {off[0]}, but at {first}, {first + every}, {first + 2 * every}, ..."
         return
+    assert endpoint.steps is not None  # only a probe has none
     wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
     if endpoint.metric == "final_accuracy":
         yield from _unanswered_at_last(endpoint, config, wanted)

@@ -77,13 +77,19 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
         training=_training([line for line in ordered if line["key"] == "training"]),
         evaluations=_stamped(ordered, "evaluation"),
         probes=_stamped(ordered, "probe"),
-        scores={"step": scores[-1]["step"], **scores[-1]["value"]} if scores else None,
+        scores=_stamped_scores(scores[-1]) if scores else None,
         attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
     )
-    return record | {"finals": finals} if finals else record  # without one a trial shows what it always did
+    if finals:  # a trial without a last pass has no such key
+        record["finals"] = finals
+    return record
 
 
-def _stamped(lines: list[Line], key: str) -> list[dict[str, Any]]:
+def _stamped_scores(line: Line) -> Any:
+    return {"step": line["step"], **line["value"]}
+
+
+def _stamped(lines: list[Line], key: str) -> list[Any]:
     return [{"step": line["step"], "time_ms": line["time_ms"], **line["value"]} for line in lines if line["key"] == key]
 
 

@@ -62,8 +62,9 @@ class _TrainingValue(_Form):
 class _Heads(_Form, Generic[Score]):
     """One score for each number of inner steps from 0, by how the head was, one of the two at least."""
 
-    trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
-    zeroed: Annotated[list[Score], Field(min_length=1)] = Field(default=None)
+    # may be absent, never null: pydantic does not check a default
+    trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)  # type: ignore[arg-type]
+    zeroed: Annotated[list[Score], Field(min_length=1)] = Field(default=None)  # type: ignore[arg-type]
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -91,8 +92,9 @@ Number = float | None
 class _Orders(_Form, Generic[Score]):
     """What a probe has of each order that it looked at, one at least."""
 
-    first: Score = Field(default=None)
-    second: Score = Field(default=None)
+    # may be absent, never null
+    first: Score = Field(default=None)  # type: ignore[assignment]
+    second: Score = Field(default=None)  # type: ignore[assignment]
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
@@ -127,7 +129,8 @@ class _ProbeValue(_Form):
     smallest_variance: list[Number]
     smallest_live_variance: list[Number]
     flat_channels: list[float]
-    feature_pull: _Orders[_Pull] = Field(default=None)  # which older probes don't have, and none has as null
+    # older probes lack it; it is never null
+    feature_pull: _Orders[_Pull] = Field(default=None)  # type: ignore[arg-type]
 
 
 _VALUES: Mapping[str, type[_Form]] = {

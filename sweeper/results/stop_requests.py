@@ -85,9 +85,12 @@ def taken(results: Results, since_ms: int) -> Iterator[str | None]:
         paths = results.trial(file.stem) if file.suffix == _TRIAL else results.run(file.stem)
         holder = _read(file)
         alive = holder is not None and holder_of(paths) == holder
-        to_me = holder is not None and (holder.get("host"), holder.get("pid")) == (socket.gethostname(), os.getpid())
-        # a trial's lock is let go between its attempts, and the request is none the worse for it
-        mine = to_me and (alive or (file.suffix == _TRIAL and holder["since_ms"] >= since_ms))
+        # A trial's lock is free between its attempts; the request stays valid meanwhile.
+        mine = (
+            holder is not None
+            and (holder.get("host"), holder.get("pid")) == (socket.gethostname(), os.getpid())
+            and (alive or (file.suffix == _TRIAL and holder["since_ms"] >= since_ms))
+        )
         if mine or not alive:
             file.unlink(missing_ok=True)
         if mine:

@@ -12,6 +12,7 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import Brief
 from sweeper.sweepfile.sweep import Sweep
+from trainers.data.catalog import DatasetName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
     return "interrupted", f"interrupted at step {brief.step} of {target}"
 
 
-def counts(standings: Iterable[Standing]) -> dict[State, int]:
+def counts(standings: Iterable[Standing]) -> dict[str, int]:
     """Return how many trials are in each state, every state present."""
     found = Counter(standing.state for standing in standings)
     return {state: found[state] for state in STATES}
@@ -127,7 +128,7 @@ class Batch:
     """The sweeps of one run; a trial that several of them name is trained once. `data` is by data set."""
 
     parts: tuple[SurveyedSweep, ...]
-    data: Mapping[str, dict[str, str]]
+    data: Mapping[DatasetName, dict[str, str]]
 
     @property
     def standings(self) -> list[Standing]:

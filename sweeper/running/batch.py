@@ -36,7 +36,7 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
         arrays = {name: prepare(name, data_root) for name in sorted(names)}
     except DataError as error:
         raise SweepError(str(error)) from None
-    digests = {name: array.digest for name, array in arrays.items()}
+    digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
         specs = expand(sweep, profile, digests)

@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from sweeper.dealing.dealer import Dealer
 
@@ -12,7 +14,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._dealer: Dealer | None = None
-        self._previous: dict[int, object] = {}
+        self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self.received: int | None = None
 
     def watch(self, dealer: Dealer) -> None:

@@ -57,7 +57,7 @@ def _whole(faults: Faults, place: Place, values: list[int | float]) -> list[int 
     if broken:
         faults.add(place, f"gives {shown(broken[0])}, but the field takes whole numbers; list its values")
         return []
-    whole = [int(value) for value in values]
+    whole: list[int | float] = [int(value) for value in values]
     if any(abs(value) > LARGEST_INT for value in whole):
         faults.add(place, f"gives whole numbers beyond 64 bits, at most {LARGEST_INT}")
         return []

@@ -92,8 +92,11 @@ def _read_claim(
         inside = (*place, key) if isinstance(key, str) else (*place, "between", key)
         return {name: _told(faults, (*inside, name), name, value, labels) for name, value in (told or {}).items()}
 
-    def pair(further: Mapping[str, Any]) -> tuple[Side, Side]:
-        return tuple(_side(faults, place, where | own | further, endpoint, labels) for own in (of, minus))
+    def side(own: dict[str, Any], further: dict[str, Any]) -> Side:
+        return _side(faults, place, where | own | further, endpoint, labels)
+
+    def pair(further: dict[str, Any]) -> tuple[Side, Side]:
+        return side(of, further), side(minus, further)
 
     where, of, minus = part("where", given.where), part("of", given.of), part("minus", given.minus)
     between = [part(index, told) for index, told in enumerate(given.between or ())]

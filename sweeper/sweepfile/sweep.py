@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from analysis.contract import question
+from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, TableSpec
 from sweeper.errors import Position, shown, suggest
 from sweeper.sweepfile import yaml_source
 from sweeper.sweepfile.axes import (
@@ -64,10 +64,10 @@ class Sweep:
     exclude: tuple[Exclusion, ...]
     seeds: tuple[int, ...]
     profiles: Mapping[str, Profile]
-    endpoint: question.Endpoint
-    claims: tuple[question.ClaimSpec, ...]
-    tables: tuple[question.TableSpec, ...]
-    figures: tuple[question.FigureSpec, ...]
+    endpoint: Endpoint
+    claims: tuple[ClaimSpec, ...]
+    tables: tuple[TableSpec, ...]
+    figures: tuple[FigureSpec, ...]
     document: Document = field(repr=False, compare=False)
 
 

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from pydantic_core import ErrorDetails
+
 from sweeper.errors import shown, suggest
 
 _MUST_BE = {
@@ -27,7 +29,7 @@ _MUST_BE = {
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
-def wording(details: dict[str, Any], *, nullable: bool = False) -> str:
+def wording(details: ErrorDetails, *, nullable: bool = False) -> str:
     """Return the message of one entry of `ValidationError.errors()`, without the place it is about.
 
     `nullable`: null is allowed as well, which pydantic doesn't mention.

@@ -13,6 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.events import (
     AliasEvent,
+    CollectionStartEvent,
     DocumentStartEvent,
     Event,
     MappingEndEvent,
@@ -30,6 +31,7 @@ Scalar = bool | int | float | str | None
 Place = tuple[str | int, ...]
 """The way from the top of a document to a value: keys of mappings and indices of lists."""
 
+NO_ANCHORS = "anchors and aliases (& and *) are not used here; write the value out"
 LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 12  # nested mappings and lists
 LARGEST_INT = 2**63 - 1
@@ -174,10 +176,12 @@ class _Reader:
         blank = isinstance(event, ScalarEvent) and event.start_mark.index == event.end_mark.index
         # The parser finds a value left blank only where the next thing begins, which may be lines below its key.
         self.values[place] = self.keys[place] if blank and place in self.keys else position_of(event.start_mark)
-        if isinstance(event, AliasEvent) or event.anchor is not None:
-            self._complain(event, "anchors and aliases (& and *) are not used here; write the value out")
         if isinstance(event, AliasEvent):
+            self._complain(event, NO_ANCHORS)
             return None
+        assert isinstance(event, ScalarEvent | CollectionStartEvent)  # nothing else begins a value
+        if event.anchor is not None:
+            self._complain(event, NO_ANCHORS)
         if event.tag is not None:
             self._complain(event, f"tag {one_line(str(event.tag))}: tags are not used here; remove it")
         if len(place) > DEEPEST:
@@ -187,6 +191,7 @@ class _Reader:
             return self._mapping(events, place)
         if isinstance(event, SequenceStartEvent):
             return self._sequence(events, place)
+        assert isinstance(event, ScalarEvent)
         return self._scalar(event)
 
     def _mapping(self, events: Iterator[Event], place: Place) -> dict[str, Any]:
@@ -205,7 +210,7 @@ class _Reader:
     def _key(self, event: Event, events: Iterator[Event], place: Place) -> str:
         if isinstance(event, ScalarEvent):
             if event.anchor is not None:
-                self._complain(event, "anchors and aliases (& and *) are not used here; write the value out")
+                self._complain(event, NO_ANCHORS)
             if event.value == "<<" and event.style is None:
                 self._complain(event, "merge keys (<<) are not used here; write the fields out")
             return self._text_of(event)
