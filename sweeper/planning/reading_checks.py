@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from analysis.contract.question import Endpoint
+from analysis.contract.question import Endpoint, FigureSpec, TableSpec
 from analysis.contract.record import PROBES
 from sweeper.planning.grid import Cell
 from sweeper.sweepfile.sweep import Sweep
@@ -27,7 +27,11 @@ def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, TrialConfig]], fa
 
 def _further_readings(sweep: Sweep) -> Iterator[tuple[Place, Endpoint, Mapping[str, str]]]:
     """Yield the readings that differ from the endpoint, each with its place and the labels it is read at."""
-    for kind, entries in (("tables", sweep.tables), ("figures", sweep.figures)):
+    shown: tuple[tuple[str, Sequence[TableSpec | FigureSpec]], ...] = (
+        ("tables", sweep.tables),
+        ("figures", sweep.figures),
+    )
+    for kind, entries in shown:
         for number, entry in enumerate(entries):
             if entry.endpoint is not None:
                 yield ("report", kind, number), entry.endpoint, {}

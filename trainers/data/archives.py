@@ -17,10 +17,10 @@ def member_names(source: Path, suffix: str) -> list[str]:
     """Return the names in a zip or below a folder that end in `suffix`, sorted, with forward slashes."""
     if source.is_dir():
         found = (Path(folder, name) for folder, _, names in os.walk(source) for name in names)
-        names = (path.relative_to(source).as_posix() for path in found)
+        names = [path.relative_to(source).as_posix() for path in found]
     else:
         with _opened(source) as archive:
-            names = iter(archive.namelist())
+            names = archive.namelist()
     return sorted(name for name in names if name.endswith(suffix) and not name.startswith("__MACOSX/"))
 
 

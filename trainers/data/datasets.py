@@ -115,7 +115,8 @@ def verify(name: DatasetName, root: Path) -> list[str]:
 def describe(name: DatasetName, root: Path) -> Description:
     """Return what is there of the data set below `root`, and what it holds."""
     facts = CATALOG[name]
-    sources, trouble, array = (), "", None
+    sources: tuple[Path, ...] = ()
+    trouble, array = "", None
     try:
         sources = _sources(name, root)
         array = _found(name, sources)

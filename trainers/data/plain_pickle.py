@@ -7,9 +7,9 @@ which only note what they are given, and an error for everything else.
 import io
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ def read(path: Path) -> Any:
         raise damaged(path, f"no readable pickle of plain arrays ({error})") from None
 
 
+_BYTE_ORDERS: Mapping[str, Literal["<", ">", "=", "|"]] = {"<": "<", ">": ">", "=": "="}
+
+
 class _Dtype:
     """Stands in for numpy.dtype: a boolean, integer or float of 1 to 8 bytes."""
 
@@ -53,7 +56,7 @@ class _Dtype:
         self.numpy = np.dtype(numeric[1])
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.numpy = self.numpy.newbyteorder({"<": "<", ">": ">", "=": "="}.get(state[1], "|"))
+        self.numpy = self.numpy.newbyteorder(_BYTE_ORDERS.get(state[1], "|"))
 
 
 class _Array:

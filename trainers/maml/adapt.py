@@ -87,7 +87,11 @@ def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
         current = trajectory[-1]
         frozen = {name: value for name, value in current.items() if name not in how.names}
         moving = {name: current[name] for name in how.names}
-        slope = how.gradient(lambda fast, frozen=frozen: loss({**frozen, **fast}), moving)
+
+        def of_moving(fast: Params, frozen: Params = frozen) -> Tensor:
+            return loss({**frozen, **fast})
+
+        slope = how.gradient(of_moving, moving)
         moved = {name: value - how.lr * slope[name] for name, value in moving.items()}
         trajectory.append({name: moved.get(name, value) for name, value in current.items()})
     return trajectory

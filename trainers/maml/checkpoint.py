@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,9 @@ class CheckpointError(Exception):
 def save(path: Path, state: RunState) -> None:
     """Write `state` to `path`, replacing what is there only once the new file is whole and on disk."""
     groups = dict(zip(_GROUPS, (state.params, *state.moments), strict=True))
-    arrays = {f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()}
+    arrays: dict[str, Any] = {
+        f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()
+    }
     text = json.dumps({"step": state.step, "records": state.records}, allow_nan=False)
     buffer = io.BytesIO()
     np.savez(buffer, correct=state.correct, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)

@@ -36,6 +36,7 @@ class CapturedMover(Mover):
         return _copy_of(self.carried)
 
     def _once(self) -> None:
+        assert self._inputs is not None  # sent before the first step
         moved, seen = self.step(self.carried, self._inputs, [True] * len(self._configs))
         write(self.carried, moved)
         write(self.seen, seen)

@@ -57,7 +57,7 @@ class _Seen(NamedTuple):
     statistics: tuple[Array, Array]
 
     @property
-    def count(self) -> int:
+    def entries(self) -> int:
         """How many entries each channel has."""
         return self.conv[..., 0].size
 
@@ -111,7 +111,7 @@ class _BlockGradient(Function):
         seen, form, of_images = rest
         gradient = _arrived(dy.contiguous().numpy(), seen, form)
         means = np.empty((2, len(seen.inverse)))
-        kernels.passed(_flat(gradient), _flat(seen.top), *seen.statistics, form.before, seen.count, means)
+        kernels.passed(_flat(gradient), _flat(seen.top), *seen.statistics, form.before, seen.entries, means)
         slope = _wide(scale) * seen.inverse
         dconv, dbias = _spread(
             seen.conv, gradient, seen, [slope, 0 * slope, -slope * means[0], -slope * means[1]], form
@@ -120,7 +120,7 @@ class _BlockGradient(Function):
         dweight = form.convolution.to_weight(dconv, seen.operand, seen.kernel)
         ctx.save_for_backward(x, scale)
         ctx.rest, ctx.gradient, ctx.means, ctx.dconv = rest, gradient, means, dconv
-        return dx, dweight, dbias, _as(means[1] * seen.count, scale), _as(means[0] * seen.count, scale)
+        return dx, dweight, dbias, _as(means[1] * seen.entries, scale), _as(means[0] * seen.entries, scale)
 
     @staticmethod
     @once_differentiable
@@ -133,6 +133,7 @@ class _BlockGradient(Function):
         dkernel = convolution.kernel(dweight.contiguous())
         u = convolution.apply(seen.operand, dkernel, dbias)
         if of_images:
+            assert dx is not None
             convolved = convolution.operand(dx.contiguous())
             u += convolution.apply(convolved, seen.kernel, None)
         cotangent, at_top, of_u, of_ug = _reached(u, ctx.gradient, seen, form)
@@ -153,7 +154,7 @@ class _BlockGradient(Function):
             of_x = convolution.to_images(again, seen.kernel, x.shape)
             of_x += convolution.to_images(dconv, dkernel, x.shape)
         of_dy = torch.from_numpy(_arrived(upward, seen, form))
-        return of_dy, of_x, of_weight, of_bias, _as(seen.count * seen.inverse * q, scale), None, None, None
+        return of_dy, of_x, of_weight, of_bias, _as(seen.entries * seen.inverse * q, scale), None, None, None
 
 
 def _arrived(dy: Array, seen: _Seen, form: _Form) -> Array:
@@ -188,7 +189,7 @@ def _reached(u: Tensor, gradient: Array, seen: _Seen, form: _Form) -> tuple[Arra
         at_top = np.empty_like(seen.top)
         kernels.picked(passing, seen.conv, seen.top, form.before, at_top)
     of_gradient = np.empty(len(seen.inverse))
-    kernels.product(_flat(at_top), _flat(gradient), seen.count, of_gradient)
+    kernels.product(_flat(at_top), _flat(gradient), seen.entries, of_gradient)
     return passing, at_top, means, of_gradient
 
 

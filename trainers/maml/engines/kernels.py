@@ -21,7 +21,7 @@ BLOCK = 512
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a kernel: compiled at its first call, and kept for later processes where there is a place for that."""
-    how = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
+    how: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return njit(function, cache=True, **how)
     except RuntimeError:  # neither this folder nor the user's can be written

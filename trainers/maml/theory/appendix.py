@@ -5,6 +5,7 @@ of the loss whose gradient it is meant to have.
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -88,7 +89,7 @@ def _case(setting: Setting) -> Case:
 
 def _movement(at: Case, target: Tensor, phi: Features) -> Tensor:
     """Return eta sum_p E_S[(target_k - s_k^(p-1)) phi(s)], (N, D); `target` is (S, N) or (N,)."""
-    total = sum((target - before).T @ phi.support.detach() for before in phi.path)
+    total = reduce(torch.add, [(target - before).T @ phi.support.detach() for before in phi.path])
     return at.config.inner_lr * total / len(phi.support)
 
 

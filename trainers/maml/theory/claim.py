@@ -10,6 +10,7 @@ from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.networks import Params, initial_params
 
+Expected = Literal["hold", "fail", "report"]
 Verdict = Literal["holds", "does not hold", "reported"]
 
 
@@ -51,7 +52,7 @@ class Claim:
     computed: str
     error: float
     bound: float
-    should: Literal["hold", "fail", "report"] = "hold"
+    should: Expected = "hold"
 
     @property
     def verdict(self) -> Verdict:

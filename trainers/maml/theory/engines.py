@@ -19,7 +19,7 @@ from trainers.maml.engines.engines import LoopEngine, build, outcome_of
 from trainers.maml.engines.table import EngineName
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import model_of
-from trainers.maml.networks import Normalise, Params, initial_params, native_norm, reference_norm, split_norm
+from trainers.maml.networks import Params, initial_params, native_norm, reference_norm, split_norm
 from trainers.maml.theory.cases import largest
 from trainers.maml.theory.claim import Claim, Setting
 
@@ -190,7 +190,7 @@ def native_batch_norm(setting: Setting) -> list[Claim]:
     ]
 
 
-def _vectorised(step: Step, config: TrialConfig, normalise: Normalise) -> Params:
+def _vectorised(step: Step, config: TrialConfig, normalise: Callable[..., Tensor]) -> Params:
     """Return the vectorised engine's gradient with another batch norm in the network."""
     outcome = outcome_of(config, model_of(config, partial(normalise, eps=config.bn_eps)), transform_gradient)
 

@@ -5,6 +5,7 @@ are about the gradient of all queries together.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -160,7 +161,7 @@ def _residual_slope(at: Case, episode: Episode) -> Tensor:
     phi = features(at, episode)
     query = _with_one(at, phi.query)
     miss = [q - hot(u, q) for q, u in zip(phi.adapted, episode.query_labels, strict=True)]
-    return sum(torch.outer(m, row) for m, row in zip(miss, query, strict=True)) / len(query)
+    return reduce(torch.add, map(torch.outer, miss, query)) / len(query)
 
 
 def _preconditioned(at: Case, episode: Episode) -> Tensor:

@@ -5,6 +5,7 @@ sum and the half matter, and so does the missing bias: the controls leave each o
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -56,7 +57,7 @@ def encoder_gradient(setting: Setting) -> list[Claim]:
     rows = []
     orders: tuple[tuple[Order, str, str], ...] = (("first", "FOMAML", "stopped"), ("second", "SOMAML", "live"))
     for order, algorithm, support in orders:
-        found = at.gradient(lambda own, episode, order=order: _explicit(own, episode, order))
+        found = at.gradient(partial(_explicit, order=order))
         error = worst(of_encoder(found), of_encoder(at.gradient(true_objective(order))))
         statement = f"{loss}, phi(s) {support}, has {algorithm}'s encoder gradient (EFIL)."
         rows.append(

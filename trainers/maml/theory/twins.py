@@ -5,6 +5,7 @@ and its second-order meta-loss jumps where an inner gradient does.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -71,7 +72,8 @@ class Twin(NamedTuple):
         answers = one_hot(episode.query_labels, model.query_logits(path[0], episode))
         residual = F.softmax(model.query_logits(path[-1], episode), dim=1) - answers
         support = model.support_features(self.params, episode)
-        gap = sum(target - F.softmax(model.support_logits(fast, episode), dim=1) for fast in path[:-1])
+        gaps = [target - F.softmax(model.support_logits(fast, episode), dim=1) for fast in path[:-1]]
+        gap = reduce(torch.add, gaps)
 
         def loss(params: Params) -> Tensor:
             query = model.query_features(params, episode)
