@@ -6,7 +6,7 @@ rounding, which Adam turns into steps of full size.
 """
 
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from trainers.maml.config import Order, TrialConfig
@@ -69,7 +69,7 @@ def trained(setting: Setting, *changes: dict[str, Any]) -> Training:
 
 def theorem_1(setting: Setting) -> list[Claim]:
     """Return the rows for a random head: the explicit losses train what EFIL MAML trains, and two that must not."""
-    rows: tuple[tuple[Order, int, str, Mapping[str, Any], Expected], ...] = (
+    rows: tuple[tuple[Order, int, str, dict[str, Any], Expected], ...] = (
         ("first", 1, "Eq. 7 with the head by Eq. 5", {}, "hold"),
         ("first", 1, "Eq. 7 with the head never updated, as released,", {"head_update": "released"}, "fail"),
         ("first", 2, "Eq. 7 with the head by Eq. 5", {}, "hold"),
