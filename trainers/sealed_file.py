@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place and renamed, sealed with a digest of their content."""
+"""Atomic files: written beside their path and then renamed, and sealed with a digest of their content."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ _DIGITS = 64
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, replacing what is there only once the new file is whole and on disk.
+    """Write `content` to `path`, replacing an older file only after the new one is complete and on disk.
 
     Raises OSError, and then leaves what was there as it was.
     """

@@ -1,6 +1,6 @@
-"""The one door to data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
+"""The one entry to data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
 
-Nothing here falls back to another data set or makes one up; what is missing is a DataError that says where to put it.
+No other data set replaces a missing one: a DataError says which files are missing and where to put them.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What is known of a data set without reading it; `trouble` says why its files can't be used, or is empty."""
+    """Facts about a data set that need no reading; `trouble` says why its files can't be used, or is empty."""
 
     name: DatasetName
     synthetic: bool
@@ -94,7 +94,7 @@ def load(prepared: Prepared) -> NDArray[np.uint8]:
 
 
 def verify(name: DatasetName, root: Path) -> list[str]:
-    """Read and decode everything, and return what is wrong, one sentence each; empty is good."""
+    """Read and decode everything; return one sentence for each fault, so an empty list means all is well."""
     try:
         sources = _sources(name, root)
         digest = hashlib.sha256()
@@ -138,7 +138,7 @@ def describe(name: DatasetName, root: Path) -> Description:
 def download(name: DatasetName, root: Path) -> None:
     """Fetch Omniglot's archives into `root`/omniglot-py from their original address; strokes needs none.
 
-    Raises DataError without a network, and for mini_imagenet, which nobody may redistribute.
+    Raises DataError without a network, and for mini_imagenet, whose terms forbid redistribution.
     """
     if name == "mini_imagenet":
         raise DataError(

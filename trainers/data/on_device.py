@@ -7,7 +7,7 @@ from trainers.data.datasets import Prepared, load
 
 
 class DeviceError(Exception):
-    """The device asked for isn't there; nothing falls back to another."""
+    """The requested device is not there; no other device replaces it."""
 
 
 def check_device(device: str) -> None:

@@ -1,1 +1,4 @@
-"""The MAML trainer: its config, its maths, and the loop."""
+"""The MAML trainer: config, protocols, episodes, networks, inner loop, explicit losses, probes, and the training loop.
+
+It yields records and states. It writes no journal, schedules no trials and compares no results.
+"""

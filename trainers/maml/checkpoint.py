@@ -25,7 +25,7 @@ class CheckpointError(Exception):
 
 
 def save(path: Path, state: RunState) -> None:
-    """Write `state` to `path`, replacing what is there only once the new file is whole and on disk."""
+    """Write `state` to `path`, replacing an older file only after the new one is complete and on disk."""
     groups = dict(zip(_GROUPS, (state.params, *state.moments), strict=True))
     arrays: dict[str, Any] = {
         f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()

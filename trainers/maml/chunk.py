@@ -1,4 +1,4 @@
-"""What a training yields, and what it goes on from: records, chunks and resumable states, as plain data."""
+"""The data that a training yields and resumes from: records, chunks and states."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunChunk:
-    """What is new of one run; `message` says why it diverged."""
+    """News of one run; `message` says why it diverged."""
 
     records: tuple[Record, ...]
     status: RunStatus
@@ -52,7 +52,7 @@ class RunChunk:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What is new of a pack since the last chunk; `states()` is the whole resumable state at this boundary."""
+    """News of a pack since the last chunk; `states()` is the whole resumable state at this boundary."""
 
     step: int
     runs: tuple[RunChunk, ...]

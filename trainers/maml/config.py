@@ -1,4 +1,4 @@
-"""The complete description of one trial's training: fields, bounds, defaults, and the errors of a config that can't be.
+"""The complete description of one trial's training: fields, bounds, defaults, and the errors of an invalid config.
 
 Loads no torch. Every field but `outer_steps` is part of a trial's identity; a default may never change (raise a
 recipe instead), because only fields that differ from their default enter the identity.
@@ -37,7 +37,7 @@ class Problem(NamedTuple):
 
 
 class ConfigError(ValueError):
-    """A config that can't be; `problems` has every reason, not only the first."""
+    """An invalid config; `problems` has every reason, not only the first."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
@@ -90,7 +90,7 @@ class TrialConfig(BaseModel):
         "as in the paper's Algorithm; the encoder's training is the same",
     )
     zero_head_adam: Literal["kept", "reset"] = Field(
-        "kept", description="what becomes of Adam's moments of the head when it is zeroed; the paper keeps them"
+        "kept", description="Adam's moments of the head when it is zeroed: kept as in the paper, or reset to zero"
     )
     interference: bool = Field(True, description="contrastive alone: whether the interference term is in the loss")
     coefficient: Literal["full", "reduced"] = Field(
@@ -107,8 +107,13 @@ class TrialConfig(BaseModel):
 
     meta_batch_size: Positive = Field(4, description="episodes of an outer step")
     outer_lr: Rate = Field(0.001, description="step size of the outer loop's Adam")
-    outer_steps: Positive = Field(1000, description="outer steps to train to; growable, no part of the identity")
-    episode_pool: NotNegative = Field(0, description="training episodes drawn once and revisited; 0 is fresh episodes")
+    outer_steps: Positive = Field(
+        1000, description="total outer steps; may grow later, since it is no part of the identity"
+    )
+    episode_pool: NotNegative = Field(
+        0,
+        description="training episodes that are drawn once and revisited; 0 draws new ones at every step",
+    )
 
     train_split: Literal["train", "test"] = Field(
         "train", description="classes that training draws from; test only for Fig. 2, which trains on one test task"
@@ -121,7 +126,7 @@ class TrialConfig(BaseModel):
     )
     label_rule: LabelRule = Field(
         "random",
-        description="labels drawn anew in each episode; or a function of the class (memorisation): one class of each "
+        description="labels drawn for each episode; or a function of the class (memorisation): one class of each "
         "of N fixed groups, or N consecutive classes",
     )
     rotations: bool = Field(False, description="training classes turned by 90, 180 and 270 degrees are further classes")
@@ -191,7 +196,7 @@ def resolve(values: dict[str, Any]) -> TrialConfig:
     """Return the config of `values` (plain field names to plain values).
 
     Raises ConfigError with every field that is unknown, missing, of the wrong type or out of bounds, and with every
-    combination that can't be (more images asked of a class than it has, more ways than classes).
+    impossible combination (more images of a class than it has, more ways than classes).
     """
     try:
         config = TrialConfig.model_validate(values)

@@ -110,9 +110,9 @@ def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.r
 
 
 def _pool_draw(config: TrialConfig, step: int) -> Draw:
-    """Visit the pool in an order shuffled each epoch, with the labels permuted anew at every visit.
+    """Visit the pool in an order shuffled each epoch, with new labels at every visit.
 
-    Where the label is a function of the class it stays one: nothing is permuted.
+    Where the label is a function of the class, labels are not permuted.
     """
     visits = range(step * config.meta_batch_size, (step + 1) * config.meta_batch_size)
     draws = []

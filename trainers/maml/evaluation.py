@@ -1,4 +1,4 @@
-"""What an evaluation of a trial scores, and the records that come of it; `train` does the scoring.
+"""Which passes an evaluation of a trial has, and the records they give; `train` does the scoring.
 
 A trial has passes that make its curves, one every `eval_every` outer steps and one at the end, and may have a final
 pass of its own, longer and with everything scored. All score the first episodes of one fixed list.

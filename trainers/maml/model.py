@@ -1,6 +1,6 @@
 """What the maths of an episode needs of a network: features of the support and of the query images, and a loss.
 
-`maml`, `contrastive` and `probes` are written against this, so a smooth twin or a toy can stand in for Conv-4.
+`adapt`, `contrastive` and `probes` are written against this, so a smooth twin or a toy can stand in for Conv-4.
 """
 
 from collections.abc import Callable

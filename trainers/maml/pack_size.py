@@ -1,4 +1,4 @@
-"""How many runs to train together: measured before a sweep begins, in a process of its own, which then gives all back.
+"""How many runs to train together, measured before a sweep begins, in a process of its own that frees all memory.
 
     python -m trainers.maml.pack_size CONFIG.json --device cuda --most 16
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 ROUNDS = 5
 OF_MEMORY = 0.8
-"""What a pack may take of the memory that is free; what is left is for the allocator's gaps."""
+"""The share of free memory that a pack may take; the rest is for the allocator's gaps."""
 GOOD_ENOUGH = 0.95
 """A smaller pack this close to the best is better: less is lost with it."""
 
 
 class Measured(NamedTuple):
-    """A pack of `runs`: the median time of an outer step, and the most memory it took, None where nobody can tell."""
+    """A pack of `runs`: the median time of an outer step, and its peak memory, None where that is unknown."""
 
     runs: int
     step_s: float

@@ -1,6 +1,6 @@
-"""What training looks like from inside, on a few fixed training episodes: never part of training, and leaves no trace.
+"""Measurements during training on a few fixed training episodes; they never change the training.
 
-All is measured at the parameters that the next inner loop would start from, so after zeroing where that is due. The
+All use the parameters that the next inner loop would start from, so after zeroing where that is due. The
 maths is written against `Model`, one episode at a time.
 """
 

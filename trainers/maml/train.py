@@ -210,7 +210,7 @@ class _Pack:
 def _states(
     step: int, carried: Carried, correct: np.ndarray, records: list[tuple[Record, ...]]
 ) -> tuple[RunState, ...]:
-    """Return each run's state; nobody changes these tensors, so the pack may have moved on meanwhile."""
+    """Return each run's state; these tensors never change, even when the pack has gone on."""
     return tuple(
         RunState(
             step=step,

@@ -1,4 +1,4 @@
-"""Keeps what a process has freed: glibc gives large arrays back to the system, which must clear them anew each step."""
+"""Keeps freed memory in the process: glibc returns large arrays to the system, which then clears new ones each step."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""The most memory that a training takes: of its GPU, or of its process."""
+"""Peak memory of a training: on its GPU, or in its process."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ _SELF = Path("/proc/self")
 
 
 def forget_peak(device: str) -> None:
-    """Begin anew to watch for the peak of `device` ("cpu" or "cuda"); without effect where a kernel can't."""
+    """Reset the peak of `device` ("cpu" or "cuda"); does nothing where the kernel does not support it."""
     if device == "cuda":
         import torch
 
@@ -18,7 +18,7 @@ def forget_peak(device: str) -> None:
 
 
 def peak_bytes(device: str) -> int | None:
-    """Return the peak since `forget_peak`: what torch took of a GPU, or a process's resident memory, None if untold."""
+    """Return the peak in bytes since `forget_peak`: torch's on a GPU, or the resident memory; None if it is unknown."""
     if device == "cuda":
         import torch
 

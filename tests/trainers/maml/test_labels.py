@@ -1,4 +1,4 @@
-"""What a label means: drawn anew, a function of the class, or a turned class; and which episodes probes look at."""
+"""What a label means: drawn for each episode, a function of the class, or a turned class; and which episodes probes look at."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
 """Adam over parameters stacked on the run axis R, with a learning rate and a life of its own for each run.
 
-The moments of a zeroed head are kept, as in the paper's released code, unless they start anew with it.
+The moments of a zeroed head are kept, as in the paper's released code, unless the config resets them with the head.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Outer steps as one CUDA graph, captured once and replayed: gather, inner loops, outer gradient and Adam.
 
 A graph reads and writes the same memory each time, so what changes from step to step is copied to where it reads, and
-nobody may hold what it writes. On a CPU the same is called and not captured, which is how tests see it.
+no caller may keep a reference to what it writes. On a CPU the same code runs uncaptured; tests use that.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""How the per-episode functions of `maml` are mapped over episodes (E) and over runs trained together (R).
+"""Maps the per-episode functions of `adapt` and `contrastive` over episodes (E) and runs of a pack (R).
 
-Every engine computes the same gradients, tested in float64 for every variant; `engine_table` says which one runs.
+Every engine computes the same gradients, tested in float64 for every variant; `table` says which one runs.
 """
 
 from collections.abc import Callable, Sequence

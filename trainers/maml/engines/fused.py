@@ -1,6 +1,6 @@
 """One block of Conv-4 as one autograd function, with a derivative that can be differentiated once more.
 
-Images are (B, H, W, C) inside. `convolutions` has what is linear in them, `fused_kernels` all else. Float32 or float64
+Images are (B, H, W, C) inside. `convolutions` has what is linear in them, `kernels` the rest. Float32 or float64
 on a CPU, one thread.
 
 With r the convolution's output raised to the ReLU's floor, z = (r - mean) * inverse, G what reaches scale * z + shift,

@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 
 
 class Mover:
-    """Takes the outer steps of a pack, one after the other. Whoever holds `carried` sees it never change."""
+    """Takes the outer steps of a pack, one after the other. A `carried` that a caller holds never changes."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Mover:
 
 
 def sent(here: Tensor, device: torch.device) -> Tensor:
-    """Return `here` on `device`, through pinned memory where that is a GPU's, so that nobody waits for it."""
+    """Return `here` on `device`, through pinned memory if that is a GPU, so that the host does not wait."""
     return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here
 
 

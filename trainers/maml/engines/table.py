@@ -1,4 +1,4 @@
-"""Which engine a device uses: a committed table, never a timing made at run time, so that bits don't depend on luck."""
+"""Which engine a device uses: a committed table, not a timing at run time, so that equal configs give equal bits."""
 
 from typing import Literal
 

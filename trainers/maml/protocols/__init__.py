@@ -1,4 +1,7 @@
-"""Protocols: named sets of config values that ship with the trainer, one YAML file each, named in `use:`."""
+"""Protocols: named sets of config values that ship with the trainer, one YAML file each, named in `use:`.
+
+They are defaults for a user; `maml.config` checks the values.
+"""
 
 from importlib import resources
 from typing import Any

@@ -1,6 +1,6 @@
 """What a claim about a formula is computed on: episodes, parameters with a chosen head, mean gradients, their distance.
 
-The true gradient is always that of `maml.query_outcome` by autograd, with the head alone moving in the inner loop.
+The true gradient is always that of `adapt.query_outcome` by autograd, with the head alone moving in the inner loop.
 """
 
 from collections.abc import Callable, Iterable

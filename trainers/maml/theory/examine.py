@@ -1,4 +1,4 @@
-"""Every check of a setting, in the order in which they are told."""
+"""Every check of a setting, in the order of the report."""
 
 from collections.abc import Callable
 
