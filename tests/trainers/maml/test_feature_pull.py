@@ -175,6 +175,7 @@ def test_from_a_zero_head_first_order_moves_queries_to_their_class_and_the_suppo
     assert apart["second", "support"] > 0.5 * apart["second", "query"] > 0
 
 
+@pytest.mark.slow
 def test_the_trial_step_is_so_small_that_a_tenth_of_it_gives_the_same(tiny, pixels, monkeypatch):
     config = tiny(algorithm="anil", inner_steps=1, channels=16, ways=5, probe_episodes=8, dtype="float32")
     params = zero_head(initial_params(config))

@@ -1,4 +1,4 @@
-"""What a label means: drawn for each episode, a function of the class, or a turned class; and which episodes probes look at."""
+"""Labels: drawn for each episode, a function of the class, or of a turned class; and the episodes of probes."""
 
 import numpy as np
 import pytest
@@ -31,6 +31,7 @@ def test_label_t_of_mini_imagenet_is_one_class_of_the_t_th_group_of_13_13_13_13_
             assert set(classes[:, label]) == set(group)
 
 
+@pytest.mark.slow
 def test_each_class_of_a_group_is_drawn_equally_often(tiny):
     classes = training_draw(tiny(**MINI, label_rule="groups", meta_batch_size=3000), 0).classes
     for label, group in enumerate(GROUPS_OF_64):
@@ -91,6 +92,7 @@ def test_the_turns_of_a_class_are_classes_of_their_own(tiny, pool):
     assert all(len(set(classes)) < 100 for classes in draw.classes)
 
 
+@pytest.mark.slow
 def test_all_four_turns_and_all_classes_are_drawn_equally_often(tiny):
     draw = training_draw(tiny(rotations=True, ways=5, shots=1, queries=1, meta_batch_size=8000), 0)
     turns = np.bincount(draw.turns.ravel(), minlength=4)

@@ -28,6 +28,7 @@ def test_what_does_not_fit_is_not_taken_however_fast():
     assert best(sizes, 10) == 1
 
 
+@pytest.mark.slow
 def test_growing_packs_are_tried_until_one_does_not_fit(tiny, noise, monkeypatch):
     assert [one.runs for one in measure(tiny(), noise, "loop", 5)] == [1, 2, 4]
 

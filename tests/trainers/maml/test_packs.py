@@ -88,6 +88,7 @@ def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise
     assert all(torch.allclose(neighbour.params[name], solo.params[name], atol=1e-10) for name in solo.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "order"), [("fused", "second"), ("vmap", "first"), ("vmap", "second")])
 def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_many_states(tiny, noise, engine, order):
     """Both start each step from the solo state; after many steps of their own, weights would test nothing but chaos."""

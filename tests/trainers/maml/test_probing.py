@@ -37,6 +37,7 @@ def test_training_with_probes_has_the_bits_of_training_without(tiny, noise, engi
         assert others == list(states[0].records)
 
 
+@pytest.mark.slow
 def test_probes_begin_at_probe_first_and_train_the_same_bits(tiny, noise):
     """Fig. 2 looks after updates 1, 11, 21, ..., so between the multiples of ten."""
     states = {}
@@ -64,6 +65,7 @@ def test_stopped_at_any_chunk_and_resumed_a_run_has_each_probe_once(tiny, noise,
     assert stops == 4 + 3 + 2 * 2  # steps, probes and slices of evaluations
 
 
+@pytest.mark.slow
 def test_the_probe_at_the_end_is_not_taken_again_when_the_target_grows(tiny, noise):
     values = {"probe_every": 1, "probe_episodes": 1, "eval_episodes": 1}
     _, at_two = whole(tiny(outer_steps=2, **values), noise)
@@ -74,6 +76,7 @@ def test_the_probe_at_the_end_is_not_taken_again_when_the_target_grows(tiny, noi
     assert taken[0] == taken[1]
 
 
+@pytest.mark.slow
 def test_a_probe_sees_the_head_that_the_next_inner_loop_starts_from(tiny, noise):
     """With zeroing every second step that is a zero head at steps 0, 2 and 4, whenever it is set to zero."""
     for when in ("before_inner_loop", "after_update"):
@@ -83,6 +86,7 @@ def test_a_probe_sees_the_head_that_the_next_inner_loop_starts_from(tiny, noise)
         assert [step for step, size in norms.items() if size == 0] == [0, 2, 4]
 
 
+@pytest.mark.slow
 def test_each_member_of_a_pack_is_probed_as_if_alone_and_a_diverged_one_no_more(tiny, noise):
     values = {"outer_steps": 3, "probe_every": 1, "probe_episodes": 1}
     configs = [tiny(seed=0, inner_lr=1e200, **values), tiny(seed=1, **values)]

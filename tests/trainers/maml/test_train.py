@@ -40,6 +40,7 @@ def test_a_chunk_keeps_its_state_when_the_training_has_gone_on(tiny, noise):
     assert all(same_bits(chunk.states()[0], state) for chunk, state in zip(chunks, at_once, strict=True))
 
 
+@pytest.mark.slow
 def test_a_longer_target_goes_on_where_the_shorter_ended(tiny, noise):
     short, long = tiny(outer_steps=3, eval_every=2), tiny(outer_steps=5, eval_every=2)
     _, at_three = whole(short, noise)
@@ -49,6 +50,7 @@ def test_a_longer_target_goes_on_where_the_shorter_ended(tiny, noise):
     assert [r for r in grown.records if r.step != 3] == [r for r in at_once.records if r.step != 3]
 
 
+@pytest.mark.slow
 def test_the_evaluation_schedule_does_not_touch_training(tiny, noise):
     _, often = whole(tiny(eval_every=1), noise)
     _, never = whole(tiny(eval_every=0, eval_episodes=1, eval_steps=0), noise)
@@ -107,6 +109,7 @@ def test_zeroing_after_every_second_update_leaves_a_zero_head_after_steps_2_and_
     assert torch.equal(after[2].params["head.weight"], before[2].params["head.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["maml", "anil", "contrastive"])
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_adams_memory_of_a_zeroed_head_never_reaches_the_encoder(tiny, noise, order, algorithm):
@@ -118,6 +121,7 @@ def test_adams_memory_of_a_zeroed_head_never_reaches_the_encoder(tiny, noise, or
     assert not torch.equal(kept.params["head.weight"], reset.params["head.weight"])
 
 
+@pytest.mark.slow
 def test_where_the_head_lives_two_steps_adams_memory_reaches_the_encoder(tiny, noise):
     values = {"zero_head_every": 2, "outer_steps": 4}
     states = {
@@ -129,6 +133,7 @@ def test_where_the_head_lives_two_steps_adams_memory_reaches_the_encoder(tiny, n
     assert encoder_gap(states["kept", 4], states["reset", 4]) > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 3])
 def test_a_head_zeroed_with_its_memory_moves_by_the_outer_rate(tiny, noise, every):
     """Adam's first step is lr * g / (|g| + eps): the rate but for eps, whatever the gradient."""
@@ -215,6 +220,7 @@ def test_passes_for_the_curves_score_only_what_they_are_asked_for_and_a_last_pas
     assert last.correct.size == 0
 
 
+@pytest.mark.slow
 def test_a_last_pass_that_is_cut_anywhere_goes_on_to_the_same_bits(tiny, noise, tmp_path):
     config = tiny(outer_steps=2, eval_episodes=2, eval_each_step=False, eval_heads="trained", final_episodes=4)
     records, last = whole(config, noise)
@@ -245,6 +251,7 @@ def test_a_checkpoint_of_before_last_passes_goes_on(tiny, noise):
     assert same_bits(grown, whole(tiny(outer_steps=5), noise, states=[at_three])[1])
 
 
+@pytest.mark.slow
 def test_a_divergence_tells_the_last_recorded_loss_and_tells_the_same_when_resumed(tiny, noise, monkeypatch, tmp_path):
     config = tiny(outer_steps=14)
     states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)]
