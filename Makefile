@@ -11,9 +11,11 @@ ROUNDS ?= 30
 RUNS ?= 2000
 SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+SPREAD := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 CLUSTER := build/cluster.log
 
-.PHONY: demo test test-maths test-machinery test-fast test-long chaos cluster-test store-test bench docs lint clean
+.PHONY: demo test test-all test-fast test-long chaos cluster-test store-test bench docs lint clean
 
 # What running needs. The version is checked before pip starts, since pip downloads gigabytes before it refuses.
 $(INSTALLED): pyproject.toml
@@ -47,22 +49,20 @@ demo: $(INSTALLED)
 	@echo "store   $(DEMO)/mlflow.db"
 	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
 
-# Two halves at once: one computes, the other mostly waits for Ray and servers.
-test: $(DEV) lint
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-maths test-machinery
+# Lint beside the tests. A file's tests stay together, since they share what they train; one process more than there are
+# cores, since some wait for Ray and servers.
+test: $(DEV)
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-all
 
-test-maths: $(DEV)
-	$(BIN)/python -m pytest tests/trainers tests/analysis
-
-test-machinery: $(DEV)
-	$(BIN)/python -m pytest --ignore=tests/trainers --ignore=tests/analysis
+test-all: $(DEV)
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-fast: $(DEV)
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(SPREAD) -m 'not slow'
 
 # What the everyday suite does for a few seeds and sizes, for many
 test-long: $(DEV)
-	SWEEPER_LONG=1 $(BIN)/python -m pytest --timeout=3600
+	SWEEPER_LONG=1 $(BIN)/python -m pytest $(SPREAD) --timeout=3600
 
 chaos: $(DEV)
 	mkdir -p $(dir $(CHAOS))

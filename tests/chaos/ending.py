@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +11,7 @@ from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results, step_of
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from tests.chaos.program import PLAIN, STEPS, environment, sweep_text
+from tests.forks import fork
 from tests.waiting import HANG_S
 
 
@@ -84,6 +83,8 @@ def ending(results: Results) -> Ending:
 def undisturbed_ending(folder: Path, seeds: int) -> Ending:
     """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are."""
     (folder / "chaos.yaml").write_text(sweep_text("undisturbed", seeds))
-    command = [sys.executable, "-c", PLAIN, "run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True, timeout=HANG_S)
+    words = ["run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
+    process = fork(PLAIN, words, cwd=folder, env=environment())
+    _, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 0, err
     return ending(Results.at(folder / "results"))

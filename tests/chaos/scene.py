@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
 from tests.chaos.program import HASTY, PLAIN, STEPS, environment, sweep_text
 from tests.chaos.server import Server
+from tests.forks import Forked, fork
 from tests.marked import marked
 from tests.waiting import HANG_S, wait_until
 
@@ -39,7 +39,7 @@ class Scene:
     def __init__(self, folder: Path, server: Server, name: str, seeds: int) -> None:
         self.folder, self.server, self._name = folder, server, name
         self._mark = uuid.uuid4().hex
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
         self._runs = 0
         self.codes: list[int] = []
         """The exit codes of the runs so far."""
@@ -54,14 +54,15 @@ class Scene:
     def start(self) -> None:
         """Start `sweeper run` as the leader of a process group."""
         self._runs += 1
-        command = [sys.executable, "-c", HASTY, "run", "chaos.yaml", "--workers", "2"]
+        words = ["run", "chaos.yaml", "--workers", "2", "--tracking-uri", self.server.uri, *self.options]
         with self._log(self._runs).open("wb") as log:
-            self._process = subprocess.Popen(
-                [*command, "--tracking-uri", self.server.uri, *self.options],
+            self._process = fork(
+                HASTY,
+                words,
                 cwd=self.folder,
                 env=environment() | {MARK: self._mark},
-                stdout=log,
-                stderr=log,
+                stdout=log.fileno(),
+                stderr=log.fileno(),
                 start_new_session=True,
             )
 
@@ -92,12 +93,17 @@ class Scene:
         return self.folder / f"run-{run}.log"
 
     def _sync(self) -> None:
-        command = [sys.executable, "-c", PLAIN, "sync", "chaos.yaml", "--tracking-uri", self.server.uri]
-        subprocess.run(command, cwd=self.folder, env=environment(), check=True, capture_output=True, timeout=HANG_S)
+        words = ["sync", "chaos.yaml", "--tracking-uri", self.server.uri]
+        process = fork(PLAIN, words, cwd=self.folder, env=environment())
+        _, err = process.communicate(timeout=HANG_S)
+        assert process.returncode == 0, err
 
     def processes(self) -> dict[int, str]:
         """Return every living process of this scene's runs, by id, with its command line."""
-        return marked(MARK, self._mark)
+        found = marked(MARK, self._mark)
+        if self._process is not None and self._process.poll() is None:  # a fork shows what it was forked with
+            found[self._process.pid] = "the driver"
+        return found
 
     def processes_of(self, program: str) -> list[int]:
         """Return the processes of this scene whose program has this name."""

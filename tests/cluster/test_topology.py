@@ -6,8 +6,6 @@ and longer faults; SWEEPER_CLUSTER_FULL asks for it, and SWEEPER_CLUSTER_LOG nam
 
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +21,7 @@ from tests.chaos.ending import assert_ended_as, assert_shown_once, undisturbed_e
 from tests.chaos.program import HASTY, STEPS, sweep_text
 from tests.cluster.lab import Cluster
 from tests.cluster.store import AuthenticatedServer
+from tests.forks import fork
 from tests.postgres import Postgres, postgres_programs
 from tests.sweeper.command import environment, sweeper, wait_for_pushes
 from tests.waiting import HANG_S, wait_until
@@ -93,16 +92,10 @@ class Lab:
         self._folder, self._server = folder, server
         (folder / "topology.yaml").write_text(sweep_text(NAME, SEEDS), encoding="utf-8")
         self.planned = {spec.trial_id for spec in expand(load(folder / "topology.yaml"))}
-        command = [sys.executable, "-c", HASTY, "run", "topology.yaml", "--device", "cpu"]
-        command += ["--address", cluster.address, "--tracking-uri", server.uri]
+        words = ["run", "topology.yaml", "--device", "cpu", "--address", cluster.address, "--tracking-uri", server.uri]
+        env = environment(RAY_AUTH_TOKEN=cluster.token, **server.credentials)
         with (folder / "run.log").open("wb") as said:
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment(RAY_AUTH_TOKEN=cluster.token, **server.credentials),
-                stdout=said,
-                stderr=said,
-            )
+            self._process = fork(HASTY, words, cwd=folder, env=env, stdout=said.fileno(), stderr=said.fileno())
 
     def said(self) -> str:
         return (self._folder / "run.log").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeper.tracking.address import default_uri, ui_command, ui_environment
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, wait_until
 
 
 def free_port() -> int:
@@ -23,28 +23,30 @@ def free_port() -> int:
 
 @contextmanager
 def real_server(folder: Path) -> Iterator[int]:
-    """Run an MLflow server on a new store in `folder`; yield its port."""
+    """Run an MLflow server on a new store in `folder`, by the command of `sweeper ui`; yield its port.
+
+    It leaves nothing in the folder that it was started in.
+    """
     port = free_port()
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cwd").mkdir(parents=True)
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(
             ui_command(default_uri(folder), port),
             env=os.environ | ui_environment(default_uri(folder)),
-            cwd=folder,
+            cwd=folder / "cwd",
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + 90
-        while not answers(port):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
-            time.sleep(0.1)
+        wait_until(lambda: process.poll() is not None or answers(port), "the server")
+        assert process.poll() is None, (folder / "server.log").read_text()
         yield port
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 15)
         process.wait(HANG_S)
+    assert list((folder / "cwd").iterdir()) == []
 
 
 def answers(port: int) -> bool:
@@ -84,10 +86,16 @@ def babbling_server(replies: Sequence[tuple[int, bytes]]) -> Iterator[int]:
 
 
 class BadLine:
-    """A line to the server at `target` that can be cut and mended, and that delays every answer by `delay_s`."""
+    """A line to the server at `target` that can be cut and mended, and that delays or withholds every answer."""
 
-    def __init__(self, target: int, *, delay_s: float = 0.0, cut: bool = False) -> None:
+    def __init__(self, target: int, *, delay_s: float = 0.0, cut: bool = False, held: bool = False) -> None:
+        """Each answer takes `delay_s` more; while the line is `held`, none arrives."""
         self.port = free_port()
+        self.withheld = 0
+        """How many answers have been kept back so far."""
+        self._flowing = threading.Event()
+        if not held:
+            self.release()
         self._target, self._delay_s = target, delay_s
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
@@ -98,6 +106,14 @@ class BadLine:
         listener = socket.create_server(("127.0.0.1", self.port))
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def hold(self) -> None:
+        """Keep answers back from now on."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """Let answers through, those that were kept back too."""
+        self._flowing.set()
 
     def cut(self) -> None:
         """Refuse connections from now on and break those that are."""
@@ -125,5 +141,7 @@ class BadLine:
                     if not data:
                         return
                     if ready is far:
+                        self.withheld += not self._flowing.is_set()
+                        self._flowing.wait()
                         time.sleep(self._delay_s)
                     (near if ready is far else far).sendall(data)

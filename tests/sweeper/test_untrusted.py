@@ -17,7 +17,6 @@ from sweeper.sweepfile.sweep import load
 from sweeper.sweepfile.yaml_source import LARGEST_FILE
 from tests.places import ROOT
 from tests.sweeper.played import begin, finish
-from tests.sweeper.stores import real_server
 from tests.sweeper.tiny import TINY
 
 UNPICKLER = ROOT / "trainers/data/plain_pickle.py"
@@ -95,10 +94,10 @@ def laughs(levels: int) -> str:
 def test_a_bomb_of_a_sweep_file_is_refused_at_once_with_a_message(tmp_path, text, said):
     path = tmp_path / "bomb.yaml"
     path.write_text(text)
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(SweepFileError, match=rf"bomb\.yaml:\d+:\d+: .*{said}"):
         load(path)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "/etc", ".", "..", "", "A", "a b", "a" * 65, "ü", '"x\\n"', "a.b"])
@@ -140,11 +139,10 @@ def test_a_journal_of_a_run_is_far_from_the_longest_line(results, specs):
 
 
 @pytest.mark.slow
-def test_what_the_ui_starts_listens_on_this_machine_alone(tmp_path):
-    with real_server(tmp_path) as port:
-        assert listening(port) == {"0100007F"}
-        with socket.socket() as elsewhere:
-            elsewhere.bind(("127.0.0.2", port))  # taken if it listened on all addresses
+def test_what_the_ui_starts_listens_on_this_machine_alone(server):
+    assert listening(server) == {"0100007F"}
+    with socket.socket() as elsewhere:
+        elsewhere.bind(("127.0.0.2", server))  # taken if it listened on all addresses
 
 
 def listening(port: int) -> set[str]:

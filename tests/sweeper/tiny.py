@@ -28,6 +28,18 @@ report:
 """
 
 
+def write_tiny(folder: Path, *lines: str) -> Path:
+    """Write the tiny sweep into `folder`, with the line of the same key replaced by each given."""
+    text = TINY
+    for line in lines:
+        key = line.strip().partition(":")[0]
+        old = next(found for found in TINY.splitlines() if found.strip().startswith(f"{key}:"))
+        text = text.replace(old, line)
+    path = folder / "tiny.yaml"
+    path.write_text(text)
+    return path
+
+
 def trained_in(folder: Path) -> Path:
     """Train tiny.yaml with one seed in `folder`, showing no store, and return the folder."""
     (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))

@@ -4,8 +4,6 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,14 +14,16 @@ from sweeper.planning.expand import expand
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results, step_of
 from sweeper.sweepfile.sweep import load
-from tests.sweeper.command import environment, sweeper
+from tests.budget import budget
+from tests.sweeper.command import start, sweeper
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S
 from trainers.maml.checkpoint import read
 
 pytestmark = pytest.mark.slow
 
-KILLS = 4
+KILLS = budget(4, 12)
+SEED = 7
 SWEEP = (
     TINY.replace("outer_steps: 4", "outer_steps: 200")
     .replace("eval_every: 2", "eval_every: 30")
@@ -92,21 +92,18 @@ def progress(results: Results) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory) -> Path:
-    """Kill the sweep at random: while it loads, and three times somewhere after its first new checkpoint."""
+    """Kill the sweep at random: once while it loads, else somewhere after its first new checkpoint."""
+    print(f"seed {SEED}")
     folder = tmp_path_factory.mktemp("killed")
     (folder / "tiny.yaml").write_text(SWEEP)
-    results, moments = Results.at(folder / "results"), random.Random(7)
+    results, moments = Results.at(folder / "results"), random.Random(SEED)
     arguments = ["run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none"]
     for kill in range(KILLS):
         before = progress(results)
-        process = subprocess.Popen(
-            [sys.executable, "-c", HASTY, *arguments], cwd=folder, env=environment(),
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        deadline = time.monotonic() + 60
-        while kill != 1 and progress(results) <= before and time.monotonic() < deadline and process.poll() is None:
+        process = start(arguments, folder, program=HASTY)
+        while kill != 1 and progress(results) <= before and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(moments.uniform(0, 0.2 if kill != 1 else 1.5))
+        time.sleep(moments.uniform(0, 0.2 if kill != 1 else 0.8))
         process.kill()
         _, err = process.communicate(timeout=HANG_S)
         assert process.returncode == -signal.SIGKILL, err

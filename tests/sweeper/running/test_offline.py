@@ -8,7 +8,6 @@ import pytest
 
 from sweeper.tracking.address import default_uri
 from tests.sweeper.command import PATIENT, sweeper
-from tests.sweeper.stores import real_server
 from tests.sweeper.tiny import TINY
 from tests.sweeper.tracking.test_tracking_faults import LOCAL, journalled, live_cells, stored
 
@@ -49,11 +48,11 @@ def isolated(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_node_without_mlflow_or_network_plans_trains_and_exports_and_its_journals_fill_any_store_later(
-    tmp_path: Path, isolated: dict[str, str]
+    tmp_path: Path, isolated: dict[str, str], server: int
 ) -> None:
     here = tmp_path / "here"
     here.mkdir()
-    (here / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    (here / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1").replace("name: tiny", "name: offline"))
     none = ("--tracking-uri", "none")
     assert (
         json.loads(sweeper("plan", "tiny.yaml", "--json", cwd=here, fresh=True, **isolated).out)["trials"][0]["state"]
@@ -68,13 +67,12 @@ def test_a_node_without_mlflow_or_network_plans_trains_and_exports_and_its_journ
     assert early.code == 4
     assert "MLflow can't be loaded" in early.err and "Traceback" not in early.err
     assert not (here / "results" / "mlflow.db").exists()
-    with real_server(tmp_path / "server") as port:
-        for uri in (default_uri(here / "results"), f"http://127.0.0.1:{port}"):
-            for _ in range(2):
-                sent = sweeper("sync", "tiny.yaml", "--tracking-uri", uri, cwd=here)
-                assert sent.code == 0, sent.err
-                assert stored(uri) == journalled(here / "results")
-                assert live_cells(uri) == 2
+    for uri in (default_uri(here / "results"), f"http://127.0.0.1:{server}"):
+        for _ in range(2):
+            sent = sweeper("sync", "tiny.yaml", "--tracking-uri", uri, cwd=here)
+            assert sent.code == 0, sent.err
+            assert stored(uri, "offline") == journalled(here / "results")
+            assert live_cells(uri, "offline") == 2
 
 
 def test_a_run_that_wants_a_store_but_finds_no_mlflow_trains_and_says_so(

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
@@ -13,8 +12,8 @@ from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import PATIENT, start, sweeper
-from tests.sweeper.tiny import TINY
-from tests.waiting import HANG_S
+from tests.sweeper.tiny import TINY, write_tiny
+from tests.waiting import HANG_S, wait_until
 from trainers.data.catalog import CATALOG
 
 pytestmark = pytest.mark.slow
@@ -150,15 +149,25 @@ def test_a_new_seed_runs_only_new_trials_and_a_longer_target_goes_on(write_sweep
         assert kept == records
 
 
+STOPPED = ("  outer_steps: 600", "seeds: 1", "  eval_every: 200", "  inner_steps: [1]")
+
+
+@pytest.fixture(scope="module")
+def not_stopped(tmp_path_factory) -> Results:
+    """Train what the next test stops or kills, without any of that."""
+    folder = tmp_path_factory.mktemp("not stopped")
+    path = write_tiny(folder, *STOPPED)
+    assert inline(path, cwd=folder).code == 0
+    return Results.at(folder / "results")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(write_sweep, tmp_path, number, code):
+def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(not_stopped, tmp_path, number, code):
     """A kill leaves no checkpoint so early, a signal does; either way the rerun completes the plan, each trial once."""
-    path = write_sweep("  outer_steps: 600", "seeds: 1", "  eval_every: 200", "  inner_steps: [1]")
+    path = write_tiny(tmp_path, *STOPPED)
     process = start(["run", path, "--executor", "inline", "--tracking-uri", "none"], tmp_path)
     results = Results.at(tmp_path / "results")
-    deadline = time.monotonic() + 60
-    while not any(measured(results).values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: any(measured(results).values()), "a record")
     os.kill(process.pid, number)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == code
@@ -166,12 +175,9 @@ def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(w
     status = json.loads(sweeper("status", path, "--json", cwd=tmp_path).out)
     assert status["interrupted"] == 1
     assert inline(path, cwd=tmp_path).code == 0
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    assert inline(path, cwd=undisturbed).code == 0
-    assert measured(results) == measured(Results.at(undisturbed / "results"))
+    assert measured(results) == measured(not_stopped)
     for trial_id in measured(results):
-        assert final_bytes(results, trial_id) == final_bytes(Results.at(undisturbed / "results"), trial_id)
+        assert final_bytes(results, trial_id) == final_bytes(not_stopped, trial_id)
 
 
 def test_a_diverged_trial_is_an_outcome_with_exit_3_and_is_not_run_again(write_sweep, tmp_path):

@@ -4,13 +4,10 @@ import gzip
 import http.server
 import json
 import math
-import os
 import shutil
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,10 +16,10 @@ import pytest
 from analysis.contract.record import ARTIFACT, SCHEMA_VERSION, TrialRecord, metric_key
 from analysis.store import load
 from sweeper.errors import TrackingError
-from sweeper.tracking.address import default_uri, ui_command, ui_environment, ui_url
+from sweeper.tracking.address import default_uri, ui_url
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.run_contents import POINTS_A_KEY, CellSummary, TrackedTrial, last_time_ms, points
-from tests.waiting import HANG_S
+from tests.sweeper.stores import free_port
 from trainers.maml.config import resolve
 
 pytestmark = pytest.mark.slow
@@ -393,19 +390,16 @@ def test_a_new_store_is_made_silently_with_its_folder(tmp_path: Path, capfd: pyt
     assert capfd.readouterr() == ("", "")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_a_server_that_is_not_there_is_told_fast_and_without_the_password(tmp_path: Path) -> None:
-    uri = f"http://ada:secret@127.0.0.1:{free_port()}"
-    began = time.monotonic()
+def test_a_server_that_is_not_there_is_told_fast_and_without_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, slept_s = f"http://ada:secret@127.0.0.1:{free_port()}", []
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda seconds: slept_s.append(seconds) or sleep(seconds))
     with pytest.raises(TrackingError, match=r"http://ada:\*\*\*@127.*Connection refused.*sweeper sync FILE") as caught:
         MlflowTracker(uri, "demo", tmp_path)
     assert "secret" not in str(caught.value)
-    assert time.monotonic() - began < 15
+    assert sum(slept_s) < 15
 
 
 def test_a_file_that_is_no_database_is_a_tracking_error(tmp_path: Path) -> None:
@@ -437,47 +431,11 @@ def test_the_host_guard_is_named_with_its_remedy(tmp_path: Path) -> None:
         server.server_close()
 
 
-@pytest.fixture(scope="module")
-def server(blank_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server, started by the very command that `sweeper ui` runs."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(blank_store, folder / "mlflow.db")
-    port = free_port()
-    uri = default_uri(folder)
-    (folder / "cwd").mkdir()
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            ui_command(uri, port),
-            env=os.environ | ui_environment(uri),
-            cwd=folder / "cwd",
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        _wait_for(port, process)
-        yield ui_url(uri, port)
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait(HANG_S)
-    assert list((folder / "cwd").iterdir()) == []
-
-
-def _wait_for(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 40
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("mlflow server did not start within 40 s")
-
-
 def test_through_a_server_all_holds_too(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    trackers = [MlflowTracker(server, "demo", None) for _ in range(2)]
+    trackers = [MlflowTracker(ui_url(default_uri(tmp_path), server), "demo", None) for _ in range(2)]
     record = make_record(300, status="done")
     trackers[0].push(make_record(150, target=300), TRIAL)
     for tracker in trackers:

@@ -24,7 +24,7 @@ from sweeper.tracking.shown_mark import is_shown
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import catch_up
 from tests.sweeper.command import PATIENT, start, sweeper
-from tests.sweeper.stores import BadLine, answers, babbling_server, real_server
+from tests.sweeper.stores import BadLine, answers, babbling_server
 from tests.sweeper.tiny import trained_in
 from tests.sweeper.tracking.test_mlflow_tracker import TRIAL, make_record
 from tests.waiting import HANG_S, wait_until
@@ -68,12 +68,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def untracked(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "here"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> int:
-    with real_server(tmp_path_factory.mktemp("server")) as port:
-        yield port
 
 
 def assert_says_no(folder: Path, secret: str) -> None:
@@ -127,7 +121,7 @@ def test_what_a_store_answers_is_told_in_one_sentence(reply: tuple[int, bytes], 
 
 def test_a_server_that_is_down_goes_and_comes_is_caught_up_with_while_the_run_lives(write_sweep, tmp_path, server):
     """Down when the run starts, there, gone, there again; then the run is stopped and a later one ends it."""
-    path = write_sweep("  outer_steps: 100000", "seeds: 1", "  inner_steps: [1]", "  eval_every: 100000")
+    path = write_sweep("name: down", "  outer_steps: 100000", "seeds: 1", "  inner_steps: [1]", "  eval_every: 100000")
     line = BadLine(server, cut=True)
     uri = f"http://127.0.0.1:{line.port}"
     process = start(["run", path, *LOCAL, "--tracking-uri", uri], tmp_path)
@@ -154,13 +148,13 @@ def test_a_server_that_is_down_goes_and_comes_is_caught_up_with_while_the_run_li
     (tmp_path / "tiny.yaml").write_text(path.read_text().replace("100000", "4"))
     for _ in range(2):
         assert sweeper("sync", path, "--tracking-uri", uri, cwd=tmp_path).code == 0
-    assert stored(f"http://127.0.0.1:{server}") == journalled(tmp_path / "results")
+    assert stored(f"http://127.0.0.1:{server}", "down") == journalled(tmp_path / "results")
     line.cut()
 
 
 def steps_in(uri: str) -> int:
     """Return how many points of training the store has."""
-    return sum(len([row for row in rows if row[0] == "train_query_loss"]) for rows in stored(uri).values())
+    return sum(len([row for row in rows if row[0] == "train_query_loss"]) for rows in stored(uri, "down").values())
 
 
 def told(said: list[str], text: str) -> int:
