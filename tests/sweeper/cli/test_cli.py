@@ -210,6 +210,7 @@ def test_damaged_notes_of_a_results_folder_are_named(invoke, write_sweep, tmp_pa
     refused(invoke("status", write_sweep()), 4, "digests.json", "delete it")
 
 
+@pytest.mark.slow
 def test_a_closed_stderr_keeps_no_trial_from_running(write_sweep, results):
     words = ["run", str(write_sweep("seeds: 1", "  inner_steps: [1]")), "--results", str(results.root)]
     words += ["--executor", "inline", "--tracking-uri", "none"]

@@ -17,6 +17,8 @@ from tests.sweeper.command import start, sweeper
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
 
 

@@ -127,6 +127,7 @@ def test_only_narrows_the_trials_the_counts_and_the_estimate(write_sweep, result
     assert plan["estimate"].keys() == {"trials", "worker_s", "unknown", "disk_bytes", "device"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [{}, {"NO_COLOR": "1"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
 def test_a_pipe_gets_no_escape_codes(write_sweep, results, specs, tmp_path, extra):
     finish(results, specs[0], status="failed", step=2, message="ValueError: x")

@@ -42,6 +42,7 @@ def plain_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_a_good_machine_is_ok_within_ten_seconds_and_nothing_is_left(tmp_path):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = ("doctor", "--results", tmp_path / "results", "--data-root", tmp_path, "--json")

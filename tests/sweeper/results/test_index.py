@@ -224,6 +224,7 @@ def test_of_two_processes_at_once_both_are_right_and_the_index_too(begun, monkey
     assert briefs(begun) == folded(begun)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_index_up_to_date_and_no_command_says_another_thing_without_it(
     write_sweep, results, monkeypatch
 ):

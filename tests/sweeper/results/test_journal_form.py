@@ -25,6 +25,7 @@ def nested(levels: int) -> object:
     return [nested(levels - 1)] if levels else 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orders", ["both", "own"])
 def test_a_real_probe_is_taken(results, specs, orders):
     config = resolve({"dataset": "strokes", "ways": 3, "queries": 3, "channels": 4, "meta_batch_size": 2,

@@ -45,6 +45,7 @@ def attempts(results: Results) -> dict[str, int]:
     return {path.parent.name: len(fold(path)["attempts"]) for path in results.root.glob("trials/*/journal.jsonl")}
 
 
+@pytest.mark.slow
 def test_a_trial_that_two_sweeps_name_is_trained_once(write, results):
     first, second = write("first", seeds="[0, 1]"), write("second", seeds="[1, 2]")
     told = run(results, first, second)
@@ -88,6 +89,7 @@ def test_two_files_of_one_name_are_refused(write, results, tmp_path):
     assert not results.root.exists()
 
 
+@pytest.mark.slow
 def test_a_trial_wanted_to_two_targets_is_trained_and_evaluated_to_both(write, results, tmp_path):
     short, long = write("short", seeds=1), write("long", seeds=1, outer_steps=8, eval_every=2)
     assert ids(short) == ids(long)

@@ -36,12 +36,14 @@ def test_a_gpu_measures_the_trial_that_needs_most_as_far_as_some_are_alike(write
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_sizes_are_tried_by_a_process_of_its_own(specs, tmp_path):
     found = measured(specs[0].config.model_dump(), "cpu", tmp_path, 2, "vmap")
     assert found["runs"] in (1, 2)
     assert [one["runs"] for one in found["measured"]] == [1, 2]
 
 
+@pytest.mark.slow
 def test_what_can_not_be_measured_is_said_with_what_to_do(specs, tmp_path):
     elsewhere = specs[0].config.model_dump() | {"dataset": "omniglot"}
     with pytest.raises(SweepError, match=r"^what trials take of a GPU can't be measured: .*; name --pack, 1 for none"):

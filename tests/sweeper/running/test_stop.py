@@ -158,6 +158,7 @@ def assignment_for(specs, results, tmp_path) -> Assignment:
     return assigned(members, str(data.path), data.digest, chunk_s=0.05, timeout_s=600.0)
 
 
+@pytest.mark.slow
 def test_a_marked_member_is_saved_and_left_and_the_rest_of_its_pack_trains_to_the_end(write_sweep, results, tmp_path):
     specs = expand(load(write_sweep("  outer_steps: 40", "  inner_steps: [1]")))
     left, other = (results.trial(spec.trial_id) for spec in specs)
@@ -177,6 +178,7 @@ def test_a_marked_member_is_saved_and_left_and_the_rest_of_its_pack_trains_to_th
     assert " done at step 40, at most" in other.log(1).read_text().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_with_nothing_running_stop_says_so_and_leaves_nothing_behind(specs, results, make_dealer, tmp_path):  # noqa: F811
     ended = sweeper("stop", cwd=tmp_path)
     assert (ended.code, ended.err) == (2, f"nothing runs on {tmp_path}/results\n")
@@ -192,6 +194,7 @@ def test_with_nothing_running_stop_says_so_and_leaves_nothing_behind(specs, resu
     assert not results.stops.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_look_is_named_and_the_request_withdrawn(results, run_lock, tmp_path):
     ended = sweeper("stop", "--wait", "0.3", cwd=tmp_path)
     assert ended.code == 4

@@ -136,6 +136,7 @@ def test_the_newest_record_of_a_trial_that_ended_after_a_probe_is_the_probe(path
     assert last_time_ms(record) == record["probes"][0]["time_ms"]
 
 
+@pytest.mark.slow
 def test_what_the_trainer_records_is_what_the_tracker_shows(path):
     config = resolve(
         CONFIG | {"channels": 4, "ways": 3, "queries": 3, "meta_batch_size": 2, "outer_steps": 2, "eval_episodes": 2,
