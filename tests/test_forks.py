@@ -9,6 +9,8 @@ import pytest
 from tests.forks import Forked, fork
 from tests.waiting import HANG_S
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run(tmp_path):

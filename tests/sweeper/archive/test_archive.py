@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import zipfile
-from contextlib import nullcontext
+from contextlib import chdir, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,11 +44,13 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.yaml").write_text(TINY)
     secret = {"MLFLOW_TRACKING_URI": f"http://me:{PASSWORD}@127.0.0.1:9", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
-    ended = sweeper("run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", cwd=folder, **secret)
-    assert ended.code == 0, ended.err
-    exported = sweeper("export", "tiny.yaml", cwd=folder, **secret)
-    assert exported.code == 0, exported.err
-    assert exported.out == "tiny.zip\n"
+    with chdir(folder):
+        words = ["run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none"]
+        ended = CliRunner().invoke(main, words, env=secret)
+        assert ended.exit_code == 0, ended.stderr
+        exported = CliRunner().invoke(main, ["export", "tiny.yaml"], env=secret)
+    assert exported.exit_code == 0, exported.stderr
+    assert exported.stdout == "tiny.zip\n"
     return folder
 
 

@@ -26,6 +26,7 @@ def test_the_server_gets_the_store_by_its_environment_and_argv_has_no_password(t
     assert PASSWORD not in " ".join(argv) + ended.output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="command lines are read from /proc")
 def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
     process = start(["ui", "--port", str(free_port())], tmp_path, MLFLOW_TRACKING_URI=URI)
