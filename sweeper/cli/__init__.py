@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from sweeper.cli.printing import say
+from sweeper.host.streams import open_closed
 from sweeper.tracking import pushing_thread
 
 _COMMANDS = {
@@ -34,6 +36,7 @@ class _LazyGroup(click.Group):
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Be the whole process: run the command, and exit without waiting for a tracking store."""
+        open_closed()
         try:
             return super().__call__(*arguments, **options)
         except SystemExit as ended:
@@ -55,6 +58,13 @@ class _LazyGroup(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+class _Said(logging.Handler):
+    """Prints what a library tells as progress."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
+
+
 def _leave(code: int) -> None:
     """End the process at once: Python's own way out waits for requests under way, and cuts threads off inside C++."""
     for stream in (sys.stdout, sys.stderr):
@@ -74,5 +84,5 @@ def main() -> None:
     """
     trainers = logging.getLogger("trainers")  # tells of what a data set does once and takes a while over
     if not trainers.handlers:
-        trainers.addHandler(logging.StreamHandler())
+        trainers.addHandler(_Said())
         trainers.setLevel(logging.INFO)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from sweeper.cli.options import data_root_option, json_option, with_errors_shown
+from sweeper.cli.printing import hand_out, say
 from sweeper.errors import SweepError
 from trainers.data.catalog import DatasetName
 
@@ -60,13 +61,13 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 
     found = [datasets.describe(name, datasets.data_root(data_root)) for name in NAMES]
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in found], default=str, indent=1))
+        hand_out(json.dumps([asdict(entry) for entry in found], default=str, indent=1))
         return
     for entry in found:
-        click.echo(_line(entry))
+        hand_out(_line(entry))
     for entry in found:
         if entry.trouble:
-            click.echo(entry.trouble, err=True)
+            say(entry.trouble)
 
 
 @data.command()
@@ -88,11 +89,11 @@ def get(name: DatasetName, data_root: Path | None) -> None:
     root = datasets.data_root(data_root)
     entry = datasets.describe(name, root)
     if entry.trouble:
-        click.echo(f"{name}: not in {root}, trying to download", err=True)
+        say(f"{name}: not in {root}, trying to download")
         datasets.download(name, root)
     if entry.converted is None:
-        click.echo(f"{name}: checking and converting, once", err=True)
-    click.echo(datasets.prepare(name, root).path)
+        say(f"{name}: checking and converting, once")
+    hand_out(datasets.prepare(name, root).path)
 
 
 @data.command()
@@ -116,14 +117,14 @@ def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Pa
     findings: dict[str, list[str]] = {}
     for name in names or NAMES:
         if not names and not _there(datasets.describe(name, root)):
-            click.echo(f"{name}: not here, not checked", err=True)
+            say(f"{name}: not here, not checked")
             continue
-        click.echo(f"{name}: reading everything", err=True)
+        say(f"{name}: reading everything")
         findings[name] = datasets.verify(name, root)
         if not as_json:
-            click.echo("\n".join(findings[name]) or f"{name}: good")
+            hand_out("\n".join(findings[name]) or f"{name}: good")
     if as_json:
-        click.echo(json.dumps(findings, indent=1))
+        hand_out(json.dumps(findings, indent=1))
     if any(findings.values()):
         context.exit(1)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import data_root_option, json_option, results_option, tracking_option, with_errors_shown
+from sweeper.cli.printing import hand_out
 from sweeper.results.paths import Results
 
 
@@ -35,10 +36,10 @@ def doctor(
     for check in examine(Results.at(results).root, resolve_root(data_root), tracking_uri):
         checks.append(check)
         if not as_json:
-            click.echo(f"{check.verdict:<5} {check.name:<19} {check.found}")
+            hand_out(f"{check.verdict:<5} {check.name:<19} {check.found}")
             if check.advice:
-                click.echo(f"{'':<25} -> {check.advice}")
+                hand_out(f"{'':<25} -> {check.advice}")
     if as_json:
-        click.echo(json.dumps([check._asdict() for check in checks], indent=1))
+        hand_out(json.dumps([check._asdict() for check in checks], indent=1))
     if any(check.verdict == "bad" for check in checks):
         context.exit(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import only_option, profile_option, results_option, sweep_file, with_errors_shown
+from sweeper.cli.printing import hand_out, say
 from sweeper.results.paths import Results
 
 
@@ -42,9 +43,7 @@ def export(
     specs = select(expand(sweep, profile, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
     exported = export_trials(sweep, profile, specs, folder, target, force=force)
-    click.echo(
-        f"{exported.trials} of {len(specs)} trials, {exported.checkpoints} checkpoints, {exported.size} bytes", err=True
-    )
+    say(f"{exported.trials} of {len(specs)} trials, {exported.checkpoints} checkpoints, {exported.size} bytes")
     for trial_id in exported.running:
-        click.echo(f"{trial_id}: still running; the archive has what it had journalled by now", err=True)
-    click.echo(target)
+        say(f"{trial_id}: still running; the archive has what it had journalled by now")
+    hand_out(target)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.cli.printing import say
 from sweeper.results.paths import Results
 
 REFUSED = 3
@@ -33,9 +34,9 @@ def import_(archive: Path, results: Path) -> None:
         manifest = opened.manifest
     found = Counter(outcome.taken for outcome in outcomes.values())
     experiment = f"{manifest.sweep}@{manifest.profile}" if manifest.profile else manifest.sweep
-    click.echo(f"{experiment}: {', '.join(f'{count} {taken}' for taken, count in found.items())}", err=True)
+    say(f"{experiment}: {', '.join(f'{count} {taken}' for taken, count in found.items())}")
     refused = {trial_id: outcome for trial_id, outcome in outcomes.items() if outcome.taken in merge.REFUSED}
     for trial_id, outcome in refused.items():
-        click.echo(f"{trial_id}: not imported, {outcome.why}", err=True)
+        say(f"{trial_id}: not imported, {outcome.why}")
     if refused:
         raise click.exceptions.Exit(REFUSED)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.cli.printing import print_out
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
 from sweeper.results.locks import holder_of
@@ -37,7 +38,7 @@ def logs(trial: str, follow: bool, every: bool, results: Path) -> None:
         raise SweepError(f"{trial_id} has no log: no worker has begun it; its journal is {paths.journal}")
     first = 0 if every else max(0, len(found) - 1)
     for content in _followed(folder, trial_id, first) if follow else _read(found[first:]):
-        click.echo(content, nl=False)
+        print_out(content, nl=False)
 
 
 def _logs(paths: TrialPaths) -> list[Path]:

@@ -1,6 +1,5 @@
 """Options and error endings that several commands share."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from sweeper.cli.printing import ReaderGoneError, say
 from sweeper.errors import SweepError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -40,7 +40,7 @@ class _Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance, its types say class
 
     def show(self, file: Any = None) -> None:
-        click.echo(self.message, err=True)
+        say(self.message)
 
 
 @contextmanager
@@ -52,10 +52,10 @@ def errors_shown() -> Iterator[None]:
         raise _Failure(str(error), error.exit_code) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
-    except BrokenPipeError:  # the reader of a pipe has seen enough; what is still buffered must not complain either
-        for descriptor in (1, 2):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    except ReaderGoneError:  # the reader has seen enough of a command that only prints
         raise click.exceptions.Exit(0) from None
+    except BrokenPipeError as error:
+        raise _Failure(f"{error}: a process or a store closed its connection; run the same command again", 4) from None
     except PermissionError as error:
         raise _Failure(f"{error.filename}: {error.strerror}; give this user the right to write there", 4) from None
 

@@ -1,11 +1,11 @@
 """What `sweeper run` says before and after: counts, what is left to run, and which trials it leaves and why."""
 
 import json
-from contextlib import suppress
 
 import click
 
 from analysis.contract.lifecycle import State
+from sweeper.cli.printing import hand_out, say
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
@@ -20,17 +20,17 @@ def print_todo(standings: list[Standing], todo: list[TrialSpec], as_json: bool) 
     """Print what a run would train, one line a trial or as JSON with the counts."""
     if as_json:
         facts = {"planned": len(standings), **counts(standings)}
-        click.echo(json.dumps(facts | {"to_run": [spec.trial_id for spec in todo]}))
+        hand_out(json.dumps(facts | {"to_run": [spec.trial_id for spec in todo]}))
         return
     for spec in todo:
-        click.echo(f"{spec.trial_id}  {spec.name()}")
+        hand_out(f"{spec.trial_id}  {spec.name()}")
 
 
 def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
     """Print where the sweep stands and leave with the exit code for it."""
     found = counts(standings)
     if as_json:
-        click.echo(json.dumps({"planned": len(standings), **found}))
+        hand_out(json.dumps({"planned": len(standings), **found}))
     else:
         say(spoken(standings))
     left = [standing for state in LEFT for standing in standings if standing.state == state]
@@ -64,9 +64,3 @@ def spoken(standings: list[Standing]) -> str:
     """Return the counts in words."""
     found = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
     return f"{len(standings)} planned: {found}"
-
-
-def say(text: str) -> None:
-    """Print `text` where progress goes; that nobody reads it any more changes neither the run nor its exit code."""
-    with suppress(BrokenPipeError):
-        click.echo(text, err=True)

@@ -17,6 +17,7 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
+from sweeper.cli.printing import print_out
 from sweeper.host.devices import likely_device, usable_cpus
 from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
@@ -64,13 +65,13 @@ def plan(
     cost = estimate(todo, surveyed.briefs, likely_device())
     if as_json:
         facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings), "estimate": asdict(cost)}
-        click.echo(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
+        print_out(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
         return
-    click.echo(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
-    click.echo("\n".join([*_table(specs, standings), _sentence(standings)]))
-    click.echo(cost.sentence(workers or usable_cpus()))
+    print_out(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
+    print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
+    print_out(cost.sentence(workers or usable_cpus()))
     for brief in orphans(surveyed.briefs, expand_every(sweep, folder.digests()), sweep.name):
-        click.echo(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}, named by no profile any more")
+        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}, named by no profile any more")
 
 
 def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:
@@ -84,11 +85,11 @@ def _print_trial(spec: TrialSpec, as_json: bool) -> None:
     values = {name: {"value": value, "from": spec.origins[name]} for name, value in spec.config}
     if as_json:
         facts = {"trial_id": spec.trial_id, "point": spec.point, "cell": spec.cell, "name": spec.name()}
-        click.echo(json.dumps(facts | {"recipe": dict(spec.recipe), "digest": spec.digest, "config": values}, indent=1))
+        print_out(json.dumps(facts | {"recipe": dict(spec.recipe), "digest": spec.digest, "config": values}, indent=1))
         return
-    click.echo(f"{spec.trial_id}  {spec.name()}")
+    print_out(f"{spec.trial_id}  {spec.name()}")
     for name, facts in values.items():
-        click.echo(f"  {name:<16} {facts['value']!s:<14} {facts['from']}")
+        print_out(f"  {name:<16} {facts['value']!s:<14} {facts['from']}")
 
 
 def _facts(standing: Standing) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from analysis.contract.lifecycle import Phase
 from sweeper.dealing.dealer import Change, Dealer, Dealt
+from sweeper.host.streams import silence
 from sweeper.results.estimate import duration
 from sweeper.results.trial_summary import in_one_line
 from sweeper.tracking.syncer import Views
@@ -25,12 +26,20 @@ ENDED: tuple[Phase, ...] = ("done", "diverged", "failed", "interrupted", "skippe
 SHOWN: tuple[Phase, ...] = ("running", *ENDED)
 
 
+class _Unread(Console):
+    """A console that falls silent once its reader is gone; the default ends the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        silence(self.file)
+
+
 class Watcher:
     """Watches one run's dealer from a thread of its own and writes to `stream`, the real stderr."""
 
     def __init__(self, stream: TextIO) -> None:
         self._live = stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
-        self._console = Console(file=stream, force_interactive=self._live, force_terminal=None if self._live else False)
+        self._console = _Unread(file=stream, force_interactive=self._live, force_terminal=None if self._live else False)
         self._started_s = time.monotonic()
 
     @contextmanager

@@ -7,7 +7,7 @@ import click
 
 from analysis.contract.question import FORMATS
 from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
-from sweeper.cli.outcome import say
+from sweeper.cli.printing import hand_out, say
 from sweeper.reporting import request
 from sweeper.results.paths import Results
 
@@ -65,7 +65,7 @@ def report(
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
     for made in request.write(asked, say):
         if isinstance(made, Path):
-            click.echo(made)
+            hand_out(made)
         else:
             _print(made, every)
 
@@ -79,4 +79,4 @@ def _print(made: request.Written, every: bool) -> None:
         say(f"\n{plain_table(made.table, min(shutil.get_terminal_size().columns, WIDEST))}\n")
     say(f"{made.complete} cells complete, {made.incomplete} with missing seeds")
     for path in made.paths:
-        click.echo(path)
+        hand_out(path)

@@ -17,7 +17,8 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
-from sweeper.cli.outcome import finish, print_todo, say, spoken, tell_left
+from sweeper.cli.outcome import finish, print_todo, spoken, tell_left
+from sweeper.cli.printing import say
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share

@@ -14,6 +14,7 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
+from sweeper.cli.printing import print_out
 from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
 from sweeper.results.paths import Results
@@ -45,14 +46,14 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     orphaned = orphans(surveyed.briefs, expand_every(sweep, digests), sweep.name)
     if as_json:
         facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **found}
-        click.echo(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [brief.trial_id for brief in orphaned]}))
+        print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [brief.trial_id for brief in orphaned]}))
         return
-    click.echo(f"{'planned':<12}{len(standings):>6}")
+    print_out(f"{'planned':<12}{len(standings):>6}")
     for state, count in found.items():
-        click.echo(f"{state:<12}{count:>6}")
-    click.echo(f"{'orphaned':<12}{len(orphaned):>6}")
+        print_out(f"{state:<12}{count:>6}")
+    print_out(f"{'orphaned':<12}{len(orphaned):>6}")
     for standing in standings:
         if standing.state in ("running", "interrupted", "failed", "diverged"):
-            click.echo(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
+            print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
     for brief in orphaned:
-        click.echo(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}")
+        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}")

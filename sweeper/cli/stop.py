@@ -7,6 +7,7 @@ import click
 
 from analysis.contract.record import TrialRecord
 from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.cli.printing import say
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
@@ -56,7 +57,7 @@ def _stop_runs(folder: Results, wait_s: float) -> None:
     finally:
         left = [name for name, request in asked.items() if request.withdraw()]
     for name in asked.keys() - late:
-        _say(f"{name} has stopped; `sweeper run` goes on with it")
+        say(f"{name} has stopped; `sweeper run` goes on with it")
     if late:
         raise StillThereError("\n".join(_still_there(name, runs[name], name in left, wait_s) for name in sorted(late)))
 
@@ -74,7 +75,7 @@ def _stop_trial(folder: Results, trial_id: str, wait_s: float) -> None:
         left = request.withdraw()
     if late:
         raise StillThereError(_still_there(trial_id, holder, left, wait_s))
-    _say(f"{trial_id} is no longer trained; {_stands(fold(paths.journal))}")
+    say(f"{trial_id} is no longer trained; {_stands(fold(paths.journal))}")
 
 
 def _stands(record: TrialRecord | None) -> str:
@@ -97,7 +98,3 @@ def _still_there(name: str, holder: Holder, left: bool, wait_s: float) -> str:
     if left:
         return f"{who} has not looked for requests in {wait_s:g} s, and the request is withdrawn; signal it there"
     return f"{who} is stopping, but was not done after {wait_s:g} s; --wait waits longer"
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

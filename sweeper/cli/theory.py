@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sweeper.cli.options import json_option, with_errors_shown
+from sweeper.cli.printing import hand_out, say
 from sweeper.errors import SweepError
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown
         claims += found
         rows += [claim.row() | {"setting": setting.name} for claim in found]
         if as_markdown:
-            click.echo(_page(setting, found))
+            hand_out(_page(setting, found))
         elif not as_json:
             _print(setting, found)
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        hand_out(json.dumps(rows, indent=1))
     else:
-        click.echo(_summary(claims))
+        hand_out(_summary(claims))
     if not all(claim.as_expected for claim in claims):
         context.exit(1)
 
@@ -77,12 +78,12 @@ def _settings(data: Path | None) -> Iterator["Setting"]:
 def _checked(setting: "Setting", *, once: bool) -> Iterator["Claim"]:
     from trainers.maml.theory import examine
 
-    click.echo(f"checking on {setting.name}", err=True)
+    say(f"checking on {setting.name}")
     for check in (*examine.CHECKS, *(examine.CHECKS_ONCE if once else ())):
         begun = time.monotonic()
         yield from check(setting)
         told = f"{check.__module__.rpartition('.')[2]}, {check.__name__}".replace("_", " ")
-        click.echo(f"  {told} {time.monotonic() - begun:.1f} s", err=True)
+        say(f"  {told} {time.monotonic() - begun:.1f} s")
 
 
 def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:
@@ -102,7 +103,7 @@ def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:
         table.add_row(claim.statement, claim.source, claim.computed, f"{claim.error:.1e}", verdict)
     with console.capture() as capture:
         console.print(table, markup=False)
-    click.echo(capture.get(), nl=False)
+    hand_out(capture.get(), nl=False)
 
 
 def _page(setting: "Setting", claims: Sequence["Claim"]) -> str:

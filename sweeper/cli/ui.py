@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
+from sweeper.cli.printing import say
 from sweeper.errors import SweepError
 from sweeper.results.paths import Results
 from sweeper.tracking.address import SQLITE, resolve_uri, ui_command, ui_environment, ui_url
@@ -33,7 +34,7 @@ def ui(results: Path, tracking_uri: str | None, port: int) -> None:
     command = ui_command(uri, port)
     if command:
         _refuse_taken(port)
-    click.echo(f"MLflow: {ui_url(uri, port)}", err=True)
+    say(f"MLflow: {ui_url(uri, port)}")
     if command:
         os.execvpe(command[0], command, os.environ | ui_environment(uri))  # signals then reach the server itself
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeper.cli.outcome import say
+from sweeper.cli.printing import say
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch
 from sweeper.tracking.address import masked

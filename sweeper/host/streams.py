@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 
 @contextmanager
@@ -16,8 +16,7 @@ def chatter_to(log: Path, *, stdout: bool = True) -> Iterator[TextIO]:
     The descriptors themselves move, since Ray's processes write without asking Python. Without `stdout` that one stays,
     so that a debugger can talk. A stderr of Python's that is on no descriptor is yielded as it is.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     moved = (1, 2) if stdout else (2,)
     saved = [os.dup(descriptor) for descriptor in moved]
     ours = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
@@ -27,14 +26,45 @@ def chatter_to(log: Path, *, stdout: bool = True) -> Iterator[TextIO]:
             os.dup2(target, descriptor)
         yield ours if _is_descriptor_2(sys.stderr) else sys.stderr
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         for descriptor, original in zip(moved, saved, strict=True):
             os.dup2(original, descriptor)
             os.close(original)
         os.close(target)
         with suppress(OSError):  # its reader may be gone, which must not hide how the run ended
             ours.close()
+
+
+def silence(stream: IO[str]) -> None:
+    """Send what `stream` still holds, and what it is given later, to nowhere: its reader is gone."""
+    with suppress(OSError):  # a stream on no descriptor has no reader to lose
+        _to_nowhere(stream.fileno())
+
+
+def open_closed() -> None:
+    """Open those of the descriptors 0, 1 and 2 that are closed, so that no file of ours becomes one of them."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _to_nowhere(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _to_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            silence(stream)
 
 
 def _is_descriptor_2(stream: TextIO) -> bool:

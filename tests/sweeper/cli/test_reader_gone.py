@@ -1,0 +1,68 @@
+"""A reader of stdout or stderr that is gone changes neither what a command does nor what its exit code says."""
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from sweeper.cli.options import errors_shown
+from sweeper.planning.expand import expand
+from sweeper.results.fold import fold
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from tests.sweeper.command import environment
+from tests.sweeper.tiny import TINY
+
+RUN = ["run", "tiny.yaml", "--executor", "inline", "--device", "cpu", "--tracking-uri", "none", "--json"]
+MAIN = [sys.executable, "-m", "sweeper"]
+
+
+def without(stream, words, folder):
+    """Run `sweeper WORDS` with a `stream` that is a pipe without a reader, or is closed; return exit code and rest."""
+    name, how = stream
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [*MAIN, *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    if how == "unread":
+        streams[name] = writer
+    else:
+        command = ["sh", "-c", f'exec "$@" {"1" if name == "stdout" else "2"}>&-', "sh", *command]
+    try:
+        ended = subprocess.run(command, cwd=folder, env=environment(), text=True, timeout=300, **streams)
+    finally:
+        os.close(writer)
+    return ended.returncode, ended.stdout or ended.stderr or ""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("stream", [(name, how) for name in ("stdout", "stderr") for how in ("unread", "closed")])
+def test_a_run_trains_everything_and_a_plan_ends_quietly(sweep, stream):
+    code, told = without(stream, RUN, sweep)
+    assert code == 0, told
+    assert "Traceback" not in told
+    results, specs = Results.at(sweep / "results"), expand(load(sweep / "tiny.yaml"))
+    records = [fold(path) for path in results.root.rglob("journal.jsonl")]
+    assert [record["status"] for record in records] == ["done"] * len(specs)
+    code, told = without(stream, ["plan", "tiny.yaml"], sweep)
+    assert code == 0, told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_an_error_keeps_its_exit_code(tmp_path, name):
+    assert without((name, "unread"), ["run", "absent.yaml"], tmp_path)[0] == 2
+
+
+def test_a_broken_pipe_of_something_else_is_an_error_of_the_environment():
+    with pytest.raises(click.ClickException) as raised, errors_shown():
+        raise BrokenPipeError(32, "Broken pipe")
+    assert raised.value.exit_code == 4
+    assert "run the same command again" in raised.value.message
