@@ -60,7 +60,13 @@ class PackSize(click.ParamType):
 @tracking_option
 @json_option
 @only_option
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Kind of device that trains; auto takes a CUDA device if there is one.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Packs trained at once [default: one a CPU core or GPU].")
 @click.option(
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
@@ -72,7 +78,13 @@ class PackSize(click.ParamType):
     show_envvar=True,
     help="Run on the Ray cluster whose head is there (or auto), which is neither started nor stopped.",
 )
-@click.option("--executor", type=click.Choice(["ray", "inline"]), default="ray", show_default=True)
+@click.option(
+    "--executor",
+    type=click.Choice(["ray", "inline"]),
+    default="ray",
+    show_default=True,
+    help="Train in worker processes of Ray, or inline: in this process, one pack after the other.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(1),

@@ -16,7 +16,13 @@ from sweeper.tracking.address import SQLITE, resolve_uri, ui_command, ui_environ
 @click.command()
 @results_option
 @tracking_option
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=5000,
+    show_default=True,
+    help="Port on this machine that the UI listens on.",
+)
 @with_errors_shown
 def ui(results: Path, tracking_uri: str | None, port: int) -> None:
     """Serve MLflow's UI for the results on this machine alone, until Ctrl-C.
