@@ -182,6 +182,7 @@ def _tell(descriptor: int, number: int) -> None:
 
 
 def _become(asked: Mapping[str, object], streams: Sequence[int]) -> CodeType:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would hand on "ignored"
     if asked["session"]:
         os.setsid()
     for number, given in enumerate(streams):
