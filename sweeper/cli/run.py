@@ -1,7 +1,6 @@
 """`sweeper run`: the one verb that is needed; what is done stays done, what is missing is run."""
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,17 +20,12 @@ from sweeper.cli.outcome import finish, print_todo, spoken, tell_left
 from sweeper.cli.printing import say
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
-from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
 from sweeper.host.streams import chatter_to
-from sweeper.planning.selectors import select
-from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.estimate import estimate
 from sweeper.results.paths import Results
 from sweeper.results.supersede import supersede
-from sweeper.results.survey import Batch, Standing
-from sweeper.running.batch import only_run, pending, prepare_run, refuse_arithmetic, refuse_other_device, surveyed_again
-from sweeper.running.pack_size import check_share, pack_size
-from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.results.survey import Standing
+from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
+from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.tracking.address import resolve_uri
 
 if TYPE_CHECKING:
@@ -126,122 +120,84 @@ def run(
       sweeper run sweeps/zeroing_vs_steps.yaml --profile smoke
       sweeper run sweeps/zeroing_vs_steps.yaml --only "zeroing=none,inner_steps=3"
     """
-    from sweeper.running import session
     from trainers.data.datasets import data_root as resolve_root
 
     folder = Results.at(results)
     uri = resolve_uri(tracking_uri, folder.root)
-    chosen, reason, most = _room(device, address, executor)
-    share = gpu_share(workers, most) if chosen == "cuda" else 1.0
-    if share < 1:
-        if pack is not None and pack > 1:
-            raise SweepError(f"--workers {workers} --pack {pack}: on {most} CUDA devices; only trials alone share one")
-        pack = 1
+    wishes = Wishes(
+        data_root=resolve_root(data_root),
+        only=only,
+        rerun=rerun,
+        retry_failed=retry_failed,
+        device=device,
+        workers=workers,
+        pack=pack,
+        address=address,
+        executor=executor,
+    )
+    room = room_for(wishes)
     files = tuple({file.resolve(): file for file in files}.values())
-    sweeps = [load(file) for file in files]
-    _refuse_twins(files, sweeps)
-    root = resolve_root(data_root)
-    batch = prepare_run(sweeps, profile, folder, root)
-    specs = [found.spec for found in batch.standings]
-    anew = select(specs, rerun, "--rerun") if rerun else []
-    standings = _picked(batch.standings, only)
-    held_back = {spec.trial_id for spec in anew}
-    going_on = [found for found in standings if found.spec.trial_id not in held_back]
-    refuse_other_device(going_on, chosen, retry_failed=retry_failed)
-    todo = anew + pending(going_on, retry_failed=retry_failed)
-    refuse_arithmetic(todo, chosen)
-    names = " + ".join(part.experiment for part in batch.parts)
-    begun = [found for found in batch.standings if found.spec.trial_id in held_back and found.brief is not None]
-    again = f", {len(begun)} of them again from nothing" if begun else ""
-    say(f"{names}: {spoken(standings)}; {len(todo)} to run on {chosen} ({reason}){again}")
+    todo = decide(prepare_run(read_sweeps(files), profile, folder, wishes.data_root), wishes, room)
+    say(_headline(todo))
     if dry_run:
-        print_todo(standings, todo, as_json)
+        print_todo(todo.standings, todo.trials, as_json)
         return
     words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
-    store = Store(batch=batch, results=folder, uri=uri, named=bool(tracking_uri), words=words) if uri else None
-    if not todo:
+    store = Store(batch=todo.batch, results=folder, uri=uri, named=bool(tracking_uri), words=words) if uri else None
+    if not todo.trials:
         if store:
             store.bring_up()
-        finish(standings, folder, as_json)
+        finish(todo.standings, folder, as_json)
         return
-    if pack is None:
-        pack, why = pack_size(todo, chosen, root)
-        if pack > 1:
-            say(f"Packs of {pack} ({why}).")
-    if share < 1:
-        check_share(todo, root, share)
-    say(_estimated(batch, todo, held_back, chosen, 1 if executor == "inline" else workers or most))
-    _ask(folder, begun, yes)
+    together, why = packs(todo, wishes)
+    if pack is None and together > 1:
+        say(f"Packs of {together} ({why}).")
+    say(estimated(todo, wishes))
+    _ask(folder, todo.begun, yes)
+    folder.ensure_writable()
+    _train(todo, wishes, folder, store, together, timeout)
+    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json)
+
+
+def _headline(todo: Todo) -> str:
+    names = " + ".join(part.experiment for part in todo.batch.parts)
+    again = f", {len(todo.begun)} of them again from nothing" if todo.begun else ""
+    on = f"{todo.room.device} ({todo.room.reason})"
+    return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run on {on}{again}"
+
+
+def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pack: int, timeout_s: float) -> None:
+    """Train what is to do and say what the tracking store lacks. Exits after a signal, with its code."""
+    from sweeper.running import session
+
     options = session.Options(
         results=folder,
-        data_root=root.expanduser().absolute(),
-        device=chosen,
-        workers=workers,
-        address=address,
+        data_root=wishes.data_root.expanduser().absolute(),
+        device=todo.room.device,
+        workers=wishes.workers,
+        address=wishes.address,
         pack=pack,
-        share=share,
-        executor=executor,
-        retry_failed=retry_failed,
-        timeout_s=timeout,
+        share=todo.room.share,
+        executor=wishes.executor,
+        retry_failed=wishes.retry_failed,
+        timeout_s=timeout_s,
     )
-    folder.ensure_writable()
-    with only_run(batch, folder):
-        supersede(folder, [found.spec.trial_id for found in begun])
+    with only_run(todo.batch, folder):
+        supersede(folder, [standing.spec.trial_id for standing in todo.begun])
         views = store.views() if store else None
         try:
-            behind = _execute(batch, todo, options, views)
+            behind = _execute(todo, options, views)
         except session.InterruptedRunError as stopped:
-            same = "The same command without --rerun" if begun else "The same command"
+            same = "The same command without --rerun" if todo.begun else "The same command"
             say(f"Stopped; everything is saved. {same} goes on from there.")
             if store and views:
                 store.tell(views, stopped.behind, stopped=True)
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
         except SweepError:  # Ray or the results folder gave out; what follows this says how to go on
-            tell_left(_picked(surveyed_again(batch, folder).standings, only))
+            tell_left(picked(surveyed_again(todo.batch, folder).standings, wishes.only))
             raise
     if store and views:
         store.tell(views, behind)
-    finish(_picked(surveyed_again(batch, folder).standings, only), folder, as_json)
-
-
-def _room(
-    device: Literal["auto", "cpu", "cuda"], address: str | None, executor: Literal["ray", "inline"]
-) -> tuple[Device, str, int]:
-    """Return the device, the reason for it, and how many workers there is room for, here or on the cluster joined."""
-    if address is None:
-        chosen, reason = choose_device(device)
-        return chosen, reason, default_workers(chosen)
-    if executor == "inline":
-        raise SweepError(f"--executor inline runs in this process alone, not at --address {address}; leave one out")
-    from sweeper.executors.ray.cluster import Cluster
-
-    return Cluster(address).room(device, THREADS)
-
-
-def _picked(standings: list[Standing], only: tuple[str, ...]) -> list[Standing]:
-    chosen = {spec.trial_id for spec in select([found.spec for found in standings], only, "--only")}
-    return [found for found in standings if found.spec.trial_id in chosen]
-
-
-def _refuse_twins(files: tuple[Path, ...], sweeps: list[Sweep]) -> None:
-    """Raise SweepError if two files give one name: a run and an experiment are known by it."""
-    named: dict[str, Path] = {}
-    for file, sweep in zip(files, sweeps, strict=True):
-        if sweep.name in named:
-            raise SweepError(f"{named[sweep.name]} and {file} are both named {sweep.name}; rename one of them")
-        named[sweep.name] = file
-
-
-def _estimated(
-    batch: Batch, todo: list[TrialSpec], anew: set[str], device: Literal["cpu", "cuda"], workers: int
-) -> str:
-    wanted = {(spec.trial_id, spec.target) for spec in todo}
-    left = [
-        replace(found, brief=None) if found.spec.trial_id in anew else found
-        for found in batch.standings
-        if (found.spec.trial_id, found.spec.target) in wanted
-    ]
-    return estimate(left, batch.parts[0].survey.briefs, device).sentence(workers)
 
 
 def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
@@ -258,7 +214,7 @@ def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
     click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
-def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Views | None") -> int:
+def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
     """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log.
 
     Return how many trials the tracking store lacks.
@@ -267,4 +223,4 @@ def _execute(batch: Batch, todo: list[TrialSpec], options: "Options", views: "Vi
     from sweeper.running.session import execute
 
     with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
-        return execute(batch, todo, options, Watcher(stream).watching, views)
+        return execute(todo.batch, todo.trials, options, Watcher(stream).watching, views)

@@ -15,9 +15,20 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
-from sweeper.sweepfile.sweep import Sweep
+from sweeper.sweepfile.sweep import Sweep, load
 from trainers.data.datasets import DataError, prepare
 from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
+
+
+def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
+    """Return the sweeps in `files`. Raises SweepError if two have one name: a run and an experiment are known by it."""
+    named: dict[str, tuple[Path, Sweep]] = {}
+    for file in files:
+        sweep = load(file)
+        if sweep.name in named:
+            raise SweepError(f"{named[sweep.name][0]} and {file} are both named {sweep.name}; rename one of them")
+        named[sweep.name] = (file, sweep)
+    return [sweep for _, sweep in named.values()]
 
 
 def surveyed_again(batch: Batch, results: Results) -> Batch:

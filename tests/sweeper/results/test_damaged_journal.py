@@ -169,7 +169,7 @@ def test_damage_that_comes_after_the_plan_stops_only_its_trial(whole, specs, wri
     todo = pending(survey(whole, specs).standings, retry_failed=False)
     assert [spec.trial_id for spec in todo] == [specs[3].trial_id]
     damaged(whole, specs[3], scribble_a_line)
-    monkeypatch.setattr("sweeper.cli.run.pending", lambda standings, retry_failed: todo)
+    monkeypatch.setattr("sweeper.running.todo.pending", lambda standings, retry_failed: todo)
     ended = run(whole, write_sweep())
     assert ended.exit_code == 3, ended.output
     assert "its journal is damaged" in ended.stderr

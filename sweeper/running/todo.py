@@ -1,0 +1,128 @@
+"""What one `sweeper run` has to do: where it trains, which trials, and which of them again from nothing.
+
+Trains nothing, prints nothing and changes no file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from sweeper.errors import SweepError
+from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
+from sweeper.planning.selectors import select
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.estimate import estimate
+from sweeper.results.survey import Batch, Standing
+from sweeper.running.batch import pending, refuse_arithmetic, refuse_other_device
+from sweeper.running.pack_size import check_share, pack_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user asks of a run. `workers` and `pack` are None where the user leaves them open."""
+
+    data_root: Path
+    only: Sequence[str]
+    rerun: Sequence[str]
+    retry_failed: bool
+    device: Literal["auto", "cpu", "cuda"]
+    workers: int | None
+    pack: int | None
+    address: str | None
+    executor: Literal["ray", "inline"]
+
+
+class Room(NamedTuple):
+    """Where a run trains: the device, why that one, how many workers fit there, and each one's share of a GPU."""
+
+    device: Device
+    reason: str
+    workers: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Todo:
+    """The work of a run: `trials` are trained, those of `begun` from nothing after their results were put aside.
+
+    `standings` are the trials that --only picks, and where each stands.
+    """
+
+    batch: Batch
+    room: Room
+    standings: list[Standing]
+    trials: list[TrialSpec]
+    begun: list[Standing]
+
+
+def room_for(wishes: Wishes) -> Room:
+    """Return where the run trains, here or on the cluster that it joins.
+
+    Raises SweepError if the device or the cluster is not there, or if packs of trials would share a GPU.
+    """
+    if wishes.address is None:
+        device, reason = choose_device(wishes.device)
+        most = default_workers(device)
+    elif wishes.executor == "inline":
+        raise SweepError(
+            f"--executor inline runs in this process alone, not at --address {wishes.address}; leave one out"
+        )
+    else:
+        from sweeper.executors.ray.cluster import Cluster
+
+        device, reason, most = Cluster(wishes.address).room(wishes.device, THREADS)
+    share = gpu_share(wishes.workers, most) if device == "cuda" else 1.0
+    if share < 1 and wishes.pack is not None and wishes.pack > 1:
+        raise SweepError(
+            f"--workers {wishes.workers} --pack {wishes.pack}: on {most} CUDA devices; only trials alone share one"
+        )
+    return Room(device, reason, most, share)
+
+
+def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
+    """Return what is left to do of `batch`. Raises SweepError for a selector that picks nothing, and for trials that
+    began on another kind of device or whose arithmetic this one lacks.
+    """
+    every = [standing.spec for standing in batch.standings]
+    from_nothing = select(every, wishes.rerun, "--rerun") if wishes.rerun else []
+    ids = {spec.trial_id for spec in from_nothing}
+    standings = picked(batch.standings, wishes.only)
+    going_on = [standing for standing in standings if standing.spec.trial_id not in ids]
+    refuse_other_device(going_on, room.device, retry_failed=wishes.retry_failed)
+    trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
+    refuse_arithmetic(trials, room.device)
+    begun = [found for found in batch.standings if found.spec.trial_id in ids and found.brief is not None]
+    return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun)
+
+
+def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]:
+    """Return the trials that the selectors of --only pick. Raises SweepError for one that picks nothing."""
+    chosen = {spec.trial_id for spec in select([standing.spec for standing in standings], only, "--only")}
+    return [standing for standing in standings if standing.spec.trial_id in chosen]
+
+
+def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
+    """Return how many trials train as one pack, and why; on a GPU this trains a few steps to measure it.
+
+    Raises SweepError when it can't be measured, or when a trial does not fit into its share of a GPU.
+    """
+    if todo.room.share < 1:
+        check_share(todo.trials, wishes.data_root, todo.room.share)
+        return 1, "workers share a GPU"
+    if wishes.pack is not None:
+        return wishes.pack, "asked for"
+    return pack_size(todo.trials, todo.room.device, wishes.data_root)
+
+
+def estimated(todo: Todo, wishes: Wishes) -> str:
+    """Return how long the run will take and how much disk it needs, as a sentence."""
+    wanted = {(spec.trial_id, spec.target) for spec in todo.trials}
+    from_nothing = {standing.spec.trial_id for standing in todo.begun}
+    left = [
+        replace(standing, brief=None) if standing.spec.trial_id in from_nothing else standing
+        for standing in todo.batch.standings
+        if (standing.spec.trial_id, standing.spec.target) in wanted
+    ]
+    workers = 1 if wishes.executor == "inline" else wishes.workers or todo.room.workers
+    return estimate(left, todo.batch.parts[0].survey.briefs, todo.room.device).sentence(workers)
