@@ -1,1 +1,5 @@
-"""What sweeper writes and analysis reads: names, records, and the questions of a sweep file."""
+"""The contract: what sweeper writes and analysis reads.
+
+Owns names, records, the states of a trial, and the questions of a sweep file. Imports nothing of ours and computes
+nothing.
+"""

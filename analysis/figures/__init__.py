@@ -1,1 +1,4 @@
-"""One file a kind of figure: `*_info` computes, `draw_*` draws."""
+"""Figures: one file a kind, where `*_info` computes and `draw_*` draws.
+
+Owns how figures look. Reads no store and gives no verdict.
+"""

@@ -1,1 +1,4 @@
-"""From numbers to verdicts on claims and values."""
+"""Judging: from numbers to verdicts on claims and values.
+
+Owns margins, tests and the correction for several claims. Writes no sentences: `pages` does.
+"""

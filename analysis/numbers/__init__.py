@@ -1,1 +1,4 @@
-"""From records to numbers: readings, estimators and the cells of tables."""
+"""Numbers: from records to readings, estimators over seeds, and the cells of tables.
+
+Owns how an endpoint is read and how seeds are summarised. Draws nothing and judges nothing.
+"""

@@ -1,1 +1,4 @@
-"""From tables and verdicts to Markdown, LaTeX, CSV and HTML."""
+"""Pages: from tables and verdicts to Markdown, LaTeX, CSV and HTML.
+
+Owns the words and the markup of a report. Computes no statistics and writes no files.
+"""

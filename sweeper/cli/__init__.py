@@ -1,4 +1,7 @@
-"""The `sweeper` command: each subcommand parses, calls the library, and formats; loaded only when it is named."""
+"""The `sweeper` command: each subcommand parses, calls the library and prints; it is loaded only when it is named.
+
+Owns words on the terminal and exit codes. Decides nothing about trials: the parts below do.
+"""
 
 import importlib
 import keyword

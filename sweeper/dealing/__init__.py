@@ -1,1 +1,5 @@
-"""Handing trials to workers and journalling what comes back, whatever carries the messages."""
+"""Dealing: trials are handed to workers, and what comes back is journalled.
+
+Owns the order of trials, attempts, retries and silence. Does not know what carries the messages (`executors`) and does
+not train (`worker`).
+"""

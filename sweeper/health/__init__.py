@@ -1,1 +1,4 @@
-"""What this machine has and lacks for a run."""
+"""Health: what this machine has and lacks for a run, each finding with what to do.
+
+Owns the checks of `sweeper doctor`. Repairs nothing.
+"""

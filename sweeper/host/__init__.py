@@ -1,1 +1,4 @@
-"""This process and this machine: devices, versions, streams, the garbage collector."""
+"""The host: this process and this machine.
+
+Owns devices, versions and commit, the standard streams and the garbage collector. Does not know sweeps or trials.
+"""

@@ -1,1 +1,4 @@
-"""The bridge to `analysis`: the only part of sweeper, besides the commands, that imports it."""
+"""Reporting: the bridge from sweeps and results to `analysis`.
+
+Besides the commands, the only part that imports more of `analysis` than its contract. Computes no statistics itself.
+"""

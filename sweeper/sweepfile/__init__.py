@@ -1,1 +1,4 @@
-"""From a YAML file to a `Sweep`: read strictly, with every mistake named at its line."""
+"""The sweep file: from YAML to a `Sweep`, with every mistake named at its line.
+
+Owns the keys of a file, its axes and its readings. Does not combine axes into trials: `planning` does.
+"""
