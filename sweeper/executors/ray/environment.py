@@ -17,7 +17,7 @@ os.environ.update(
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
     }
 )
-os.environ.setdefault("RAY_AUTH_MODE", "token")  # see ray_auth, which finds the token
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # see auth.py, which finds the token
 
 AWAKE = "SWEEPER_AWAKE_WORKERS"
 """The environment variable that names the folder in which each worker leaves a file once it has its imports."""

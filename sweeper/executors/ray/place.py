@@ -1,6 +1,6 @@
 """What training on some Ray needs to know of it: how many workers it has room for, where none may be, whether it lives.
 
-A Ray is this run's own (`ray_daemons`) or a cluster that was there before (`ray_cluster`).
+A Ray is this run's own (`daemons`) or a cluster that was there before (`cluster`).
 """
 
 from collections.abc import Mapping
