@@ -1,5 +1,5 @@
-"""The one error that analysis raises for what a user can put right."""
+"""The one error that analysis raises for a fault that the user can correct."""
 
 
 class AnalysisError(Exception):
-    """A report that can't be made; the message says what was wrong, the value, where, and what to do next."""
+    """A report can't be made. The message says what was wrong, the value, where, and what to do next."""

@@ -1,6 +1,6 @@
-"""From a tracking store to records: the only file that knows MLflow. Reads, never writes or repairs.
+"""Reads trial records from a tracking store. The only module that imports MLflow; it never writes or repairs a store.
 
-MLflow is imported inside `load`, so that a store that can't be there is refused before two seconds of imports.
+`load` imports MLflow itself, because that takes two seconds: an absent store is refused before the import.
 """
 
 import gzip
@@ -28,8 +28,8 @@ QUERY = f"tags.`{TAG_KIND}` = 'trial'"
 PAGE = 1000
 SQLITE = "sqlite:///"
 GZIPPED = b"\x1f\x8b"
-"""How a gzipped file begins. An object store sends one with its encoding, and HTTP clients unpack it on the way."""
-IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down, and go past one to its object store
+"""First bytes of a gzipped file. An object store may declare the encoding; the HTTP client then unpacks the file."""
+IMPATIENCE = {  # by default MLflow waits minutes for a server that is down, and downloads past it from the object store
     "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -39,7 +39,7 @@ IMPATIENCE = {  # MLflow's own defaults wait minutes for a server that is down, 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a store knows of the wanted trials. `unreadable`: run id -> trial id of runs without a record."""
+    """Records and run ids of the wanted trials by trial id. `unreadable`: run id -> trial id of runs without record."""
 
     records: dict[str, TrialRecord]
     run_ids: dict[str, str]
@@ -47,11 +47,11 @@ class Loaded:
 
 
 def load(tracking_uri: str, trial_ids: Collection[str]) -> Loaded:
-    """Return the records of the wanted trials from all experiments; trials without a run are absent.
+    """Return the records of the wanted trials from all experiments; a trial without a run is absent.
 
-    Of one trial tracked in several experiments, the run that reached the highest step counts, then the newest.
-    Raises AnalysisError if there is no store, it doesn't answer, a trial has two runs in one experiment, or a record
-    is of another schema version.
+    If several experiments track a trial, the run with the highest outer step counts; of equal ones, the newest.
+    Raises AnalysisError if there is no store, if it doesn't answer, if a trial has two runs in one experiment, or if a
+    record has another schema version.
     """
     _refuse_absent(tracking_uri)
     with _impatient():
@@ -90,7 +90,7 @@ def _fetch(client: "MlflowClient", uri: str, wanted: frozenset[str]) -> "list[tu
 
 
 def without_password(uri: str) -> str:
-    """Return `uri` without user, password and query, in which a database's password may stand as well."""
+    """Return `uri` without user, password and query; the query may hold a database's password too."""
     host = urlsplit(uri).netloc
     bare = uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
     return bare.partition("?")[0]
@@ -105,9 +105,7 @@ def _masked(text: str, uri: str) -> str:
 
 def _advice(reason: str) -> str:
     if "401" in reason:
-        return (
-            "give its user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or others than these"
-        )
+        return "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user and password that it accepts"
     return "check that the server runs (`sweeper ui`)"
 
 
@@ -127,12 +125,14 @@ def _refuse_absent(uri: str) -> None:
         )
     with path.open("rb") as file:
         if file.read(15) != b"SQLite format 3":
-            raise AnalysisError(f"The tracking store {path} is no sqlite database; name another with --tracking-uri")
+            raise AnalysisError(
+                f"The tracking store {path} is not an SQLite database; name another with --tracking-uri"
+            )
 
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Set what the user's environment leaves open, for the time of the reading."""
+    """Set `IMPATIENCE` while reading; a variable that the user has set stays as it is."""
     added = [name for name in IMPATIENCE if name not in os.environ]
     os.environ.update({name: IMPATIENCE[name] for name in added})
     try:
@@ -149,7 +149,7 @@ def _trial_runs(client: "MlflowClient") -> "list[Run]":
 
 
 def _every(page_at: "Callable[[str | None], PagedList[T]]") -> list[T]:
-    """Return the entries of all pages; `page_at` fetches the page at a token, the first at None."""
+    """Return the entries of all pages; `page_at` fetches the page of a token, or the first page for None."""
     page = page_at(None)
     entries = list(page)
     while page.token:
@@ -175,13 +175,13 @@ def _refuse_other_schemas(runs: list["Run"], uri: str) -> None:
     others = sorted(run.info.run_id for run in runs if run.data.tags.get(TAG_SCHEMA) != expected)
     if others:
         raise AnalysisError(
-            f"{len(others)} runs in {without_password(uri)} are not of schema version {expected}: {', '.join(others)}; "
+            f"{len(others)} runs in {without_password(uri)} don't have schema version {expected}: {', '.join(others)}; "
             "report on them with the version of sweeper that wrote them, or delete them and run `sweeper sync`"
         )
 
 
 def _record(client: "MlflowClient", run: "Run", uri: str) -> TrialRecord | None:
-    """Return the run's record, or None if it has none (yet)."""
+    """Return the run's record, or None if it has none yet."""
     location = urlsplit(run.info.artifact_uri)
     if location.scheme in ("", "file"):
         folder = unquote(location.path) if location.scheme else run.info.artifact_uri
@@ -196,7 +196,7 @@ def _record(client: "MlflowClient", run: "Run", uri: str) -> TrialRecord | None:
 
 
 def _beside(client: "MlflowClient", run: "Run", uri: str) -> Path:
-    """Return where the record is if the store was moved with its artefacts, whose absolute path MLflow keeps."""
+    """Return the record's path next to a store that was moved; MLflow still gives the old absolute path."""
     experiment = client.get_experiment(run.info.experiment_id).name
     folder = Path(uri.removeprefix(SQLITE).partition("?")[0]).parent / "artifacts"
     return folder / experiment / run.info.run_id / "artifacts" / ARTIFACT
@@ -208,6 +208,6 @@ def _read(path: Path, run_id: str) -> TrialRecord:
         return json.loads(gzip.decompress(content) if content.startswith(GZIPPED) else content)
     except (EOFError, gzip.BadGzipFile, json.JSONDecodeError) as error:
         raise AnalysisError(
-            f"The record {ARTIFACT} of run {run_id} is damaged or being written ({error}); try again, or run "
+            f"The record {ARTIFACT} of run {run_id} is damaged or still being written ({error}); try again, or run "
             "`sweeper sync`"
         ) from error

@@ -1,13 +1,13 @@
-"""The states of a trial, and the one table of what leads from one state to another; imports nothing of ours.
+"""The states of a trial, and one table of the events that lead from state to state. Imports nothing of this project.
 
-`Status` is what a journal says, `State` where a planned trial stands, `Phase` where a trial is within one run, and
-`UpdateStatus` what a worker reports. A journal starts at "new", and `NEXT` is applied to each of its lines; a run
-starts at "waiting", and `NEXT` is applied to each event of the run. What a trainer itself says of a training is
-`trainers.maml.chunk.RunStatus` (running, done, diverged), the first three of an `UpdateStatus`.
+`Status` is a trial's state in its journal, `State` the state of a planned trial, `Phase` its state within one run, and
+`UpdateStatus` a worker's report. A journal starts at "new", and each of its lines is an event for `NEXT`. A run starts
+at "waiting", and `NEXT` is applied to each of its events. A trainer's own report on a training is
+`trainers.maml.chunk.RunStatus`: the first three values of `UpdateStatus`.
 
-Two facts are no part of the table. A journal can't know that its run died: `State` is "interrupted" for a trial that
-is "running" in the journal and whose lock nobody holds. It can't know the target either: `sweeper.results.survey.judge`
-compares the step that was reached with the step that is wanted.
+The table leaves two facts out. A journal can't know that its run died: a trial that is "running" in its journal, and
+whose lock is free, has the `State` "interrupted". A journal can't know the target either:
+`sweeper.results.survey.judge` compares the step that was reached with the step that is wanted.
 """
 
 from collections.abc import Mapping
@@ -17,25 +17,25 @@ Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
 Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
 UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit"]
-"""`stopped`: saved and left on request. `failed`: an exception of the trainer. `memory`: too little memory. `storage`:
-the results folder is full or read-only. `unfit`: a machine that may not train for this run.
+"""`stopped`: saved and stopped on request. `failed`: the trainer raised an exception. `memory`: too little memory.
+`storage`: the results folder is full or read-only. `unfit`: this machine may not train for this run.
 """
 
 End = Literal["done", "diverged", "failed", "interrupted"]
 LineKind = Literal["attempt", "record", "done", "diverged", "failed", "interrupted"]
-"""The kinds of a journal's lines. Each is an event: a new attempt, a measurement, or an attempt's end."""
+"""The kinds of a journal's lines. Each is an event: a new attempt, a measurement, or the end of an attempt."""
 Event = Literal["attempt", "record", "done", "diverged", "failed", "interrupted", "put_back", "skip"]
-"""What can happen to a trial. The last two happen within a run and leave no line in the journal."""
+"""The events of a trial. The last two happen within a run and leave no line in the journal."""
 
 STATES: tuple[State, ...] = ("done", "diverged", "running", "interrupted", "failed", "new")
 FINISHED: frozenset[State] = frozenset({"done", "diverged"})
-"""The states in which a run leaves a trial as it is."""
+"""A run doesn't train a trial in one of these states."""
 OPEN: frozenset[Phase] = frozenset({"waiting", "running"})
-"""The phases of a trial that a run still has to end."""
+"""A run is over when no trial is in one of these phases."""
 ENDS: tuple[End, ...] = ("done", "diverged", "failed", "interrupted")
 
 _GOES_ON: Mapping[Event, Phase] = {
-    "attempt": "running",  # its run died and another one goes on, or a longer target, or --retry-failed
+    "attempt": "running",  # a new run continues after a crash, to a longer target, or with --retry-failed
     "record": "running",
     "done": "done",
     "diverged": "diverged",
@@ -46,15 +46,15 @@ NEXT: Mapping[State | Phase, Mapping[Event, Phase]] = {
     "new": {"attempt": "running"},
     "waiting": {"attempt": "running", "interrupted": "interrupted", "skip": "skipped"},
     "running": _GOES_ON,
-    # After an end only an attempt is written, unless two runs held one trial where locks do not lock. Their journal
-    # stays readable: its last line decides.
+    # After an end only an attempt follows, unless two runs wrote one journal on a file system without working locks.
+    # That journal stays readable: its last line decides.
     "done": _GOES_ON,
     "diverged": _GOES_ON,
     "failed": _GOES_ON,
     "interrupted": {**_GOES_ON, "put_back": "waiting"},
     "skipped": {},
 }
-"""`NEXT[state][event]` is the next state. An event that a state lacks can't happen in it."""
+"""`NEXT[state][event]` is the next state. An event that isn't listed for a state can't happen in it."""
 
 EVENT_OF: Mapping[UpdateStatus, End | Literal["record"]] = {
     "running": "record",
@@ -66,11 +66,11 @@ EVENT_OF: Mapping[UpdateStatus, End | Literal["record"]] = {
     "storage": "interrupted",
     "unfit": "interrupted",
 }
-"""The event that a worker's report is for a trial that trains alone. In a pack, `failed` and `memory` interrupt the
-trials and put them back, in smaller packs.
+"""A worker's report on a trial that trains alone -> its event. In a pack, `failed` and `memory` interrupt the trials,
+which are then put back in smaller packs.
 """
 
 
 def after_line(state: State, kind: LineKind) -> Status:
-    """Return the state of a journal after one more line. Raises KeyError for a line that can't follow in `state`."""
-    return cast(Status, NEXT[state][kind])  # no line leads to the two phases that are no status
+    """Return the state of a journal after one more line. Raises KeyError if no such line can follow in `state`."""
+    return cast(Status, NEXT[state][kind])  # no line leads to "waiting" or "skipped", the two phases that are no status

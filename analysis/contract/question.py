@@ -1,4 +1,4 @@
-"""What a sweep file asks and a report answers: planned trials, endpoints, claims, tables and figures."""
+"""The questions of a sweep file: planned trials, endpoints, claims, tables and figures. Plain data, no computation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,15 @@ from typing import Any, Literal, NamedTuple
 from analysis.contract.record import Head, Metric
 
 Steps = int | Literal["inner_steps"]
-"""Inner steps before scoring; "inner_steps" means as many as the trial trained with."""
+"""Number of inner steps before scoring; "inner_steps" is the number that the trial trained with."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
-    """What a report needs to know of one planned trial; `labels` maps each axis, in file order, to a value's name.
+    """One planned trial as a report sees it; `labels` maps each axis, in file order, to the name of its value.
 
-    `config` is complete, `origins` says where each of its fields came from, and `paper` is the config of the paper's
-    own cell with these labels, None where the sweep file names none.
+    `config` is complete, and `origins` says where each of its fields comes from. `paper` is the config of the paper's
+    own cell with these labels, or None if the sweep file names none.
     """
 
     trial_id: str
@@ -31,7 +31,7 @@ class PlannedTrial:
 
 
 class Scoring(NamedTuple):
-    """How an accuracy is scored: the head that adaptation begins with, and the number of inner steps."""
+    """How an accuracy is scored: the head before adaptation, and the number of inner steps."""
 
     head: Head
     steps: Steps
@@ -39,11 +39,11 @@ class Scoring(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """The number a sweep is about, declared before it runs.
+    """The number that a sweep reports, declared before it runs.
 
-    `steps` is the number of inner steps before scoring, or "inner_steps" for as many as the trial trained with; `head`
-    and `steps` are None just when `metric` is a probe's. `at` is "last" (the trial's planned length) or the outer steps
-    to read. `window` evaluations or probes, the last at or before that step included, are averaged.
+    `steps` is the number of inner steps before scoring, or "inner_steps" for the number that the trial trained with.
+    `head` and `steps` are None if and only if `metric` is read from probes. `at` is "last" (the trial's planned length)
+    or the outer steps to read. The value is the mean of the last `window` evaluations or probes at or before that step.
     """
 
     metric: Metric
@@ -54,19 +54,19 @@ class Endpoint:
 
     @property
     def scoring(self) -> Scoring:
-        """Head and inner steps of an accuracy; ask only when `metric` is no probe's."""
+        """Head and inner steps of an accuracy. A metric read from probes has none: AssertionError."""
         assert self.head is not None and self.steps is not None, f"{self.metric} has no head or inner steps"
         return Scoring(self.head, self.steps)
 
     @property
     def ats(self) -> tuple[int, ...] | tuple[Literal["last"]]:
-        """`at` as a tuple: one entry for each outer step that is read."""
+        """`at` as a tuple, with one entry for each outer step that is read."""
         return ("last",) if self.at == "last" else self.at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One number of a contrast: the cell with these `labels` (an axis of one value may be left out), read so."""
+    """One number of a contrast: `endpoint` of the cell with these `labels`. An axis of one value may be left out."""
 
     labels: Mapping[str, str]
     endpoint: Endpoint
@@ -76,9 +76,9 @@ class Side:
 class ClaimSpec:
     """One sentence of the paper as a contrast, declared before the sweep runs: `of` minus `minus`, paired by seed.
 
-    An interaction is that contrast less another, `less[0]` minus `less[1]`. An equivalence says that the contrast is
-    smaller than a margin that is fixed beforehand, and than half the published contrast of `reference`, if given.
-    `primary` claims of one sweep share the adjustment for their number.
+    An interaction subtracts a second contrast, `less[0]` minus `less[1]`. An equivalence says that the contrast is
+    smaller than a margin fixed beforehand and, if `reference` is given, than half the published contrast of
+    `reference`. The p-values of a sweep's `primary` claims are adjusted together.
     """
 
     says: str
@@ -94,9 +94,9 @@ class ClaimSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TableSpec:
-    """Axes of a table; every axis of the sweep with more than one value is in `rows` or is `columns`.
+    """Axes of a table. Every axis of the sweep with more than one value is in `rows` or is `columns`.
 
-    `endpoint` is what is read where that isn't the sweep's own.
+    `endpoint` replaces the endpoint of the sweep; None keeps it.
     """
 
     rows: tuple[str, ...]
@@ -105,7 +105,7 @@ class TableSpec:
 
 
 FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
-"""What a report can be written as, by the ends of its files' names."""
+"""The formats of a report, as file name extensions."""
 
 
 FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space"]
@@ -113,10 +113,10 @@ FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec:
-    """Axes of a figure: `x` along the abscissa, `hue` one line a value, `facets` one panel a combination.
+    """Axes of a figure: `x` on the horizontal axis, one line per value of `hue`, one panel per combination of `facets`.
 
-    Only "inner_steps" has an `x` of its own; "curves" and "shares" go along the outer step, "cosine" and
-    "feature_space" show each outer step of the endpoint by itself. `endpoint` is as in a table.
+    Only "inner_steps" has an `x`. "curves" and "shares" have the outer step there; "cosine" and "feature_space" show
+    each outer step of the endpoint separately. `endpoint` is as in a table.
     """
 
     kind: FigureKind

@@ -1,7 +1,7 @@
-"""The tracked record's contract: every name that sweeper writes to a tracking store and analysis reads back.
+"""The contract of the tracked record: every name that sweeper writes to a tracking store and analysis reads back.
 
-Accuracies are fractions in [0, 1]. `head` is how the linear head was when adaptation began: "trained" as training
-left it, "zeroed" set to zero. `inner_step` counts the adaptation steps taken before scoring, from 0.
+Accuracies are fractions in [0, 1]. `head` is the linear head at the start of adaptation: "trained" as training left
+it, or "zeroed". `inner_step` is the number of inner steps before scoring, from 0.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -11,7 +11,7 @@ from analysis.contract.lifecycle import Status
 SCHEMA_VERSION = 1
 
 ARTIFACT = "trial.json.gz"
-"""The one artefact of a trial's run: a gzipped `TrialRecord` with everything measured."""
+"""The only artefact of a trial's run: a gzipped `TrialRecord` with all measurements."""
 
 TAG_SCHEMA = "sweeper.schema"
 TAG_KIND = "sweeper.kind"  # "trial" or "cell"
@@ -36,11 +36,11 @@ Metric = Literal[
 PROBES: frozenset[Metric] = frozenset(
     ("support_query_gap", "query_query_gap", "positive_share", "support_moved", "query_moved")
 )
-"""The metrics that are read from probes, by `analysis.numbers.probes`."""
+"""The metrics that `analysis.numbers.probes` reads from probes."""
 
 
 class Training(TypedDict):
-    """Training curve: four lists of one length. Loss in nats, accuracy of the query sets after adaptation."""
+    """Training curve: four lists of equal length. Loss (nats) and accuracy of the query sets after adaptation."""
 
     step: list[int]
     time_ms: list[int]
@@ -51,9 +51,9 @@ class Training(TypedDict):
 class Evaluation(TypedDict):
     """One pass over the fixed episode list after `step` outer steps.
 
-    `accuracy[head][k]` is the mean over `episodes` query sets after k inner steps and `sd[head][k]` the standard
-    deviation over those episodes (ddof 1; 0 for one episode); None where nothing was scored, and no entry for a head
-    that no episode began with.
+    `accuracy[head][k]` is the mean over `episodes` query sets after k inner steps. `sd[head][k]` is the standard
+    deviation over those episodes (ddof 1; 0 for one episode). Both are None for a k that was not scored, and a head
+    that was not scored has no entry.
     """
 
     step: int
@@ -65,7 +65,7 @@ class Evaluation(TypedDict):
 
 
 class Scores(TypedDict):
-    """Per-episode scores of the last pass: `correct[head][k][e]` of `queries` query images were right."""
+    """Scores of the last pass: `correct[head][k][e]` of `queries` query images of episode e were right."""
 
     step: int
     queries: int
@@ -73,12 +73,12 @@ class Scores(TypedDict):
 
 
 class TrialRecord(TypedDict):
-    """All that is known of one trial.
+    """All measurements and facts of one trial.
 
-    `step` is the outer step reached, `target` the one last asked for, and `done_step` the furthest target reached
-    whole, evaluation included (0 if none was). `finals` are the separate last passes, one for each target reached;
-    records without one may lack it. Each entry of `probes` is a `trainers.maml.probes.Probe` with its `step` and
-    `time_ms`.
+    `step` is the outer step reached, `target` the last one asked for, and `done_step` the furthest target that was
+    completed with its evaluation (0 for none). `finals` are the separate last passes, one for each target reached; a
+    record without such passes may lack the key. Each entry of `probes` is a `trainers.maml.probes.Probe` with its
+    `step` and `time_ms`.
     """
 
     schema: int
@@ -101,7 +101,7 @@ class TrialRecord(TypedDict):
 
 
 def passes(record: TrialRecord) -> list[Evaluation]:
-    """Return the evaluations along the training, then the separate last passes."""
+    """Return the evaluations made during training, then the separate last passes."""
     return [*record["evaluations"], *record.get("finals", [])]
 
 

@@ -1,4 +1,4 @@
-"""Judging: from numbers to verdicts on claims and values.
+"""Judging: verdicts on claims and values, from numbers.
 
-Owns margins, tests and the correction for several claims. Writes no sentences: `pages` does.
+Owns margins, tests and the adjustment for several claims. Writes no sentences: `pages` does.
 """

@@ -1,7 +1,7 @@
-"""Claims of a sweep -> contrasts by seed with their verdicts: `judge`.
+"""Judges the claims of a sweep: each becomes a contrast by seed with a verdict.
 
-Reads no store: values come through a function from one side of a contrast to its seeds. Interval, p and adjustment
-are those of `analysis.numbers.stats`, the words those of `analysis.judging.verdicts`.
+Reads no store: a function returns the values of one side of a contrast. Intervals, p-values and their adjustment come
+from `analysis.numbers.stats`, verdict words from `analysis.judging.verdicts`.
 """
 
 import math
@@ -35,20 +35,20 @@ Word = ClaimWord | Literal["no margin", "not run", "not planned here"]
 
 
 class SideValues(NamedTuple):
-    """A planned cell: one value a seed (accuracies as fractions), and why each other planned seed has none."""
+    """A planned cell: one value per seed (accuracies as fractions), and the reason for each seed without a value."""
 
     by_seed: Mapping[int, float]
     missing: Mapping[int, str]
 
 
 class Contrast(NamedTuple):
-    """One difference (of differences) a seed, over the seeds that all its sides have."""
+    """One difference, or difference of differences, per seed that all sides have."""
 
     by_seed: Mapping[int, float]
 
     @property
     def mean(self) -> float:
-        """Mean over the seeds; NaN without any."""
+        """Mean over the seeds; NaN without seeds."""
         return self.paired.mean
 
     @property
@@ -63,12 +63,12 @@ class Contrast(NamedTuple):
 
     @property
     def interval_90(self) -> tuple[float, float]:
-        """The interval that an equivalence is judged by; NaN below three seeds."""
+        """The interval by which an equivalence is judged; NaN below three seeds."""
         return (math.nan, math.nan) if self.estimate is None else self.estimate.interval(EQUIVALENCE)
 
 
 class MissingSeed(NamedTuple):
-    """A planned seed of one side that has no value, and why."""
+    """A planned seed of one side without a value, and the reason."""
 
     side: Side
     seed: int
@@ -77,14 +77,13 @@ class MissingSeed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A claim with its verdict and the numbers behind it, in the unit of the endpoint (accuracies: fractions).
+    """A claim with its verdict and its numbers, in the unit of the endpoint (accuracies: fractions).
 
-    `contrast` is ours, None if a cell isn't planned here; `published` the authors', None where they have no common
-    seed. `p` is that of the hypothesis which the verdict would reject: no difference for an effect or interaction, one
-    of `margin` or more for an equivalence. It and `adjusted_p` (by Holm for a primary claim, `p` itself for another)
-    are NaN where there is no test, `seed_sd` (pooled within the cells of the contrast) where every cell has one seed.
-    `margin` is None where none is fixed, and for an equivalence no more than half of `reference`, the published
-    contrast of the cells that the claim refers to (None without).
+    `contrast` is ours, or None if a cell isn't planned here. `published` is the authors', or None if their sides have
+    no common seed. `p` tests no difference for an effect or interaction, and a difference of `margin` or more for an
+    equivalence. `adjusted_p` is Holm's for a primary claim, else `p`; both are NaN without a test. `seed_sd` is pooled
+    within the cells of the contrast; NaN if every cell has one seed. `margin` is None if none is fixed. For an
+    equivalence it is at most half of `reference`, the published contrast of the claim's reference cells (None without).
     """
 
     claim: ClaimSpec
@@ -100,12 +99,12 @@ class Judged:
 
     @property
     def effect_in_sd(self) -> float:
-        """The contrast in units of the pooled seed standard deviation; NaN without one."""
+        """The contrast divided by the pooled standard deviation over seeds; NaN without one."""
         return self.contrast.mean / self.seed_sd if self.contrast is not None and self.seed_sd > 0 else math.nan
 
 
 def sides_of(claim: ClaimSpec) -> tuple[Side, ...]:
-    """Return the two or, of an interaction, four sides of a claim."""
+    """Return the two sides of a claim, or the four of an interaction."""
     return (claim.of, claim.minus, *(claim.less or ()))
 
 
@@ -115,24 +114,24 @@ def judge(
     published_of: Callable[[Side], Mapping[int, float]],
     facts_of: Callable[[Side], TaskFacts],
 ) -> list[Judged]:
-    """Return every claim judged, in order.
+    """Return every claim with its verdict, in order.
 
-    `value_of` gives a side's values by seed, None if its cell isn't in this profile. `published_of` gives the authors'
-    values of that side by their seed, at the same outer step, empty if there are none. `facts_of` is asked only of
-    sides that are planned. The primary claims that are planned here and can be tested make one family for Holm's
-    adjustment, those that have no values yet included.
+    `value_of` returns a side's values by seed, or None if its cell isn't in this profile. `published_of` returns the
+    authors' values of that side by their seed, at the same outer step; empty if there are none. `facts_of` is called
+    for planned sides only. Holm's family has every primary claim that is planned here and can be tested, including
+    claims without values so far.
     """
-    measured = [_measure(claim, value_of, published_of, facts_of) for claim in claims]
-    family = [index for index, found in enumerate(measured) if claims[index].primary and found.tested]
-    adjusted = dict(zip(family, holm([measured[index].p for index in family]), strict=True))
+    every = [_measure(claim, value_of, published_of, facts_of) for claim in claims]
+    family = [index for index, measured in enumerate(every) if claims[index].primary and measured.tested]
+    adjusted = dict(zip(family, holm([every[index].p for index in family]), strict=True))
     return [
-        _judged(claim, found, adjusted.get(index, found.p))
-        for index, (claim, found) in enumerate(zip(claims, measured, strict=True))
+        _judged(claim, measured, adjusted.get(index, measured.p))
+        for index, (claim, measured) in enumerate(zip(claims, every, strict=True))
     ]
 
 
 class _Measured(NamedTuple):
-    """A claim before the adjustment; `values` is None if a side isn't planned, else one entry a side."""
+    """A claim before the adjustment; `values` has one entry per side, or is None if a side isn't planned."""
 
     values: tuple[SideValues, ...] | None
     contrast: Contrast | None
@@ -173,31 +172,31 @@ def _measure(
 
 
 def _by_seed(sides: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """Return the first less the second side by seed; of four, that less (the third less the fourth)."""
+    """Return first - second side by seed; for four sides, (first - second) - (third - fourth)."""
     first = differences(sides[0], sides[1])
     return differences(first, differences(sides[2], sides[3])) if len(sides) == 4 else first
 
 
 def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts]) -> float | None:
-    """Return the smallest of the sides' margins; None if one has none, or isn't an accuracy."""
+    """Return the smallest margin of the sides; None if a side has no margin or isn't an accuracy."""
     if any(side.endpoint.metric in PROBES for side in sides):
         return None
     margins = [margin for side in sides if (margin := margin_of(facts_of(side))) is not None]
     return min(margins) if len(margins) == len(sides) else None
 
 
-def _judged(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Judged:
+def _judged(claim: ClaimSpec, measured: _Measured, adjusted_p: float) -> Judged:
     sides = sides_of(claim)
-    values = found.values or ()
+    values = measured.values or ()
     return Judged(
         claim=claim,
-        word=_word(claim, found, adjusted_p),
-        contrast=found.contrast,
-        published=found.published,
-        p=found.p,
+        word=_word(claim, measured, adjusted_p),
+        contrast=measured.contrast,
+        published=measured.published,
+        p=measured.p,
         adjusted_p=adjusted_p,
-        margin=found.margin,
-        reference=found.reference,
+        margin=measured.margin,
+        reference=measured.reference,
         seed_sd=pooled({"contrast": [list(side.by_seed.values()) for side in values]}).sd,
         missing=tuple(
             MissingSeed(side, seed, reason)
@@ -207,13 +206,13 @@ def _judged(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Judged:
     )
 
 
-def _word(claim: ClaimSpec, found: _Measured, adjusted_p: float) -> Word:
-    if found.values is None or found.contrast is None:
+def _word(claim: ClaimSpec, measured: _Measured, adjusted_p: float) -> Word:
+    if measured.values is None or measured.contrast is None:
         return "not planned here"
-    if any(not side.by_seed for side in found.values):
+    if any(not side.by_seed for side in measured.values):
         return "not run"
-    estimate = found.contrast.estimate
+    estimate = measured.contrast.estimate
     if claim.kind != "equivalence":
         assert claim.expected is not None, "a sweep file names the sign of every effect and interaction"
-        return effect_verdict(estimate, claim.expected, adjusted_p, found.margin)
-    return "no margin" if found.margin is None else equivalence_verdict(estimate, adjusted_p, found.margin)
+        return effect_verdict(estimate, claim.expected, adjusted_p, measured.margin)
+    return "no margin" if measured.margin is None else equivalence_verdict(estimate, adjusted_p, measured.margin)

@@ -1,4 +1,4 @@
-"""What the endpoints of one sweep come to: every reading made once, by cell or by one side of a contrast."""
+"""Reads the endpoints of one sweep, by cell or by one side of a contrast. Each frame is computed once; no verdicts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from analysis.paper.published import Published
 
 
 class Readings:
-    """One sweep's plan joined with its records; `unreadable` are trials whose run has no record."""
+    """One sweep's plan joined with its records; `unreadable` are the trials whose run has no record."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Readings:
         self._frames: dict[Endpoint, pd.DataFrame] = {}
 
     def frame(self, endpoint: Endpoint) -> pd.DataFrame:
-        """Return `endpoint_values`, with the reason of trials whose run has no record."""
+        """Return `endpoint_values`, with a reason of its own for a trial whose run has no record."""
         if endpoint not in self._frames:
             values = endpoint_values(self.plan, self.records, endpoint)
             values.loc[values["trial_id"].isin(self._unreadable), "reason"] = f"tracked without its {ARTIFACT}"
@@ -36,11 +36,11 @@ class Readings:
         return self._frames[endpoint]
 
     def cells(self, endpoint: Endpoint) -> list[Cell]:
-        """Return every cell of the plan, in its order."""
+        """Return every cell of the plan, in the order of the plan."""
         return list(cells(self.frame(endpoint), self.axes, self.axes, unit_of(endpoint)).values())
 
     def side(self, side: Side) -> SideValues | None:
-        """Return one side of a contrast by seed; None if its cell isn't planned."""
+        """Return the values of one side of a contrast by seed; None if its cell isn't planned."""
         trials = self._of(side)
         if not trials:
             return None
@@ -51,13 +51,13 @@ class Readings:
         )
 
     def facts(self, side: Side) -> TaskFacts:
-        """Return what the margin of a planned side depends on."""
+        """Return the facts that fix the margin of a planned side."""
         return facts_of(self._of(side)[0])
 
     def published_of(self, side: Side, published: Published) -> Mapping[int, float]:
-        """Return the authors' values of a side, read at the same outer step as ours; empty if there are none."""
+        """Return the authors' values of a side by seed, at the same outer step as ours; empty if there are none."""
         trial = next(iter(self._of(side) or self.plan))
-        labels = {**trial.labels, **side.labels}  # an axis of one value may be left out of a side
+        labels = {**trial.labels, **side.labels}  # a side may leave out an axis of one value
         return published_values(published, labels, side.endpoint, step_of(side, trial))
 
     def _of(self, side: Side) -> list[PlannedTrial]:
@@ -70,14 +70,14 @@ def step_of(side: Side, trial: PlannedTrial) -> int:
 
 
 def facts_of(trial: PlannedTrial) -> TaskFacts:
-    """Return what a margin depends on."""
+    """Return the facts that fix a margin."""
     return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"])
 
 
 def published_values(
     published: Published, labels: Mapping[str, str], endpoint: Endpoint, step: int
 ) -> Mapping[int, float]:
-    """Return the authors' values by their seed of one cell of ours, read as `endpoint` says at outer step `step`."""
+    """Return the authors' values of one cell by seed: `endpoint` at outer step `step`; empty if there are none."""
     if endpoint.metric in PROBES:
         return published.probe_values(labels, endpoint.metric, step)
     if endpoint.metric != "test_accuracy":

@@ -1,8 +1,8 @@
-"""Verdicts on numbers: does a claim hold in ours, and does a value of ours agree with the authors'?
+"""Verdict words: does a claim hold in our runs, and does our value agree with the authors'?
 
-The two are kept apart: value agreement never stands in for a claim, for the margins are as large as the paper's late
-effects. Overlapping intervals are never a verdict; a difference that isn't significant is not an agreement.
-Numbers are fractions (0.01 is one point). The margins are fixed here, before any run is seen.
+These are two questions: an agreement of values never supports a claim, because the margins are as large as the paper's
+late effects. Overlapping intervals are never a verdict, and a difference that isn't significant is not an agreement.
+Numbers are fractions (0.01 is one point). The margins were fixed before any run was seen.
 """
 
 import math
@@ -23,14 +23,14 @@ from analysis.numbers.stats import (
 )
 
 ALPHA = 1 - CONFIDENCE
-EQUIVALENCE = 1 - 2 * ALPHA  # an interval of 90 % within the margin is a test at 5 %
+EQUIVALENCE = 1 - 2 * ALPHA  # a 90 % interval within the margin is an equivalence test at level 5 %
 
 ClaimWord = Literal["reproduced", "reversed", "contradicted", "negligible", "inconclusive", "not enough seeds"]
 ValueWord = Literal["agrees", "differs", "undecided", "no verdict"]
 
 
 class TaskFacts(NamedTuple):
-    """What a margin depends on, in the words of a trainer's config: data set, "first" or "second" order, shots."""
+    """The facts that fix a margin, as in a trainer's config: data set, order ("first" or "second"), shots."""
 
     dataset: str
     order: str
@@ -38,7 +38,7 @@ class TaskFacts(NamedTuple):
 
 
 class MarginRule(NamedTuple):
-    """A margin for the tasks that match; None matches any order or number of shots."""
+    """The margin of all tasks that match; None matches any order or number of shots."""
 
     dataset: str
     order: str | None
@@ -51,14 +51,15 @@ MARGINS = (
     MarginRule("omniglot", "second", 1, 0.05),
     MarginRule("omniglot", None, None, 0.01),
 )
-"""The first that matches holds. Synthetic data has no margin: nobody published a number for it."""
+"""The first matching rule counts. Synthetic data has no margin, because there is no published number for it."""
 
 
 class ValueVerdict(NamedTuple):
-    """Ours against the authors'. `difference` is ours - theirs; None where there is no interval, or no value at all.
+    """Our value against the authors'. `difference` is ours - theirs, or None if a side has no value.
 
-    `reason` says why there is no verdict. `needs` is the number of seeds of ours that would decide an undecided one,
-    None if no number up to `MOST_SEEDS` would. `at_half` and `at_double` are the words at m/2 and 2m.
+    `reason` says why there is no verdict; the difference then has no interval (`se` is NaN). `needs` is the number of
+    our seeds that would decide an undecided verdict, or None if no number up to `MOST_SEEDS` would. `at_half` and
+    `at_double` are the words for half and double the margin.
     """
 
     word: ValueWord
@@ -73,10 +74,10 @@ class ValueVerdict(NamedTuple):
     at_double: ValueWord
 
     def text(self) -> str:
-        """Return the verdict with the numbers behind it, in points, without full stop."""
+        """Return the verdict with its numbers, in points, without a full stop."""
         if self.word == "no verdict":
             return f"no verdict ({self.reason})"
-        assert self.difference is not None and self.margin is not None  # any other word is judged by both
+        assert self.difference is not None and self.margin is not None  # every other word needs both
         low, high = (100 * bound for bound in self.difference.interval(EQUIVALENCE))
         points = f"{100 * self.difference.value:+.1f} points, 90 % interval {low:+.1f} to {high:+.1f}"
         spread = f"pooled sd {100 * self.spread.sd:.2f} with {self.spread.dof} degrees of freedom"
@@ -96,11 +97,11 @@ class ValueVerdict(NamedTuple):
 
 
 class Match(NamedTuple):
-    """How far runs of ours are those of the paper: which config fields differ, and the outer steps that are compared.
+    """How our runs match those of the paper: the config fields that differ, and the outer steps that are compared.
 
-    `differing` leaves the step target out: without a schedule, step k of a short run is step k of a long one. `read_at`
-    is where ours is read, so our runs have at least that length, and `paper_at` where the published value stands; a
-    value at the end of training stands at the paper's length.
+    `differing` leaves out the step target: without a schedule, step k of a short run is step k of a long one. Our value
+    is read at `read_at`, so our runs have at least that length. The published value is at `paper_at`, which is the
+    paper's length for a value at the end of training.
     """
 
     differing: tuple[str, ...]
@@ -109,7 +110,7 @@ class Match(NamedTuple):
 
 
 def margin_of(facts: TaskFacts) -> float | None:
-    """Return the margin fixed for a task, None if there is none."""
+    """Return the margin of a task (a fraction), or None if none is fixed."""
     for rule in MARGINS:
         if rule.dataset == facts.dataset and rule.order in (None, facts.order) and rule.shots in (None, facts.shots):
             return rule.margin
@@ -121,8 +122,8 @@ def effect_verdict(
 ) -> ClaimWord:
     """Return the word for an effect or an interaction; `difference` is None below three common seeds.
 
-    `adjusted_p` is that of the two-sided test after the adjustment for the number of primary contrasts; it decides
-    whether 0 is excluded. Without a margin nothing is called negligible.
+    `adjusted_p` is the p of the two-sided test, adjusted for the number of primary contrasts; it decides whether 0 is
+    excluded. Without a margin, no effect is called negligible.
     """
     if difference is None:
         return "not enough seeds"
@@ -136,8 +137,9 @@ def effect_verdict(
 def equivalence_verdict(difference: Estimate | None, adjusted_p: float, margin: float) -> ClaimWord:
     """Return the word for "no longer matters"; `difference` is None below three common seeds.
 
-    `adjusted_p` is that of the two one-sided tests within ± `margin`, adjusted like an effect's: it is below 0.05 only
-    if the 90 % interval lies within. Contradicted means that the whole 95 % interval lies outside, on one side.
+    `adjusted_p` is the p of the two one-sided tests of ± `margin`, adjusted like that of an effect; it is below 0.05
+    only if the 90 % interval lies within the margin. Contradicted means that the whole 95 % interval lies beyond one
+    end of the margin.
     """
     if difference is None:
         return "not enough seeds"
@@ -148,12 +150,12 @@ def equivalence_verdict(difference: Estimate | None, adjusted_p: float, margin: 
 
 
 def equivalence_margin(margin: float, reference: float | None) -> float:
-    """Return m' = min(m, half the published contrast of the reference); m where none was published."""
+    """Return min(margin, half the published contrast of the reference); `margin` if none was published."""
     return margin if reference is None else min(margin, abs(reference) / 2)
 
 
 def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_theirs: int) -> str:
-    """Return why two values may not be compared by verdict, "" if they may; `match` is None if nobody published it."""
+    """Return why two values get no verdict, or "" if they get one; `match` is None if no value was published."""
     if margin_of(facts) is None:
         return f"no margin is fixed for {facts.dataset}"
     if match is None or n_theirs == 0:
@@ -177,11 +179,11 @@ def value_verdict(
     reason: str = "",
     shared: Sequence[EpisodePart] = (),
 ) -> ValueVerdict:
-    """Return whether a value of ours agrees with the authors', seeds as independent groups.
+    """Return whether our value agrees with the authors'; the seeds of the two sides are independent groups.
 
-    Agrees: the 90 % interval of the difference lies within ± `margin`. Differs: not that, and the 95 % interval
-    excludes 0. `reason`, from `no_value_verdict`, forestalls both. `shared` is the episode part of each side whose
-    seeds were all scored on one list: of neither where lists follow the seed.
+    Agrees: the 90 % interval of the difference lies within ± `margin`. Differs: it does not, and the 95 % interval
+    excludes 0. With a `reason`, from `no_value_verdict`, there is no verdict. `shared` has the episode part of each
+    side whose seeds were all scored on one list; it is empty if each seed has its own list.
     """
     n_ours, n_theirs = len(ours), len(theirs)
     if reason:
@@ -202,9 +204,9 @@ def value_verdicts(
     facts: TaskFacts,
     matches: Mapping[str, Match],
 ) -> dict[str, ValueVerdict]:
-    """Return the verdict on every cell of ours; all are of one task and one reading, and named alike on both sides.
+    """Return the verdict on each of our cells. All cells have one task and one endpoint, and both sides the same names.
 
-    The seeds' own test lists are in their spread on either side, so no episode part is added.
+    On both sides each seed has its own test list, so the spread contains the episode part and none is added.
     """
     spreads = pooled_sides(ours, theirs)
     verdicts = {}
@@ -217,10 +219,10 @@ def value_verdicts(
 
 
 def pooled_sides(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> dict[str, Pooled]:
-    """Return, for every cell that both sides have, the spread by which it is judged.
+    """Return the spread by which each cell is judged, for the cells that both sides have.
 
-    That is the spread pooled over both sides and all the cells given, which should be of one task and one reading;
-    a cell that spreads too much for that is judged by its own two groups alone.
+    It is pooled over both sides and all given cells, which must have one task and one endpoint. A cell whose spread is
+    too large to be pooled is judged by the spread of its own two groups.
     """
     cells = {cell: (ours.get(cell, ()), theirs.get(cell, ())) for cell in (*ours, *(theirs.keys() - ours.keys()))}
     every = pooled(cells)

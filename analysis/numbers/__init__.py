@@ -1,4 +1,4 @@
-"""Numbers: from records to readings, estimators over seeds, and the cells of tables.
+"""Numbers: readings of records, estimators over seeds, and the cells of tables.
 
 Owns how an endpoint is read and how seeds are summarised. Draws nothing and judges nothing.
 """

@@ -1,8 +1,8 @@
-"""The number a sweep is about, read from each planned trial, or the reason why there is none.
+"""Reads a sweep's endpoint from each planned trial, or says why it has no value. Computes no statistics over seeds.
 
-An evaluation counts if it is on the trial's schedule (a positive multiple of `eval_every`) or is the one at the step
-that is read. So a trial that another sweep trained further, or that once stopped at a shorter target, gives the same
-number as one trained in one go. Probes are never off their schedule, which is part of a trial's identity.
+An evaluation counts if it is on the trial's schedule (a positive multiple of `eval_every`) or at the step that is read.
+So a trial gives the same number whether it was trained in one go, stopped at a shorter target before, or was trained
+further by another sweep. Every probe counts: the schedule of probes is part of a trial's identity.
 """
 
 import math
@@ -18,7 +18,7 @@ from analysis.numbers.tidy import with_axes
 
 
 class Unit(NamedTuple):
-    """How numbers of a metric are printed: times `scale`, with so many `digits`; `name` is "%", or "" without one."""
+    """How a metric is printed: multiplied by `scale`, with `digits` decimals. `name` is "%", or "" for no unit."""
 
     scale: float
     digits: int
@@ -30,7 +30,7 @@ PLAIN = Unit(1.0, 3, "")
 
 
 class Reading(NamedTuple):
-    """A trial's endpoint in the metric's unit, or NaN with the reason; `evaluations` is how many were averaged."""
+    """A trial's endpoint in the metric's unit, or NaN with the reason; `evaluations` is the number averaged."""
 
     value: float
     reason: str
@@ -42,8 +42,8 @@ def endpoint_values(
 ) -> pd.DataFrame:
     """Return one row per planned trial and `at`.
 
-    Columns: trial_id, cell, seed, one an axis, at ("last" or the step as text, ordered), read_step, value (fraction,
-    NaN if there is none), reason ("" where there is a value), evaluations (number averaged).
+    Columns: trial_id, cell, seed, one column per axis, at ("last" or the step as text, ordered), read_step, value
+    (an accuracy as a fraction; NaN if there is none), reason ("" if there is a value), evaluations (number averaged).
     """
     rows, trials = [], []
     for at in endpoint.ats:
@@ -59,7 +59,7 @@ def endpoint_values(
 
 
 def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, step: int) -> Reading:
-    """Return the mean of the last `window` evaluations or probes at or before outer step `step`, itself included."""
+    """Return the mean of the last `window` evaluations or probes, which end with the one at outer step `step`."""
     if record is None:
         return Reading(math.nan, "not run", 0)
     usable = measured(trial, record, endpoint, step)
@@ -73,9 +73,9 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, st
 
 
 def measured(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, step: int) -> list[Mapping[str, Any]]:
-    """Return the evaluations, or the probes, that count for `endpoint` up to outer step `step`, in order."""
+    """Return the evaluations or probes that count for `endpoint` up to outer step `step`, in order of their steps."""
     usable: list[Mapping[str, Any]]
-    if endpoint.metric in PROBES:  # their schedule is part of the trial's identity, so every probe is on it
+    if endpoint.metric in PROBES:  # every probe is on the schedule, which is part of the trial's identity
         usable = [probe for probe in record["probes"] if probe["step"] <= step]
     else:
         split = endpoint.metric.removesuffix("_accuracy")
@@ -89,7 +89,7 @@ def measured(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, step:
 
 
 def number_of(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entry: Mapping[str, Any]) -> Number:
-    """Return what `endpoint` reads in one evaluation or probe of `measured`."""
+    """Return the value of `endpoint` in one evaluation or probe of `measured`."""
     if endpoint.metric in PROBES:
         return probe_number(record, entry, endpoint.metric)
     head, steps = endpoint.scoring
@@ -103,7 +103,7 @@ def number_of(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entr
 
 
 def endpoint_sentence(endpoint: Endpoint) -> str:
-    """Return in words what the endpoint is, without full stop."""
+    """Return the endpoint in words, without a full stop."""
     if endpoint.at == "last":
         at = "at the planned last outer step"
     else:
@@ -114,7 +114,7 @@ def endpoint_sentence(endpoint: Endpoint) -> str:
 
 
 def metric_sentence(endpoint: Endpoint) -> str:
-    """Return in words what is measured, whenever it is, without full stop."""
+    """Return the metric in words, without the outer step and without a full stop."""
     if endpoint.metric in PROBES:
         return TITLES[endpoint.metric].words
     if endpoint.steps == "inner_steps":
@@ -126,12 +126,12 @@ def metric_sentence(endpoint: Endpoint) -> str:
 
 
 def unit_of(endpoint: Endpoint) -> Unit:
-    """Return the unit that the endpoint's numbers are printed in: percent for what is a fraction."""
+    """Return the unit in which the endpoint is printed: percent for a fraction."""
     return PERCENT if endpoint.metric not in PROBES or TITLES[endpoint.metric].scale == PERCENT.scale else PLAIN
 
 
 def axis_title(endpoint: Endpoint) -> tuple[str, float]:
-    """Return the title of an axis that shows the endpoint, with its unit, and the factor that makes this unit."""
+    """Return the title with unit of an axis that shows the endpoint, and the factor from values to that unit."""
     if endpoint.metric in PROBES:
         return TITLES[endpoint.metric].axis, TITLES[endpoint.metric].scale
     return f"{endpoint.metric.removesuffix('_accuracy')} accuracy (%)", 100.0

@@ -1,6 +1,6 @@
-"""Numbers out of a record's probes: one a probe for every metric of `PROBES`, and what else figures show of them.
+"""Numbers from the probes of a record: each metric of `PROBES`, and the other quantities that figures show.
 
-Reads what `trainers.maml.probes.Probe` writes; None stands there for a number that isn't finite, and stays None here.
+Reads the format of `trainers.maml.probes.Probe`, in which None is a number that isn't finite; it stays None here.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ Probe = Mapping[str, Any]
 
 
 class Title(NamedTuple):
-    """How a metric is called on an axis with its unit, and in a sentence; `scale` makes the unit of a number."""
+    """A metric's title on an axis, with unit, and its name in a sentence; `scale` converts values to that unit."""
 
     axis: str
     words: str
@@ -39,28 +39,28 @@ TITLES: Mapping[Metric, Title] = {
     ),
     "support_moved": Title(
         "support displacement (relative)",
-        "Displacement of support features along query features by one outer step, same class minus other classes, in "
-        "own lengths per length of the encoder",
+        "Displacement of support features along query features by one outer step, same class minus other classes, "
+        "relative: (change / norm of the feature) per (step / norm of the encoder)",
         1.0,
     ),
     "query_moved": Title(
         "query displacement (relative)",
-        "Displacement of query features along support features by one outer step, same class minus other classes, in "
-        "own lengths per length of the encoder",
+        "Displacement of query features along support features by one outer step, same class minus other classes, "
+        "relative: (change / norm of the feature) per (step / norm of the encoder)",
         1.0,
     ),
 }
 
 
 class Pairs(NamedTuple):
-    """A mean over pairs of images of one class, and one over pairs of two."""
+    """Two means over pairs of images: of the same class, and of different classes."""
 
     same: float
     other: float
 
     @property
     def gap(self) -> float:
-        """Same class minus other class."""
+        """Same class minus other classes."""
         return self.same - self.other
 
 
@@ -72,7 +72,7 @@ class Number(NamedTuple):
 
 
 def blocks(probe: Probe) -> np.ndarray | None:
-    """Return the cosines of the N query classes (N, 2N): to the N support classes, then to the N query classes."""
+    """Return the mean cosines (N, 2N) of N query classes with N support, then N query classes; None if not finite."""
     cosine = probe["cosine"]
     if any(value is None for row in cosine for value in row):
         return None
@@ -80,15 +80,15 @@ def blocks(probe: Probe) -> np.ndarray | None:
 
 
 def support_query(block: np.ndarray) -> Pairs:
-    """Return the mean cosine of a query class and a support class, from `blocks`."""
+    """Return the mean cosines between query and support features, from `blocks`."""
     return _pairs(block[:, : len(block)])
 
 
 def query_query(block: np.ndarray, queries: int | None = None) -> Pairs:
-    """Return the mean cosine of two query classes, from `blocks`.
+    """Return the mean cosines between query features, from `blocks`.
 
-    Of one class that is over all pairs, an image with itself included, as in the paper's Fig. 2. Given the number of
-    `queries` of a class, self-pairs, whose cosine is 1, are left out (NaN for one query).
+    The mean of the same class includes the self-pairs of images, whose cosine is 1, as in the paper's Fig. 2. Given
+    `queries`, the number of query images per class, it leaves them out (NaN for one query).
     """
     same, other = _pairs(block[:, len(block) :])
     if queries is None:
@@ -96,17 +96,17 @@ def query_query(block: np.ndarray, queries: int | None = None) -> Pairs:
     return Pairs((queries * same - 1) / (queries - 1) if queries > 1 else float("nan"), other)
 
 
-def moved(probe: Probe, order: str, who: str) -> Pairs | None:
-    """Return how far features of `who` ("support" or "query") move in `order` along those of the other set."""
-    pull = probe["feature_pull"][order][who]
+def moved(probe: Probe, order: str, features: str) -> Pairs | None:
+    """Return the displacement of `features` ("support" or "query") along those of the other set in `order`."""
+    pull = probe["feature_pull"][order][features]
     return None if pull["same"] is None or pull["other"] is None else Pairs(pull["same"], pull["other"])
 
 
 def probe_number(record: TrialRecord, probe: Probe, metric: Metric) -> Number:
     """Return `metric` of one of `record`'s probes.
 
-    Cosine gaps are between -2 and 2, shares fractions, and displacements in own lengths of the feature per own length
-    of the encoder, of the trial's own order.
+    Cosine gaps lie in [-2, 2], and shares in [0, 1]. Displacements are relative, (change / norm of the feature) per
+    (step / norm of the encoder), for the trial's own order.
     """
     if metric in ("support_moved", "query_moved") and "feature_pull" not in probe:
         return Number(float("nan"), f"probe at step {probe['step']} is of a version without feature_pull")
@@ -123,16 +123,16 @@ def _pairs(matrix: np.ndarray) -> Pairs:
 
 def _gap_of(kind: Callable[[np.ndarray], Pairs]) -> Callable[[TrialRecord, Probe], float | None]:
     def number(record: TrialRecord, probe: Probe) -> float | None:
-        found = blocks(probe)
-        return None if found is None else kind(found).gap
+        block = blocks(probe)
+        return None if block is None else kind(block).gap
 
     return number
 
 
-def _moved_of(who: str) -> Callable[[TrialRecord, Probe], float | None]:
+def _moved_of(features: str) -> Callable[[TrialRecord, Probe], float | None]:
     def number(record: TrialRecord, probe: Probe) -> float | None:
-        found = moved(probe, record["config"]["order"], who)
-        return None if found is None else found.gap
+        pairs = moved(probe, record["config"]["order"], features)
+        return None if pairs is None else pairs.gap
 
     return number
 

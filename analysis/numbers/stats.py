@@ -1,7 +1,7 @@
-"""Estimators over seeds: pure functions from numbers to numbers, in whatever unit the numbers have.
+"""Estimators over seeds: pure functions of numbers in any unit. Gives no verdicts.
 
-Fewer than three seeds get no interval: with one degree of freedom a t-interval is 12.7 standard errors wide and says
-nothing about the seeds that were not run.
+Fewer than three seeds get no interval: with one degree of freedom, a 95 % t-interval reaches 12.7 standard errors to
+either side and says nothing about the seeds that were not run.
 """
 
 import math
@@ -13,13 +13,13 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 SEEDS_FOR_INTERVAL = 3
-SPREAD = 3.0  # a cell whose sd is more than this many times the median sd is not pooled
-POWER = 0.8  # with which the needed number of seeds decides
-MOST_SEEDS = 200  # beyond which no number is named
+SPREAD = 3.0  # a cell is not pooled if its sd is more than this many times the median sd
+POWER = 0.8  # probability that a verdict is decided at the needed number of seeds
+MOST_SEEDS = 200  # the largest number of seeds that `needed_seeds` returns
 
 
 class Summary(NamedTuple):
-    """Mean, standard deviation (ddof 1) and t-interval of `n` values; NaN where `n` is too small for one."""
+    """Mean, standard deviation (ddof 1) and t-interval of `n` values; each is NaN if `n` is too small for it."""
 
     n: int
     mean: float
@@ -34,7 +34,7 @@ class Summary(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Differences a - b over the seeds both have: their mean, t-interval and two-sided p (paired t-test)."""
+    """Differences a - b over common seeds: mean, t-interval and two-sided p (paired t-test)."""
 
     seeds: tuple[int, ...]
     mean: float
@@ -44,15 +44,15 @@ class Paired(NamedTuple):
 
     @property
     def furthest(self) -> float:
-        """The largest distance from 0 within the interval; NaN without one."""
+        """The largest distance from 0 within the interval; NaN without an interval."""
         return max(abs(self.low), abs(self.high))
 
 
 class EpisodePart(NamedTuple):
-    """What one list of `episodes` test episodes adds to a mean's variance where all its seeds share that list.
+    """The variance that one list of `episodes` test episodes adds to a mean whose seeds all share that list.
 
-    `sd` is that of one episode's accuracy. The seeds' own spread can't show this part, for the list is the same in
-    all of them; where the list follows the seed, as in our runs and in the authors', it is in the spread already.
+    `sd` is the standard deviation of the accuracy over episodes. The spread of the seeds doesn't contain this part,
+    because their list is the same. If each seed has its own list, as in our runs and the authors', the spread does.
     """
 
     sd: float
@@ -65,7 +65,7 @@ class EpisodePart(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean or difference with its standard error, whose square has `dof` degrees of freedom."""
+    """A mean or difference with its standard error, estimated with `dof` degrees of freedom."""
 
     value: float
     se: float
@@ -83,16 +83,16 @@ class Estimate(NamedTuple):
     def p_within(self, margin: float) -> float:
         """Return the p of the two one-sided tests (TOST, Schuirmann 1987) of |true value| >= `margin`.
 
-        It is below 0.05 just when the 90 % interval lies within ± `margin`.
+        It is below 0.05 if and only if the 90 % interval lies within ± `margin`.
         """
         return max(_tail(margin - self.value, self.se, self.dof), _tail(margin + self.value, self.se, self.dof))
 
 
 class Pooled(NamedTuple):
-    """Within-group standard deviation over the groups of several cells; NaN if `dof` is 0.
+    """Standard deviation within groups, pooled over the groups of several cells; NaN if `dof` is 0.
 
-    `excluded` are the cells that spread too much to be pooled. `dof` counts groups as independent. Arms that share
-    their seeds aren't quite, so it is an upper bound there.
+    `excluded` are the cells whose spread is too large to be pooled. `dof` counts the groups as independent; it is an
+    upper bound if groups share their seeds.
     """
 
     sd: float
@@ -102,9 +102,9 @@ class Pooled(NamedTuple):
 
 
 def summary(values: Sequence[float], level: float = CONFIDENCE, shared: EpisodePart | None = None) -> Summary:
-    """Return mean ± t(n - 1) sqrt(sd^2 / n + s_ep^2 / E) of finite `values`, one a seed.
+    """Return mean ± t(n - 1) sqrt(sd^2 / n + s_ep^2 / E) of finite `values`, one per seed.
 
-    `shared` is the episode part, where all seeds were scored on one list.
+    `shared` is the episode part, if all seeds were scored on one list of episodes.
     """
     n = len(values)
     mean = float(np.mean(values)) if n else math.nan
@@ -116,23 +116,23 @@ def summary(values: Sequence[float], level: float = CONFIDENCE, shared: EpisodeP
 
 
 def differences(a_by_seed: Mapping[int, float], b_by_seed: Mapping[int, float]) -> dict[int, float]:
-    """Return a - b of every seed that both have, in the order of the seeds."""
+    """Return a - b for every common seed, sorted by seed."""
     return {seed: a_by_seed[seed] - b_by_seed[seed] for seed in sorted(a_by_seed.keys() & b_by_seed.keys())}
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of two or more `values` with the standard error of their own spread."""
+    """Return the mean of two or more `values` with the standard error from their spread."""
     n = len(values)
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(n), n - 1)
 
 
 def paired(a_by_seed: Mapping[int, float], b_by_seed: Mapping[int, float], level: float = CONFIDENCE) -> Paired:
-    """Return the differences a - b paired over common seeds; without three of them, no interval and no p."""
+    """Return the differences a - b over common seeds; below three seeds, interval and p are NaN."""
     return of_differences(differences(a_by_seed, b_by_seed), level)
 
 
 def of_differences(by_seed: Mapping[int, float], level: float = CONFIDENCE) -> Paired:
-    """Return mean, interval and p of one difference a seed; without three of them, no interval and no p."""
+    """Return mean, interval and p of one difference per seed; below three seeds, interval and p are NaN."""
     values = list(by_seed.values())
     _, mean, _, low, high = summary(values, level)
     p = math.nan if len(values) < SEEDS_FOR_INTERVAL else mean_estimate(values).p()
@@ -140,11 +140,11 @@ def of_differences(by_seed: Mapping[int, float], level: float = CONFIDENCE) -> P
 
 
 def pooled(cells: Mapping[str, Sequence[Sequence[float]]]) -> Pooled:
-    """Return the standard deviation within groups, pooled over the cells of similar spread; a cell is some groups.
+    """Return the standard deviation within groups, pooled over cells of similar spread; a cell is a list of groups.
 
-    A cell is left out if its own sd, pooled over its groups, is more than `SPREAD` times the median of the cells'. It
-    isn't done group by group: two seeds spread that much by chance too often. A small sd excludes none: leaving such
-    cells out would make the pooled sd too large.
+    A cell is left out if its own sd, pooled over its groups, is more than `SPREAD` times the median of the cells' sds.
+    Groups are not left out one by one: two seeds differ that much by chance too often. A cell with a small sd stays:
+    without it the pooled sd would be too large.
     """
     own = {name: _within(groups) for name, groups in cells.items()}
     own = {name: found for name, found in own.items() if found.dof}
@@ -163,7 +163,7 @@ class _Within(NamedTuple):
 
 
 def _within(groups: Sequence[Sequence[float]]) -> _Within:
-    """Return the standard deviation pooled within groups; one of a single value says nothing."""
+    """Return the standard deviation within groups, pooled; a group of a single value doesn't count."""
     several = [group for group in groups if len(group) > 1]
     dof = sum(len(group) - 1 for group in several)
     squares = math.fsum((len(group) - 1) * float(np.var(group, ddof=1)) for group in several)
@@ -173,7 +173,7 @@ def _within(groups: Sequence[Sequence[float]]) -> _Within:
 def group_difference(
     a: Sequence[float], b: Sequence[float], spread: Pooled, shared: Sequence[EpisodePart] = ()
 ) -> Estimate:
-    """Return mean(a) - mean(b) of independent groups, with SE^2 = s_p^2 (1/n_a + 1/n_b) + the parts `shared`.
+    """Return mean(a) - mean(b) of independent groups, with SE^2 = s_p^2 (1/n_a + 1/n_b) + the variances of `shared`.
 
     `shared` has one part for each side whose seeds were all scored on one list of episodes.
     """
@@ -184,8 +184,8 @@ def group_difference(
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Return Holm's (1979) adjusted p-values, in the order given.
 
-    A NaN is a test that belongs to the family and couldn't be done: it stays NaN and counts as the largest p, so that
-    what is missing never makes the others easier to pass.
+    A NaN is a test of the family that couldn't be done. It stays NaN and counts as the largest p, so a missing test
+    never makes the others easier to pass.
     """
     order = sorted(range(len(p_values)), key=lambda index: (math.isnan(p_values[index]), p_values[index]))
     adjusted = [math.nan] * len(p_values)
@@ -200,11 +200,11 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 def needed_seeds(
     difference: Estimate, spread: Pooled, n_ours: int, n_theirs: int, margin: float, shared: Sequence[EpisodePart] = ()
 ) -> int | None:
-    """Return the smallest number of seeds of ours above `n_ours` at which a value verdict is likely to be decided.
+    """Return the smallest number of our seeds, above `n_ours`, that decides a value verdict with probability `POWER`.
 
-    Likely is a chance of `POWER`, if the true difference and spread are those observed now: either verdict counts, the
-    90 % interval within ± `margin` or the 95 % interval clear of 0. The chance is the normal approximation with
-    t-limits. None if `MOST_SEEDS` aren't enough, which is so when the few seeds of theirs alone keep the interval wide.
+    Decided means that the 90 % interval lies within ± `margin` or the 95 % interval excludes 0. The probability takes
+    the observed difference and spread as true, and is a normal approximation with t-limits. None if `MOST_SEEDS` are
+    not enough: then the authors' few seeds alone keep the interval wide.
     """
     n = np.arange(n_ours + 1, MOST_SEEDS + 1)
     se = np.sqrt(spread.sd**2 * (1 / n + 1 / n_theirs) + math.fsum(part.variance for part in shared))
@@ -217,12 +217,12 @@ def needed_seeds(
 
 
 def _chance_below(limit: np.ndarray, mean: float, se: np.ndarray) -> np.ndarray:
-    """Return P(|D| <= limit) of D ~ normal(mean, se^2)."""
+    """Return P(|D| <= limit) for D ~ normal(mean, se^2)."""
     return stats.norm.cdf((limit - mean) / se) - stats.norm.cdf((-limit - mean) / se)
 
 
 def _tail(distance: float, se: float, dof: int) -> float:
-    """Return P(T > distance / se); a standard error of 0 leaves no doubt."""
+    """Return P(T > distance / se); for a standard error of 0 it is 0 or 1."""
     if se == 0:
         return 0.0 if distance > 0 else 1.0
     return float(stats.t.sf(distance / se, dof))

@@ -1,7 +1,7 @@
-"""Endpoint values -> tables: which cells there are, their statistics, and what each cell prints.
+"""Tables of endpoint values: the cells, their statistics, and the text of each cell. Writes no markup.
 
-Numbers stay in the metric's unit; `text` is the only place that prints percent. Every planned seed without a value is
-named in its cell and in the notes, so a mean over fewer seeds than planned can't pass for a whole one.
+Numbers stay in the metric's unit; only `text` converts to percent. A cell and its note name every planned seed without
+a value, so a mean over fewer seeds than planned is always visible as one.
 """
 
 import math
@@ -30,10 +30,9 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """All planned seeds of one point of the grid at one `at`. `evaluations` is the fewest that a value averages."""
+    """All planned seeds of one grid point at one `at`. `evaluations` is the smallest number that a value averages."""
 
     unit: Unit
-
     at: str
     labels: Mapping[str, str]
     planned: int
@@ -47,7 +46,7 @@ class Cell:
         return summary(list(self.values.values()))
 
     def text(self) -> str:
-        """Return e.g. `83.4 ± 1.2 (2 of 3)`: in the unit, half width of the interval, seeds if some are missing."""
+        """Return e.g. `83.4 ± 1.2 (2 of 3)`: mean in `unit`, half the interval, and seeds if some are missing."""
         stats = self.summary
         seeds = "" if stats.n == self.planned else f" ({stats.n} of {self.planned})"
         if stats.n == 0:
@@ -59,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The seed-paired difference of two cells that differ in one axis."""
+    """The difference, paired by seed, of two cells that differ in one axis."""
 
     unit: Unit
     at: str
@@ -68,7 +67,7 @@ class Difference:
     paired: Paired
 
     def text(self) -> str:
-        """Return e.g. `+3.1 ± 0.8 (n = 4)`: in the unit, half width of the interval, common seeds."""
+        """Return e.g. `+3.1 ± 0.8 (n = 4)`: mean in `unit`, half the interval, and the number of common seeds."""
         n = len(self.paired.seeds)
         if n == 0:
             return "- (n = 0)"
@@ -79,10 +78,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A grid of cells: one row a combination of `row_axes`, one column a label of `column_axis`.
+    """A grid of cells: one row per combination of `row_axes`, one column per label of `column_axis`.
 
-    A place of the grid that the sweep doesn't plan has no entry in `cells`. `notes` and `missing` are sentences
-    to print below, the latter one a cell that lacks seeds.
+    A place of the grid that the sweep doesn't plan has no entry in `cells`. `notes` and `missing` are sentences to
+    print below the grid; `missing` has one for each cell that lacks seeds.
     """
 
     caption: str
@@ -98,9 +97,9 @@ class Table:
 def cells(
     values: pd.DataFrame, axes: Sequence[str], keys: Sequence[str], unit: Unit = PERCENT
 ) -> dict[tuple[str, ...], Cell]:
-    """Return the cells of `endpoint_values` keyed by (at, the labels of axes `keys`), in the order of the grid.
+    """Return the cells of `endpoint_values`, keyed by `at` and the labels of the axes `keys`, in the order of the grid.
 
-    Raises AnalysisError if a cell would hold a seed twice: an axis was left out, and would be averaged over.
+    Raises AnalysisError if a cell would hold a seed twice: it would average over an axis that `keys` leaves out.
     """
     order = ["at", *map(axis_column, keys)]
     grouped: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -112,15 +111,15 @@ def cells(
 def table(
     values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, caption: str, window: int, unit: Unit = PERCENT
 ) -> Table:
-    """Return the table of `spec` over `endpoint_values`; several outer steps come as a first row axis."""
+    """Return the table of `spec` over `endpoint_values`; several outer steps become the first row axis."""
     by_key = cells(values, axes, (*spec.rows, spec.columns), unit)
     return _grid(caption, spec.rows, spec.columns, by_key, values, _notes(list(by_key.values()), window))
 
 
 def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: str, unit: Unit = PERCENT) -> Table:
-    """Return the table of `spec` with row axis `axis`, which has two labels, replaced by their paired difference.
+    """Return the table of `spec` in which the two labels of row axis `axis` become one difference, paired by seed.
 
-    The difference is the second label's value minus the first's, seed by seed.
+    The difference is the value of the second label minus that of the first.
     """
     rows = tuple(name for name in spec.rows if name != axis)
     first, second = values[axis_column(axis)].cat.categories
@@ -139,12 +138,12 @@ def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: s
             )
     points = "percentage points, " if unit == PERCENT else ""
     caption = f"{axis.replace('_', ' ')}: {second}{MINUS}{first}, {points}paired by seed"
-    notes = ("± is half the 95 % t-interval over common seeds; intervals are not adjusted for their number.",)
+    notes = ("± is half the 95 % t-interval over common seeds. Intervals are not adjusted for their number.",)
     return _grid(caption, rows, spec.columns, differences, values, notes)
 
 
 def where(cell: Cell) -> str:
-    """Return in words which point of the grid a cell is."""
+    """Return the grid point of a cell in words."""
     step = [] if cell.at == "last" else [f"outer step {cell.at}"]
     return ", ".join([*step, *(f"{axis.replace('_', ' ')} {label}" for axis, label in cell.labels.items())])
 
@@ -196,12 +195,14 @@ def _notes(found: Sequence[Cell], window: int) -> tuple[str, ...]:
     planned = sorted({cell.planned for cell in found})
     seeds = str(planned[0]) if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
     percent = "Percent; " if found[0].unit == PERCENT else ""
-    notes = [f"{percent}± is half the 95 % t-interval over seeds ({seeds} planned a cell; none below three seeds)."]
+    notes = [
+        f"{percent}± is half the 95 % t-interval over seeds ({seeds} planned per cell; no interval below three seeds)."
+    ]
     short = [cell.evaluations for cell in found if 0 < cell.evaluations < window]
     if short:
         notes.append(
-            f"{len(short)} of {len(found)} cells average fewer evaluations than the window of {window} (down to "
-            f"{min(short)})."
+            f"{len(short)} of {len(found)} cells average fewer evaluations than the window of {window}; the fewest is "
+            f"{min(short)}."
         )
     return tuple(notes)
 

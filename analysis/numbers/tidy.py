@@ -1,4 +1,4 @@
-"""A sweep's axes as columns of a tidy frame: ordered categories, their labels in the order of the plan."""
+"""A sweep's axes as columns of a tidy frame: ordered categories, with labels in the order of the plan."""
 
 from collections.abc import Sequence
 
@@ -34,17 +34,17 @@ RESERVED = frozenset(
 
 
 def axis_column(axis: str) -> str:
-    """Return the column that holds an axis's labels: its name, or `value (axis)` where `value` is a column of ours."""
+    """Return the column for an axis's labels: the axis's name, or e.g. `value (axis)` if the name is in `RESERVED`."""
     return f"{axis} (axis)" if axis in RESERVED else axis
 
 
 def axis_labels(plan: Sequence[PlannedTrial]) -> dict[str, tuple[str, ...]]:
-    """Return the labels of every axis in the order in which the plan names them first."""
+    """Return the labels of every axis, in the order of their first use in the plan."""
     return {axis: tuple(dict.fromkeys(trial.labels[axis] for trial in plan)) for axis in plan[0].labels}
 
 
 def with_axes(frame: pd.DataFrame, plan: Sequence[PlannedTrial], rows: Sequence[PlannedTrial]) -> pd.DataFrame:
-    """Return `frame` with one categorical column an axis after `seed`; `rows[i]` is the trial of row i."""
+    """Return `frame` with one categorical column per axis after `seed`; `rows[i]` is the trial of row i."""
     frame = frame.copy()
     position = frame.columns.get_loc("seed") + 1
     for offset, (axis, labels) in enumerate(axis_labels(plan).items()):

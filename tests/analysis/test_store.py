@@ -134,7 +134,7 @@ def test_a_bare_word_is_no_store(tmp_path, monkeypatch, uri: str) -> None:
 def test_a_file_that_is_no_database_is_refused_untouched(tmp_path) -> None:
     path = tmp_path / "store.db"
     path.touch()
-    with pytest.raises(AnalysisError, match="no sqlite database"):
+    with pytest.raises(AnalysisError, match="is not an SQLite database"):
         load(f"sqlite:///{path}", ["a"])
     assert path.read_bytes() == b""
 

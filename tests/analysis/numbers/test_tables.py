@@ -39,7 +39,7 @@ def made(values) -> Table:
 
 
 NOTES = [
-    "Percent; ± is half the 95 % t-interval over seeds (3 planned a cell; none below three seeds).",
+    "Percent; ± is half the 95 % t-interval over seeds (3 planned per cell; no interval below three seeds).",
     "task A_1 & B, zeroing none, steps 5: seed 2 (A_1 & B-none) diverged at step 7.",
     "task A_1 & B, zeroing every step, steps 5: seed 0 (A_1 & B-ever) not run; seed 1 (A_1 & B-ever) not run; "
     "seed 2 (A_1 & B-ever) not run.",
@@ -141,7 +141,7 @@ def test_several_outer_steps_become_the_first_column(make_trial, make_record, en
 
 
 def test_a_short_window_is_said(values) -> None:
-    assert "3 of 4 cells average fewer evaluations than the window of 5 (down to 1)." in markdown(
+    assert "3 of 4 cells average fewer evaluations than the window of 5; the fewest is 1." in markdown(
         table(values, AXES, SPEC, "", 5)
     )
 
