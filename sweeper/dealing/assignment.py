@@ -1,4 +1,4 @@
-"""What a dealer and a worker tell each other: plain data (JSON-able), so that any executor can carry it."""
+"""The messages between a dealer and a worker: plain data (JSON-able), so that any executor can carry them."""
 
 from typing import Any, TypedDict
 
@@ -7,7 +7,7 @@ from trainers.maml.engines.table import EngineName
 
 
 class Member(TypedDict):
-    """One trial of an assignment; `folder` is the trial's, `attempt` the number it was dealt under."""
+    """One trial of an assignment; `folder` is the trial's folder, `attempt` the number of this attempt."""
 
     trial_id: str
     attempt: int
@@ -16,9 +16,9 @@ class Member(TypedDict):
 
 
 class Assignment(TypedDict):
-    """A pack of trials to train together, and where and how; a chunk every `chunk_s`, one in `timeout_s` at least.
+    """A pack of trials to train together, where and how. The worker reports a chunk about every `chunk_s` seconds.
 
-    `share` is the part of its GPU's memory that it may take.
+    It ends itself if a chunk takes longer than `timeout_s`. `share` in (0, 1] is its part of the GPU's memory.
     """
 
     pack: int
@@ -33,7 +33,7 @@ class Assignment(TypedDict):
 
 
 class MemberUpdate(TypedDict):
-    """What is new of one trial: records as (step, key, value), and its status with a message if it has ended."""
+    """News of one trial: new records as (step, key, value), and its status, with a message if it has ended."""
 
     trial_id: str
     attempt: int
@@ -44,7 +44,7 @@ class MemberUpdate(TypedDict):
 
 
 class Update(TypedDict):
-    """What is new of a pack; `over` when its worker has nothing more to do for it."""
+    """News of a pack; `over` when its worker has finished with it."""
 
     pack: int
     members: list[MemberUpdate]

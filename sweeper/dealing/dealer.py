@@ -1,7 +1,7 @@
-"""Hands pending trials to workers and writes down what comes back; the same for every executor.
+"""Deals pending trials to workers and journals what they report; the same for every executor.
 
-A trial is locked and its attempt journalled before it is dealt; a record is on disk before anybody is told of it;
-`done` is written here and nowhere else. Losing a worker puts its trials back, three times, ever later.
+A trial is locked and its attempt journalled before it is dealt. A record is on disk before anything shows it. Only
+this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing delays.
 """
 
 import threading
@@ -27,7 +27,7 @@ POLL_EVERY_S = 1.0
 
 
 class Dealer:
-    """The trials of one run. Its methods belong to one thread; `changes` and `trials` may be read from any."""
+    """The trials of one run. Call its methods from one thread; any thread may read `changes` and `trials`."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class Dealer:
         retry_failed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`sweeps` names the sweep that each trial is run for.
+        """Take `specs` in plan order; `sweeps` maps each trial's id to the sweep that it runs for.
 
-        `note` is told of each trial whose journal has grown; it must return at once. `clock` counts seconds.
+        `note` gets the id of each trial whose journal has grown; it must return at once. `clock` counts seconds.
         """
         self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
         self._waiting = Waiting(self.trials.values())
@@ -59,14 +59,14 @@ class Dealer:
         self._began_ms = time.time_ns() // 1_000_000
         self._polled_s = 0.0
         self.changes: SimpleQueue[Change | str] = SimpleQueue()
-        """What a view of the run tells of: a trial's change, or a sentence about the run."""
+        """What a view of the run shows: changes of trials, and sentences about the run."""
         self.stopping = threading.Event()
         self.stop_requested = False
-        """Whether `sweeper stop` has ended the run, and no signal."""
+        """Whether `sweeper stop` has ended the run, not a signal."""
         self.fatal: Exception | None = None
 
     def next_assignment(self) -> Assignment | None:
-        """Return the next pack to train; None while nothing is ready (ask again) or once all is `over`."""
+        """Return the next pack to train; None while no trial is ready (ask again) or when the run is `over`."""
         while not self.over and not self.stopping.is_set():
             first = self._waiting.take(self._clock())
             if first is None:
@@ -84,11 +84,11 @@ class Dealer:
 
     @property
     def stopped_trials(self) -> frozenset[str]:
-        """The trials that `sweeper stop` has named; this run has no more to do with them."""
+        """The trials that `sweeper stop` has named; this run does not deal them again."""
         return frozenset(trial_id for trial_id, trial in self.trials.items() if trial.stop_asked)
 
     def receive(self, update: Update) -> None:
-        """Journal what a worker reports, and a trial's end when it says so; reports of past attempts are dropped."""
+        """Journal what a worker reports, and the end of each trial that has ended. Drop reports of past attempts."""
         self.heard(update["pack"])
         with self._storage_guarded():
             for member in update["members"]:
@@ -97,16 +97,16 @@ class Dealer:
                     self._receive(trial, member)
 
     def heard(self, pack: int) -> None:
-        """Note that the worker of `pack` lives; without effect once it was taken back."""
+        """Note that the worker of `pack` is alive; no effect after the pack was taken back."""
         if pack in self._packs:
             self._silence.heard(pack)
 
     def overdue(self) -> list[int]:
-        """Return the packs that were silent for too long, to be killed and taken back; ask often."""
+        """Return the packs that were silent for too long: kill their workers, then call `ended`. Call this often."""
         return self._silence.overdue()
 
     def ended(self, pack: int) -> None:
-        """Take back what `pack` did not finish: its worker is gone, or the run is stopping."""
+        """Take back what `pack` did not finish, because its worker is gone or the run is stopping."""
         if pack not in self._packs:
             return
         silent_s = self._silence.forget(pack)
@@ -133,16 +133,16 @@ class Dealer:
         self._waiting.put_back(trial, not_before_s)
 
     def end_all(self) -> None:
-        """Take back every pack that is still out."""
+        """Take back every pack that a worker still has."""
         for pack in list(self._packs):
             self.ended(pack)
 
     def stop(self) -> None:
-        """Deal no more; whatever is out is taken back as interrupted."""
+        """Deal no more; packs that workers still have are taken back as interrupted."""
         self.stopping.set()
 
     def poll(self) -> None:
-        """Obey what `sweeper stop` asks of this run; looks once a second, however often it is called."""
+        """Obey the requests of `sweeper stop` for this run; reads them at most once a second."""
         if self._clock() - self._polled_s < POLL_EVERY_S:
             return
         self._polled_s = self._clock()
@@ -155,7 +155,7 @@ class Dealer:
                     self._leave(self.trials[trial_id])
 
     def _leave(self, trial: Dealt) -> None:
-        """Ask the worker of `trial` to save and leave it; never deal it again."""
+        """Ask the worker of `trial` to save it and stop training it; never deal it again."""
         trial.stop_asked = True
         if trial.phase == "running":
             mark = self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt)
@@ -165,7 +165,7 @@ class Dealer:
             self._enter(trial, "interrupted", STOPPED)
 
     def _mates(self, first: Dealt) -> list[Dealt]:
-        """Take those that train with `first`; a trial with a checkpoint goes on alone."""
+        """Take the trials that train with `first`; a trial with a checkpoint trains alone."""
         size = min(first.largest_pack, self._worker.pack)
         if size == 1 or self._begun(first):
             return []
@@ -175,7 +175,7 @@ class Dealer:
         return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
 
     def _open(self, trial: Dealt) -> bool:
-        """Lock `trial` and open its journal; a trial that another run holds, or another device began, is skipped."""
+        """Lock `trial` and open its journal. Skip a trial that another run holds or that began on another device."""
         paths = self._results.trial(trial.spec.trial_id)
         lock = Lock(paths)
         if not lock.take():
@@ -232,12 +232,12 @@ class Dealer:
                 trial.accuracy = value["accuracy"].get("zeroed", value["accuracy"].get("trained"))[-1]
         pack = len(self._packs[trial.pack])
         if update["status"] in ("memory", "failed") and pack > 1:
-            # Which member an error in a pack belongs to shows when each trains alone.
+            # Training each member alone shows which one an error in a pack belongs to.
             size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
             self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
             if not trial.stop_asked:
                 self._put_back(trial, size, self._clock())
-        elif update["status"] == "unfit":  # says nothing of the trial, so it isn't counted as a loss
+        elif update["status"] == "unfit":  # not the trial's fault, so not counted as a loss
             self._end(trial, "interrupted", update["message"])
             if not trial.stop_asked:
                 self._put_back(trial, trial.largest_pack, self._clock())
@@ -255,7 +255,7 @@ class Dealer:
                 self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
             if trial.lock is not None:
                 trial.lock.release()
-            trial.journal = None  # it remembers every record, a run has thousands of trials, and the file has it all
+            trial.journal = None  # it holds every record in memory, and a run has thousands of trials
         self._note(trial.spec.trial_id)
 
     def _enter(self, trial: Dealt, event: Event, message: str = "") -> None:
@@ -269,12 +269,12 @@ class Dealer:
 
     @contextmanager
     def _storage_guarded(self) -> Iterator[None]:
-        """Turn trouble with the results folder into the end of the run: what can't be written isn't worth training."""
+        """End the run on an OSError of the results folder: training that can't be recorded is wasted."""
         try:
             yield
         except OSError as error:
             self.fatal = ResultsError(
                 f"{self._results.root}: the results folder can't be written ({error}); "
-                "free space or permissions there, then run the same command again"
+                "free space there or fix its permissions, then run the same command again"
             )
             self.stop()

@@ -1,4 +1,4 @@
-"""What a dealer knows of a run: its workers, its trials on their way, and what it says of them."""
+"""What a dealer knows of a run: the settings of its workers, and the progress of its trials. Changes no file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,9 @@ from trainers.maml.engines.table import EngineName
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What every worker of a run is like. `data` maps a data set's name to its prepared array (name, path, digest).
+    """The settings of every worker of a run. `data` maps a data set to its prepared array (name, path, digest).
 
-    One that gives no chunk within `timeout_s` is given up.
+    A worker that reports no chunk within `timeout_s` seconds is given up. `share` in (0, 1]: its part of a GPU.
     """
 
     device: str
@@ -34,7 +34,7 @@ class Worker:
 
 @dataclass(kw_only=True)
 class Dealt:
-    """One trial on its way through this run; what a progress view shows."""
+    """One trial of this run and its progress, as a progress view shows it."""
 
     spec: TrialSpec
     phase: Phase = "waiting"
@@ -52,15 +52,15 @@ class Dealt:
 
     @property
     def open_journal(self) -> Journal:
-        """The trial's journal, which is open from before it is dealt until it ends."""
+        """The trial's journal, open from before the trial is dealt until it ends."""
         assert self.journal is not None
         return self.journal
 
 
 class Change(NamedTuple):
-    """A trial has entered `phase` at outer step `step`; `accuracy` is its last one, as a fraction.
+    """A trial has entered `phase` at outer step `step`; `accuracy` is its latest, in [0, 1].
 
-    The head was zeroed, unless its evaluations score the head as trained alone.
+    It is that of the zeroed head, or of the trained head if evaluations score only that one.
     """
 
     spec: TrialSpec
@@ -71,9 +71,9 @@ class Change(NamedTuple):
 
 
 def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any], pack: int) -> dict[str, Any]:
-    """Return what the journal says of an attempt as it opens, in a pack of `pack`.
+    """Return what the journal records when an attempt opens, in a pack of `pack` trials.
 
-    `fixed` holds the engine and threads of the trial's first attempt.
+    `fixed` holds the engine and threads of the trial's first attempt, which every later attempt keeps.
     """
     return {
         "trial_id": spec.trial_id,
@@ -94,9 +94,9 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
 
 
 def why_not(spec: TrialSpec, brief: Brief | None, worker: Worker, retry_failed: bool) -> str:
-    """Return why a locked trial is not to be trained, judged anew: it may have ended since the run was planned.
+    """Return why a locked trial must not train, or "". It may have ended since the run was planned.
 
-    Another run may have had it, or this one, to a shorter target.
+    Another run may have trained it, or this run may have, to a shorter target.
     """
     if brief is None:
         return ""

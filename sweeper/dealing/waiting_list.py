@@ -1,6 +1,6 @@
-"""The trials that wait to be dealt: which is next, and which may train with it, without looking at all the others.
+"""The trials that wait to be dealt: finds the next one, and those that may train with it, without a full search.
 
-First come those whose turn it is, in plan order; one that was put back may have to rest before.
+Ready trials are taken in plan order; a trial that was put back may first have to rest. Locks nothing.
 """
 
 from collections import defaultdict
@@ -14,8 +14,7 @@ from trainers.maml.config import TrialConfig, shared_by_pack
 class Waiting:
     """The waiting trials of one run, by their numbers in plan order.
 
-    A heap may name a trial that has been taken by way of another, or waits no longer: whether it is in `_ready` and
-    its phase have the last word.
+    Heaps are cleaned lazily: an entry counts only if its trial is in `_ready` and still waiting.
     """
 
     def __init__(self, trials: Iterable[Dealt]) -> None:
@@ -24,18 +23,18 @@ class Waiting:
         self._ready: set[int] = set()
         self._in_order: list[int] = []
         self._alike: defaultdict[Hashable, dict[int, list[int]]] = defaultdict(dict)
-        """By what they have in common, and by the largest pack they are fit for."""
+        """Heaps by what trials of a pack share, then by the largest pack that a trial may join."""
         self._resting: list[tuple[float, int]] = []
         self._shapes: dict[int, Hashable] = {}
         for number in range(len(self._trials)):
             self._put(number)
 
     def put_back(self, trial: Dealt, not_before_s: float) -> None:
-        """Let `trial` wait again, resting until `not_before_s`."""
+        """Let `trial` wait again; it rests until `not_before_s` on the caller's clock."""
         heappush(self._resting, (not_before_s, self._number[trial.spec.trial_id]))
 
     def take(self, now_s: float) -> Dealt | None:
-        """Take the trial whose turn it is at `now_s`; None where all rest, or none is left."""
+        """Take the next trial at time `now_s`; None if all rest or none is left."""
         while self._resting and self._resting[0][0] <= now_s:
             self._put(heappop(self._resting)[1])
         while self._in_order:
@@ -45,9 +44,9 @@ class Waiting:
         return None
 
     def take_mates(self, first: Dealt, size: int, fresh: Callable[[Dealt], bool]) -> list[Dealt]:
-        """Take those that may train with `first` in a pack of `size`, as many as there are: alike but for PACKABLE.
+        """Take up to `size` - 1 trials to train with `first`: they differ from it only in PACKABLE fields.
 
-        Each is `fresh`, and fit for a pack as large; one that isn't fresh once never is again.
+        Each is `fresh` and may join a pack of `size`. A trial that isn't fresh never becomes fresh again.
         """
         alike, mates = self._alike[self._shape(first)], list[Dealt]()
         while len(mates) < size - 1:
@@ -70,13 +69,13 @@ class Waiting:
             heappush(self._alike[self._shape(trial)].setdefault(trial.largest_pack, []), number)
 
     def _popped(self, heap: list[int]) -> Dealt | None:
-        """Return the first trial of `heap`, which leaves it, or None if that is none whose turn it is."""
+        """Remove the first entry of `heap` and return its trial, or None if the entry is stale."""
         number = heappop(heap)
         trial = self._trials[number]
         return trial if number in self._ready and trial.phase == "waiting" else None
 
     def _shape(self, trial: Dealt) -> Hashable:
-        """Return what trials of one pack have in common; the seeds of a cell share it and are asked for it once."""
+        """Return what trials of one pack share; computed once per cell, whose seeds share one config object."""
         config: TrialConfig = trial.spec.cell_config
         if id(config) not in self._shapes:
             self._shapes[id(config)] = shared_by_pack(config)

@@ -1,4 +1,4 @@
-"""How assignments reach workers: one small interface, and the executor that needs nothing but this process."""
+"""The interface of executors, and the executor that trains in this process. It imports no Ray."""
 
 import time
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from sweeper.worker.work import Work
 
 
 class Executor(Protocol):
-    """Runs what a dealer deals until it is over or stopping, and reports every update and every end to it."""
+    """Trains what a dealer deals until the dealer is over or stopping, and reports every update and end to it."""
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
-        """Run to the end. `ready` is called in the main thread whenever signal handlers must be installed again."""
+        """Run to the end. Calls `ready` in the main thread each time signal handlers must be installed again."""
 
 
 class InlineExecutor:
-    """One assignment after the other in this process: for debugging, and where there is no Ray."""
+    """Trains one assignment after another in this process: for debugging, and on machines without Ray."""
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
         """See Executor."""

@@ -135,7 +135,7 @@ def disk_full(scene: Scene, draw: random.Random) -> str:
     scene.injected_s = time.monotonic()
     _fill(scene.results.root / "ballast")
     scene.wait()
-    assert "free space or permissions there" in scene.said(), scene.said()
+    assert "free space there or fix its permissions" in scene.said(), scene.said()
     (scene.results.root / "ballast").unlink()
     return moment
 

@@ -65,7 +65,7 @@ def test_who_has_no_token_or_another_is_refused(run, cluster, folder):
         if token:
             assert f"--address {cluster.address}: that cluster refuses this token; set RAY_AUTH_TOKEN" in ended.err
         else:
-            assert "there is no token to show to that cluster: RAY_AUTH_TOKEN isn't set" in ended.err
+            assert "there is no token for that cluster: RAY_AUTH_TOKEN isn't set" in ended.err
     ended = run(RAY_AUTH_MODE="disabled", RAY_AUTH_TOKEN="")
     assert ended.code == 4, ended.err
     assert "that cluster refuses this token" in ended.err
@@ -76,7 +76,7 @@ def test_where_no_cluster_is_the_run_says_so(folder):
     for address, told in (
         ("127.0.0.1:1", "--address 127.0.0.1:1: no Ray answers there (Connection refused)"),
         ("ray://127.0.0.1:10001", "Ray's client protocol can't carry a run"),
-        ("nowhere", "--address nowhere: is no Ray cluster's address"),
+        ("nowhere", "--address nowhere: not an address of a Ray cluster"),
     ):
         ended = sweeper("run", "tiny.yaml", "--address", address, *WORDS, cwd=folder, RAY_AUTH_TOKEN="0123456789")
         assert ended.code == (4 if address.startswith("127") else 2), ended.err
@@ -89,7 +89,7 @@ def test_where_no_cluster_is_the_run_says_so(folder):
 def test_a_cluster_without_room_is_refused(run):
     ended = run()
     assert ended.code == 4
-    assert "none of its 1 living nodes has CPUs for --device cpu; start one that has" in ended.err
+    assert "none of its 1 living nodes has CPUs for --device cpu; start a node that has them" in ended.err
 
 
 def test_a_node_unlike_the_driver_is_named_with_all_that_is_wrong_before_anything_starts(run, node, folder, tmp_path):
@@ -126,7 +126,7 @@ def test_a_node_without_the_project_is_named(run, node, folder):
     node(1, PYTHONPATH=str(folder / "empty")).wait()
     ended = run()
     assert ended.code == 4, ended.err
-    assert "it can't be asked (" in ended.err
+    assert "it can't be examined (" in ended.err
     assert "install this project there with the driver's versions" in ended.err
     assert "Traceback" not in ended.err
 
@@ -168,6 +168,6 @@ def test_a_lost_cluster_ends_the_run_with_what_to_do(cluster, node, folder):
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 4, err
     assert f"the Ray cluster at {cluster.address} is lost: no answer for 1" in err
-    assert "the journals are whole" in err and "run the same command" in err
+    assert "the journals are complete" in err and "run the same command" in err
     assert "Traceback" not in err
     assert "running" not in err.splitlines()[-1]

@@ -1,7 +1,7 @@
-"""The token that Ray asks of whoever talks to it: Ray listens on every interface, whatever address it is given.
+"""The token that Ray asks of every client: Ray listens on every network interface, whatever address it is given.
 
-It goes from process to process by the environment alone, never on a command line or in a log. Ray reads the environment
-as it is imported, so this comes first and imports none of it.
+The token passes between processes only in the environment, never on a command line or in a log. Ray reads the
+environment when it is imported, so use this module first. It does not import Ray.
 """
 
 import os
@@ -13,20 +13,20 @@ from sweeper.errors import SweepError
 
 MODE, TOKEN, TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 USUAL_FILE = Path(".ray", "auth_token")
-"""Where Ray looks last, in the home folder."""
+"""The last file in which Ray looks for a token, relative to the home folder."""
 
 
 @cache  # Ray keeps the first token that it reads in a process
 def use_own() -> None:
-    """Have the Ray that this process starts, and nobody else's, take a token made for it here and now."""
+    """Put a new random token into the environment, for the Ray that this process starts."""
     os.environ.update({MODE: "token", TOKEN: secrets.token_hex(32)})
     os.environ.pop(TOKEN_FILE, None)
 
 
 def use_theirs(address: str) -> None:
-    """Have Ray show the user's token to the cluster at `address`, unless the user has said that it wants none.
+    """Have Ray send the user's token to the cluster at `address`, unless RAY_AUTH_MODE is set to another mode.
 
-    Raises SweepError when there is no token to show.
+    Raises SweepError when there is no token.
     """
     if os.environ.setdefault(MODE, "token").lower() != "token" or os.environ.get(TOKEN):
         return
@@ -34,7 +34,7 @@ def use_theirs(address: str) -> None:
     file = Path(named) if named else Path.home() / USUAL_FILE
     if not file.is_file():
         raise SweepError(
-            f"--address {address}: there is no token to show to that cluster: {TOKEN} isn't set, and there is no file "
-            f"{file}; copy the cluster's there or set {TOKEN_FILE}, or set {MODE}=disabled for a cluster that anybody "
-            "who reaches it may use"
+            f"--address {address}: there is no token for that cluster: {TOKEN} isn't set, and there is no file {file}; "
+            f"copy the cluster's token file there, set {TOKEN_FILE}, or set {MODE}=disabled for a cluster that accepts "
+            "everybody who can reach it"
         )

@@ -1,4 +1,4 @@
-"""A Ray cluster that runs already: this process joins it as a driver; none of its daemons is started or stopped."""
+"""A Ray cluster that already runs: this process joins it as a driver. It starts and stops none of its daemons."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ RETRIES = "RAY_NUM_REDIS_GET_RETRIES"
 
 
 class Room(NamedTuple):
-    """What a cluster has for a run: the device and the reason for it, and how many workers there is room for now."""
+    """What a cluster offers a run: the device, the reason for it, and how many workers fit when it is idle."""
 
     device: Device
     reason: str
@@ -27,19 +27,19 @@ class Room(NamedTuple):
 
 
 class Cluster:
-    """A cluster that this process is a driver of, until the process ends."""
+    """A cluster that this process has joined as a driver, until the process ends."""
 
     def __init__(self, address: str) -> None:
-        """Join the cluster at `address`, host:port or "auto". Raises SweepError, and ClusterError if it isn't there."""
+        """Join the cluster at `address`, host:port or "auto". Raises SweepError (address, token) or ClusterError."""
         self.address = address
         _refuse_no_address(address)
         ray_auth.use_theirs(address)
-        os.environ.setdefault(RETRIES, "3")  # of one second each; what refuses the token goes on doing so
+        os.environ.setdefault(RETRIES, "3")  # one second each; a refused token stays refused
         with chatter_to(Path(os.devnull)):
             _connect(address)
 
     def room(self, wanted: Literal["auto", "cpu", "cuda"], threads: int) -> Room:
-        """Return what there is for workers of `threads` CPUs. Raises ClusterError when there is nothing."""
+        """Return the device, and how many workers of `threads` CPUs fit. Raises ClusterError when none fits."""
         from sweeper.executors.ray.nodes import ClusterError, living
 
         nodes = living()
@@ -50,7 +50,7 @@ class Cluster:
         if not rooms:
             raise ClusterError(
                 f"--address {self.address}: none of its {len(nodes)} living nodes has {kind} for --device {device}; "
-                "start one that has"
+                "start a node that has them"
             )
         reason = f"room for {sum(rooms)} workers on {len(rooms)} nodes of the cluster at {self.address}"
         return Room(device, reason, sum(rooms))
@@ -64,7 +64,9 @@ def _refuse_no_address(address: str) -> None:
         )
     found = ADDRESS.fullmatch(address)
     if address != "auto" and (found is None or not 0 < int(found["port"]) < 65536):
-        raise SweepError(f"--address {address}: is no Ray cluster's address; give host:port of its head node, or auto")
+        raise SweepError(
+            f"--address {address}: not an address of a Ray cluster; give host:port of its head node, or auto"
+        )
 
 
 def _connect(address: str) -> None:
@@ -72,7 +74,7 @@ def _connect(address: str) -> None:
 
     found = ADDRESS.fullmatch(address)
     try:
-        if found:  # Ray itself would go on trying for minutes
+        if found:  # Ray itself would retry for minutes
             socket.create_connection((found["host"], int(found["port"])), timeout=CONNECT_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except OSError as error:
@@ -82,15 +84,15 @@ def _connect(address: str) -> None:
 
 
 def _why(error: BaseException) -> str:
-    """Return what kept this process from joining, and what to do."""
-    told = " ".join(f"{error} {error.__cause__ or ''}".split())
-    if "InvalidAuthToken" in told or "authentication token" in told:
+    """Return why this process could not join, and what to do."""
+    reason = " ".join(f"{error} {error.__cause__ or ''}".split())
+    if "InvalidAuthToken" in reason or "authentication token" in reason:
         return (
-            f"that cluster refuses this token; set {ray_auth.TOKEN} or {ray_auth.TOKEN_FILE} to the one that its "
+            f"that cluster refuses this token; set {ray_auth.TOKEN} or {ray_auth.TOKEN_FILE} to the token that its "
             "daemons were started with"
         )
-    if "Version mismatch" in told:
-        return f"{told}; use the same Python and Ray here and there"
+    if "Version mismatch" in reason:
+        return f"{reason}; use the same Python and Ray on this machine and on the cluster"
     if isinstance(error, OSError) and error.strerror:
         return f"no Ray answers there ({error.strerror}); start one with `ray start --head`, or give its host:port"
-    return f"it can't be joined ({told[:600]}); the driver must run on a machine that has a node of the cluster"
+    return f"it can't be joined ({reason[:600]}); the driver must run on a machine that is a node of the cluster"

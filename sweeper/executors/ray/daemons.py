@@ -1,6 +1,6 @@
-"""Starts and ends the Ray of one run, no more of it than one run on one machine needs; sees when a daemon has died.
+"""Starts and ends the Ray of one run, with the services that one machine needs; detects a daemon that has died.
 
-Importing this sets the environment that Ray's processes inherit, so it comes before they are started.
+Importing this module sets the environment that Ray's processes inherit, so import it first. It joins no cluster.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from sweeper.host import gc_pause as collector
 
 os.environ.update(
     {
-        # Workers start with the raylet and import what takes long at once, not when Tune first asks for one.
+        # Workers start with the raylet and import slow modules at once, not when Tune first asks for a worker.
         "RAY_enable_worker_prestart": "1",
         "RAY_preload_python_modules": "sweeper.executors.ray.preload",
-        "RAY_idle_worker_killing_time_threshold_ms": "86400000",  # they wait for Tune, and for nobody else
+        "RAY_idle_worker_killing_time_threshold_ms": "86400000",  # idle workers wait for Tune
     }
 )
 
@@ -29,21 +29,21 @@ from ray._private.node import Node
 
 OBJECT_STORE_BYTES = 100 * 2**20
 UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
-"""What `ray.init` starts for a cluster that scales, for logs shown at the driver, and for a dashboard that is off.
+"""What `ray.init` starts for autoscaling, for logs shown at the driver, and for a dashboard that is off.
 
-The autoscaler's monitor alone makes the end of a run a second longer, since it doesn't heed SIGTERM.
+The autoscaler's monitor ignores SIGTERM, which would delay the end of a run by a second.
 """
 AWAITED_S = 60.0
 
 
 class RayStartError(SweepError):
-    """Ray can't be started here."""
+    """Ray can't be started on this machine."""
 
     exit_code = 4
 
 
 class OwnSlots:
-    """The workers of a Ray of this process's own; see RayPlace."""
+    """The RayPlace of a run on its own Ray: one node, a fixed number of workers."""
 
     asked = ""
 
@@ -55,22 +55,22 @@ class OwnSlots:
         return self._workers
 
     def avoided(self) -> tuple[str, ...]:
-        """See RayPlace; there is one node."""
+        """See RayPlace; the only node is never avoided."""
         return ()
 
     def avoid(self, node: str, trouble: str) -> None:
-        """See RayPlace; workers that aren't asked don't refuse."""
+        """See RayPlace; never called, because these workers aren't examined."""
         raise AssertionError(trouble)
 
     def require_life(self) -> None:
-        """See RayPlace. Without a raylet Tune waits for ever; with no GCS Ray ends this process after a minute."""
+        """See RayPlace. Without a raylet Tune waits for ever; without a GCS Ray ends this process after a minute."""
         if not daemons_live():
             raise RayGone
 
 
 @contextlib.contextmanager
 def started(*, cpus: int, gpus: int) -> Iterator[None]:
-    """Have a Ray of this process's own while the block lasts. Raises RayStartError, and RayGone if it dies starting."""
+    """Run a Ray of this process's own while the block lasts. Raises RayStartError, or RayGone if it dies starting."""
     with tempfile.TemporaryDirectory(prefix="sweeper-awake-", ignore_cleanup_errors=True) as awake:
         os.environ[AWAKE] = awake
         _start(cpus, gpus)
@@ -81,18 +81,18 @@ def started(*, cpus: int, gpus: int) -> Iterator[None]:
 
 
 def _end() -> None:
-    """Shut Ray down; no thread of ours may finish an actor's handle meanwhile, since Ray ends the process for that."""
+    """Shut Ray down, garbage collection paused: Ray ends the process if an actor's handle is collected meanwhile."""
     with collector.paused():
         collector.collect_all()
-        with contextlib.suppress(Exception):  # a Ray that is lost can't be shut down in order either
+        with contextlib.suppress(Exception):  # a lost Ray can't be shut down properly
             ray.shutdown()
 
 
 def await_workers(count: int, given_up: Callable[[], bool]) -> None:
-    """Wait until `count` workers have their imports, no longer than AWAITED_S and until `given_up`.
+    """Wait until `count` workers have done their imports, at most AWAITED_S and until `given_up`.
 
-    Were one ready well before another, and its first trial over, Tune would give it the trial that the other is to
-    begin with, and kill the other: then short trials would all be trained by one worker.
+    If one worker is ready early and finishes its first trial, Tune gives it the trial of a worker that still starts,
+    and kills that worker. Short trials would then all train in one worker.
     """
     awake = Path(os.environ[AWAKE])
     give_up_s = time.monotonic() + AWAITED_S
@@ -115,15 +115,15 @@ def _start(cpus: int, gpus: int) -> None:
     except (OSError, RuntimeError, ValueError) as error:
         raise RayStartError(
             f"Ray can't be started ({error}); if a path is too long, set TMPDIR to a short one; "
-            "--executor inline does without Ray"
+            "--executor inline needs no Ray"
         ) from error
-    except Exception as error:  # no class of its own is what Ray raises when a daemon of it dies as it starts
+    except Exception as error:  # Ray raises a bare Exception when a daemon dies while it starts
         raise RayGone from error
 
 
 @contextlib.contextmanager
 def _without_unneeded() -> Iterator[None]:
-    """Have Ray's node start none of UNNEEDED within the block; a name it doesn't know (any more) changes nothing."""
+    """Keep Ray's node from starting UNNEEDED within the block; names that this Ray doesn't have are skipped."""
     usual = {name: getattr(Node, name) for name in UNNEEDED if hasattr(Node, name)}
     for name in usual:
         setattr(Node, name, lambda self, **options: None)
@@ -135,7 +135,7 @@ def _without_unneeded() -> Iterator[None]:
 
 
 def daemons_live() -> bool:
-    """Return whether the daemons that this process has started still run."""
-    node: Node | None = ray._private.worker._global_node  # which Ray annotates as nothing but None
+    """Return whether the daemons that this process started still run."""
+    node: Node | None = ray._private.worker._global_node  # Ray annotates it as None
     daemons = [] if node is None else [node.all_processes.get(name, ()) for name in ("gcs_server", "raylet")]
     return all(daemon.process.poll() is None for kind in daemons for daemon in kind)

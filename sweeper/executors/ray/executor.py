@@ -1,4 +1,4 @@
-"""Deals assignments through Ray Tune, on a Ray of this run's own or on a cluster that it has joined."""
+"""The executors that train through Ray Tune, on a Ray of this run's own or on a joined cluster."""
 
 import importlib
 import logging
@@ -16,23 +16,23 @@ logger = logging.getLogger(__name__)
 
 
 class RayLostError(SweepError):
-    """Ray died, and couldn't be started again; every trial is kept up to its last checkpoint."""
+    """Ray is lost and the run can't go on; every trial is kept up to its last checkpoint."""
 
     exit_code = 4
 
 
 class RayExecutor:
-    """Workers of one resource shape on a Ray of this run's own."""
+    """Workers with equal resources on a Ray of this run's own."""
 
     def __init__(self, *, workers: int, threads: int, gpus: int, share: float = 1.0) -> None:
-        """`workers` packs train at once, each with `threads` CPUs and, if there are any `gpus`, `share` of one."""
+        """Train up to `workers` packs at once, each with `threads` CPUs and, if `gpus`, the part `share` of a GPU."""
         self._workers = workers
         self._threads = threads
         self._gpus = gpus
         self._share = share
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
-        """See Executor. Starts Ray once more if it is lost; raises RayLostError the second time."""
+        """See Executor. Starts Ray again if it is lost; raises RayLostError if it is lost a second time."""
         for last_try in (False, True):
             try:
                 self._fit(dealer, ready)
@@ -53,9 +53,9 @@ class RayExecutor:
         ray_auth.use_own()
         from sweeper.executors.ray.daemons import OwnSlots, await_workers, started
 
-        workers = min(self._workers, len(dealer.trials))  # each is a process that imports torch, wanted or not
+        workers = min(self._workers, len(dealer.trials))  # each is a process that imports torch, even if idle
         gpus = min(self._gpus, workers)
-        # Tune takes as long to import as Ray's daemons to start, and this process only waits for those.
+        # Importing Tune takes as long as starting Ray's daemons, so do both at once.
         threading.Thread(target=importlib.import_module, args=("sweeper.executors.ray.tune",), daemon=True).start()
         with started(cpus=workers * self._threads, gpus=gpus):
             ready()
@@ -68,12 +68,12 @@ class RayExecutor:
 
 
 class JoinedExecutor:
-    """Workers of one resource shape on a cluster that this process has joined, and neither starts nor ends."""
+    """Workers with equal resources on a cluster that this process has joined and neither starts nor ends."""
 
     def __init__(self, address: str, *, asked: Asked, workers: int | None, slot: Mapping[str, float]) -> None:
-        """No more than `workers` packs train at once, else as many as there is room for, on nodes that join too.
+        """Train up to `workers` packs at once (None: as many as fit, also on nodes that join later).
 
-        Each takes `slot` of its node.
+        Each worker takes `slot` (resource to amount) of its node.
         """
         self._address = address
         self._asked = asked
@@ -81,7 +81,7 @@ class JoinedExecutor:
         self._slot = slot
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
-        """See Executor. Raises ClusterError if a node may not train, and RayLostError when the cluster is lost."""
+        """See Executor. Raises ClusterError if a node may not train, RayLostError if the cluster is lost."""
         from sweeper.executors.ray import tune as ray_tune
         from sweeper.executors.ray.nodes import Nodes
 

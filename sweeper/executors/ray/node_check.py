@@ -1,6 +1,6 @@
-"""Whether a machine of a cluster may train for this driver: its code, versions, results folder and data are the same.
+"""Checks that a machine of a cluster may train for this driver: same code, versions, results folder and data.
 
-A node is asked once before anything starts, and every worker asks again before its first trial.
+Each node is examined once before anything starts; each worker repeats it before its first trial. Starts no workers.
 """
 
 import json
@@ -16,15 +16,15 @@ from trainers.data.catalog import DatasetName
 from trainers.data.datasets import DataError, data_root, prepare
 
 COMPARED = ("torch", "ray", "numpy", "numba")
-"""The packages that decide how a trial computes and how it is carried; Python itself is compared to its minor."""
+"""The packages that decide how a trial computes and how it is sent; Python is compared up to its minor version."""
 TOKEN_FILE = "token"
 SHOWN_DIGITS = 12
 
 
 class Asked(TypedDict):
-    """What a node must have: plain data. `data` maps a data set to its array's digest, `meeting` is a folder.
+    """What the driver requires of a node: plain data. `data` maps a data set to the digest of its array.
 
-    The driver has written `token` to a file in `meeting`, which is in its results folder.
+    `meeting` is a folder in the driver's results folder; the driver has written `token` to a file in it.
     """
 
     code: str
@@ -36,14 +36,14 @@ class Asked(TypedDict):
 
 
 class Answer(NamedTuple):
-    """What a node has: `trouble` a sentence each, and where its own array of each data set is."""
+    """What a node has: `trouble`, one sentence per fault, and `arrays`, the path of its array of each data set."""
 
     trouble: list[str]
     arrays: dict[str, str]
 
 
 def asked(data: Mapping[DatasetName, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
-    """Return what every node must have for this driver's run."""
+    """Return what this driver's run requires of every node."""
     return Asked(
         code=source_digest(),
         versions=_versions(),
@@ -55,26 +55,26 @@ def asked(data: Mapping[DatasetName, Mapping[str, str]], root: Path, results: Re
 
 
 def examine(wanted: Asked, node: str) -> Answer:
-    """Compare this machine with what is wanted, and leave a word as `node` where the driver can read it."""
+    """Compare this machine with `wanted`, and write the file `node` into `meeting` as a proof for the driver."""
     arrays: dict[str, str] = {}
     trouble = [*_code_trouble(wanted), *_versions_trouble(wanted), *_meeting_trouble(wanted, node)]
     for name, digest in wanted["data"].items():
-        found = _array(name, digest, wanted["data_root"])
-        if isinstance(found, Path):
-            arrays[name] = str(found)
+        path = _array(name, digest, wanted["data_root"])
+        if isinstance(path, Path):
+            arrays[name] = str(path)
         else:
-            trouble.append(found)
+            trouble.append(path)
     return Answer(trouble, arrays)
 
 
 @lru_cache(maxsize=1)
 def examined(wanted: str, node: str) -> Answer:
-    """Return what `examine` finds for `wanted` as JSON; a worker asks once a run."""
+    """Return `examine` of `wanted` (JSON); the result is kept, so a worker examines its machine once per run."""
     return examine(json.loads(wanted), node)
 
 
 def word_of(node: str, token: str) -> str:
-    """Return what a node writes back: a proof that it has read the driver's token."""
+    """Return what a node writes to prove that it has read the driver's token."""
     return f"{node} has read {token}"
 
 
@@ -89,9 +89,9 @@ def _code_trouble(wanted: Asked) -> list[str]:
 
 
 def _versions() -> dict[str, str]:
-    found = installed()
-    python = ".".join(found["python"].split(".")[:2])
-    return {"python": python} | {name: found.get(name, "not there") for name in COMPARED}
+    versions = installed()
+    python = ".".join(versions["python"].split(".")[:2])
+    return {"python": python} | {name: versions.get(name, "not installed") for name in COMPARED}
 
 
 def _versions_trouble(wanted: Asked) -> list[str]:
@@ -104,7 +104,7 @@ def _versions_trouble(wanted: Asked) -> list[str]:
 
 
 def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
-    """Read the driver's token and answer it."""
+    """Read the driver's token and write the proof; return what prevents that."""
     meeting = Path(wanted["meeting"])
     try:
         read = (meeting / TOKEN_FILE).read_text(encoding="utf-8")
@@ -114,40 +114,40 @@ def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
     else:
         if read == wanted["token"]:
             return []
-        why = f"{meeting / TOKEN_FILE}: holds something else"
+        why = f"{meeting / TOKEN_FILE}: holds another token"
     return [
-        f"the results folder isn't the driver's there ({why}); put it on a file system that all nodes have at the same "
-        "path, and name it with --results"
+        f"the results folder isn't the driver's there ({why}); put it on a file system that all nodes mount at the "
+        "same path, and name it with --results"
     ]
 
 
 def _array(name: DatasetName, digest: str, driver_root: str) -> Path | str:
-    """Return this machine's array of a data set, from its own data root or else the driver's, or what is wrong."""
+    """Return the array of a data set on this machine, from its own data root or the driver's; or what is wrong."""
     trouble = []
     for root in dict.fromkeys((data_root(None), Path(driver_root))):
         try:
-            found = prepare(name, root)
+            array = prepare(name, root)
         except DataError as error:
             trouble.append(str(error))
             continue
-        if found.digest == digest:
-            return found.path
+        if array.digest == digest:
+            return array.path
         trouble.append(
-            f"{name} in {root} has digest {found.digest[:SHOWN_DIGITS]}, the driver's has {digest[:SHOWN_DIGITS]}; "
+            f"{name} in {root} has digest {array.digest[:SHOWN_DIGITS]}, the driver's has {digest[:SHOWN_DIGITS]}; "
             "use copies of the same files on both"
         )
-    return f"{'; '.join(trouble)} (a node looks in its own SWEEPER_DATA, else its cache, then in the driver's folder)"
+    return f"{'; '.join(trouble)} (a node looks in its own SWEEPER_DATA or its cache, then in the driver's folder)"
 
 
 class Unfit:
-    """What a worker on a machine that may not train does with an assignment: it gives it back, and says why."""
+    """Stands in for Work on a machine that may not train: gives the assignment back and says why."""
 
     def __init__(self, assignment: Assignment, trouble: list[str]) -> None:
         self._assignment = assignment
         self._trouble = trouble
 
     def step(self) -> Update:
-        """Return every member untouched."""
+        """Return every member untrained, with status "unfit"."""
         members = [
             MemberUpdate(
                 trial_id=member["trial_id"],
@@ -166,6 +166,6 @@ class Unfit:
 
 
 def with_arrays(assignment: Assignment, arrays: Mapping[str, str]) -> Assignment:
-    """Return `assignment` with this machine's own array of its data set."""
+    """Return `assignment` with the path of this machine's own array of its data set."""
     data: dict[str, Any] = assignment["data"]
     return assignment | {"data": data | {"path": arrays[data["name"]]}}

@@ -1,4 +1,7 @@
-"""The nodes of a joined cluster: which of them may train, how much room they have, and when they, or all, are lost."""
+"""The nodes of a joined cluster: which may train, how much room they have, and when one or all are lost.
+
+Starts no workers; `tune` does.
+"""
 
 import contextlib
 import json
@@ -27,37 +30,37 @@ WATCH_EVERY_S = 1.0
 ANSWER_S = 600.0
 """How long a node may take to answer; it may have to convert a data set first."""
 SHARED_S = 10.0
-"""How long a file that a node has written may take to be seen here."""
+"""How long the driver waits until it sees a file that a node has written."""
 LOST_S = 15.0
-"""A cluster that hasn't answered for so long is lost; Ray ends a driver that has missed it for a minute."""
+"""A cluster that hasn't answered for this long is lost; Ray itself ends a driver after a minute without it."""
 EMPTY_S = 60.0
-"""How long trials wait for a node that may train when none is left."""
+"""How long trials wait for a node that may train when there is none."""
 ATTENTIVE_S = 5.0
-"""A driver that looked away for longer was suspended, which says nothing of the cluster."""
+"""A driver that paused for longer was suspended; that silence says nothing about the cluster."""
 HELD_S = 5.0
-"""How long a driver may take to notice; a call into Ray that waits for a lost cluster never comes back to Python."""
+"""How long the main thread may take to notice a loss; a call into Ray on a lost cluster never returns."""
 GO_ON = (
-    "the journals are whole and every trial is kept up to its last checkpoint, so run the same command to go on once "
+    "the journals are complete and every trial is kept up to its last checkpoint; run the same command to go on once "
     "the cluster is back"
 )
 
 
 class ClusterError(SweepError):
-    """The cluster can't be joined, or a node of it may not train for this run; nothing was started."""
+    """The cluster can't be joined, or one of its nodes may not train for this run; nothing was started."""
 
     exit_code = 4
 
 
 def living() -> list[dict[str, Any]]:
-    """Return the nodes that the cluster takes for living, as Ray describes them."""
+    """Return the nodes that the cluster considers alive, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
 class Nodes:
-    """The RayPlace of a run on a cluster. Its methods belong to one thread; another of its own watches."""
+    """The RayPlace of a run on a cluster. Call its methods from one thread; its own threads watch the cluster."""
 
     def __init__(self, address: str, asked: Asked, slot: Mapping[str, float], tell: Callable[[str], None]) -> None:
-        """`tell` is told of nodes that come, go or may not train once the run has begun."""
+        """`tell` gets a sentence about each node that joins, leaves or may not train once the run has begun."""
         self.asked = json.dumps(asked)
         self._address = address
         self._wanted = asked
@@ -65,18 +68,18 @@ class Nodes:
         self._tell = tell
         self._answers: dict[str, Any] = {}
         self._trouble: dict[str, str] = {}
-        """What is wrong with each node that was asked, a line each; empty for one that may train."""
+        """What is wrong with each node that has answered, one fault per line; empty for a node that may train."""
         self._living: dict[str, Mapping[str, Any]] = {}
         self._seen_s = self._fit_s = self._asked_s = time.monotonic()
         self._gone = ""
         self._ports = _ports()
 
     def slots(self) -> int:
-        """See RayPlace: the room on living nodes that have answered well."""
+        """See RayPlace: the room on living nodes that may train."""
         return sum(room_on(node, self._slot) for name, node in self._living.items() if self._trouble.get(name) == "")
 
     def avoided(self) -> tuple[str, ...]:
-        """See RayPlace: the living nodes that have not answered yet, or not well."""
+        """See RayPlace: the living nodes that have not answered yet or may not train."""
         return tuple(sorted(name for name in self._living if self._trouble.get(name) != ""))
 
     def avoid(self, node: str, trouble: str) -> None:
@@ -93,7 +96,7 @@ class Nodes:
 
     @contextlib.contextmanager
     def watched(self, given_up: Callable[[], bool]) -> Iterator["Nodes"]:
-        """Ask every node, then watch while the block lasts. Raises ClusterError saying what is wrong with which."""
+        """Examine every node, then watch while the block lasts. Raises ClusterError with the faults of each node."""
         meeting = Path(self._wanted["meeting"])
         meeting.mkdir(parents=True)
         over = threading.Event()
@@ -107,7 +110,7 @@ class Nodes:
         finally:
             over.set()
             shutil.rmtree(meeting, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another run meets its nodes there
+            with contextlib.suppress(OSError):  # another run still uses it
                 meeting.parent.rmdir()
 
     def _ask_all(self, given_up: Callable[[], bool]) -> None:
@@ -117,9 +120,9 @@ class Nodes:
             self._look()
         wrong = {name: trouble for name, trouble in self._trouble.items() if trouble}
         if wrong:
-            lines = [f"  {self._named(name)}: {line}" for name, told in wrong.items() for line in told.splitlines()]
-            told = "\n".join(lines)
-            raise ClusterError(f"--address {self._address}: not every node may train, so nothing was started\n{told}")
+            lines = [f"  {self._named(name)}: {line}" for name, text in wrong.items() for line in text.splitlines()]
+            listed = "\n".join(lines)
+            raise ClusterError(f"--address {self._address}: not every node may train, so nothing was started\n{listed}")
 
     def _watch(self, over: threading.Event) -> None:
         while not over.wait(WATCH_EVERY_S):
@@ -127,13 +130,13 @@ class Nodes:
                 try:
                     self._look(self._tell)
                     self._seen_s = time.monotonic()
-                except Exception as error:  # whatever a cluster that is going says, it hasn't been seen then
-                    logger.warning("the nodes can't be seen: %s", error)
+                except Exception as error:  # a failing cluster may raise anything; it counts as not seen
+                    logger.warning("the nodes can't be listed: %s", error)
             if self.slots():
                 self._fit_s = time.monotonic()
 
     def _notice_loss(self, over: threading.Event) -> None:
-        """Say that the cluster is lost, and end this process if its main thread is held by it. Asks Ray nothing."""
+        """Note that the cluster is lost, and end this process if its main thread is stuck in Ray. Never calls Ray."""
         last_s = time.monotonic()
         while not over.wait(WATCH_EVERY_S):
             now = time.monotonic()
@@ -143,7 +146,7 @@ class Nodes:
             self._gone = self._loss(now)
             if self._gone and now - self._asked_s > HELD_S:
                 self._tell(self._gone)
-                time.sleep(WATCH_EVERY_S)  # until that is printed; every line of a journal is on disk already
+                time.sleep(WATCH_EVERY_S)  # time to print it; the journals are on disk already
                 os._exit(ClusterError.exit_code)
 
     def _loss(self, now: float) -> str:
@@ -159,10 +162,10 @@ class Nodes:
         return ""
 
     def _look(self, tell: Callable[[str], None] = lambda text: None) -> None:
-        """See which nodes live and have room, ask those that were not asked, and take what they answer."""
+        """List the living nodes that have room, examine new ones, and take the answers."""
         found: dict[str, Mapping[str, Any]] = {node["NodeID"]: node for node in living() if room_on(node, self._slot)}
         for name in self._living.keys() - found.keys():
-            tell(f"{self._named(name)} is gone; what it trained is dealt again")
+            tell(f"{self._named(name)} is gone; its trials are dealt again")
             self._answers.pop(name, None)
         self._living = self._living | found
         for name in found.keys() - self._trouble.keys() - self._answers.keys():
@@ -186,14 +189,14 @@ class Nodes:
     def _judged(self, name: str, reference: Any) -> str:
         try:
             answer: Answer = ray.get(reference)
-        except Exception as error:  # Ray's own for a node that is gone, whatever the worker raised otherwise
+        except Exception as error:  # Ray's own error for a lost node, or whatever the worker raised
             last = str(error).strip().splitlines()[-1]
-            return f"it can't be asked ({last}); install this project there with the driver's versions"
+            return f"it can't be examined ({last}); install this project there with the driver's versions"
         trouble = [*answer.trouble]
         if not trouble and not self._heard(name):
             trouble.append(
-                f"what it wrote to {self._wanted['meeting']} isn't there for the driver; the results folder must be on "
-                "a file system that all nodes share, name it with --results"
+                f"the driver doesn't see what it wrote to {self._wanted['meeting']}; put the results folder on a file "
+                "system that all nodes share, and name it with --results"
             )
         return "\n".join(trouble)
 
@@ -201,7 +204,7 @@ class Nodes:
         file, give_up_s = Path(self._wanted["meeting"], name), time.monotonic() + SHARED_S
         while True:
             with contextlib.suppress(OSError):
-                list(file.parent.iterdir())  # makes a network file system look again
+                list(file.parent.iterdir())  # makes a network file system refresh
                 if file.read_text(encoding="utf-8") == word_of(name, self._wanted["token"]):
                     return True
             if time.monotonic() > give_up_s:
@@ -219,7 +222,7 @@ def _examined(asked: Asked, node: str) -> Answer:
 
 
 def _ports() -> list[tuple[str, int]]:
-    """Return where the GCS server and this driver's own raylet listen."""
+    """Return the addresses of the GCS server and of this driver's own raylet."""
     context = ray.get_runtime_context()
     host, _, port = context.gcs_address.rpartition(":")
     (mine,) = [node for node in ray.nodes() if node["NodeID"] == context.get_node_id()]

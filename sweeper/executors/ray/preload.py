@@ -1,4 +1,4 @@
-"""What every worker of Ray imports as it starts, before it is asked for anything; nothing else imports this."""
+"""The imports of every Ray worker at its start, before its first assignment. No other module imports this one."""
 
 import contextlib
 import os
@@ -8,5 +8,5 @@ import sweeper.executors.ray.tune  # noqa: F401
 import trainers.maml.train  # noqa: F401
 from sweeper.executors.ray.environment import AWAKE
 
-with contextlib.suppress(KeyError, OSError):  # a worker that can't say so is waited for in vain, for a while
+with contextlib.suppress(KeyError, OSError):  # without the file the driver waits for AWAITED_S
     Path(os.environ[AWAKE], str(os.getpid())).touch()

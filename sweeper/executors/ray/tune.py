@@ -1,7 +1,7 @@
-"""What Ray Tune calls: its search algorithm, its callbacks, and the trainable that its workers are.
+"""What Ray Tune calls: a search algorithm, callbacks, and the trainable that runs in each worker.
 
-Tune schedules, places and reuses workers. It owns no state of ours: its storage is a throw-away folder, its results
-are handed on at once, and its view of what failed is only used to take a pack back.
+Tune schedules, places and reuses workers. It owns no state of ours: its storage is a temporary folder, its results go
+to the dealer at once, and a failure that it sees only takes a pack back.
 """
 
 import json
@@ -28,19 +28,18 @@ from sweeper.worker.work import Work
 logger = logging.getLogger(__name__)
 
 usage.tag_callbacks = lambda callbacks: False
-"""Counting callbacks for statistics that are off imports MLflow, 0.7 s of it."""
+"""Tune counts callbacks for usage statistics, which are off; counting would import MLflow (0.7 s)."""
 class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
-"""Workers inherit this process's environment. With one of Tune's own they would not be those that Ray has started
-already, but new ones."""
-
+"""Workers inherit this process's environment. With an environment from Tune, Ray would start new workers instead of
+using those that already run."""
 
 NODE_ID = "ray.io/node-id"
 
 
 def fit(dealer: Dealer, place: RayPlace, *, most: int, slot: Mapping[str, float]) -> None:
-    """Train what `dealer` deals on a Ray that is started, until it is over or stopping. Raises RayGone.
+    """Train what `dealer` deals on a running Ray, until it is over or stopping. Raises RayGone if Ray is lost.
 
-    No more than `most` workers train at once, each with the resources of `slot`.
+    At most `most` workers train at once, each with the resources of `slot` (resource to amount).
     """
     _Driver.dealer, _Driver.place, _Driver.slot, _Driver.pack_of_trial = dealer, place, slot, {}
     with tempfile.TemporaryDirectory(prefix="sweeper-tune-", ignore_cleanup_errors=True) as storage:
@@ -66,7 +65,7 @@ def fit(dealer: Dealer, place: RayPlace, *, most: int, slot: Mapping[str, float]
 
 
 class _Driver:
-    """What Tune's hooks work on. Tune pickles its hooks with its own state, so they hold nothing and look here."""
+    """The state of Tune's hooks. Tune pickles the hooks themselves, so they hold nothing and look here."""
 
     dealer: Dealer
     place: RayPlace
@@ -75,7 +74,7 @@ class _Driver:
 
 
 def _slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what a worker takes and where; workers of an equal slot are reused."""
+    """Return a worker's resources and where it may run; Tune reuses workers whose resources are equal."""
     avoided = _Driver.place.avoided()
     if not avoided:
         return tune.PlacementGroupFactory([dict(_Driver.slot)])
@@ -84,10 +83,10 @@ def _slot(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 
 class _DealtPacks(Searcher):
-    """Tune's search algorithm: whatever the dealer deals next."""
+    """Tune's search algorithm: suggests what the dealer deals next."""
 
     def suggest(self, trial_id: str) -> Any:
-        _guarded(_Driver.dealer.poll)  # while nothing trains, Tune asks for more and does nothing else
+        _guarded(_Driver.dealer.poll)  # while nothing trains, Tune calls only this
         if len(_Driver.pack_of_trial) >= _Driver.place.slots():
             return None
         dealt: list[Assignment | None] = []
@@ -111,7 +110,7 @@ class _DealtPacks(Searcher):
 
 
 class _Reports(tune.Callback):
-    """Hands every result to the dealer, and notices what `fit` would wait on for ever: dead daemons, frozen workers."""
+    """Gives every result to the dealer; detects dead daemons and frozen workers, for which `fit` would wait."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         _Driver.dealer.heard(_Driver.pack_of_trial[trial.trial_id])
@@ -134,7 +133,7 @@ class _Reports(tune.Callback):
 
 
 class _Stop(tune.Stopper):
-    """Asked by Tune ten times a second, also when nothing reports."""
+    """Tune asks it ten times a second, also when no worker reports."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -147,7 +146,7 @@ class _Stop(tune.Stopper):
 
 
 class _Trainable(tune.Trainable):
-    """A worker that Tune reuses from pack to pack. `step` never raises; `cleanup` saves what is under way."""
+    """A worker that Tune reuses for many packs. `step` never raises; `cleanup` saves the training in progress."""
 
     def setup(self, config: dict[str, Any]) -> None:
         context = ray.get_runtime_context()
@@ -170,15 +169,15 @@ class _Trainable(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         update = self.work.step()
-        found = {"unfit": (self.node, "; ".join(self.trouble))} if self.trouble else {}
-        return {"update": update, "done": update["over"]} | found
+        unfit = {"unfit": (self.node, "; ".join(self.trouble))} if self.trouble else {}
+        return {"update": update, "done": update["over"]} | unfit
 
     def cleanup(self) -> None:
         self.work.save()
 
 
 def _guarded(action: Callable[[], None]) -> None:
-    """Run `action`; an exception stops the run and doesn't pass into Tune, which would end trials for it."""
+    """Run `action`. An exception stops the run and doesn't reach Tune, which would end trials because of it."""
     try:
         action()
     except Exception as error:
@@ -188,9 +187,9 @@ def _guarded(action: Callable[[], None]) -> None:
 
 
 def _give_up_silent(trials: list[Any]) -> None:
-    """Kill the workers that a frozen process or a lost node keeps from saying so; Ray kills even a suspended one.
+    """Kill the workers that were silent for too long: frozen, or on a lost node. Ray kills even a suspended process.
 
-    A pack whose worker is still to start is left to Ray, which starts another if one doesn't come up.
+    A pack whose worker has not started is left to Ray, which starts another worker if one fails to start.
     """
     overdue = _Driver.dealer.overdue()
     if not overdue:

@@ -40,7 +40,7 @@ def test_a_token_in_the_environment_a_named_file_or_the_usual_one_is_shown(bare,
     ray_auth.use_theirs("head:6379")
     assert (os.environ[ray_auth.MODE], os.environ[ray_auth.TOKEN]) == ("token", "theirs")
     bare.delenv(ray_auth.TOKEN)
-    with pytest.raises(SweepError, match=r"there is no token to show.*RAY_AUTH_MODE=disabled"):
+    with pytest.raises(SweepError, match=r"there is no token for that cluster.*RAY_AUTH_MODE=disabled"):
         ray_auth.use_theirs("head:6379")
     (tmp_path / "named").write_text("theirs")
     bare.setenv(ray_auth.TOKEN_FILE, str(tmp_path / "named"))
