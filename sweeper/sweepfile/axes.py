@@ -1,4 +1,7 @@
-"""The axes of a grid, and the settings (one field, one value, one origin) that axes and fixed values are made of."""
+"""The axes of a grid, and the settings of which axes and fixed values consist.
+
+Checks one field at a time; `planning` checks combinations.
+"""
 
 import posixpath
 import re
@@ -16,15 +19,15 @@ from trainers.maml import protocols
 from trainers.maml.config import TrialConfig
 
 FIELDS: tuple[str, ...] = tuple(name for name in TrialConfig.model_fields if name != "seed")
-"""What `fixed` and axes may set, besides `use`."""
+"""The fields that `fixed` and axes may set, besides `use`."""
 
-LONGEST_NAME = 64  # letters of an axis or of a bundle's label
-_AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # becomes the key of a param, and MLflow takes no other
+LONGEST_NAME = 64  # characters of an axis's name or of a named value
+_AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # MLflow accepts only these as keys of parameters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """A value given to a field. `origin` says where for people, `position` in the sweep file (None: nowhere there)."""
+    """A value of a field. `origin` says in words where it was given; `position` is None outside the sweep file."""
 
     value: Scalar
     origin: str
@@ -42,7 +45,7 @@ class AxisValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One axis of the grid. Each value of a bundled axis sets several fields; a plain axis sets its namesake."""
+    """One axis of the grid. A value of a bundled axis sets several fields; a plain axis sets the field of its name."""
 
     name: str
     bundled: bool
@@ -54,13 +57,13 @@ class Axis:
 
 
 def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting]:
-    """Return the settings of the mapping at `place`; what can't be is noted in `faults` and left out."""
+    """Return the settings in the mapping at `place`; invalid ones are noted in `faults` and left out."""
     if not isinstance(given, dict):
         hint = "; to change nothing, write {}" if given is None else ""
         faults.add(place, f"must be a mapping of fields, got {shown(given)}{hint}")
         return {}
-    found = ((name, _read_setting(faults, (*place, name), name, value)) for name, value in given.items())
-    return {name: setting for name, setting in found if setting is not None}
+    settings = ((name, _read_setting(faults, (*place, name), name, value)) for name, value in given.items())
+    return {name: setting for name, setting in settings if setting is not None}
 
 
 def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
@@ -78,18 +81,18 @@ def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Settin
 
 
 def known_field(faults: Faults, place: Place, name: str) -> bool:
-    """Return whether `name` is a field that a sweep may set; note it at its key when not."""
+    """Return whether `name` is a field that a sweep may set; if not, note that at its key."""
     if name == "seed":
-        faults.add(place, "seeds are no part of the grid; give them in seeds:", at_key=True)
+        faults.add(place, "seeds are not part of the grid; give them in seeds:", at_key=True)
     elif name not in FIELDS:
         faults.add(place, f"unknown field; {suggest(name, FIELDS)}", at_key=True)
     return name in FIELDS
 
 
 def read_value(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
-    """Return `value` as field `name` holds it (1 is 1.0 for a rate), or note why the field can't hold it."""
+    """Return `value` as field `name` holds it (1 becomes 1.0 for a rate), or None with the reason in `faults`."""
     try:
-        # Any data set will do: only the types and bounds of single fields are judged here, not combinations.
+        # Any data set serves here: only the type and bounds of one field are checked, not combinations.
         config = TrialConfig.model_validate({"dataset": "strokes", name: value})
     except ValidationError as error:
         nullable = type(None) in get_args(TrialConfig.model_fields[name].annotation)
@@ -119,15 +122,15 @@ def read_axis(faults: Faults, place: Place, name: str, given: Any) -> Axis | Non
 
 def _may_be_axis(faults: Faults, place: Place, name: str) -> bool:
     if name == "outer_steps":
-        message = "a trial's length is no axis (the same trial goes on); name the steps to read in endpoint.at"
-        faults.add(place, message, at_key=True)
+        reason = "outer_steps can't be an axis (a longer run continues the same trial)"
+        faults.add(place, f"{reason}; list the steps to read in endpoint.at", at_key=True)
         return False
     if name == "use":
-        faults.add(place, "protocols are no plain axis; name them in the values of a bundle", at_key=True)
+        faults.add(place, "protocols can't be a plain axis; name them in the values of a bundled axis", at_key=True)
         return False
     if name not in (*FIELDS, "seed") and not suggest(name, FIELDS).startswith("did"):
-        message = "no field of a trial, so its values have names: a mapping of them, each with the fields that it sets"
-        faults.add(place, message, at_key=True)
+        reason = "not a field of a trial, so its values need names"
+        faults.add(place, f"{reason}: write a mapping of names, each with the fields that it sets", at_key=True)
         return False
     return known_field(faults, place, name)
 
@@ -147,14 +150,14 @@ def _read_bundles(faults: Faults, place: Place, name: str, given: dict[str, Any]
 
 def _check_name(faults: Faults, place: Place, name: str, *, axis: bool = False) -> None:
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
-        faults.add(place, f"a name is 1 to {LONGEST_NAME} printable letters, got {shown(name)}", at_key=True)
+        faults.add(place, f"a name is 1 to {LONGEST_NAME} printable characters, got {shown(name)}", at_key=True)
     elif axis and (not _AXIS_NAME.fullmatch(name) or posixpath.normpath(name) != name):
-        allowed = "unaccented letters, digits, spaces and _ - . : and, inside, single /"
-        faults.add(place, f"an axis name is {allowed}, got {shown(name)}", at_key=True)
+        allowed = "unaccented letters, digits, spaces, _ - . : and, inside, single /"
+        faults.add(place, f"an axis name may have {allowed}, got {shown(name)}", at_key=True)
 
 
 def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:
-    """Return the values of a plain axis over field `name`: a list, or one of range, linspace and logspace."""
+    """Return the values of a plain axis over field `name`, given as a list or by range, linspace or logspace."""
     if isinstance(given, dict):
         numbers = _generated_for(faults, place, name, given)
         places = [place] * len(numbers)
@@ -178,7 +181,7 @@ def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tu
 
 
 def label_of(value: Scalar) -> str:
-    """Return the label of a plain axis' value: as YAML spells it, without quotes."""
+    """Return the label of a plain axis's value: its YAML spelling without quotes."""
     return value if isinstance(value, str) else shown(value)
 
 

@@ -1,6 +1,6 @@
-"""The form of a sweep file: which keys it has, which are required, and of what kind each value is.
+"""The form of a sweep file: its keys, which of them are required, and the type of each value.
 
-Judges single values; what they mean together is `sweeper.sweepfile.sweep`'s.
+Checks single values; `sweeper.sweepfile.sweep` checks what they mean together.
 """
 
 from typing import Annotated, Any, Literal
@@ -39,7 +39,7 @@ _REQUIRED = {
     ("claims", "expected"): "positive or negative, the sign that the paper claims",
     ("claims", "between"): "two mappings, the cells between which the contrast differs",
 }
-"""What a missing required key should have held; lists count as what they are lists of."""
+"""What a required key holds, for the message when it is missing; the place leaves out indices of lists."""
 
 
 def _seeds(given: Any) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ class EndpointForm(_Form):
 
 
 class ReadingForm(_Form):
-    """What a table, a figure or one side of a claim may read otherwise than the endpoint says."""
+    """The keys by which a table, a figure or one side of a claim may override the endpoint."""
 
     metric: Metric | None = None
     head: Head | None = None
@@ -135,7 +135,7 @@ class ProfileForm(_Form):
 
     fixed: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
-    seeds: Seeds = None  # the sweep's own
+    seeds: Seeds = None  # None: the sweep's seeds
 
 
 class TableForm(ReadingForm):
@@ -155,7 +155,7 @@ class FigureForm(ReadingForm):
 
 
 class ReportForm(_Form):
-    """`report:`, the tables and figures to draw."""
+    """`report:`, the tables and figures of the report."""
 
     tables: list[TableForm] = []
     figures: list[FigureForm] = []
@@ -188,9 +188,9 @@ _PLACEHOLDERS: dict[str, Any] = {
 
 
 def read_form(faults: Faults) -> tuple[SweepForm, frozenset[str]]:
-    """Return the document's form and the top-level keys that were faulty.
+    """Return the document's form and its faulty top-level keys.
 
-    A faulty section is noted in `faults` and left empty in the form, so that the others can still be judged.
+    A faulty section is noted in `faults` and left empty in the form, so that the others can still be checked.
     """
     given = faults.document.value
     try:
@@ -216,7 +216,7 @@ def _note(faults: Faults, details: Any) -> None:
         faults.add(place, _unknown_key(place), at_key=True)
     elif kind == "missing" and keys in _REQUIRED:
         faults.add(place, f"required and not given ({_REQUIRED[keys]})", at_key=True)
-    elif place[-1:] == ("[key]",):  # pydantic's way to speak of a key of a dict
+    elif place[-1:] == ("[key]",):  # pydantic's mark for a fault in a key of a dict
         faults.add(place[:-1], wording(details), at_key=True)
     else:
         faults.add(place, wording(details), at_key=kind == "missing")
@@ -225,9 +225,9 @@ def _note(faults: Faults, details: Any) -> None:
 def _unknown_key(place: Place) -> str:
     name = str(place[-1])
     if len(place) == 1 and name in (*FIELDS, "use"):
-        return "a trial's field is given in fixed or in matrix, not at the top"
+        return "a field of a trial belongs in fixed or matrix, not at the top"
     if place[0] == "profiles" and name in (*FIELDS, "use"):
-        return "a trial's field is given in the profile's fixed"
+        return "a field of a trial belongs in the profile's fixed"
     return f"unknown key; {suggest(name, _form_at(place[:-1]).model_fields)}"
 
 

@@ -1,4 +1,7 @@
-"""Lists of numbers that a plain axis can be given by: range, linspace and logspace, both ends included."""
+"""Generators of a plain axis's numbers: range, linspace and logspace, both ends included.
+
+Whether the field accepts a number is checked in `axes`.
+"""
 
 import math
 from collections.abc import Callable, Collection
@@ -7,20 +10,20 @@ from typing import Any
 from sweeper.errors import shown, suggest
 from sweeper.sweepfile.yaml_source import LARGEST_INT, Faults, Place
 
-LARGEST_AXIS = 10_000  # values; a typing slip in a linspace must not fill the memory
+LARGEST_AXIS = 10_000  # values; a typing error in a linspace must not fill the memory
 
 
 def generated(
     faults: Faults, place: Place, name: str, given: dict[str, Any], kinds: Collection[Any]
 ) -> list[int | float]:
-    """Return the numbers that `given`, at `place`, makes for field `name`, which holds values of the types `kinds`.
+    """Return the numbers that `given` at `place` generates for field `name`, whose values have a type of `kinds`.
 
-    Between the ends they are rounded to 12 digits. What can't be is noted in `faults` and gives no numbers.
+    Numbers between the ends are rounded to 12 significant digits. A fault is noted in `faults` and gives an empty list.
     """
     if len(given) != 1:
         keys = ", ".join(map(shown, given)) or "none"
         message = f"must be exactly one of range, linspace and logspace, got {keys if len(given) <= 4 else len(given)}"
-        faults.add(place, f"{message}; an axis of named values takes a name that is no field's")
+        faults.add(place, f"{message}; an axis of named values needs a name that is not a field")
         return []
     kind, numbers = next(iter(given.items()))
     inside = (*place, kind)
@@ -36,7 +39,7 @@ def generated(
     except ValueError as error:
         faults.add(inside, str(error))
         return []
-    # Rounded, so that 0.1 + 0.2 is 0.3 and no platform's pow() moves an identity.
+    # Rounded, so that 0.1 + 0.2 is 0.3 and trial ids don't depend on the platform's pow().
     rounded = [value if isinstance(value, int) else float(f"{value:.12g}") for value in between]
     values = [numbers[0], *rounded, numbers[1]]
     return _whole(faults, inside, values) if int in kinds else values
@@ -73,7 +76,7 @@ def _range(first: float, last: float, step: float) -> list[float]:
         raise ValueError(f"more than {LARGEST_AXIS} values from {first} to {last} in steps of {step}")
     if abs(count - round(count)) > 1e-9 * max(1.0, count):
         before = first + math.floor(count) * step
-        message = f"steps of {step} from {first} come to {before:.12g} and {before + step:.12g}, not to {last}"
+        message = f"steps of {step} from {first} give {before:.12g} and {before + step:.12g}, not {last}"
         raise ValueError(f"{message}; both ends are included")
     return [first + index * step for index in range(round(count) + 1)]
 

@@ -1,4 +1,7 @@
-"""What a sweep file reads from its trials: the endpoint, what tables and figures read otherwise, and the claims."""
+"""What a sweep file reads from its trials: the endpoint, the readings of tables and figures, and the claims.
+
+Whether trials measure it is checked in `planning`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,11 +21,11 @@ _ACCURACY_ALONE = {
     "steps": "a number of inner steps or inner_steps, there is no default",
 }
 _READING = {"metric": "metric", "test_head": "head", "steps": "steps", "at": "at", "window": "window"}
-"""What a side of a claim may say of its reading, and what the endpoint calls it: `head` is often an axis."""
+"""A claim side's keys of a reading, and the endpoint's names for them: `test_head`, because `head` is often an axis."""
 
 
 def read_endpoint(faults: Faults, given: EndpointForm) -> Endpoint:
-    """Return the endpoint; an accuracy without head or steps, and a probe with them, are noted in `faults`."""
+    """Return the endpoint. Notes in `faults` an accuracy without head or steps, and a probe with them."""
     for key, allowed in _ACCURACY_ALONE.items():
         value = getattr(given, key)
         if given.metric in PROBES and value is not None:
@@ -33,12 +36,12 @@ def read_endpoint(faults: Faults, given: EndpointForm) -> Endpoint:
 
 
 def read_table(faults: Faults, place: Place, given: TableForm, endpoint: Endpoint) -> TableSpec:
-    """Return the table, with an endpoint of its own if it reads otherwise."""
+    """Return the table, with its own endpoint if it overrides the sweep's."""
     return TableSpec(rows=tuple(given.rows), columns=given.columns, endpoint=_own(faults, place, given, endpoint))
 
 
 def read_figure(faults: Faults, place: Place, given: FigureForm, endpoint: Endpoint) -> FigureSpec:
-    """Return the figure; an abscissa where there is none, or none where one is needed, is noted in `faults`."""
+    """Return the figure. Notes in `faults` an `x` that is missing, or that this kind of figure doesn't have."""
     if given.kind == "inner_steps" and given.x is None:
         faults.add((*place, "x"), "required and not given (one axis)", at_key=True)
     if given.kind != "inner_steps" and given.x is not None:
@@ -53,12 +56,12 @@ def _own(faults: Faults, place: Place, given: ReadingForm, endpoint: Endpoint) -
 
 
 def _changed(faults: Faults, place: Place, endpoint: Endpoint, changed: Mapping[str, Any]) -> Endpoint:
-    """Return `endpoint` with `changed`; one that then can't be read is noted at `place`."""
+    """Return `endpoint` with `changed`; if the result can't be read, that is noted at `place`."""
     values = vars(endpoint) | dict(changed)
     if values["metric"] in PROBES:
-        spoken = [key for key in _ACCURACY_ALONE if key in changed]
-        if spoken:
-            faults.add(place, f"{' and '.join(spoken)} without meaning for {values['metric']}; leave it out")
+        idle = [key for key in _ACCURACY_ALONE if key in changed]
+        if idle:
+            faults.add(place, f"{' and '.join(idle)} can't be used with {values['metric']}; leave it out")
         values |= dict.fromkeys(_ACCURACY_ALONE)
     lacking = [key for key in _ACCURACY_ALONE if values["metric"] not in PROBES and values[key] is None]
     if lacking:
@@ -73,7 +76,7 @@ def read_claims(
     axes: Mapping[str, Axis | None],
     more_values: Iterable[Mapping[str, Sequence[AxisValue]]],
 ) -> list[ClaimSpec]:
-    """Return the claims; `more_values` are those that profiles add to plain axes. Faults are noted."""
+    """Return the claims; `more_values` are the values that profiles add to plain axes. Notes faults in `faults`."""
     labels = {
         name: {value.label: None for value in axis.values}
         | {value.label: None for values in more_values for value in values.get(name, ())}
@@ -88,9 +91,9 @@ def _read_claim(
 ) -> ClaimSpec:
     _check_kind(faults, place, given)
 
-    def part(key: str | int, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    def part(key: str | int, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
         inside = (*place, key) if isinstance(key, str) else (*place, "between", key)
-        return {name: _told(faults, (*inside, name), name, value, labels) for name, value in (told or {}).items()}
+        return {name: _chosen(faults, (*inside, name), name, value, labels) for name, value in (chosen or {}).items()}
 
     def side(own: dict[str, Any], further: dict[str, Any]) -> Side:
         return _side(faults, place, where | own | further, endpoint, labels)
@@ -99,7 +102,7 @@ def _read_claim(
         return side(of, further), side(minus, further)
 
     where, of, minus = part("where", given.where), part("of", given.of), part("minus", given.minus)
-    between = [part(index, told) for index, told in enumerate(given.between or ())]
+    between = [part(index, cells) for index, cells in enumerate(given.between or ())]
     reference = part("reference", given.reference)
     first = pair(between[0] if between else {})
     return ClaimSpec(
@@ -116,7 +119,7 @@ def _read_claim(
 
 
 def _check_kind(faults: Faults, place: Place, given: ClaimForm) -> None:
-    """Note keys that a claim of this kind lacks, or that say nothing in it."""
+    """Note keys that a claim of this kind lacks or can't have."""
     if given.kind == "interaction":
         if len(given.between or ()) != 2:
             faults.add(place, "an interaction needs between, a list of two mappings")
@@ -127,11 +130,11 @@ def _check_kind(faults: Faults, place: Place, given: ClaimForm) -> None:
     if given.kind != "equivalence" and given.expected is None:
         faults.add(place, "expected: required and not given (positive or negative, the sign that the paper claims)")
     if given.kind == "equivalence" and given.expected is not None:
-        faults.add((*place, "expected"), "no sign is expected of an equivalence; leave it out", at_key=True)
+        faults.add((*place, "expected"), "an equivalence has no expected sign; leave it out", at_key=True)
 
 
-def _told(faults: Faults, place: Place, name: str, value: Any, labels: Mapping[str, Mapping[str, None]]) -> Any:
-    """Return what one key of a claim's mapping says: an axis's label, or a value of the reading."""
+def _chosen(faults: Faults, place: Place, name: str, value: Any, labels: Mapping[str, Mapping[str, None]]) -> Any:
+    """Return the value of one key of a claim's mapping: an axis's label, or a value of the reading."""
     if name not in labels:
         if name not in _READING:
             faults.add(place, f"unknown axis; {suggest(name, [*labels, *_READING])}", at_key=True)
@@ -150,16 +153,18 @@ def _told(faults: Faults, place: Place, name: str, value: Any, labels: Mapping[s
 def _side(
     faults: Faults,
     place: Place,
-    told: Mapping[str, Any],
+    chosen: Mapping[str, Any],
     endpoint: Endpoint,
     labels: Mapping[str, Mapping[str, None]],
 ) -> Side:
-    lacking = [name for name, values in labels.items() if len(values) > 1 and name not in told]
+    lacking = [name for name, values in labels.items() if len(values) > 1 and name not in chosen]
     if lacking:
-        faults.add(place, f"says no value of axis {' and '.join(lacking)} for each side; name it in where")
-    changed = {_READING[name]: value for name, value in told.items() if name not in labels and value is not None}
+        faults.add(place, f"gives no value of axis {' and '.join(lacking)} for each side; name it in where")
+    changed = {_READING[name]: value for name, value in chosen.items() if name not in labels and value is not None}
     read = _changed(faults, place, endpoint, changed) if changed else endpoint
     if read.at != "last" and len(read.at) > 1:
         given = list(read.at)
-        faults.add(place, f"each side is read at one outer step, and at is {given}; name one, at: [{given[-1]}]")
-    return Side(labels={name: value for name, value in told.items() if name in labels}, endpoint=read)
+        faults.add(
+            place, f"each side is read at one outer step, but at is {given}; give one, such as at: [{given[-1]}]"
+        )
+    return Side(labels={name: value for name, value in chosen.items() if name in labels}, endpoint=read)

@@ -1,6 +1,6 @@
 """The sweep file: one YAML file that states a question as a grid, read strictly into a `Sweep`.
 
-Owns what the sections of a file mean together; combinations of a point's values are `sweeper.planning.expand`'s.
+Checks what the sections of a file mean together; `sweeper.planning.expand` checks the combined values of a point.
 """
 
 import math
@@ -34,7 +34,7 @@ LARGEST_GRID = 1_000_000  # trials of one sweep
 
 @dataclass(frozen=True, kw_only=True)
 class Exclusion:
-    """A partial match that takes cells out of the grid: every label and every resolved field must agree."""
+    """A partial match that removes cells from the grid: every label and every resolved field must agree."""
 
     labels: Mapping[str, str]
     fields: Mapping[str, Scalar]
@@ -43,7 +43,7 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A variant of the grid: settings stronger than any axis, other values of some axes, other seeds (None: same)."""
+    """A variant of the grid: settings that override every axis, other values of some axes, other seeds (None: same)."""
 
     name: str
     fixed: Mapping[str, Setting]
@@ -53,7 +53,7 @@ class Profile:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One sweep file, read and judged as far as that goes without resolving a point."""
+    """One sweep file, read and checked as far as possible without resolving a point."""
 
     path: Path
     name: str
@@ -72,7 +72,7 @@ class Sweep:
 
 
 def load(path: Path) -> Sweep:
-    """Return the sweep of the file at `path`. Raises SweepFileError with everything that is wrong with the file."""
+    """Return the sweep in the file at `path`. Raises SweepFileError with everything that is wrong with the file."""
     faults = Faults(yaml_source.read(path))
     form, faulty = read_form(faults)
     fixed = read_settings(faults, ("fixed",), form.fixed)
@@ -133,7 +133,7 @@ def _read_profile(faults: Faults, name: str, given: ProfileForm, axes: Mapping[s
         axis = axes.get(key)
         if key not in axes and None not in axes.values():
             known = f"unknown axis; {suggest(key, axes)}"
-            hint = f"{known}; a field that is no axis takes one value, in this profile's fixed"
+            hint = f"{known}; a field that is not an axis takes one value, in this profile's fixed"
             faults.add(inside, hint if key in FIELDS else known, at_key=True)
         if axis is not None:
             values[key] = _profile_values(faults, inside, axis, chosen)
@@ -173,7 +173,7 @@ def _read_exclusion(faults: Faults, index: int, given: dict[str, Any], axes: Map
         if isinstance(value, list):
             faults.add(inside, f"takes one value, got {shown(value)}; write an entry for each")
         elif name == "use":
-            faults.add(inside, "protocols are not matched; name the axis that chooses them, or dataset", at_key=True)
+            faults.add(inside, "protocols can't be matched; name the axis that chooses them, or dataset", at_key=True)
         elif name in axes:
             axis = axes[name]
             if axis is not None:
@@ -202,7 +202,7 @@ def _largest(axis: Axis, profiles: Iterable[Profile]) -> int:
 
 
 def _check_report(faults: Faults, form: SweepForm, sizes: Mapping[str, int], *, complete: bool) -> None:
-    """Note unknown axes (if `complete`, all axes are known), axes with two roles, and axes that no role names."""
+    """Note axes with two roles, axes without a role, and (if all axes could be read: `complete`) unknown axes."""
     for index, table in enumerate(form.report.tables):
         roles: dict[Place, str] = {("rows", row): name for row, name in enumerate(table.rows)}
         roles[("columns",)] = table.columns

@@ -1,4 +1,7 @@
-"""Pydantic's findings in the words of a sweep file: what was wrong, the value, and what is allowed."""
+"""Pydantic's errors in the words of a sweep file: what was wrong, the value, and what is allowed.
+
+Checks nothing itself.
+"""
 
 import re
 from typing import Any
@@ -30,14 +33,14 @@ _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?")
 
 
 def wording(details: ErrorDetails, *, nullable: bool = False) -> str:
-    """Return the message of one entry of `ValidationError.errors()`, without the place it is about.
+    """Return the message of one entry of `ValidationError.errors()`, without its place.
 
-    `nullable`: null is allowed as well, which pydantic doesn't mention.
+    `nullable`: null is allowed too, which pydantic doesn't mention.
     """
     kind = details["type"]
     if kind == "value_error":
         return str(details["ctx"]["error"])
-    if kind not in _MUST_BE:  # pydantic has many more kinds than sweep files bring up
+    if kind not in _MUST_BE:  # a kind that sweep files hardly ever cause
         return f"{details['msg']}, got {shown(details['input'])}"
     must = _MUST_BE[kind].format(**details.get("ctx", {}))
     if nullable:
@@ -49,7 +52,7 @@ def wording(details: ErrorDetails, *, nullable: bool = False) -> str:
 
 
 def _hint(kind: str, given: Any, limits: dict[str, Any]) -> str:
-    """Return what to do about `given`, or nothing where the rule itself says it."""
+    """Return what to do about `given`, or "" if the message already says it."""
     match kind, given:
         case "literal_error", str():
             return _nearest(given, limits["expected"])
@@ -60,21 +63,21 @@ def _hint(kind: str, given: Any, limits: dict[str, Any]) -> str:
         case "list_type", str() | int() | float():
             return f"write [{given}]" if len(str(given)) <= 40 else "put it in brackets"
         case "list_type", dict() if any(key.startswith("-") for key in given):
-            return "a dash that begins an entry has a space after it"
+            return "put a space after the dash that begins an entry"
         case "list_type", dict():
             return "put it in brackets"
         case "list_type", None:
-            return "an empty one is []"
+            return "write [] for an empty list"
         case (("dict_type" | "model_type"), None):
-            return "an empty one is {}"
+            return "write {} for an empty mapping"
     return ""
 
 
 def _nearest(given: str, expected: str) -> str:
-    if given == expected:  # a number that was asked for, in quotes
+    if given == expected:  # an allowed number, but in quotes
         return "remove the quotes"
     allowed = [option.strip("'") for option in expected.replace(" or ", ", ").split(", ")]
     if len(allowed) == 1 or sum(given in option for option in allowed) > 1:
-        return ""  # nothing to choose, or as near to one as to the other
+        return ""  # no choice, or several are equally near
     nearest = suggest(given, allowed)
     return nearest if nearest.startswith("did") else ""

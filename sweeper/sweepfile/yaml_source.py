@@ -1,7 +1,7 @@
-"""YAML 1.2 read strictly into plain values, with the line and column of every key and value.
+"""Reads YAML 1.2 strictly into plain values, with the line and column of every key and value.
 
-Refuses what makes a file mean something else than it seems to: duplicate keys, anchors and aliases, tags, several
-documents, other YAML versions. Knows nothing of sweeps.
+Refuses what would give a file another meaning than a reader sees: duplicate keys, anchors and aliases, tags, several
+documents, other YAML versions. Knows nothing about sweeps.
 """
 
 import re
@@ -29,13 +29,13 @@ from sweeper.sweepfile.yaml_syntax import OTHER_VERSION, REFUSALS, one_line, pos
 
 Scalar = bool | int | float | str | None
 Place = tuple[str | int, ...]
-"""The way from the top of a document to a value: keys of mappings and indices of lists."""
+"""The path from the top of a document to a value: keys of mappings and indices of lists."""
 
 NO_ANCHORS = "anchors and aliases (& and *) are not used here; write the value out"
 LARGEST_FILE = 1_000_000  # bytes
 DEEPEST = 12  # nested mappings and lists
 LARGEST_INT = 2**63 - 1
-_HALVES = re.compile("[\ud800-\udfff]")  # no text by themselves, and nothing can encode them
+_HALVES = re.compile("[\ud800-\udfff]")  # surrogates: halves of a character, which can't be encoded
 
 _START = Position(1, 1)
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
@@ -43,9 +43,9 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One YAML document: `value` is of dict (keys are text), list and Scalar; every Place in it has a position.
+    """One YAML document: `value` consists of dict (keys are text), list and Scalar; every Place in it has a position.
 
-    `problems` is what is refused in it although it could be read (duplicate keys, aliases, tags).
+    `problems` are faults that don't stop the reading (duplicate keys, aliases, tags).
     """
 
     path: Path
@@ -55,20 +55,20 @@ class Document:
     problems: tuple[Problem, ...]
 
     def at(self, place: Place) -> Position:
-        """Return where the value at `place` begins, or where the nearest thing around it does."""
+        """Return where the value at `place` begins, or the nearest enclosing value that exists."""
         while place not in self.values:
             place = place[:-1]
         return self.values[place]
 
     def key_at(self, place: Place) -> Position:
-        """Return where the key that leads to `place` is; of a place that isn't there, the nearest thing around it."""
+        """Return the position of the key that leads to `place`, or of the nearest enclosing value that exists."""
         while place not in self.keys and place not in self.values:
             place = place[:-1]
         return self.keys.get(place) or self.values[place]
 
 
 class Faults:
-    """Collects what is wrong with a document, so that all of it is said at once."""
+    """Collects what is wrong with a document, so that everything is reported at once."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -76,9 +76,9 @@ class Faults:
         self._refused = {problem.position for problem in document.problems}
 
     def add(self, place: Place, message: str, *, at_key: bool = False) -> None:
-        """Note `message` about `place`, at its value or at the key that leads to it.
+        """Note `message` about `place`, at its value or, with `at_key`, at the key that leads to it.
 
-        What the document's own problems are about stands for nothing the user meant, so nothing more is said of it.
+        A value that the document itself refused is a stand-in, so nothing more is noted about it.
         """
         position = self.document.key_at(place) if at_key else self.document.at(place)
         if place and position in self._refused:
@@ -146,9 +146,9 @@ class _Reader:
         self.values: dict[Place, Position] = {}
         self.problems: list[Problem] = []
         self._text = text
-        # Apart from the parser, whose rules for scalars follow any %YAML line it meets.
+        # Not the parser's own, whose rules for scalars follow a %YAML line in the file.
         self._scalars = YAML(typ="safe", pure=True)
-        self.reached = _START  # the end of the last event; some errors of the parser have no place of their own
+        self.reached = _START  # the end of the last event; some errors of the parser have no position
 
     def _events(self) -> Iterator[Event]:
         for event in YAML(typ="safe", pure=True).parse(self._text):
@@ -166,7 +166,7 @@ class _Reader:
         value = self._value(next(events), events, ())
         second = next(starts, None)
         if second is not None:
-            self._complain(second, "a second document; one file is one sweep")
+            self._complain(second, "a second document; a file holds one sweep")
         return value
 
     def _complain(self, event: Event, message: str) -> None:
@@ -174,7 +174,7 @@ class _Reader:
 
     def _value(self, event: Event, events: Iterator[Event], place: Place) -> Any:
         blank = isinstance(event, ScalarEvent) and event.start_mark.index == event.end_mark.index
-        # The parser finds a value left blank only where the next thing begins, which may be lines below its key.
+        # The parser places an empty value where the next token begins, which may be lines below its key.
         self.values[place] = self.keys[place] if blank and place in self.keys else position_of(event.start_mark)
         if isinstance(event, AliasEvent):
             self._complain(event, NO_ANCHORS)
@@ -185,7 +185,9 @@ class _Reader:
         if event.tag is not None:
             self._complain(event, f"tag {one_line(str(event.tag))}: tags are not used here; remove it")
         if len(place) > DEEPEST:
-            problem = Problem(position_of(event.start_mark), f"nested deeper than {DEEPEST} levels; none is needed")
+            problem = Problem(
+                position_of(event.start_mark), f"nested deeper than {DEEPEST} levels; a sweep file needs fewer"
+            )
             raise SweepFileError(self.path, [*self.problems, problem])
         if isinstance(event, MappingStartEvent):
             return self._mapping(events, place)
@@ -214,7 +216,7 @@ class _Reader:
             if event.value == "<<" and event.style is None:
                 self._complain(event, "merge keys (<<) are not used here; write the fields out")
             return self._text_of(event)
-        self._complain(event, "a key that is no plain text; keys are names")
+        self._complain(event, "a key must be plain text")
         self._value(event, events, (*place, "?"))
         return "?"
 
@@ -231,12 +233,12 @@ class _Reader:
         return sequence
 
     def _scalar(self, event: ScalarEvent) -> Scalar:
-        implicit = event.implicit if event.tag is None else (True, False)  # a refused tag counts as not written
+        implicit = event.implicit if event.tag is None else (True, False)  # ignore a refused tag
         tag = str(self._scalars.resolver.resolve(ScalarNode, event.value, implicit))
         if tag not in _PLAIN_TAGS:
             return self._text_of(event)  # YAML 1.2 has no dates and no `=`; ruamel resolves both
         if "_" in event.value:
-            return event.value  # nor 1_000
+            return event.value  # YAML 1.2 has no 1_000
         node = ScalarNode(tag, event.value, event.start_mark, event.end_mark)
         try:
             value = self._scalars.constructor.construct_object(node, deep=True)
@@ -244,5 +246,5 @@ class _Reader:
             value = LARGEST_INT + 1
         if isinstance(value, int) and abs(value) > LARGEST_INT:
             self._complain(event, f"{shown(event.value)}: a whole number beyond 64 bits, at most {LARGEST_INT}")
-            return 1  # stands in, so that the rest of the file can be judged
+            return 1  # a stand-in, so that the rest can be checked
         return value

@@ -1,4 +1,4 @@
-"""The YAML parser's complaints in a user's words: what is wrong, where it began, and what to do."""
+"""The YAML parser's errors in a user's words: what is wrong, where it began, and what to do. Reads no files."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,19 +16,19 @@ _CLOSING = {"]": "[", "}": "{"}
 
 
 def one_line(text: str) -> str:
-    """Return `text` without what can't be printed, on one line, cut at 120 letters."""
+    """Return `text` on one line, without unprintable characters, cut at 120 characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:120]
 
 
 def position_of(mark: StreamMark) -> Position:
-    """Return where `mark` is, counted from 1."""
+    """Return the position of `mark`, counted from 1."""
     return Position(mark.line + 1, mark.column + 1)
 
 
 def syntax_problem(error: Exception, text: str, reached: Position) -> Problem:
-    """Return what `error`, one of REFUSALS, says of `text`, at the place to correct.
+    """Return the problem that `error`, one of REFUSALS, reports in `text`, at the place to correct.
 
-    `reached`: the end of the last thing that could be read, for errors that don't know where they are.
+    `reached`: the end of the last event that could be read, for errors that have no position.
     """
     match error:
         case MarkedYAMLError():
@@ -40,14 +40,14 @@ def syntax_problem(error: Exception, text: str, reached: Position) -> Problem:
         case AssertionError():
             return Problem(reached, OTHER_VERSION)
         case ValueError() | OverflowError():
-            return Problem(reached, "not YAML: after this, an escape or a directive means no character or version")
+            return Problem(reached, "not YAML: an escape or a directive after this is invalid; correct it")
     return Problem(reached, f"not YAML: {one_line(str(error))}")
 
 
 def _explained(error: MarkedYAMLError, reached: Position) -> Problem:
-    found = error.problem_mark or error.context_mark
-    began = error.context_mark or found
-    at = position_of(found) if found else reached
+    mark = error.problem_mark or error.context_mark
+    began = error.context_mark or mark
+    at = position_of(mark) if mark else reached
     since = position_of(began) if began else at
     complaint = one_line(str(error.problem or error.context))
     for pattern, explain in _EXPLAINED.items():
@@ -61,9 +61,9 @@ def _tab(match: re.Match[str], at: Position, since: Position) -> Problem:
 
 
 def _unclosed(match: re.Match[str], at: Position, since: Position) -> Problem:
-    closing, found = match.groups()
+    closing, token = match.groups()
     opened = f"the {_CLOSING[closing]} of line {since.line}, column {since.column}"
-    before = "the file ends" if found == "<stream end>" else f"this {found}"
+    before = "the file ends" if token == "<stream end>" else f"this {token}"
     return Problem(at, f"not YAML: {opened} needs its {closing}, or a comma, before {before}")
 
 
@@ -77,13 +77,13 @@ def _colon(match: re.Match[str], at: Position, since: Position) -> Problem:
 
 def _no_key(match: re.Match[str], at: Position, since: Position) -> Problem:
     return Problem(
-        since, "not YAML: a line of a mapping is `key: value`; its key, the colon or the space after is missing"
+        since, "not YAML: a line of a mapping is `key: value`; its key, the colon or the space after it is missing"
     )
 
 
 def _out_of_line(match: re.Match[str], at: Position, since: Position) -> Problem:
     begun = f"what began on line {since.line} is in column {since.column}"
-    return Problem(at, f"not YAML: this is in column {at.column}, but {begun}; indent both alike")
+    return Problem(at, f"not YAML: this is in column {at.column}, but {begun}; indent both equally")
 
 
 def _reserved(match: re.Match[str], at: Position, since: Position) -> Problem:

@@ -15,13 +15,13 @@ _TABLE = YAML(typ="safe", pure=True).load(TABLE.read_text(encoding="utf-8"))
 GOOD: str = _TABLE["good"]
 
 _INTRODUCTION = """\
-# Mistakes in a sweep file, and what they are answered with
+# Mistakes in a sweep file, and the answers to them
 
 Made from `tests/sweeper/sweepfile/bad_sweeps.yaml` by `python -m tests.sweeper.sweepfile.bad_sweeps >
-sweeps/MISTAKES.md`; a test holds every message to the letter.
-All mistakes of a file are told at once, the exit code is 2, and nothing is run or written.
+sweeps/MISTAKES.md`; a test compares every message word for word.
+All mistakes of a file are reported at once, the exit code is 2, and nothing runs or is written.
 
-Each entry has what was changed in this good file, `bad.yaml`, and below it what `sweeper plan bad.yaml` then says:
+Each entry shows a change to this good file, `bad.yaml`, and then the answer of `sweeper plan bad.yaml`:
 
 ```yaml
 """
