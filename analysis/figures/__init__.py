@@ -1,4 +1,4 @@
-"""Figures: one file a kind, where `*_info` computes and `draw_*` draws.
+"""Figures: one module per kind, where `*_info` computes and `draw_*` draws.
 
 Owns how figures look. Reads no store and gives no verdict.
 """

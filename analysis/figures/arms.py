@@ -1,4 +1,4 @@
-"""What a figure is asked for, its arms (the planned trials of each line or row), and the seeds that an arm lacks.
+"""The request for a figure, its arms (the planned trials of each line or row), and the seeds that an arm lacks.
 
 Reads no numbers and draws nothing.
 """
@@ -13,14 +13,14 @@ from analysis.errors import AnalysisError
 from analysis.numbers.tidy import axis_labels
 
 Reasons = tuple[tuple[int, str], ...]
-"""Seeds with the reason why each has no value."""
+"""(seed, reason) of each seed without a value."""
 
-NAMED = 6  # arms that a footer names before it counts the rest
+NAMED = 6  # a footer names so many arms and counts the rest
 FACET = " · "
 
 
 class Arm(NamedTuple):
-    """The trials of one facet and one label of the hue axis ("" without such an axis), one a seed."""
+    """The trials of one facet and one label of the hue axis ("" without such an axis), one per seed."""
 
     facet: str
     hue: str
@@ -28,12 +28,12 @@ class Arm(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The labels, for a footer or the side of a row."""
+        """The labels, for a footer or the title of a row."""
         return FACET.join(filter(None, (self.facet, self.hue)))
 
 
 class Absence(NamedTuple):
-    """What an arm lacks: `of` planned seeds, `reasons` of those that are missing."""
+    """The missing seeds of an arm: their `reasons`, and the number `of` planned seeds."""
 
     arm: str
     of: int
@@ -42,7 +42,7 @@ class Absence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FigureRequest:
-    """One figure of a sweep: its plan, the records by trial id, all its axes, and what the figure shows of them."""
+    """One figure of a sweep: the plan, the records by trial id, all axes, and the part of them that the figure shows."""
 
     plan: Sequence[PlannedTrial]
     records: Mapping[str, TrialRecord]
@@ -69,7 +69,7 @@ class FigureRequest:
     def arms(self) -> list[Arm]:
         """Return the planned arms, facets before hues, each in the order of the plan.
 
-        Raises AnalysisError if an arm would hold a seed twice: the figure would average over an axis it leaves out.
+        Raises AnalysisError if an arm would hold a seed twice: the figure would average over an axis that it leaves out.
         """
         found: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in self.plan:
@@ -91,14 +91,14 @@ def place_of(trial: PlannedTrial, spec: FigureSpec) -> tuple[str, str]:
 
 
 def absences_by_seed(arms: Sequence[Arm], why: Callable[[PlannedTrial], str]) -> tuple[Absence, ...]:
-    """Return what each arm lacks; `why` returns the reason that a trial has no value, "" if it has one."""
-    reasons = [(arm, tuple((trial.seed, why(trial)) for trial in arm.trials)) for arm in arms]
-    missing = [(arm, tuple((seed, reason) for seed, reason in found if reason)) for arm, found in reasons]
-    return tuple(Absence(arm.name, len(arm.trials), found) for arm, found in missing if found)
+    """Return the missing seeds of each arm; `why` returns why a trial has no value, or "" if it has one."""
+    every = [(arm, tuple((trial.seed, why(trial)) for trial in arm.trials)) for arm in arms]
+    missing = [(arm, tuple((seed, reason) for seed, reason in reasons if reason)) for arm, reasons in every]
+    return tuple(Absence(arm.name, len(arm.trials), reasons) for arm, reasons in missing if reasons)
 
 
 def absences_of(name: str, planned: int, by_step: Mapping[str, Reasons]) -> list[Absence]:
-    """Return what an arm lacks at each outer step, told once where it lacks the same at all of them."""
+    """Return the missing seeds of an arm at each outer step; one entry if they are the same at all steps."""
     if len(set(by_step.values())) == 1:
         by_step = {"": next(iter(by_step.values()))}
     return [
@@ -109,7 +109,7 @@ def absences_of(name: str, planned: int, by_step: Mapping[str, Reasons]) -> list
 
 
 def absences_in_words(absences: Sequence[Absence]) -> str:
-    """Return the sentence of a footer that says which seeds are missing and why; empty if none is."""
+    """Return a footer's sentence on the missing seeds and their reasons; "" if no seed is missing."""
     if not absences:
         return ""
     shown = []
@@ -122,7 +122,7 @@ def absences_in_words(absences: Sequence[Absence]) -> str:
 
 
 def _seeds_in_words(reasons: Reasons) -> list[str]:
-    """Return e.g. `seeds 0, 1, 3 not run`, one for each reason."""
+    """Return e.g. `seeds 0, 1, 3 not run` for each reason."""
     seeds: dict[str, list[str]] = {}
     for seed, reason in reasons:
         seeds.setdefault(reason, []).append(str(seed))

@@ -1,6 +1,6 @@
-"""Probes -> the figure of mean cosine similarities between classes: `cosine_info` computes, `draw_cosine` draws.
+"""The figure of mean cosine similarities between classes, from probes: `cosine_info` computes, `draw_cosine` draws.
 
-As the paper's Fig. 2: two blocks, rows query classes, columns support classes and then query classes.
+As in the paper's Fig. 2, each panel has two blocks. Rows are query classes; columns are support, then query classes.
 """
 
 import math
@@ -19,18 +19,18 @@ from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, HEAT, RC
 from analysis.numbers.probes import Pairs, blocks, query_query, support_query
 
-RANGE = (0.0, 0.6)  # of the colours, as in the paper, unless a number lies outside
-NUMBERED = 7  # classes: with more, cells are too small for numbers
-SIDE = 1.0  # inches of one block
-GAP = 0.06  # between the blocks, as a share of one
+RANGE = (0.0, 0.6)  # of the colour scale, as in the paper; a number outside widens it
+NUMBERED = 7  # classes; with more, cells are too small for numbers
+SIDE = 1.0  # width and height of one block, in inches
+GAP = 0.06  # between the blocks, as a fraction of a block
 BAR = 0.5  # inches for the colour bar below
 NOTHING = Pairs(math.nan, math.nan)
 
 
 class Heat(NamedTuple):
-    """One arm at one outer step: mean over seeds of the cosines (N, 2N), or None where no seed has them.
+    """One arm at one outer step: `cosines` (N, 2N) is the mean over seeds, or None if no seed has a probe.
 
-    `own` leaves the self-pairs of query images out where `within`, as in the paper, has them; NaN if unknown.
+    `within` includes the self-pairs of query images, as the paper does; `own` leaves them out (NaN if unknown).
     """
 
     arm: str
@@ -44,7 +44,7 @@ class Heat(NamedTuple):
 
 
 class CosineInfo(NamedTuple):
-    """All that is drawn: `columns` outer steps of each arm, row by row. `low` and `high` are the colours' ends."""
+    """All that is drawn: `columns` outer steps of each arm, row by row; colours go from `low` to `high`."""
 
     question: str
     columns: int
@@ -55,7 +55,7 @@ class CosineInfo(NamedTuple):
 
 
 def cosine_info(request: FigureRequest) -> CosineInfo:
-    """Return the numbers of the figure: one row an arm (facet and hue), one column an outer step of `endpoint.at`."""
+    """Return the numbers of the figure: one row per arm (facet and hue), one column per outer step of `endpoint.at`."""
     found = probed(request, lambda probe: "not finite" if blocks(probe) is None else "")
     heats = tuple(_heat(arm, request) for arm in found.arms)
     means = [heat.cosines for heat in heats if heat.cosines is not None]
@@ -72,7 +72,7 @@ def cosine_info(request: FigureRequest) -> CosineInfo:
 
 
 def draw_cosine(info: CosineInfo) -> Figure:
-    """Return the figure: colours on one scale for all, numbers in the cells if there is room for them."""
+    """Return the figure: one colour scale for all panels, and numbers in the cells if they fit."""
     panel = (2 + GAP) * SIDE
     named = any(heat.arm for heat in info.heats)
     edge, gap = (0.62 if named else 0.4), 0.28
@@ -168,7 +168,7 @@ def _title(heat: Heat, top: bool) -> str:
 
 
 def _write_means(axes: Axes, heat: Heat) -> None:
-    """Write above each block its means over same and other classes."""
+    """Write above each block its means over the same class and over other classes."""
     own = "" if math.isnan(heat.own) else f" [{_short(heat.own)}]"
     for start, pairs, more in ((0.0, heat.between, ""), (1 + GAP, heat.within, own)):
         text = f"{_short(pairs.same)}{more} / {_short(pairs.other)}"
@@ -190,12 +190,12 @@ def _footer(info: CosineInfo) -> str:
     parts = [
         "Mean cosine similarity between the features of two classes in the first probed episode, mean over seeds "
         f"({seeds_in_words([len(heat.seeds) for heat in info.heats])}).",
-        "Above each block: its mean over pairs of the same / of other classes.",
+        "Above each block: mean over pairs of the same class / of different classes.",
     ]
     if not all(math.isnan(heat.own) for heat in info.heats):
-        parts.append("Query to query has each image with itself, as in the paper; in brackets: same class without.")
+        parts.append("Query-to-query means include self-pairs of images, as in the paper; in brackets: without them.")
     elif any(heat.cosines is not None for heat in info.heats):
-        parts.append("Query to query has each image with itself, as in the paper.")
+        parts.append("Query-to-query means include self-pairs of images, as in the paper.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))
 
 

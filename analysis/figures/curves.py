@@ -1,7 +1,7 @@
-"""Whole trainings -> a curve against the outer step: `curves_info` computes, `draw_curves` draws.
+"""The figure of curves against the outer step: `curves_info` computes, `draw_curves` draws.
 
-Each point of a curve is what the endpoint would be if it were read there, so the last one is the endpoint itself, but
-for the first points, which average as many evaluations as there are. Numbers stay in the metric's own unit.
+Each point is the endpoint read at that outer step, so the last point is the endpoint itself. The first points average
+as many evaluations as there are. Numbers stay in the metric's unit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,11 +21,11 @@ from analysis.numbers.endpoint import axis_title, metric_sentence, read
 
 PUBLISHED_DASH = (0, (3, 2))
 Published = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
-"""(facet, hue) -> (outer step, value in the metric's unit): a curve of the authors, or one point of theirs."""
+"""(facet, hue) -> (outer step, value in the metric's unit) of each point of the authors' curve."""
 
 
 class CurvePanel(NamedTuple):
-    """One value of the facets axis; `published` has a curve of the authors for some of the hues, by label."""
+    """One facet; `published` has the authors' curves by hue label, for the hues that have one."""
 
     title: str
     curves: tuple[Curve, ...]
@@ -33,7 +33,7 @@ class CurvePanel(NamedTuple):
 
 
 class CurvesInfo(NamedTuple):
-    """All that is drawn: numbers times `scale` have the unit of `y_title`. `hues` are the labels in legend order."""
+    """All that is drawn: values times `scale` have the unit of `y_title`; `hues` are the labels in legend order."""
 
     question: str
     sentence: str
@@ -46,9 +46,9 @@ class CurvesInfo(NamedTuple):
 
 
 def curves_info(request: FigureRequest, published: Published | None = None) -> CurvesInfo:
-    """Return the numbers of the figure: one panel a facet, one curve a hue, each trial up to its planned length.
+    """Return the numbers of the figure: one panel per facet, one curve per hue, each trial up to its planned length.
 
-    A seed is missing if it has no endpoint at the planned length, whatever `endpoint.at` says.
+    A seed is missing if it has no endpoint at the planned length; `endpoint.at` isn't read.
     """
     arms, records, endpoint = request.arms(), request.records, request.endpoint
     panels = []
@@ -75,11 +75,11 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
 
 
 def draw_curves(info: CurvesInfo) -> Figure:
-    """Return the figure: mean and band of three seeds or more, thin single curves of fewer, the authors' dashed."""
+    """Return the figure: mean and band of three or more seeds, thin lines of fewer, the authors' curves dashed."""
     columns = usual_columns(len(info.panels))
     overlay = any(panel.published for panel in info.panels)
     with matplotlib.rc_context(RC):
-        # Only the authors' curves are dashed then; markers keep ours apart in grey.
+        # With an overlay only the authors' curves are dashed; markers distinguish ours in a grey print.
         drawn = [look._replace(dash="-") if overlay else look for look in looks(len(info.hues))]
         by_hue = dict(zip(info.hues, drawn, strict=True))
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
@@ -104,9 +104,9 @@ def _footer(info: CurvesInfo) -> str:
     curves = [curve for panel in info.panels for curve in panel.curves]
     parts = [f"{info.sentence}.", seeds_sentence(curves)]
     if any(panel.published for panel in info.panels):
-        parts.append("Dashed, hollow: the authors' values, same colours and markers.")
+        parts.append("Dashed, with hollow markers: the authors' values, in the same colours and markers.")
     if len(info.panels) > 1:
-        parts.append("Panels have their own ordinates.")
+        parts.append("Each panel has its own vertical axis.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))
 
 

@@ -1,6 +1,6 @@
-"""Probes -> the figure of what one outer step does to features (Figs. 1 and 6): `feature_space_info`, `draw_...`.
+"""The figure of one outer step's effect on features (Figs. 1 and 6): `feature_space_info` computes, `draw_...` draws.
 
-Both orders are measured in the same trial, at the same parameters: nothing but the outer gradient's order differs.
+Both orders are measured in the same trial, at the same parameters: only the order of the outer gradient differs.
 """
 
 import math
@@ -25,17 +25,17 @@ MOVES = (("support", "same"), ("support", "other"), ("query", "same"), ("query",
 
 
 class Dot(NamedTuple):
-    """One entry of `feature_pull` in one order: its values by seed and their statistics."""
+    """One entry of `feature_pull` in one order: its value of each seed, and their statistics."""
 
     order: str
-    who: str
+    features: str
     what: str
     seeds: tuple[float, ...]
     summary: Summary
 
 
 class FeatureRow(NamedTuple):
-    """One arm at one outer step: dots of every order and entry, in the entries' order; none where no seed has them."""
+    """One arm at one outer step: a dot for each entry and order, in the order of the entries; none without a probe."""
 
     arm: str
     step: str
@@ -53,13 +53,13 @@ class FeatureSpaceInfo(NamedTuple):
 
 
 def feature_space_info(request: FigureRequest) -> FeatureSpaceInfo:
-    """Return the numbers of the figure: one row an arm (facet and hue) and outer step of `endpoint.at`."""
+    """Return the numbers of the figure: one row per arm (facet and hue) and outer step of `endpoint.at`."""
     found = probed(request, _refusal)
     return FeatureSpaceInfo(request.question, tuple(map(_row, found.arms)), found.absences)
 
 
 def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
-    """Return the figure: gradients on features at the left, where the features really go at the right."""
+    """Return the figure: gradients on the features on the left, displacements of the features on the right."""
     grid = Grid(2 * len(info.rows), 2, 6.6, 0.95, edge=0.62, row_gap=0.3, column_gap=1.12, foot=0.74)
     with matplotlib.rc_context(RC):
         drawn = dict(zip(ORDERS, looks(len(ORDERS)), strict=True))
@@ -69,22 +69,22 @@ def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
             left, right = places[2 * index : 2 * index + 2]
             left.set_title(" · ".join(filter(None, (row.arm, f"outer step {row.step}"))), loc="left", x=-0.22)
             _draw_dots(left, row.gradients, GRADIENTS, ("support", "query"), drawn)
-            names = tuple(f"{who}, {what} class" for who, what in MOVES)
+            names = tuple(f"{features}, {what} class" for features, what in MOVES)
             _draw_dots(right, row.moves, MOVES, names, drawn)
             right.axvline(0, color=GREY, linewidth=0.7, zorder=1)
             left.set_xlim(left=0)
         places[-2].set_xlabel("norm of the outer gradient on the features\n(loss per unit of a feature)")
-        places[-1].set_xlabel("displacement along the other set's features\n(own lengths per length of the encoder)")
+        places[-1].set_xlabel("displacement along the other set's features\n(relative: change / norm per encoder step / norm)")
     return figure
 
 
 def _refusal(probe: Probe) -> str:
-    """Return why a probe can't be shown, "" if it can."""
+    """Return why a probe can't be shown, or "" if it can."""
     if "feature_pull" not in probe:
         return "probe of a version without feature_pull"
     pull = probe["feature_pull"]
     if set(ORDERS) - pull.keys():
-        return "probe of its own order alone (probe_orders: own)"
+        return "probe of its own order only (probe_orders: own)"
     finite = all(value is not None for sets in pull.values() for entries in sets.values() for value in entries.values())
     return "" if finite else "not finite"
 
@@ -98,9 +98,9 @@ def _row(found: ProbedArm) -> FeatureRow:
     return FeatureRow(found.arm.name, found.step, gradients, moves, len(found.arm.trials))
 
 
-def _dot(pulls: Sequence[Mapping], order: str, who: str, what: str) -> Dot:
-    values = tuple(pull[order][who][what] for pull in pulls)
-    return Dot(order, who, what, values, summary(values))
+def _dot(pulls: Sequence[Mapping], order: str, features: str, what: str) -> Dot:
+    values = tuple(pull[order][features][what] for pull in pulls)
+    return Dot(order, features, what, values, summary(values))
 
 
 def _draw_dots(
@@ -119,7 +119,7 @@ def _draw_dots(
         axes.axhline(place, color="0.9", linewidth=0.5, zorder=0)
     for dot in dots:
         look = drawn[dot.order]
-        y = entries.index((dot.who, dot.what)) + 0.36 * (ORDERS.index(dot.order) - 0.5)
+        y = entries.index((dot.features, dot.what)) + 0.36 * (ORDERS.index(dot.order) - 0.5)
         if not math.isnan(dot.summary.low):
             half = dot.summary.half_width
             axes.errorbar(dot.summary.mean, y, xerr=half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
@@ -138,10 +138,10 @@ def _draw_dots(
 def _footer(info: FeatureSpaceInfo) -> str:
     n = seeds_in_words([len(row.gradients[0].seeds) for row in info.rows if row.gradients])
     parts = [
-        f"Large: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint: single seeds.",
-        "Left: in feature space, with the head alone adapted. Right: after one small plain step of the encoder "
-        "along the trial's own outer gradient; positive is towards the other set's features of that class.",
+        f"Large points: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
+        "Left: gradient in feature space, with only the head adapted. Right: displacement by one small plain step of "
+        "the encoder along the trial's own outer gradient; positive is towards the other set's features of that class.",
     ]
     if len(info.rows) > 1:
-        parts.append("Rows have their own abscissae.")
+        parts.append("Each row has its own horizontal axis.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

@@ -1,6 +1,6 @@
-"""Endpoint values -> the figure "accuracy against an axis": `inner_steps_info` computes, `draw_inner_steps` draws.
+"""The figure of the endpoint against an axis of the sweep: `inner_steps_info` computes, `draw_inner_steps` draws.
 
-Accuracies in the info are fractions; percent appears on paper only.
+Accuracies in the info are fractions; only the drawing is in percent.
 """
 
 import math
@@ -20,12 +20,12 @@ from analysis.numbers.endpoint import axis_title, endpoint_sentence
 from analysis.numbers.tables import Cell, cells
 from analysis.numbers.tidy import axis_column
 
-TICKS = 12  # more labels than this along one abscissa are thinned out
-LOG_RATIO = 100  # positive values that span more than this are drawn on a logarithmic abscissa
+TICKS = 12  # with more labels on the horizontal axis, only some are printed
+LOG_RATIO = 100  # if positive values span more than this ratio, the horizontal axis is logarithmic
 
 
 class Point(NamedTuple):
-    """One cell: `low` and `high` are NaN without an interval, `mean` too without a seed."""
+    """One cell: `low` and `high` are NaN without an interval, and `mean` is NaN without a seed."""
 
     x: float
     mean: float
@@ -36,23 +36,23 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One value of the hue axis within a panel; only points that the sweep plans."""
+    """One value of the hue axis within a panel, with the points that the sweep plans."""
 
     label: str
     points: tuple[Point, ...]
 
 
 class Panel(NamedTuple):
-    """One value of the facets axis at one outer step; every panel has the same lines in the same order."""
+    """One facet at one outer step; every panel has the same lines in the same order."""
 
     title: str
     lines: tuple[Line, ...]
 
 
 class InnerStepsInfo(NamedTuple):
-    """All that is drawn: numbers times `scale` have the unit of `y_title`.
+    """All that is drawn: values times `scale` have the unit of `y_title`.
 
-    `ticks` are the abscissa's positions with their labels, in the order of the plan.
+    `ticks` are the positions on the horizontal axis with their labels, in the order of the plan.
     """
 
     question: str
@@ -68,11 +68,10 @@ class InnerStepsInfo(NamedTuple):
 
 
 def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerStepsInfo:
-    """Return the numbers of the figure: one panel a facet and outer step, one line a hue.
+    """Return the numbers of the figure: one panel per facet and outer step, one line per hue.
 
-    `values` are the `endpoint_values` of the request's endpoint.
-
-    The abscissa is numeric if every label of `spec.x` is a finite number; otherwise labels stand at 0, 1, 2, ...
+    `values` are the `endpoint_values` of the request's endpoint. The horizontal axis is numeric if every label of
+    `spec.x` is a finite number and no number occurs twice; otherwise the labels are at 0, 1, 2, ...
     """
     spec, x = request.spec, request.spec.x
     assert x is not None, "a sweep file names the x of every inner_steps figure"
@@ -108,7 +107,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
 
 
 def draw_inner_steps(info: InnerStepsInfo) -> Figure:
-    """Return the figure: means with 95 % t-intervals over seeds, single seeds as faint points, gaps where none ran."""
+    """Return the figure: means with 95 % t-intervals over seeds, faint points for seeds, gaps for cells without one."""
     labels = [line.label for line in info.panels[0].lines]
     grid = Grid(len(info.panels), info.columns, usual_width(info.columns))
     with matplotlib.rc_context(RC):
@@ -165,7 +164,7 @@ def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
 
 
 def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[float, float], float]:
-    """Return (x, place) -> x moved by `place` small parts of the closest ticks' distance: lines side by side."""
+    """Return (x, place) -> x shifted by `place` parts of the smallest tick distance, so that lines don't overlap."""
     part = min(0.14, 0.5 / lines)
     pairs = list(pairwise(positions))
     if not pairs:
@@ -206,10 +205,10 @@ def _footer(info: InnerStepsInfo) -> str:
     n = seeds_in_words([len(point.seeds) for point in points])
     parts = [
         f"{info.sentence}.",
-        f"Lines: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint: single seeds.",
+        f"Lines: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
     ]
     if any(not point.seeds for point in points):
-        parts.append("Cross at the foot: no finished trial.")
+        parts.append("Cross at the bottom: no finished trial.")
     if len(info.panels) > 1:
-        parts.append("Panels have their own ordinates.")
+        parts.append("Each panel has its own vertical axis.")
     return " ".join(parts)

@@ -1,6 +1,7 @@
-"""Where things stand in a figure: question on top, legend, a grid of panels, footer; all places in inches.
+"""The layout of a figure: question on top, legend, a grid of panels, footer. All lengths are in inches.
 
-matplotlib's layout solvers round differently from call to call, and the same info shall give the same bytes.
+It doesn't use matplotlib's layout solvers: they round differently from call to call, and the same info must give the
+same bytes.
 """
 
 import math
@@ -15,13 +16,13 @@ from matplotlib.typing import ColorType
 
 from analysis.figures.style import GREY, Look
 
-LEFT, RIGHT = 0.08, 0.12  # margins of the texts, and of the panels at the right
-LETTER = 0.064  # mean width of a letter of the legend
-KEY = 0.62  # a legend's key and the gap before the next
+LEFT, RIGHT = 0.08, 0.12  # left margin of the texts, right margin of the panels
+LETTER = 0.064  # mean width of a letter in the legend
+KEY = 0.62  # width of a legend's key with the gap after its label
 
 
 class Grid(NamedTuple):
-    """`panels` places of `height` by whatever is left of `width`, filled row by row; titles are above each."""
+    """`panels` of equal width and `height`, filled row by row into `width`, each with a title above."""
 
     panels: int
     columns: int
@@ -35,7 +36,7 @@ class Grid(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Number of rows, the last of which may be short."""
+        """Number of rows; the last row may be short."""
         return math.ceil(self.panels / self.columns)
 
     @property
@@ -45,19 +46,19 @@ class Grid(NamedTuple):
 
 
 def usual_width(columns: int) -> float:
-    """Return the width of a figure of so many columns of panels."""
+    """Return the width in inches of a figure with `columns` columns of panels."""
     return {1: 4.6, 2: 6.6}.get(columns, 2.5 * columns)
 
 
 def usual_columns(facets: int) -> int:
-    """Return how many columns show `facets` panels best."""
+    """Return the number of columns for `facets` panels."""
     return facets if facets <= 3 else 2 if facets == 4 else 3
 
 
 def lay_out(
     question: str, footer: str, grid: Grid, keys: Sequence[Line2D] = (), keys_title: str = ""
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with its texts and empty panels in order; without `keys`, no legend. Call within style.RC."""
+    """Return a figure with its texts, and its empty panels in order. No `keys`, no legend. Call it within style.RC."""
     title = textwrap.wrap(question, int(grid.width * 12.5))
     foot = textwrap.wrap(footer, int(grid.width * 19.5))
     key_columns = _key_columns(keys, grid)
@@ -88,7 +89,7 @@ def lay_out(
 def key(
     label: str, look: Look, *, linewidth: float = 1.3, markersize: float = 4.4, markerfacecolor: ColorType | None = None
 ) -> Line2D:
-    """Return one entry of a legend; a marker is filled with the line's colour unless `markerfacecolor` is given."""
+    """Return one entry of a legend; the marker has the line's colour unless `markerfacecolor` is given."""
     return Line2D(
         [], [], label=label, color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=linewidth,
         markersize=markersize, markerfacecolor=markerfacecolor,
@@ -96,7 +97,7 @@ def key(
 
 
 def seeds_in_words(counts: Sequence[int]) -> str:
-    """Return e.g. `n = 2 to 4` of the numbers of seeds that are not zero."""
+    """Return the range of the numbers of seeds, e.g. `n = 2 to 4`; zeros don't count."""
     found = sorted({count for count in counts if count})
     if not found:
         return "no seed"

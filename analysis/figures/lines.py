@@ -1,4 +1,4 @@
-"""One measured number along the outer step: a track of each seed, their mean and interval, and how that is drawn."""
+"""Curves against the outer step: a track of each seed, mean and interval over seeds, and how they are drawn."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,11 +16,11 @@ from analysis.figures.style import GREY, Look
 from analysis.numbers.endpoint import measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
-MARKS = 8  # markers along one curve
+MARKS = 8  # number of markers along one curve
 
 
 class Track(NamedTuple):
-    """One seed's curve: outer steps and values (P,), NaN where a value is missing or not finite."""
+    """One seed's curve: `steps` and `values` (P,); a value is NaN if it is missing or not finite."""
 
     seed: int
     steps: np.ndarray
@@ -30,8 +30,8 @@ class Track(NamedTuple):
 class Curve(NamedTuple):
     """All seeds of an arm over the union of their steps (P,).
 
-    `mean`, `low` and `high` (95 % t-interval over seeds) are NaN where fewer than three seeds have a value; `n` counts
-    those that have one.
+    `n` is the number of seeds with a value at each step. `mean`, `low` and `high` (95 % t-interval over seeds) are NaN
+    where `n` is below three.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Curve(NamedTuple):
 
 
 def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Track:
-    """Return what `endpoint` would be after each outer step at which the trial was measured, up to its target."""
+    """Return `endpoint` read at each outer step at which the trial was measured, up to its target."""
     record = records.get(trial.trial_id)
     if record is None:
         return Track(trial.seed, np.array([], dtype=int), np.array([]))
@@ -56,7 +56,7 @@ def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: 
 
 
 def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Curve:
-    """Return the mean and interval of `tracks` step by step; a seed without a value there is not counted."""
+    """Return the mean and interval of `tracks` at each step; a seed without a value at a step doesn't count there."""
     steps = np.unique(np.concatenate([track.steps for track in tracks]))
     values = np.full((len(tracks), len(steps)), np.nan)
     for row, track in zip(values, tracks, strict=True):
@@ -73,7 +73,7 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float, hollow: bool = False) -> None:
-    """Draw one curve; `place` in [0, 1) staggers its markers against the other curves'."""
+    """Draw one curve; `place` in [0, 1) shifts its markers along the curve, so that curves' markers don't coincide."""
     face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
 
     def line(steps: np.ndarray, values: np.ndarray, width: float, size: float, alpha: float, zorder: int) -> None:
@@ -96,7 +96,7 @@ def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float,
 
 
 def finish_panel(axes: Axes, filled: bool) -> None:
-    """Set what every panel along the outer step shares, or say that there is nothing to see."""
+    """Set margins and ticks of a panel along the outer step; an empty panel says "nothing measured"."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
     if not filled:
@@ -106,22 +106,22 @@ def finish_panel(axes: Axes, filled: bool) -> None:
 
 
 def seeds_sentence(curves: Sequence[Curve]) -> str:
-    """Return how to read lines, bands and thin lines of a figure of these curves."""
+    """Return a footer's sentences on the lines, bands and thin lines of these curves."""
     counts = [int(curve.n.max()) if len(curve.n) else 0 for curve in curves]
     parts = []
     if any(count >= SEEDS_FOR_INTERVAL for count in counts):
         many = seeds_in_words([count for count in counts if count >= SEEDS_FOR_INTERVAL])
         parts.append(f"Lines: mean over seeds ({many}); bands: 95 % t-interval at each step.")
     if any((curve.n < SEEDS_FOR_INTERVAL).any() for curve in curves):
-        parts.append("Thin: single seeds, where fewer than 3 have a value.")
+        parts.append("Thin lines: single seeds, where fewer than 3 have a value.")
     short = [curve.label for curve in curves if (curve.n < curve.planned).any() and curve.n.max() > curve.n.min()]
     if short:
-        parts.append("The number of seeds changes along a line where one ends early or was measured at other steps.")
+        parts.append("The number of seeds changes along a line if a seed ends early or was measured at other steps.")
     return " ".join(parts)
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """Return at each place the mean of the last `window` values up to there, or of as many as there are."""
+    """Return the running mean of the last `window` values; the first ones average as many as there are."""
     if window == 1 or not len(values):
         return values
     padded = np.concatenate([np.full(window - 1, np.nan), values])
@@ -132,7 +132,7 @@ def _smooth(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def marks(steps: np.ndarray, place: float) -> list[int]:
-    """Return which points carry a marker: about MARKS of them evenly along the curve, all if there are no more."""
+    """Return the indices of the points with a marker: about MARKS, evenly spaced, or all if there are no more."""
     if len(steps) <= MARKS:
         return list(range(len(steps)))
     gap = len(steps) / MARKS

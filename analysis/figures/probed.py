@@ -1,4 +1,4 @@
-"""Probes of a figure's arms at the outer steps of its endpoint, and why a seed has none. Computes nothing from them."""
+"""Finds the probes of a figure's arms at the outer steps of its endpoint, or the reasons why a seed has none."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from analysis.numbers.probes import Probe
 
 
 class ProbedArm(NamedTuple):
-    """One arm at one outer step: the probe of each seed that has a usable one.
+    """One arm at one outer step: the usable probes by seed.
 
-    `step` names the outer step, or both steps ("60 or 120") where the arm's trials end at different ones.
+    `step` names the outer step, or the steps ("60 or 120") if the arm's trials end at different ones.
     """
 
     arm: Arm
@@ -21,14 +21,14 @@ class ProbedArm(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """Every arm at every outer step, row by row, and what is missing of them."""
+    """Every arm at every outer step, row by row, and the missing seeds."""
 
     arms: tuple[ProbedArm, ...]
     absences: tuple[Absence, ...]
 
 
 def probed(request: FigureRequest, refuse: Callable[[Probe], str]) -> Probed:
-    """Return the probes at each step of `endpoint.at`; `refuse` returns why a probe is unusable, "" if it is usable."""
+    """Return the probes at each step of `endpoint.at`; `refuse` returns why a probe is unusable, or "" if it is usable."""
     rows: list[ProbedArm] = []
     absences: list[Absence] = []
     for arm in request.arms():

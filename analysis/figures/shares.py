@@ -1,4 +1,4 @@
-"""Probes -> the figure of contrastive coefficients by sign (Fig. 9): `shares_info` computes, `draw_shares` draws."""
+"""The figure of contrastive coefficients by sign (Fig. 9), from probes: `shares_info` and `draw_shares`."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,9 +17,9 @@ from analysis.numbers.endpoint import why_not
 
 
 class SharesPanel(NamedTuple):
-    """One value of the facets axis: for each hue its positive and its negative shares, as fractions.
+    """One facet: for each hue the positive and the negative shares, as fractions.
 
-    `chance` are 1 - 1/N and 1/N, the shares of a zero head; empty where the trials have different ways or none ran.
+    `chance` is (1 - 1/N, 1/N), the shares of a zero head; empty if the trials differ in ways or none ran.
     """
 
     title: str
@@ -39,9 +39,9 @@ class SharesInfo(NamedTuple):
 
 
 def shares_info(request: FigureRequest) -> SharesInfo:
-    """Return the numbers of the figure: one panel a facet, two curves a hue, each trial up to its planned length.
+    """Return the numbers of the figure: one panel per facet, two curves per hue, each trial up to its planned length.
 
-    `endpoint` is not read: the figure shows every probe.
+    The figure shows every probe; `endpoint` isn't read.
     """
     arms, records = request.arms(), request.records
     panels = []
@@ -62,7 +62,7 @@ def shares_info(request: FigureRequest) -> SharesInfo:
 
 
 def draw_shares(info: SharesInfo) -> Figure:
-    """Return the figure: positive shares filled, negative ones hollow, and dotted what a zero head has."""
+    """Return the figure: positive shares filled, negative shares hollow, the shares of a zero head dotted."""
     columns = usual_columns(len(info.panels))
     with matplotlib.rc_context(RC):
         by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
@@ -111,7 +111,7 @@ def _footer(info: SharesInfo) -> str:
         seeds_sentence([curve for panel in info.panels for curve in (*panel.positive, *panel.negative)]),
     ]
     if any(panel.chance for panel in info.panels):
-        parts.append("Dotted: 1 - 1/N and 1/N, the shares of a zero head.")
+        parts.append("Dotted lines: 1 - 1/N and 1/N, the shares of a zero head.")
     if len(info.panels) > 1:
-        parts.append("Panels have their own ordinates.")
+        parts.append("Each panel has its own vertical axis.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

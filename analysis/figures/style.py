@@ -1,6 +1,6 @@
-"""How figures look, and how they become bytes: one rc dict, one colour, marker and dash per line, no dates.
+"""The look of figures and their encoding: one rc dict; one colour, marker and dash per line; files without dates.
 
-Lines differ in marker and dash as well as in colour (seaborn's "colorblind" palette), so a grey print keeps them apart.
+Lines differ in marker and dash as well as in colour (seaborn's "colorblind" palette), so a grey print is readable.
 """
 
 import io
@@ -35,14 +35,14 @@ RC = {
     "legend.frameon": False,
     "legend.title_fontsize": 8,
     "pdf.fonttype": 42,
-    "svg.fonttype": "path",  # the same picture where DejaVu isn't installed
+    "svg.fonttype": "path",  # the same picture without DejaVu installed
     "svg.hashsalt": "figure",
     "savefig.dpi": 300,
-    "text.parse_math": False,  # a label is text, whatever dollar signs it has
+    "text.parse_math": False,  # a label is plain text, even with dollar signs
     "text.usetex": False,
 }
 GREY = "0.35"
-HEAT = "cividis"  # even steps of lightness, and the same to colour-blind people
+HEAT = "cividis"  # even steps of lightness; looks the same to colour-blind readers
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[LineStyleType, ...] = (
     "-",
@@ -54,7 +54,7 @@ DASHES: tuple[LineStyleType, ...] = (
 
 
 class Look(NamedTuple):
-    """How one line is drawn."""
+    """The look of one line."""
 
     colour: ColorType
     marker: str
@@ -62,14 +62,14 @@ class Look(NamedTuple):
 
 
 def looks(count: int) -> list[Look]:
-    """Return one look for each of `count` lines; the first 35 differ even without colour."""
+    """Return `count` looks; the first 35 differ even without colour."""
     colours = seaborn.color_palette("colorblind", max(count, 1))
     endless = zip(cycle(colours), cycle(MARKERS), cycle(DASHES), strict=False)
     return [Look(colour, marker, dash) for colour, marker, dash in islice(endless, count)]
 
 
 def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
-    """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; same figure, same bytes."""
+    """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; the same figure, the same bytes."""
     metadata: dict[str, dict[str, str | None]] = {
         "png": {"Description": provenance},
         "pdf": {"CreationDate": None, "Subject": provenance},

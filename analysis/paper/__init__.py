@@ -1,4 +1,4 @@
-"""The paper that is rebuilt: the authors' numbers, and how our set-up differs from theirs.
+"""The paper that this project reproduces: the authors' numbers, and how our set-up differs from theirs.
 
-Owns their published tables. Does not judge: `judging` compares ours with theirs.
+Owns the tables of their numbers. Gives no verdicts: `judging` compares our numbers with theirs.
 """

@@ -1,6 +1,6 @@
-"""The authors' numbers as they lie in `published/`: what they measured, what they drew, and how the two differ.
+"""Reads the authors' numbers from `published/`: what they measured, what they drew, and how the two differ.
 
-Accuracies are fractions. Where each number comes from says `published/rules.csv`.
+Accuracies are fractions. `published/rules.csv` gives the source of each number. Computes none: `paper.authors` does.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from analysis.contract.record import Head
 
 FOLDER = Path(__file__).parent / "published"
 WINDOWS: Mapping[int, str] = {1: "single", 5: "value"}
-"""Evaluations averaged, the last at or before the step -> the column that has them."""
+"""Number of evaluations averaged, the last at or before the step -> column of the table."""
 
 RULES = "rules.csv"
 TEXT = frozenset(
@@ -24,12 +24,12 @@ TEXT = frozenset(
         *("test_head", "rule", "figure", "legend", "metric", "source", "query", "other"),
     )
 )
-"""Columns of the tables that aren't numbers."""
+"""Columns of the tables that hold text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Where the numbers of one figure come from; `kind` says whether as measured or as drawn. "" is not known."""
+    """The source of one figure's numbers, as measured or as plotted (`kind`). "" means unknown."""
 
     sweep: str
     rule: str
@@ -45,10 +45,10 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Plotted:
-    """One curve as printed, thinned: `value` at `x` of the printed abscissa, truly reached after `outer_step`.
+    """One printed curve, thinned: `value` at `x` on the printed axis, which is `outer_step` in truth.
 
-    The mean of `n` seeds after `test_steps` inner steps. Of a figure that mixes both heads, `test_head` is the one that
-    the caption names. `legend` is the printed name where it isn't simply the cell.
+    Values are means of `n` seeds after `test_steps` inner steps. In a figure that mixes both heads, `test_head` is the
+    one in the caption. `legend` is the printed name, or "" if the labels of the cell say it.
     """
 
     figure: str
@@ -64,7 +64,7 @@ class Plotted:
 
 @dataclass(frozen=True, kw_only=True)
 class ByHand:
-    """One number that no stored result has: read off a figure, or quoted. NaN and None where nothing is said."""
+    """One number without a stored result: read from a figure, or quoted. NaN and None mean unknown."""
 
     figure: str
     labels: Mapping[str, str]
@@ -77,10 +77,10 @@ class ByHand:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What is published for one sweep of ours; all empty where nothing is.
+    """The authors' numbers for one of our sweeps; all fields but `sweep` are empty if there are none.
 
-    `axes` are those that the measured cells are told apart by. `sentences` maps a figure to how it was drawn,
-    `differences` to where that isn't the measurement its caption names, figures without a difference left out.
+    `axes` distinguish the measured cells. `sentences` maps a figure to a sentence on how it was drawn. `differences`
+    maps a figure to its deviation from the measurement in its caption; figures without a deviation have no entry.
     """
 
     sweep: str
@@ -95,11 +95,11 @@ class Published:
     def values(
         self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], step: int, window: int = 5
     ) -> Mapping[int, float]:
-        """Return the authors' accuracy by their seed at outer step `step`, empty if that is none of `steps`.
+        """Return the authors' accuracy (a fraction) by their seed at outer step `step`; empty if they have none there.
 
-        `steps` inner steps with the head so at test; the mean of the last `window` evaluations at or before `step`
-        (1 or 5; fewer near the start, as an endpoint of ours has them). An axis of theirs that isn't in `labels` may
-        have one value among the matching cells; a label on an axis that isn't theirs matches nothing.
+        They are tested with head `head` after `steps` inner steps. The value is the mean of the last `window` (1 or 5)
+        evaluations at or before `step`; near the start there are fewer, as for our endpoints. `labels` may leave out an
+        axis if the matching cells have one value on it. A label on an axis that the authors lack matches nothing.
         """
         rows = self._rows(labels, head, steps)
         rows = rows[rows["outer_step"] == step] if len(rows) else rows
@@ -112,18 +112,18 @@ class Published:
     def centred(
         self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], step: int
     ) -> Mapping[int, float]:
-        """Return the same, but the mean of the five evaluations around the one nearest to `step`, if there are five."""
+        """Return `values`, but as means of the five evaluations around the nearest one; empty if there aren't five."""
         rows = self._rows(labels, head, steps)
         rows = rows[(rows["outer_step"] == step) & rows["centred"].notna()] if len(rows) else rows
         return dict(zip(rows["seed"].tolist(), rows["centred"].tolist(), strict=True)) if len(rows) else {}
 
     def steps(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> tuple[int, ...]:
-        """Return the outer steps for which `values` has numbers, in order; the last is their end of training."""
+        """Return the outer steps at which `values` has numbers, sorted; the last is the end of their training."""
         rows = self._rows(labels, head, steps)
         return tuple(sorted(set(rows["outer_step"].tolist()))) if len(rows) else ()
 
     def probe_values(self, labels: Mapping[str, str], metric: str, step: int) -> Mapping[int, float]:
-        """Return a number of cosine_similarity by seed after `step` updates; `metric` is a column of its table."""
+        """Return `metric`, a column of the table of cosine_similarity, by seed after `step` updates; empty if none."""
         rows = self._cell(labels)
         if not len(rows) or metric not in rows:
             return {}
@@ -138,7 +138,7 @@ class Published:
         return rows[(rows["test_head"] == head) & (rows["test_steps"] == scored)]
 
     def _cell(self, labels: Mapping[str, str]) -> pd.DataFrame:
-        """Return the rows of the one cell with these labels, none if there isn't just one."""
+        """Return the rows of the cell with these labels; none if no cell or several match."""
         rows = self.measured
         if any(axis not in self.axes for axis in labels):
             return rows.iloc[:0]
@@ -150,18 +150,18 @@ class Published:
 
 @cache
 def load(sweep: str) -> Published:
-    """Return what is published for `sweep`, read once."""
+    """Return the authors' numbers for `sweep`; the files are read once per process."""
     rules = _rows(RULES)
     rules = rules[rules["sweep"] == sweep] if len(rules) else rules
-    told = {row["rule"]: (row["drawn"], row["differs"]) for _, row in rules.iterrows() if row["kind"] == "plotted"}
+    figures = {row["rule"]: (row["drawn"], row["differs"]) for _, row in rules.iterrows() if row["kind"] == "plotted"}
     axes = tuple(rules["axes"].iloc[0].split()) if len(rules) else ()
     names = tuple(Rule.__dataclass_fields__)
     return Published(
         sweep=sweep,
         axes=axes,
         rules=tuple(Rule(**{name: row[name] for name in names}) for _, row in rules.iterrows()),
-        sentences={figure: drawn for figure, (drawn, _) in told.items()},
-        differences={figure: differs for figure, (_, differs) in told.items() if differs},
+        sentences={figure: drawn for figure, (drawn, _) in figures.items()},
+        differences={figure: differs for figure, (_, differs) in figures.items() if differs},
         plotted=_plotted(_rows(f"{sweep}_plotted.csv"), axes),
         by_hand=_by_hand(_rows(f"{sweep}_by_hand.csv")),
         measured=_rows(f"{sweep}.csv"),
@@ -169,12 +169,12 @@ def load(sweep: str) -> Published:
 
 
 def matrices() -> pd.DataFrame:
-    """Return Fig. 2's mean matrices as drawn: figure, axes, n, outer_step, query, other (a class each) and value."""
+    """Return Fig. 2's mean matrices as drawn. Columns: figure, axes, n, outer_step, query, other (classes), value."""
     return _rows("cosine_similarity_plotted.csv")
 
 
 def _rows(name: str) -> pd.DataFrame:
-    """Return the table, text where its column is one of `TEXT`, else numbers; without rows if there is none."""
+    """Return the table: text in the columns of `TEXT`, else numbers. It is empty if there is no such file."""
     path = FOLDER / name
     if not path.is_file():
         return pd.DataFrame()
@@ -187,7 +187,7 @@ def _rows(name: str) -> pd.DataFrame:
 
 
 def _plotted(rows: pd.DataFrame, axes: tuple[str, ...]) -> tuple[Plotted, ...]:
-    if "x" not in rows:  # Fig. 2 is matrices, not curves
+    if "x" not in rows:  # Fig. 2 shows matrices, not curves
         return ()
     by = ["figure", *axes, "test_head", "test_steps", "n", "legend"]
     return tuple(

@@ -1,4 +1,4 @@
-"""The authors' stored results: what they measured, what they drew from it, and both as records of ours.
+"""The authors' stored results: their measurements, the curves they drew, and the same runs as records of our format.
 
 `python -m analysis.paper.authors RAW.csv.gz` writes the tables that `analysis.paper.published` reads.
 """

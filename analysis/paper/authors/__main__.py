@@ -12,7 +12,7 @@ OUT = Path(__file__).parents[1] / "published"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the tables and say which; returns 0, or 2 if the raw file can't be used."""
+    """Write the tables and print their number; return 0, or 2 if the raw file can't be used."""
     parser = argparse.ArgumentParser(prog="python -m analysis.paper.authors", description=tables.__doc__)
     parser.add_argument("raw", type=Path, help="the authors' raw results, one stored number a row (.csv or .csv.gz)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write into (default: the package's own)")

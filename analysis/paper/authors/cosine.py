@@ -1,4 +1,4 @@
-"""Fig. 2's cosine similarities: of every seed, and the mean matrices as drawn."""
+"""Cosine similarities of Fig. 2: the values of each seed, and the mean matrices as drawn."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from analysis.paper.authors.values import ordered
 SWEEP = "cosine_similarity"
 WAYS = 5
 IMAGES = 20
-"""Support, and query, images per class."""
+"""Images per class, in the support set and in the query set."""
 
 READ = (1, 11, 51, 101)
 DRAWN = (1, 11, 101)
@@ -22,7 +22,7 @@ NAMES = tuple(f"{part}{index + 1}" for part in ("support", "query") for index in
 
 
 class Matrices(NamedTuple):
-    """One seed's mean cosines (updates, 10, 10) between 5 support and 5 query classes, after so many updates."""
+    """One seed: `cosine` (len(updates), 10, 10) has mean cosines of 5 support, then 5 query classes after `updates`."""
 
     labels: Mapping[str, str]
     seed: int
@@ -32,7 +32,7 @@ class Matrices(NamedTuple):
 
 
 def matrices(raw: pd.DataFrame) -> list[Matrices]:
-    """Return every seed's matrices, sorted by labels and seed."""
+    """Return the matrices of every seed, sorted by labels and seed. Raises AnalysisError if runs are missing or cut."""
     rows = raw[raw["family"] == COSINE]
     if rows.empty:
         raise AnalysisError(f"The authors' raw results have no runs of {COSINE}; give the whole file")
@@ -56,10 +56,10 @@ def _matrices(rows: pd.DataFrame) -> Matrices:
 
 
 def cosine_values(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return axes, seed, outer_step and one column a metric, sorted.
+    """Return axes, seed, outer_step and one column per metric, sorted.
 
-    Same and other: of a class with itself and with others. `query_query_gap` has self-pairs in, as drawn;
-    `query_query_gap_without_self` has them left out.
+    `same` is a mean over pairs of one class, `other` over pairs of different classes, and `gap` their difference.
+    `query_query_gap` includes self-pairs, as drawn; `query_query_gap_without_self` doesn't.
     """
     rows = [
         {
@@ -90,7 +90,7 @@ def _metrics(cosine: np.ndarray) -> dict[str, float]:
 
 
 def cosine_plotted(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return Fig. 2's matrices, the mean over seeds: axes, figure, n, outer_step, query, other (class), value."""
+    """Return Fig. 2's matrices, averaged over seeds: axes, figure, n, outer_step, query, other (classes), value."""
     frame = []
     cells: dict[tuple[str, ...], list[Matrices]] = {}
     for one in matrices(raw):

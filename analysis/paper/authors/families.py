@@ -1,6 +1,6 @@
-"""The authors' stored runs: folders, what is counted how, and which of them stand beside which sweep of ours.
+"""The authors' stored runs: their folders, their counts of outer steps, and the sweeps of ours to compare them with.
 
-The names of axes and labels are those of our sweeps.
+Axes and labels have the names of our sweeps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ OMNIGLOT = (150, 300, 600, 1500, 1560, 2900, 2970)
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """One folder of stored results. `episodes` is the number of test tasks, `counted_from` the first update's count.
+    """One folder of stored results. `episodes` is the number of test episodes, `counted_from` the updates at step 0.
 
-    An evaluation stored at "iteration 201" came after 201 updates, at step 200 of a count from 0; only
+    In most families, the stored "iteration 201" is after 201 updates, at step 200 of a count from 0. Only
     exact_contrastiveness counts as we do.
     """
 
@@ -74,7 +74,7 @@ ARMS = {
     "contrastive_IFR1_q_contrast": "contrastive, no noise",
     "contrastive_IFR0_q_contrast": "contrastive, neither",
 }
-"""Stored variant -> our arm, by what the flags mean in the released code: IFR interference, q_contrast noise dropped.
+"""Stored variant -> our arm, by the flags in the released code: IFR is interference, q_contrast drops the noise.
 
 The variants zero_w and pos_contrast are in neither the paper nor the released code.
 """
@@ -82,7 +82,7 @@ The variants zero_w and pos_contrast are in neither the paper nor the released c
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Stored runs that a sweep of ours is compared with, the cells `where` names them; read at these steps."""
+    """Stored runs to compare with one of our sweeps, read at these steps; `where` restricts them to labels per axis."""
 
     rule: str
     family: str
@@ -102,7 +102,7 @@ AXES: Mapping[str, tuple[str, ...]] = {
     "test_time_zeroing": ("task", "order", "inner_steps", "head"),
     "zeroing_vs_steps": ("task", "order", "inner_steps", "zeroing"),
 }
-"""Sweep -> the axes by which its published numbers are told apart, those of a single value included."""
+"""Sweep -> the axes that distinguish its published numbers, including axes of one value."""
 
 LABELS: Mapping[str, tuple[str, ...]] = {
     "task": (
@@ -115,11 +115,11 @@ LABELS: Mapping[str, tuple[str, ...]] = {
     "head": ("random", "x0.7", "x0.5", "zero-init", "zeroing"),
     "arm": tuple(ARMS.values()),
 }
-"""Axis -> its labels in the order in which tables and legends have them."""
+"""Axis -> its labels, in the order of tables and legends."""
 
 
 def in_order(labels: Mapping[str, str], axes: Sequence[str]) -> tuple[int, ...]:
-    """Return what to sort cells by, axis by axis."""
+    """Return a sort key: the rank of each axis's label in `LABELS`."""
     return tuple(LABELS[axis].index(labels[axis]) for axis in axes)
 
 

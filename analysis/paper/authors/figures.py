@@ -1,6 +1,6 @@
-"""How each figure of the paper was drawn from stored runs: which column, which smoothing, which abscissa.
+"""How each figure of the paper was drawn from the stored runs: column, smoothing and horizontal axis.
 
-Found by rebuilding the curves from the stored results and comparing them with the vector paths of the printed PDF.
+These rules were found by rebuilding the curves and comparing them with the vector paths of the printed PDF.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ LEGENDS = {
     ("Fig. 8", "contrastive, no interference", "first"): "n1 on, n2 off",
     ("Fig. 8", "contrastive, neither", "first"): "n1 off, n2 off (zeroing trick)",
 }
-"""(Figure, our arm, order) -> what the printed legend calls that curve; n1 is the interference, n2 the noise."""
+"""(Figure, our arm, order) -> the name in the printed legend; n1 is the interference term, n2 the noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure as printed; `rows` is how many evaluations of each file were smoothed (None: all).
+    """One printed figure; `rows` is the number of evaluations of each file that were smoothed (None: all).
 
-    `drawn` says how it was made, `differs` where it isn't the measurement that its caption names ("" where it is).
+    `drawn` is a sentence on how it was made. `differs` is its deviation from the measurement in its caption, or "".
     """
 
     name: str
@@ -42,7 +42,7 @@ class Figure:
 
     @property
     def token(self) -> str:
-        """How the raw file names the figure."""
+        """The name of the figure in the raw file."""
         return self.name.replace(". ", "")
 
 

@@ -1,8 +1,8 @@
-"""The authors' raw results file as complete runs: the only place that knows its columns and what in it is a copy.
+"""Reads complete runs from the authors' raw results. The only module that knows the columns and copies of that file.
 
-A row is one number: one file, one evaluation, one number of inner steps. Dropped are notebook check-point copies, logs
-that are prefixes of longer ones, runs that stopped half way, and whatever no figure uses, but for the sister file of a
-used one (the same runs tested with the other head) and complete Omniglot and EFIL runs that were left out of the paper.
+A row is one number: one file, one evaluation, one number of inner steps. Left out are copies in notebook checkpoints,
+prefixes of longer logs, runs that stopped early, and runs that no figure uses. Two kinds of unused runs stay: tests of
+used runs with the other head, and complete Omniglot and EFIL runs that the paper leaves out.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ COLUMNS = {
 }
 COSINE = "cos_sim_analysis"
 UNDRAWN = ("training_stage_zeroing", "exact_contrastiveness", "omniglot_basic")
-"""Families whose complete runs count though no figure uses them."""
+"""Families whose complete runs count even if no figure uses them."""
 
 HEADS: Mapping[str, Head] = {"as_trained": "trained", "zeroed": "zeroed"}
 ORDERS = {"FO": "first", "SO": "second"}
@@ -49,9 +49,9 @@ SCALES = {"1": "random", "0.7": "x0.7", "0.5": "x0.5", "0": "zero-init"}
 
 
 class Run(NamedTuple):
-    """One stored run tested with one head: `accuracy` (evaluations, inner steps from 0) after so many `updates`.
+    """One stored run tested with one head: `accuracy` (evaluations, inner steps from 0) after `updates` (evaluations,).
 
-    `labels` has all axes that any sweep of ours uses; `figures` the tokens of those that drew this run.
+    `labels` has all axes of our sweeps. `figures` has the tokens of the figures that show this run.
     """
 
     family: str
@@ -65,7 +65,7 @@ class Run(NamedTuple):
 
 
 def read_raw(path: Path) -> pd.DataFrame:
-    """Return the rows of the raw file, plain or gzipped. Raises AnalysisError if it isn't that or can't be read."""
+    """Return the rows of the raw file, plain or gzipped. Raises AnalysisError if it is another file or unreadable."""
     try:
         header = pd.read_csv(path, nrows=0).columns
         missing = [column for column in COLUMNS if column not in header]
@@ -120,7 +120,7 @@ def _run(rows: pd.DataFrame) -> Run:
 
 
 def labels_of(row: pd.Series) -> dict[str, str]:
-    """Return the label of every axis that any sweep of ours uses; "" where the axis has no meaning for the run."""
+    """Return the run's label on every axis of our sweeps; "" if the axis doesn't apply to the run."""
     zeroing = ZEROING[row["zeroing"]]
     return {
         "task": f"{row['dataset']} {row['ways']}w{row['shots']}s",

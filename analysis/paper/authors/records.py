@@ -1,4 +1,4 @@
-"""The authors' stored runs as planned trials and records of ours, so that a report runs on their data unchanged."""
+"""Converts the authors' stored runs to planned trials and records, so that a report works on their data unchanged."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,23 +22,22 @@ COSINE_QUERIES, QUERIES = 20, 15
 
 
 class AuthorsRuns(NamedTuple):
-    """A plan and its records by trial id, as a report takes them; every planned trial has a record, and is done."""
+    """A plan and its records by trial id, the input of a report. Every planned trial has a record with status done."""
 
     plan: tuple[PlannedTrial, ...]
     records: dict[str, TrialRecord]
 
 
 def as_records(raw_path: Path, sweep: str, axes: Sequence[str] | None = None, until: int | None = None) -> AuthorsRuns:
-    """Return the authors' complete runs of a sweep, labelled by `axes` (all that the sweep's runs have, if None).
+    """Return the authors' complete runs of a sweep, labelled by `axes`; None takes all axes of these runs.
 
-    Of a run, only what was stored: evaluations of the test split with the heads that were tested, an empty list for a
-    head that wasn't, `sd` NaN because the spread over episodes wasn't kept, no scores, no training curve; for
-    cosine_similarity, probes that have `cosine` alone. A run ends at its last evaluation, or at the last one at or
-    before outer step `until`, which is its `target`. `config` has order, data set, ways, shots, queries and
-    inner steps.
+    A record has only what was stored: evaluations of the test split, with an empty list for a head that wasn't tested.
+    `sd` is NaN, because the spread over episodes wasn't kept. There are no scores and no training curve. For
+    cosine_similarity, probes have `cosine` only. A run ends at its last evaluation, or at the last one at or before
+    outer step `until`; that step is its `target`. `config` has order, data set, ways, shots, queries and inner steps.
 
-    Raises AnalysisError if the file can't be used, the authors have no runs of the sweep or no such axis, or `axes`
-    are too few to tell their cells apart.
+    Raises AnalysisError if the file can't be used, if the authors have no such sweep or axis, or if `axes` don't
+    distinguish their cells.
     """
     if sweep not in AXES:
         raise AnalysisError(f"The authors' raw results have no runs for sweep {sweep!r}; they have {', '.join(AXES)}")
@@ -69,10 +68,10 @@ def _evaluated(
     one = heads[0]
     steps = outer_steps(one)
     if any(not np.array_equal(outer_steps(run), steps) for run in heads):
-        raise AnalysisError(f"{one.file} and its test with the other head have other evaluations; give the whole file")
+        raise AnalysisError(f"{one.file} and its test with the other head differ in their steps; give the whole file")
     steps = steps[: np.searchsorted(steps, until, side="right")] if until is not None else steps
     if not len(steps):
-        raise AnalysisError(f"{one.file} has no evaluation at or before outer step {until}; read further")
+        raise AnalysisError(f"{one.file} has no evaluation at or before outer step {until}; give a later step")
     trial = _trial(one.labels, one.seed, int(steps[-1]), FAMILIES[one.family].eval_every, sweep, axes)
     by_head = {run.head: run.accuracy for run in heads}
     episodes = FAMILIES[one.family].episodes
@@ -157,7 +156,7 @@ def _refuse_merged(pairs: Sequence[tuple[PlannedTrial, TrialRecord]], sweep: str
         if (trial.cell, trial.seed) in seen:
             missing = ", ".join(axis for axis in AXES[sweep] if axis not in axes)
             raise AnalysisError(
-                f"The authors' runs of sweep {sweep} aren't told apart by {', '.join(axes)}: {trial.cell}, seed "
-                f"{trial.seed} is there twice; add one of {missing}"
+                f"The axes {', '.join(axes)} don't distinguish the authors' runs of sweep {sweep}: {trial.cell}, seed "
+                f"{trial.seed} occurs twice; add one of {missing}"
             )
         seen.add((trial.cell, trial.seed))

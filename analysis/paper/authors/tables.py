@@ -1,4 +1,4 @@
-"""All the tables that stand in `analysis/paper/published`, as text: same raw file, same bytes."""
+"""Computes the tables of `analysis/paper/published` as text; the same raw file gives the same bytes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ COSINE_DIFFERS = (
 
 
 def tables(raw_path: Path) -> dict[str, str]:
-    """Return file name -> CSV text of everything that is computed from the raw file."""
+    """Return file name -> CSV text of every table that is computed from the raw file."""
     raw = read_raw(raw_path)
     found = {f"{sweep}.csv": _text(values(raw, sweep)) for sweep in SOURCES}
     found[f"{COSINE_SWEEP}.csv"] = _text(cosine_values(raw))
@@ -39,9 +39,9 @@ def tables(raw_path: Path) -> dict[str, str]:
 
 
 def rules(raw: pd.DataFrame) -> pd.DataFrame:
-    """Return where every number comes from: one row a rule of `<sweep>.csv` and one a figure of `<sweep>_plotted.csv`.
+    """Return the source of every number: one row per rule of `<sweep>.csv` and per figure of `<sweep>_plotted.csv`.
 
-    `runs` counts them, `evaluations` those stored of each; `drawn` and `differs` are sentences on the figure.
+    `runs` is the number of runs, `evaluations` that of each run. `drawn` and `differs` are sentences on the figure.
     """
     rows = [_measured(raw, sweep, source) for sweep, sources in SOURCES.items() for source in sources]
     rows += [_drawn(figure) for figure in FIGURES]

@@ -1,6 +1,6 @@
-"""What the authors measured, as numbers: one row a cell, seed, head, number of inner steps and outer step.
+"""The authors' measurements, one row per cell, seed, head, number of inner steps and outer step.
 
-And what they drew: one row a point of a printed curve.
+And the curves they drew, one row per printed point.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,17 +18,17 @@ WINDOW = 5
 
 
 def outer_steps(run: Run) -> np.ndarray:
-    """Return the outer steps, counted as ours, after which the run was evaluated."""
+    """Return the outer steps (evaluations,) at which the run was evaluated, counted as ours."""
     return run.updates - FAMILIES[run.family].counted_from
 
 
 def values(raw: pd.DataFrame, sweep: str) -> pd.DataFrame:
     """Return the sweep's measured accuracies, sorted.
 
-    Columns: one an axis, seed, test_head, test_steps, outer_step (the one asked for), updates (done at the evaluation
-    read, the last at or before it), as_drawn_x (where that evaluation stands in the figure), value (mean of the last 5
-    evaluations), evaluations (how many there were after step 0, so fewer near the start), single (that evaluation),
-    centred (mean of the 5 around the nearest one, NaN if there are fewer), rule (see `tables.rules`).
+    Columns: one per axis, seed, test_head, test_steps, outer_step (as asked for), updates (at the evaluation that is
+    read, the last at or before outer_step), as_drawn_x (its place in the figure), value (mean of the last 5
+    evaluations), evaluations (number averaged, without step 0, so fewer near the start), single (the last evaluation),
+    centred (mean of the 5 around the nearest one; NaN if there are fewer), rule (see `tables.rules`).
     """
     axes = AXES[sweep]
     rows = [row for source in SOURCES[sweep] for run in of_source(raw, source) for row in _read(run, source, axes)]
@@ -49,7 +49,7 @@ def _read(run: Run, source: Source, axes: Sequence[str]) -> Iterator[dict[str, o
             if step > at[-1]:
                 continue
             index = int(np.searchsorted(at, step, side="right")) - 1
-            first = int(np.searchsorted(at, family.eval_every))  # no endpoint of ours has the untrained model either
+            first = int(np.searchsorted(at, family.eval_every))  # our endpoints leave out the untrained model too
             last = curve[max(first, index - WINDOW + 1) : index + 1]
             nearest = int(np.abs(run.updates - step).argmin())
             around = curve[max(first, nearest - WINDOW // 2) : nearest + WINDOW // 2 + 1]
@@ -70,10 +70,10 @@ def _read(run: Run, source: Source, axes: Sequence[str]) -> Iterator[dict[str, o
 
 
 class DrawnCurve(NamedTuple):
-    """One curve of a figure: `cell` names it as a row of a table, `x` is the printed abscissa of each `drawn` point.
+    """One curve of a figure: `cell` are its columns in a table, `x` is the printed place of each `drawn` point.
 
-    `mean` is the accuracy over seeds of every evaluation of the runs, before smoothing; of a figure that mixes two
-    heads it has two rows, as trained and zeroed. `outer_step` is when each drawn point was measured.
+    `mean` is the accuracy of each evaluation before smoothing, averaged over seeds; for a figure that mixes two heads
+    it has two rows, trained and zeroed. `outer_step` is the true step of each drawn point.
     """
 
     cell: Mapping[str, object]
@@ -97,8 +97,8 @@ def curves(raw: pd.DataFrame, figure: Figure) -> list[DrawnCurve]:
 
 
 def _curve(figure: Figure, cell: Sequence[Run], every: Sequence[Run]) -> DrawnCurve:
-    """`cell` holds one curve's runs, tested with one head; `every` also has them tested with the other."""
-    one = min(cell, key=lambda run: len(run.updates))  # in Fig. 5, one with the spacing that most of its seeds have
+    """Return the curve of the runs in `cell`, tested with one head; `every` also has their tests with the other."""
+    one = min(cell, key=lambda run: len(run.updates))  # in Fig. 5, a run with the spacing of most seeds
     rows = figure.rows or len(one.updates)
     steps = _test_steps(one, figure.test_steps)
     mean = _mean(cell, rows, steps)
@@ -130,7 +130,7 @@ def _curve(figure: Figure, cell: Sequence[Run], every: Sequence[Run]) -> DrawnCu
 def plotted(raw: pd.DataFrame, figure: Figure) -> pd.DataFrame:
     """Return points of the figure's curves, sorted: the first 5, every second up to the 20th, every fifth, the last.
 
-    Columns: figure, one an axis, test_head, test_steps, n, legend, x, outer_step, value.
+    Columns: figure, one per axis, test_head, test_steps, n, legend, x, outer_step, value.
     """
     rows = []
     for curve in curves(raw, figure):
@@ -144,7 +144,7 @@ def plotted(raw: pd.DataFrame, figure: Figure) -> pd.DataFrame:
 
 
 def _mean(cell: Sequence[Run], rows: int, steps: int) -> np.ndarray:
-    """Return the mean over seeds, evaluation by evaluation, whatever the outer steps at which each was made."""
+    """Return the mean over seeds of each evaluation by its index, even if outer steps differ between seeds."""
     return np.mean([run.accuracy[:rows, steps] for run in cell], axis=0)
 
 
@@ -153,7 +153,7 @@ def _test_steps(run: Run, steps: Steps) -> int:
 
 
 def ordered(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the rows sorted, labels in the order of `LABELS`."""
+    """Return the rows sorted; labels are in the order of `LABELS`."""
     ranked = {axis: {label: rank for rank, label in enumerate(LABELS[axis])} for axis in by if axis in LABELS}
     found = frame.sort_values(
         by, kind="stable", key=lambda column: column.map(ranked[column.name]) if column.name in ranked else column

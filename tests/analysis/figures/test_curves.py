@@ -1,4 +1,4 @@
-"""Curves: each point against the estimator over seeds and against the endpoint, and what is drawn of them."""
+"""Tests of curves: each point against the estimator over seeds and against the endpoint, and the drawing."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The figures of probes: their numbers against what the probes say, and what is drawn of them."""
+"""Tests of the figures of probes: their numbers against those of the probes, and the drawing."""
 
 import copy
 import math
@@ -114,7 +114,7 @@ def test_dots_are_the_pulls_of_each_order_with_the_estimator_over_seeds(scene) -
     info = feature_space_info(request(*scene, "feature_space"))
     row = info.rows[3]
     assert (row.arm, row.step, row.planned) == ("A · every step", "60", 3)
-    found = {(dot.order, dot.who, dot.what): dot for dot in (*row.gradients, *row.moves)}
+    found = {(dot.order, dot.features, dot.what): dot for dot in (*row.gradients, *row.moves)}
     assert found["first", "support", "gradient"].seeds == (0.0, 0.0, 0.0)
     assert found["second", "support", "same"].seeds == (1.0, 2.0, 3.0)
     assert found["second", "support", "same"].summary == pytest.approx(summary([1.0, 2.0, 3.0]))
@@ -142,7 +142,7 @@ def test_old_probes_and_numbers_that_are_not_finite_are_missing_and_say_why(scen
     del records["A-every step-s1"]["probes"][2]["feature_pull"]["second"]
     info = feature_space_info(request(plan, records, "feature_space"))
     reasons = dict(next(found.reasons for found in info.absences if found.arm == "A · every step, step 60"))
-    assert reasons[1] == "probe of its own order alone (probe_orders: own)"
+    assert reasons[1] == "probe of its own order only (probe_orders: own)"
 
 
 MADE = {

@@ -1,6 +1,6 @@
-"""The small extract of the authors' results that tests read without them: seed-averaged curves, no run by itself.
+"""A small extract of the authors' results for tests that don't have them: seed-averaged curves, no single runs.
 
-`python tests/analysis/authors_extract.py RAW.csv.gz` writes it anew.
+`python tests/analysis/paper/authors_extract.py RAW.csv.gz` writes it.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""The authors' stored results through our analysis: the curves they drew, the tables we keep, and records of ours.
+"""Tests of the authors' stored results in our analysis: the printed curves, the committed tables, and the records.
 
-What is expected are tables made once from the same results by other code, and values read off the vector paths of the
-printed figures. Tests that ask for `raw_path` need the results themselves; the others read an extract of seed means.
+Expected are tables that other code once made from the same results, and values read from the vector paths of the
+printed figures. Tests that use `raw_path` need the results themselves; the others read an extract of seed means.
 """
 
 import math
@@ -343,7 +343,7 @@ class TestBadInput:
 
     @pytest.mark.slow
     def test_axes_that_would_pool_cells_are_refused(self, raw_path):
-        with pytest.raises(AnalysisError, match=r"aren't told apart by task, head.*add one of order, inner_steps"):
+        with pytest.raises(AnalysisError, match=r"task, head don't distinguish.*add one of order, inner_steps"):
             as_records(raw_path, "omniglot_basic", ("task", "head"))
 
 

@@ -1,4 +1,4 @@
-"""The committed tables of the authors' numbers, as the report reads them; the raw results aren't needed."""
+"""Tests of the committed tables of the authors' numbers, as a report reads them. They don't need the raw results."""
 
 from pathlib import Path
 
