@@ -42,7 +42,7 @@ class Absence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FigureRequest:
-    """One figure of a sweep: the plan, the records by trial id, all axes, and the part of them that the figure shows."""
+    """One figure of a sweep: the plan, the records by trial id, all axes, and the part that the figure shows."""
 
     plan: Sequence[PlannedTrial]
     records: Mapping[str, TrialRecord]
@@ -69,7 +69,7 @@ class FigureRequest:
     def arms(self) -> list[Arm]:
         """Return the planned arms, facets before hues, each in the order of the plan.
 
-        Raises AnalysisError if an arm would hold a seed twice: the figure would average over an axis that it leaves out.
+        Raises AnalysisError if an arm would hold a seed twice: the figure would average over an axis it leaves out.
         """
         found: dict[tuple[str, str], list[PlannedTrial]] = {}
         for trial in self.plan:

@@ -28,7 +28,7 @@ class Probed(NamedTuple):
 
 
 def probed(request: FigureRequest, refuse: Callable[[Probe], str]) -> Probed:
-    """Return the probes at each step of `endpoint.at`; `refuse` returns why a probe is unusable, or "" if it is usable."""
+    """Return the probes at each step of `endpoint.at`; `refuse` returns why a probe is unusable, or "" if usable."""
     rows: list[ProbedArm] = []
     absences: list[Absence] = []
     for arm in request.arms():

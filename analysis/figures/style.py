@@ -69,7 +69,7 @@ def looks(count: int) -> list[Look]:
 
 
 def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
-    """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; the same figure, the same bytes."""
+    """Return the figure as "png", "pdf" and "svg" with `provenance` in the metadata; same figure, same bytes."""
     metadata: dict[str, dict[str, str | None]] = {
         "png": {"Description": provenance},
         "pdf": {"CreationDate": None, "Subject": provenance},
