@@ -1,4 +1,4 @@
-"""Reading named files out of zip archives and folders, with errors that name the archive and the next step."""
+"""Reads named files from zip archives and folders; its errors name the archive and the next step. Decodes nothing."""
 
 import hashlib
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 class DataError(Exception):
-    """Trouble with data that its user can mend; the message says what, where, and what to do next."""
+    """A fault in the data that the user can correct; the message says what, where, and what to do next."""
 
 
 def member_names(source: Path, suffix: str) -> list[str]:
     """Return the names in a zip or below a folder that end in `suffix`, sorted, with forward slashes."""
     if source.is_dir():
-        found = (Path(folder, name) for folder, _, names in os.walk(source) for name in names)
-        names = [path.relative_to(source).as_posix() for path in found]
+        paths = (Path(folder, name) for folder, _, names in os.walk(source) for name in names)
+        names = [path.relative_to(source).as_posix() for path in paths]
     else:
         with _opened(source) as archive:
             names = archive.namelist()
@@ -25,7 +25,7 @@ def member_names(source: Path, suffix: str) -> list[str]:
 
 
 def contents(members: Iterable[tuple[Path, str]]) -> Iterator[bytes]:
-    """Yield the bytes of each (source, name) in order; a zip is opened once, and checks its CRC."""
+    """Yield the bytes of each (source, name) in order; a zip is opened once and its CRC checked. Raises DataError."""
     archives: dict[Path, zipfile.ZipFile] = {}
     with ExitStack() as opened:
         for source, name in members:
@@ -38,12 +38,12 @@ def contents(members: Iterable[tuple[Path, str]]) -> Iterator[bytes]:
 
 
 def damaged(source: Path, reason: str) -> DataError:
-    """Return the error of an archive or folder whose content is not what it should be."""
+    """Return the error for an archive or folder with wrong content."""
     return DataError(f"{source}: {reason}; get this file again and put it in the same place")
 
 
 def sha256(source: Path) -> str:
-    """Return the sha256 of a file, or for a folder that of its sorted names and their contents."""
+    """Return the sha256 of a file, or of a folder's sorted names and their contents. Raises DataError."""
     if source.is_dir():
         digest = hashlib.sha256()
         names = member_names(source, "")
@@ -84,4 +84,4 @@ def _file(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path}: {error.strerror}; put the file there, or mend its permissions")
+    return DataError(f"{path}: {error.strerror}; put the file there, or fix its permissions")

@@ -1,6 +1,6 @@
 """The data sets by name: shapes, splits and digests, as constants.
 
-Planning a sweep and checking a config need these facts and no data, so nothing here touches a file.
+Planning a sweep and checking a config need these facts but no data, so this module opens no file.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """What is fixed about one data set.
+    """The constants of one data set.
 
     `image_shape` is (channels, height, width); `pixel_mean` and `pixel_std` normalise pixels scaled to [0, 1],
-    one entry a channel; `digest` is the sha256 of the converted uint8 array [classes, images, C, H, W].
+    one entry per channel; `digest` is the sha256 of the converted uint8 array [classes, images, C, H, W].
     """
 
     classes: int
@@ -64,10 +64,10 @@ CATALOG: dict[DatasetName, DatasetFacts] = {
 
 @cache
 def class_ranges(dataset: DatasetName, omniglot_split: OmniglotSplit) -> dict[Split, range]:
-    """Return the rows of the converted array that form each split; a split the data set lacks is absent.
+    """Return the rows of the converted array in each split; a split that the data set lacks is absent.
 
-    Omniglot's classes are ordered by alphabet and character. "1200/423" is the split of the paper's released code
-    (it has no validation classes); "1028/172/423" is the one the paper prints.
+    Omniglot's classes are ordered by alphabet and character. "1200/423" is the split of the paper's released code,
+    without validation classes; "1028/172/423" is the split that the paper prints.
     """
     if dataset == "strokes":
         sizes: dict[Split, int] = {"train": 350, "val": 50, "test": 100}

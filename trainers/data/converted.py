@@ -1,7 +1,7 @@
-"""Converted arrays in the cache folder: one .npy file a data set and digest, and a JSON sidecar that says from what.
+"""Converted arrays in the cache folder: for each data set and digest a .npy file, and a JSON sidecar with its sources.
 
-Written whole or not at all: under a lock, to a temporary file that is synced and then renamed. The sidecar is written
-last, so an array without one counts as not there.
+Writes are atomic: under a lock, to a temporary file that is synced and then renamed. The sidecar is written last; an
+array without one is ignored. Decodes no images.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file or folder that an array was made of; a folder's sha256 covers the names and contents in it."""
+    """One file or folder from which an array was made; a folder's sha256 covers its names and contents."""
 
     path: str
     size: int
@@ -58,9 +58,9 @@ def user_folder() -> Path:
 
 
 def find(name: str, sources: tuple[Path, ...], digest: str | None) -> Converted | None:
-    """Return the array made of just these files as they are now (by path, size and time), or None. Reads no data.
+    """Return the array made from exactly these files as they are now (by path, size and time), or None. Reads no data.
 
-    An array of another digest than `digest`, where that is given, counts as not there.
+    If `digest` is given, an array with another digest is ignored.
     """
     stats = [_stat(source) for source in sources]
     for array in _arrays(name):
@@ -75,13 +75,13 @@ def convert(
 ) -> Converted:
     """Write `rows`, the arrays along the first axis of `shape`, as the array of `sources`, and return it.
 
-    Nothing is written when these files were meanwhile converted by another process, or earlier under another path or
-    time. Raises DataError when the array has another digest than the one given, and when the cache can't be written;
-    what `rows` raises passes, and nothing stays behind.
+    Writes no array if another process has converted these files meanwhile, or if they were converted earlier under
+    another path or time. Raises DataError if the array's digest is not `digest` or the cache can't be written. Errors
+    of `rows` pass through. After an error no partial file is left.
     """
     with _locked(name) as folder:
-        if found := find(name, sources, digest):
-            return found
+        if array := find(name, sources, digest):
+            return array
         fingerprints = tuple(_fingerprint(source) for source in sources)
         for array in _arrays(name):
             same = [known.sha256 for known in array.sources] == [new.sha256 for new in fingerprints]
@@ -100,20 +100,20 @@ def convert(
 
 
 def unlike(name: str, digest: str, expected: str) -> str:
-    """Return the message about images that are not those expected."""
+    """Return the message for images whose digest is not `expected`."""
     return (
         f"{name}: the images have digest {digest[:16]}, should be {expected[:16]}; they are damaged or not this data "
-        "set, get it again"
+        "set; get it again"
     )
 
 
 def stored_digest(array: Converted) -> str:
-    """Return the sha256 of the bytes now in the file, C order, without its header. Reads all of it."""
+    """Return the sha256 of the array's bytes now in the file, in C order, without the header. Reads the whole file."""
     return hashlib.sha256(np.load(array.path, mmap_mode="r").data).hexdigest()
 
 
 def _arrays(name: str) -> Iterator[Converted]:
-    """Yield the arrays of `name` whose file is there in full length."""
+    """Yield the arrays of `name` whose file has its full length."""
     for sidecar in sorted(cache_folder().glob(f"{name}-*.json")):
         array = _read(name, sidecar)
         if array and array.path.exists() and array.path.stat().st_size == len(_header(array.shape)) + prod(array.shape):
@@ -121,7 +121,7 @@ def _arrays(name: str) -> Iterator[Converted]:
 
 
 def _read(name: str, sidecar: Path) -> Converted | None:
-    """Return what a sidecar notes, or None for a damaged one: its array is made again."""
+    """Return what a sidecar says, or None if it is damaged; its array is then made again."""
     try:
         noted = json.loads(sidecar.read_text(encoding="utf-8"))
         return Converted(
@@ -168,9 +168,9 @@ def _header(shape: Shape) -> bytes:
 
 
 def _stat(source: Path) -> tuple[str, int, int]:
-    """Return path, size and newest time of a file, or of a folder and all that is in it."""
+    """Return path, size and newest time of a file, or of a folder with everything in it."""
     inside = source.rglob("*") if source.is_dir() else ()
-    stats = [found.stat() for found in (source, *inside)]
+    stats = [path.stat() for path in (source, *inside)]
     return str(source.resolve()), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
 
 
@@ -181,7 +181,7 @@ def _fingerprint(source: Path) -> Source:
 
 @contextmanager
 def _locked(name: str) -> Iterator[Path]:
-    """Hold the lock on the conversion of `name`; a second process waits here and then finds the work done."""
+    """Hold the lock on converting `name`; a second process waits here and then finds the array."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -189,4 +189,6 @@ def _locked(name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     except OSError as error:
-        raise DataError(f"{folder}: {error.strerror}; name a writable folder with room by SWEEPER_CACHE") from None
+        raise DataError(
+            f"{folder}: {error.strerror}; name a writable folder with enough space in SWEEPER_CACHE"
+        ) from None

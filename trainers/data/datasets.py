@@ -1,4 +1,4 @@
-"""The one entry to data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
+"""The entry to the data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
 
 No other data set replaces a missing one: a DataError says which files are missing and where to put them.
 """
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A data set ready to be mapped: `path` is a .npy file, `digest` the sha256 of its array's bytes."""
+    """A data set ready to map: `path` is a .npy file, `digest` the sha256 of its array's bytes."""
 
     name: DatasetName
     path: Path
@@ -49,7 +49,7 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Facts about a data set that need no reading; `trouble` says why its files can't be used, or is empty."""
+    """Facts about a data set, found without reading it; `trouble` says why its files can't be used, or is empty."""
 
     name: DatasetName
     synthetic: bool
@@ -63,7 +63,7 @@ class Description:
 
 
 def data_root(explicit: Path | None) -> Path:
-    """Return `explicit`, else SWEEPER_DATA, else the folder data in the user's cache; it need not exist."""
+    """Return `explicit`, else SWEEPER_DATA, else `data` in the user's cache folder; it need not exist."""
     if explicit is not None:
         return explicit
     if folder := os.environ.get("SWEEPER_DATA"):
@@ -72,10 +72,10 @@ def data_root(explicit: Path | None) -> Path:
 
 
 def prepare(name: DatasetName, root: Path) -> Prepared:
-    """Check and convert the data set's files below `root`, unless that is done, and return where the array is.
+    """Check and convert the data set's files below `root`, if not yet done, and return where the array is.
 
-    The array of omniglot and strokes must have the catalogue's digest; that of mini_imagenet may have another, since
-    copies of it differ in how the same pictures are encoded. Raises DataError.
+    The array of omniglot and strokes must have the digest of the catalog. That of mini_imagenet may differ, because
+    copies encode the same pictures differently. Raises DataError.
     """
     sources = _sources(name, root)
     array = _found(name, sources)
@@ -86,15 +86,15 @@ def prepare(name: DatasetName, root: Path) -> Prepared:
 
 
 def load(prepared: Prepared) -> NDArray[np.uint8]:
-    """Return the array, mapped copy-on-write: processes share its pages, and writing to it changes no file."""
+    """Return the array, mapped copy-on-write: processes share pages, and writing changes no file. Raises DataError."""
     try:
         return np.load(prepared.path, mmap_mode="c")
     except (OSError, ValueError) as error:
-        raise DataError(f"{prepared.path}: can't be mapped ({error}); delete it, it is made again") from None
+        raise DataError(f"{prepared.path}: can't be mapped ({error}); delete it, and it is made again") from None
 
 
 def verify(name: DatasetName, root: Path) -> list[str]:
-    """Read and decode everything; return one sentence for each fault, so an empty list means all is well."""
+    """Read and decode everything; return one sentence per fault, so an empty list means that all is well."""
     try:
         sources = _sources(name, root)
         digest = hashlib.sha256()
@@ -108,12 +108,12 @@ def verify(name: DatasetName, root: Path) -> list[str]:
     if digest.hexdigest() != expected:
         findings.append(converted.unlike(name, digest.hexdigest(), expected))
     if array is not None and converted.stored_digest(array) != array.digest:
-        findings.append(f"{array.path}: its bytes have changed since it was converted; delete it, it is made again")
+        findings.append(f"{array.path}: its bytes have changed since it was converted; delete it, and it is made again")
     return findings
 
 
 def describe(name: DatasetName, root: Path) -> Description:
-    """Return what is there of the data set below `root`, and what it holds."""
+    """Return which files of the data set exist below `root`, and what it holds."""
     facts = CATALOG[name]
     sources: tuple[Path, ...] = ()
     trouble, array = "", None
@@ -136,21 +136,21 @@ def describe(name: DatasetName, root: Path) -> Description:
 
 
 def download(name: DatasetName, root: Path) -> None:
-    """Fetch Omniglot's archives into `root`/omniglot-py from their original address; strokes needs none.
+    """Download Omniglot's archives into `root`/omniglot-py from their original address; strokes needs no files.
 
     Raises DataError without a network, and for mini_imagenet, whose terms forbid redistribution.
     """
     if name == "mini_imagenet":
         raise DataError(
             "mini_imagenet: ImageNet's terms forbid redistribution, so there is no download; put your copy into "
-            f"{root / 'miniimagenet'}; read are {mini_imagenet.LAYOUTS}"
+            f"{root / 'miniimagenet'}, as {mini_imagenet.LAYOUTS}"
         )
     if name == "omniglot":
         _download_omniglot(root / "omniglot-py")
 
 
 def _download_omniglot(folder: Path) -> None:
-    from torchvision.datasets import Omniglot  # brings torch with it
+    from torchvision.datasets import Omniglot  # imports torch
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +180,7 @@ def _rows(name: DatasetName, sources: tuple[Path, ...]) -> Iterator[NDArray[np.u
 
 
 def _required(name: DatasetName) -> str | None:
-    """Return the only digest the array may have, or None where copies of the data differ in their encoding."""
+    """Return the only digest that the array may have, or None if copies of the data differ in their encoding."""
     return None if name == "mini_imagenet" else CATALOG[name].digest
 
 

@@ -1,7 +1,7 @@
-"""mini-ImageNet (Ravi & Larochelle 2017) in the layouts it is passed around in: finding, checking, decoding.
+"""mini-ImageNet (Ravi & Larochelle 2017) in its usual layouts: finds, checks and decodes the files. Writes none.
 
-Classes come in the order train, val, test and by WordNet id within a split; images by file name (in a pickle, which
-has no file names, in its own order).
+Classes are in the order train, val, test, sorted by WordNet id within a split. Images are sorted by file name, or keep
+the order of a pickle, which has no file names.
 """
 
 import csv
@@ -31,7 +31,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """What one copy must hold: the classes of each split, each sorted, and the images of every class."""
+    """What one copy must hold: the sorted classes of each split, and the number of images in every class."""
 
     wnids: Mapping[Split, tuple[str, ...]]
     images: int
@@ -48,9 +48,9 @@ Index = dict[str, list[tuple[Path, str]]]
 
 
 def find(root: Path) -> tuple[Path, ...]:
-    """Return the files or the folder below `root` that hold the set.
+    """Return the files or the folder below `root` that hold the data set.
 
-    Raises DataError when no layout is there, or when one is there in part.
+    Raises DataError if no layout is found, or if one is incomplete.
     """
     for folder in (root / name for name in FOLDERS):
         zips = {split: sorted([*folder.glob(f"{split}.zip"), *folder.glob(f"{split}-*.zip")]) for split in SPLITS}
@@ -63,15 +63,15 @@ def find(root: Path) -> tuple[Path, ...]:
         if any(pickles.values()):
             return _complete(folder, pickles, "mini-imagenet-cache-{}.pkl")
     raise DataError(
-        f"mini_imagenet: nothing of it in {root} or its folder miniimagenet; put it there, or name its folder with "
-        f"--data-root or SWEEPER_DATA; read are {LAYOUTS}"
+        f"mini_imagenet: no files of it in {root} or its folder miniimagenet; put them there, or name their folder "
+        f"with --data-root or SWEEPER_DATA; they may be {LAYOUTS}"
     )
 
 
 def classes(sources: tuple[Path, ...], extent: Extent = MINI_IMAGENET) -> Iterator[NDArray[np.uint8]]:
     """Yield each class's images, uint8 [images, 3, 84, 84], RGB.
 
-    Raises DataError before the first when classes or counts are not `extent`, and for an image that is damaged.
+    Raises DataError before the first class if classes or counts differ from `extent`, and for a damaged image.
     """
     if sources[0].suffix == ".pkl":
         yield from _pickled(sources, extent)
@@ -117,7 +117,7 @@ def _listed(images: Path, tables: tuple[Path, ...]) -> Index:
 def _check(folder: Path, counts: Mapping[str, int], extent: Extent) -> None:
     strange = sorted(set(counts) - set(extent.rows()))
     if strange:
-        raise damaged(folder, f"class {strange[0]} is none of the {len(extent.rows())} of mini-ImageNet")
+        raise damaged(folder, f"class {strange[0]} is not one of the {len(extent.rows())} of mini-ImageNet")
     for split in SPLITS:
         missing = [wnid for wnid in extent.wnids[split] if wnid not in counts]
         if missing:
@@ -137,19 +137,19 @@ def _pickled(sources: tuple[Path, ...], extent: Extent) -> Iterator[NDArray[np.u
         for wnid in extent.wnids[split]:
             chosen = np.asarray(places[wnid])
             if chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= len(images):
-                raise damaged(path, f"class_dict of {wnid} has other than places 0 to {len(images) - 1} in image_data")
+                raise damaged(path, f"class_dict of {wnid} must hold indices from 0 to {len(images) - 1} of image_data")
             yield images[chosen].transpose(0, 3, 1, 2)
 
 
 def _cached(path: Path) -> tuple[NDArray[np.uint8], dict[str, list[int]]]:
-    found = plain_pickle.read(path)
-    if not isinstance(found, dict) or not {"image_data", "class_dict"} <= set(found):
+    content = plain_pickle.read(path)
+    if not isinstance(content, dict) or not {"image_data", "class_dict"} <= set(content):
         raise damaged(path, "not a dict with image_data and class_dict")
-    images, places = found["image_data"], found["class_dict"]
+    images, places = content["image_data"], content["class_dict"]
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != (SIDE, SIDE, 3):
         raise damaged(path, f"image_data is not a uint8 array [images, {SIDE}, {SIDE}, 3]")
     if not isinstance(places, dict) or not all(isinstance(chosen, list | np.ndarray) for chosen in places.values()):
-        raise damaged(path, "class_dict is not a dict from class to the places of its images")
+        raise damaged(path, "class_dict is not a dict from class to the indices of its images")
     return images, places
 
 
@@ -158,12 +158,12 @@ def _file_name(member: tuple[Path, str]) -> str:
 
 
 def _decoded(image: bytes, source: Path, name: str) -> NDArray[np.uint8]:
-    from PIL import Image  # here, so that a set already converted opens without it
+    from PIL import Image  # here, because a converted data set opens without Pillow
 
     try:
         picture = Image.open(io.BytesIO(image)).convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of these for broken files
-        raise damaged(source, f"{name} is no readable image ({error})") from None
+        raise damaged(source, f"{name} is not a readable image ({error})") from None
     if picture.size != (SIDE, SIDE):
         picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture).transpose(2, 0, 1)

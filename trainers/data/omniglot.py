@@ -1,6 +1,6 @@
-"""Omniglot (Lake et al. 2015) from its two archives, in torchvision's layout: finding, checking and decoding them.
+"""Omniglot (Lake et al. 2015) from its two archives, in torchvision's layout: finds, checks and decodes them.
 
-Both halves are pooled. Classes are sorted by alphabet and character over both, drawings by file name.
+Both halves are pooled. Classes are sorted by alphabet and character over both, drawings by file name. Writes no file.
 """
 
 import io
@@ -20,7 +20,7 @@ SIDE = 28  # pixels after resizing
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How much one copy must hold: alphabets and characters of each half, drawings a character, pixels a side."""
+    """How much one copy must hold: alphabets and characters of each half, drawings per character, pixels per side."""
 
     alphabets: tuple[int, int]
     characters: tuple[int, int]
@@ -40,7 +40,7 @@ class _Character:
 
 
 def find(root: Path) -> tuple[Path, ...]:
-    """Return the two halves below `root`, each a zip or an unpacked folder. Raises DataError when one is not there."""
+    """Return the two halves below `root`, each a zip or an unpacked folder. Raises DataError if one is missing."""
     for folder in FOLDERS:
         halves = [_half(root / folder, half) for half in HALVES]
         there = tuple(half for half in halves if half is not None)
@@ -58,7 +58,7 @@ def find(root: Path) -> tuple[Path, ...]:
 def classes(sources: tuple[Path, ...], extent: Extent = OMNIGLOT) -> Iterator[NDArray[np.uint8]]:
     """Yield each character's drawings, uint8 [drawings, 1, 28, 28], paper 255 and ink 0, neither inverted nor scaled.
 
-    Raises DataError before the first when an archive's counts are not `extent`, and for a member that is damaged.
+    Raises DataError before the first class if an archive's counts differ from `extent`, and for a damaged member.
     """
     characters = sorted(
         character for half, source in enumerate(sources) for character in _characters(source, half, extent)
@@ -83,11 +83,11 @@ def _characters(source: Path, half: int, extent: Extent) -> list[_Character]:
         if len(parts) < 3:
             raise damaged(source, f"{name} is not <alphabet>/<character>/<drawing>.png")
         drawings.setdefault((parts[-3], parts[-2]), []).append(name)
-    found = (len({alphabet for alphabet, _ in drawings}), len(drawings))
+    counted = (len({alphabet for alphabet, _ in drawings}), len(drawings))
     wanted = (extent.alphabets[half], extent.characters[half])
-    if found != wanted:
+    if counted != wanted:
         raise damaged(
-            source, f"{found[0]} alphabets with {found[1]} characters, should be {wanted[0]} with {wanted[1]}"
+            source, f"{counted[0]} alphabets with {counted[1]} characters, should be {wanted[0]} with {wanted[1]}"
         )
     for (alphabet, character), names in drawings.items():
         if len(names) != extent.drawings:
@@ -99,7 +99,7 @@ def _characters(source: Path, half: int, extent: Extent) -> list[_Character]:
 
 
 def _decoded(drawing: bytes, side: int, source: Path, name: str) -> NDArray[np.uint8]:
-    from PIL import Image  # here, so that a set already converted opens without it
+    from PIL import Image  # here, because a converted data set opens without Pillow
 
     try:
         image = Image.open(io.BytesIO(drawing))
@@ -107,4 +107,4 @@ def _decoded(drawing: bytes, side: int, source: Path, name: str) -> NDArray[np.u
             raise damaged(source, f"{name} is {image.size[0]}x{image.size[1]} of mode {image.mode}, not 1-bit {side}")
         return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of these for broken files
-        raise damaged(source, f"{name} is no readable image ({error})") from None
+        raise damaged(source, f"{name} is not a readable image ({error})") from None

@@ -1,4 +1,4 @@
-"""The edge between a prepared data set and a device: the whole data set as one uint8 tensor where training happens."""
+"""Loads a prepared data set onto the training device, whole, as one uint8 tensor. Draws no episodes."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from trainers.data.datasets import Prepared, load
 
 
 class DeviceError(Exception):
-    """The requested device is not there; no other device replaces it."""
+    """The requested device is not available; no other device replaces it."""
 
 
 def check_device(device: str) -> None:
@@ -17,15 +17,15 @@ def check_device(device: str) -> None:
 
 
 def limit_memory(device: str, share: float) -> None:
-    """Let this process take no more than `share` (in (0, 1]) of its GPU's memory, as others have the rest."""
+    """Limit this process to `share` (in (0, 1]) of its GPU's memory; other processes have the rest."""
     if device == "cuda":
         torch.cuda.set_per_process_memory_fraction(share)
 
 
 def load_pixels(prepared: Prepared, device: str) -> Tensor:
-    """Return uint8 [classes, images, C, H, W] on `device`; on the CPU it is the memory-mapped file itself."""
+    """Return uint8 [classes, images, C, H, W] on `device`; on the CPU the memory-mapped file. Raises DeviceError."""
     check_device(device)
-    if device == "cuda":  # float32 means float32: TF32 would round convolutions to 10 bits unasked
+    if device == "cuda":  # cuDNN's default, TF32, would round float32 to 10 bits
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
     return torch.from_numpy(load(prepared)).to(device)

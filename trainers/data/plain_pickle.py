@@ -1,7 +1,7 @@
-"""Reading a pickle of plain values and numeric arrays without running any code that it names.
+"""Reads a pickle of plain values and numeric arrays without running any code that it names.
 
-A pickle may ask for any importable callable. Here it gets the stand-ins below for the few that numpy's arrays need,
-which only note what they are given, and an error for everything else.
+A pickle may name any importable callable. The few that numpy's arrays need are replaced by the stand-ins below, which
+only store their arguments; every other name is an error.
 """
 
 import io
@@ -20,15 +20,15 @@ _NUMERIC = re.compile(r"[<>|=]?([biuf][1248])")
 
 
 def read(path: Path) -> Any:
-    """Return the object of `path`; arrays, on their own or as values of (nested) dicts, come back as numpy's.
+    """Return the object in `path`; arrays, alone or as values of (nested) dicts, come back as numpy arrays.
 
-    Raises DataError when the pickle asks for anything but plain values and numeric arrays, or is damaged.
+    Raises DataError if the pickle is damaged or names anything but plain values and numeric arrays.
     """
     try:
         with path.open("rb") as file:
             return _numpy(_PlainUnpickler(file, path).load())
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; mend the file or its permissions") from None
+        raise DataError(f"{path}: {error.strerror}; fix the file or its permissions") from None
     except (
         pickle.UnpicklingError,
         EOFError,
@@ -40,7 +40,7 @@ def read(path: Path) -> Any:
         OverflowError,
         MemoryError,
     ) as error:
-        raise damaged(path, f"no readable pickle of plain arrays ({error})") from None
+        raise damaged(path, f"not a readable pickle of plain arrays ({error})") from None
 
 
 _BYTE_ORDERS: Mapping[str, Literal["<", ">", "=", "|"]] = {"<": "<", ">": ">", "=": "="}
@@ -106,8 +106,8 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) not in _STAND_INS:
             raise DataError(
-                f"{self._path}: this pickle asks to run {module}.{name}, which no array needs; nothing was run, get "
-                "the file from a source you trust"
+                f"{self._path}: this pickle asks to run {module}.{name}, which no array needs; nothing was run; get "
+                "the file from a source that you trust"
             )
         return _STAND_INS[module, name]
 

@@ -1,7 +1,7 @@
 """Synthetic characters: each class is a few random pen strokes, each drawing a strongly varied rendering of them.
 
-Bit-reproducible on any machine: raw Philox words, and element-wise + - * / with min and max, all of which IEEE 754
-rounds in one way only; no sums over an axis (their order varies), no sqrt, exp or sin. Not a stand-in for real data.
+Every machine gives the same bits: only raw Philox words and element-wise + - * / with min and max, which IEEE 754
+rounds in one way. No sums over an axis (their order varies), no sqrt, exp or sin. It does not replace real data.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 CLASSES = 500
 DRAWINGS = 20
 SIDE = 28  # pixels
-STROKES = 4  # at most, in a class; one with fewer draws its first stroke again
-SAMPLES = 28  # points of a stroke that are inked; on most strokes less than a pixel apart
+STROKES = 4  # per class, at most; a class with fewer repeats its first stroke
+SAMPLES = 28  # inked points of a stroke; mostly less than a pixel apart
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Uniforms:
 
 
 def make(seed: int) -> NDArray[np.uint8]:
-    """Return the set of `seed`: uint8 [500, 20, 1, 28, 28], paper 255 and ink 0 with grey edges, as in Omniglot."""
+    """Return the data set of `seed`: uint8 [500, 20, 1, 28, 28], paper 255 and ink 0 with grey edges, as Omniglot."""
     uniforms = Uniforms(seed)
     points = _drawn(uniforms, _characters(uniforms))
     pen = uniforms.draw(0.55, 0.95, CLASSES, DRAWINGS)
@@ -42,8 +42,8 @@ def make(seed: int) -> NDArray[np.uint8]:
 def _characters(uniforms: Uniforms) -> Floats:
     """Return control points [classes, strokes, 3, xy] of quadratic Bezier curves in the square from -1 to 1."""
     points = uniforms.draw(-1.0, 1.0, CLASSES, STROKES, 3, 2)
-    points[:, :, 1] *= 1.8  # the middle point only attracts the curve: further out bends it more
-    joined = uniforms.draw(0.0, 1.0, CLASSES, STROKES) < 0.5  # a pen not lifted starts where the last stroke ended
+    points[:, :, 1] *= 1.8  # the middle point only attracts the curve; a distant one bends it more
+    joined = uniforms.draw(0.0, 1.0, CLASSES, STROKES) < 0.5  # pen down: a stroke starts where the last one ended
     count = 2.0 + uniforms.draw(0.0, 3.0, CLASSES) // 1.0  # 2, 3 or 4 strokes
     for stroke in range(1, STROKES):
         points[:, stroke, 0] = np.where(joined[:, stroke, None], points[:, stroke - 1, 2], points[:, stroke, 0])
@@ -57,7 +57,7 @@ def _drawn(uniforms: Uniforms, characters: Floats) -> Floats:
     """Return the control points of every drawing in pixels, [classes, drawings, strokes, 3, xy]."""
     shape = (CLASSES, DRAWINGS)
     jitter = uniforms.draw(-0.15, 0.15, *shape, STROKES, 3, 2)
-    # The copies that fill up a class with few strokes must stay on their original, or they would be further strokes.
+    # A repeated stroke must stay exactly on its original; otherwise it would be an extra stroke.
     copied = (characters == characters[:, :1]).all(axis=(2, 3))[:, None, :, None, None]
     points = characters[:, None] + np.where(copied, jitter[:, :, :1], jitter)
     x, y = points[..., 0], points[..., 1]

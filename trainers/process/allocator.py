@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process: glibc returns large arrays to the system, which then clears new ones each step."""
+"""Keeps freed memory in the process. By default glibc returns large arrays to the system, which clears each new one."""
 
 import ctypes
 
@@ -8,9 +8,9 @@ GROWTH_BYTES = 64 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Have this process serve arrays of any size from memory it has; return whether its C library can be told to.
+    """Make this process reuse freed memory for arrays of any size; return whether its C library supports that.
 
-    Only glibc can; elsewhere nothing changes. The peak is the same, but it isn't given back before the process ends.
+    Only glibc does; elsewhere nothing changes. The peak stays the same; memory is returned when the process ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

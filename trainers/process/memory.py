@@ -1,4 +1,4 @@
-"""Peak memory of a training: on its GPU, or in its process."""
+"""Peak memory of a training: on its GPU, or in its process. Sets no limit."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ def forget_peak(device: str) -> None:
 
 
 def peak_bytes(device: str) -> int | None:
-    """Return the peak in bytes since `forget_peak`: torch's on a GPU, or the resident memory; None if it is unknown."""
+    """Return the peak in bytes since `forget_peak`: of torch on a GPU, else of resident memory; None if unknown."""
     if device == "cuda":
         import torch
 

@@ -31,7 +31,7 @@ def test_list_names_every_set_and_calls_strokes_synthetic(sweeper_data):
     assert set(lines) == set(CATALOG)
     assert lines["strokes"].endswith("made when used, synthetic")
     assert lines["omniglot"].endswith("missing")
-    assert "put it there, or name its folder with --data-root" in result.stderr
+    assert "put them there, or name their folder with --data-root" in result.stderr
 
 
 def test_list_json_is_json_and_nothing_else(sweeper_data, tmp_path):

@@ -38,9 +38,9 @@ def test_names_of_a_whole_split_draw_what_the_split_draws(tiny):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"train_classes": "1 2 500"}, "train_classes: '500' is no class of strokes; give a number below 500"),
-        ({"train_classes": "1 2 -1"}, "train_classes: '-1' is no class"),
-        ({"train_classes": "1 2 n02108915"}, "train_classes: 'n02108915' is no class of strokes"),
+        ({"train_classes": "1 2 500"}, "train_classes: '500' is not a class of strokes; give a number below 500"),
+        ({"train_classes": "1 2 -1"}, "train_classes: '-1' is not a class"),
+        ({"train_classes": "1 2 n02108915"}, "train_classes: 'n02108915' is not a class of strokes"),
         ({"train_classes": "1 2 1"}, "train_classes: '1' is named twice"),
         ({"train_classes": "1 2"}, "train_classes: 2 classes, but an episode needs 3; name more"),
         ({"train_classes": "1 2 3", "train_split": "test"}, "train_split: test has no meaning where train_classes"),
@@ -54,6 +54,6 @@ def test_what_names_no_classes_is_told(tiny, values, said):
 
 
 def test_a_wrong_id_is_told_with_what_is_allowed(tiny):
-    said = "'n0' is no class of mini_imagenet; give a WordNet id of mini-ImageNet or a number below 100"
+    said = "'n0' is not a class of mini_imagenet; give a WordNet id of mini-ImageNet or a number below 100"
     with pytest.raises(ConfigError, match=said):
         tiny(dataset="mini_imagenet", train_classes="n0 1 2")

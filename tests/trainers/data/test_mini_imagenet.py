@@ -153,14 +153,14 @@ def test_whatever_is_no_array_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"not a pickle", "no readable pickle"),
-        (pickle.dumps(cache_of("test"))[:-500], "no readable pickle"),
-        (pickle.dumps({"image_data": np.array([{}])}), "no readable pickle.*not numeric"),
+        (b"not a pickle", "not a readable pickle"),
+        (pickle.dumps(cache_of("test"))[:-500], "not a readable pickle"),
+        (pickle.dumps({"image_data": np.array([{}])}), "not a readable pickle.*not numeric"),
         (pickle.dumps([1, 2]), "not a dict with image_data"),
         (pickle.dumps(cache_of("test") | {"image_data": np.zeros((2, 84, 84))}), "not a uint8 array"),
-        (pickle.dumps(cache_of("test") | {"class_dict": {"n00000003": [0, 2]}}), "other than places 0 to 1"),
+        (pickle.dumps(cache_of("test") | {"class_dict": {"n00000003": [0, 2]}}), "must hold indices from 0 to 1"),
         (pickle.dumps(cache_of("test") | {"class_dict": {"n00000003": [0]}}), "1 images of class n00000003"),
-        (pickle.dumps(cache_of("test") | {"class_dict": {"n00000009": [0, 1]}}), "class n00000009 is none of"),
+        (pickle.dumps(cache_of("test") | {"class_dict": {"n00000009": [0, 1]}}), "class n00000009 is not one of"),
         (pickle.dumps(cache_of("test") | {"class_dict": [0, 1]}), "class_dict is not a dict"),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_table_of_other_columns_is_refused(tmp_path):
 def test_a_cut_off_image_is_named(tmp_path):
     as_folder(tmp_path)
     (tmp_path / "mini-imagenet" / "images" / "n0000000300000005.jpg").write_bytes(picture(140)[:400])
-    with pytest.raises(DataError, match=r"n0000000300000005\.jpg is no readable image"):
+    with pytest.raises(DataError, match=r"n0000000300000005\.jpg is not a readable image"):
         read(tmp_path)
 
 

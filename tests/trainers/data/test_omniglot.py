@@ -141,7 +141,7 @@ def test_an_image_of_another_kind_is_refused(root, image):
 def test_bytes_that_are_no_image_are_refused(root):
     files = members(HALVES[1]) | {"images_evaluation/Mid/character01/0003_01.png": b"no image"}
     packed(root / "omniglot" / "images_evaluation.zip", files)
-    with pytest.raises(DataError, match=r"0003_01\.png is no readable image"):
+    with pytest.raises(DataError, match=r"0003_01\.png is not a readable image"):
         read(root)
 
 
