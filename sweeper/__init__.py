@@ -1,5 +1,5 @@
-"""Sweeps of trials: planned from one YAML file, run, journalled, tracked and carried elsewhere.
+"""Sweeps of trials: plan one from a YAML file, run it, journal it, track it, report it and export it.
 
-Owns everything between the sweep file and the records. Trains nothing itself: `trainers` does. Computes no statistics:
-`analysis` does.
+Owns everything between the sweep file and the records. Does not train (`trainers` does) or compute statistics
+(`analysis` does).
 """

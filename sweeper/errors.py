@@ -1,4 +1,4 @@
-"""What sweeper tells a user who gave it something that can't be, and the exit code each kind of trouble has."""
+"""Errors for the user, each kind with its exit code. Prints nothing: the commands do."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,33 +7,33 @@ from typing import ClassVar, NamedTuple
 
 
 class SweepError(Exception):
-    """A sentence for the user, shown without a traceback. `exit_code` is what the command ends with."""
+    """An error for the user, shown without a traceback. The command ends with `exit_code`."""
 
     exit_code: ClassVar[int] = 2
 
 
 class TrackingError(SweepError):
-    """The tracking store can't be reached or won't take what it is given; nothing but the view is behind."""
+    """The tracking store can't be reached or refuses data. The journals are complete; only the store lags behind."""
 
     exit_code: ClassVar[int] = 4
 
 
 class Position(NamedTuple):
-    """A place in a text file; both counts start at 1."""
+    """A position in a text file. Lines and columns count from 1."""
 
     line: int
     column: int
 
 
 class Problem(NamedTuple):
-    """One thing wrong with a file and where."""
+    """One fault of a file and its position."""
 
     position: Position
     message: str
 
 
 class SweepFileError(SweepError):
-    """Everything wrong with one file, in file order, each problem once; reads `path:line:column: message` a line."""
+    """All faults of one file, in file order, each once. The text has a line `path:line:column: message` for each."""
 
     def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
         self.path = path
@@ -42,16 +42,16 @@ class SweepFileError(SweepError):
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:
-    """Return the end of a message about an unknown `name`: the nearest of `allowed`, or all of them when none is."""
+    """Return the end of a message about an unknown `name`: the most similar of `allowed`, or all if none is similar."""
     options = list(allowed)
     nearest = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
     if nearest:
         return f"did you mean {nearest[0]!r}?"
-    return f"known are {', '.join(options)}" if options else "none is known"
+    return f"choose from {', '.join(options)}" if options else "there are none"
 
 
 def shown(value: object) -> str:
-    """Return `value` as a message quotes it: as YAML spells it, on one line, long ones cut."""
+    """Return `value` as messages quote it: in YAML spelling, on one line, cut to 60 characters."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""The `sweeper` command: each subcommand parses, calls the library and prints; it is loaded only when it is named.
+"""The `sweeper` command. Each subcommand parses, calls the library and prints; it is imported only when it is named.
 
-Owns words on the terminal and exit codes. Decides nothing about trials: the parts below do.
+Owns the words on the terminal and the exit codes. Decides nothing about trials.
 """
 
 import importlib
@@ -18,27 +18,27 @@ from sweeper.host.streams import open_closed
 from sweeper.tracking import pushing_thread
 
 _COMMANDS = {
-    "data": "List, fetch and verify the data sets.",
+    "data": "List, get and verify the data sets.",
     "doctor": "Check this machine, its folders and its tracking store.",
     "export": "Write a sweep's journals and checkpoints into one archive.",
-    "import": "Bring a results folder up to an archive.",
-    "logs": "Print a trial's log, also while it trains.",
-    "plan": "Show every trial of a sweep and where it stands.",
+    "import": "Merge an archive into a results folder.",
+    "logs": "Print a trial's log, even while it trains.",
+    "plan": "Show every trial of a sweep and its state.",
     "report": "Write a sweep's tables and figures from the tracked runs.",
-    "run": "Run what a sweep still lacks.",
-    "status": "Count a sweep's trials by where they stand.",
+    "run": "Train the trials of a sweep that are not finished.",
+    "status": "Count a sweep's trials by state.",
     "stop": "Save and end a run, or one trial of it, from another shell.",
-    "sync": "Bring the tracking store up to the journals.",
+    "sync": "Bring the tracking store up to date with the journals.",
     "theory": "Check the formulas of the paper, and this code, by computing them.",
     "ui": "Open MLflow on the results' tracking store.",
 }
 
 
 class _LazyGroup(click.Group):
-    """A group whose help needs no command's imports, so that it answers at once."""
+    """A group whose help imports no command, so that it is fast."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Be the whole process: run the command, and exit without waiting for a tracking store."""
+        """Run the command and exit the process without waiting for a tracking store."""
         open_closed()
         try:
             return super().__call__(*arguments, **options)
@@ -62,16 +62,16 @@ class _LazyGroup(click.Group):
 
 
 class _Said(logging.Handler):
-    """Prints what a library tells as progress."""
+    """Prints the log records of a library as progress."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
 
 
 def _leave(code: int) -> None:
-    """End the process at once: Python's own way out waits for requests under way, and cuts threads off inside C++."""
+    """End the process at once. Python's own exit waits for pending requests, and kills threads inside C++."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # its reader may be gone
+        with suppress(OSError):  # the reader may be gone
             stream.flush()
     os._exit(code)
 
@@ -79,13 +79,13 @@ def _leave(code: int) -> None:
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sweeper")
 def main() -> None:
-    """Sweeps of few-shot meta-learning: one YAML file states a question as a grid.
+    """Run sweeps of few-shot meta-learning. One YAML file states a question as a grid.
 
     \b
-    Exit codes: 0 all is well; 1 a check failed; 2 bad input; 3 trials failed, diverged
-    or were left; 4 the environment gave out; 130 and 143 ended by a signal.
+    Exit codes: 0 success; 1 a check failed; 2 bad input; 3 trials failed, diverged or
+    are unfinished; 4 the environment failed; 130 and 143 ended by a signal.
     """
-    trainers = logging.getLogger("trainers")  # tells of what a data set does once and takes a while over
+    trainers = logging.getLogger("trainers")  # logs slow work that is done once for a data set
     if not trainers.handlers:
         trainers.addHandler(_Said())
         trainers.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""`sweeper data`: which data sets are there, getting one, and checking them from the archives to the last pixel."""
+"""`sweeper data`: list the data sets, get one, and verify every image of them."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
 
 
 def _data_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command's function so that trouble with data ends in its one sentence and exit code 2."""
+    """Decorate a command's function so that a DataError ends it with its message and exit code 2."""
 
     @with_errors_shown
     @wraps(command)
@@ -51,7 +51,7 @@ def data() -> None:
 @json_option
 @_data_errors_shown
 def list_(data_root: Path | None, as_json: bool) -> None:
-    """Show every data set: what it holds, and whether it is there. Reads no images.
+    """Show what each data set holds and whether it is there. Reads no images.
 
     \b
     Example:
@@ -59,13 +59,13 @@ def list_(data_root: Path | None, as_json: bool) -> None:
     """
     from trainers.data import datasets
 
-    found = [datasets.describe(name, datasets.data_root(data_root)) for name in NAMES]
+    entries = [datasets.describe(name, datasets.data_root(data_root)) for name in NAMES]
     if as_json:
-        hand_out(json.dumps([asdict(entry) for entry in found], default=str, indent=1))
+        hand_out(json.dumps([asdict(entry) for entry in entries], default=str, indent=1))
         return
-    for entry in found:
+    for entry in entries:
         hand_out(_line(entry))
-    for entry in found:
+    for entry in entries:
         if entry.trouble:
             say(entry.trouble)
 
@@ -75,10 +75,10 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 @data_root_option
 @_data_errors_shown
 def get(name: DatasetName, data_root: Path | None) -> None:
-    """Download NAME where that is allowed and it is not there, convert it, and print the path of the array.
+    """Get data set NAME: download it if needed and allowed, convert it, and print the path of the array.
 
-    Omniglot is downloaded from its original address, strokes is made here, and mini-ImageNet must be put in place by
-    hand, since nobody may redistribute it.
+    Omniglot is downloaded from its original address. strokes is drawn here. You must put mini-ImageNet in place
+    yourself, because nobody may redistribute it.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def get(name: DatasetName, data_root: Path | None) -> None:
         say(f"{name}: not in {root}, trying to download")
         datasets.download(name, root)
     if entry.converted is None:
-        say(f"{name}: checking and converting, once")
+        say(f"{name}: checking and converting it, once")
     hand_out(datasets.prepare(name, root).path)
 
 
@@ -103,9 +103,9 @@ def get(name: DatasetName, data_root: Path | None) -> None:
 @click.pass_context
 @_data_errors_shown
 def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Path | None, as_json: bool) -> None:
-    """Read, decode and compare every image with what is known of the set; exit code 1 if something is wrong.
+    """Decode every image and compare it with the known facts of its data set.
 
-    Without a NAME it checks the data sets that are there.
+    Without NAME, the data sets that are there are checked. The exit code is 1 if something is wrong.
 
     \b
     Example:
@@ -117,9 +117,9 @@ def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Pa
     findings: dict[str, list[str]] = {}
     for name in names or NAMES:
         if not names and not _there(datasets.describe(name, root)):
-            say(f"{name}: not here, not checked")
+            say(f"{name}: not found, so not checked")
             continue
-        say(f"{name}: reading everything")
+        say(f"{name}: reading every image")
         findings[name] = datasets.verify(name, root)
         if not as_json:
             hand_out("\n".join(findings[name]) or f"{name}: good")

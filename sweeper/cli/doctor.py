@@ -1,4 +1,4 @@
-"""`sweeper doctor`: is all here that a run needs, and if not, what to do."""
+"""`sweeper doctor`: check that this machine has what a run needs, and say what to do if not."""
 
 import json
 from pathlib import Path
@@ -20,10 +20,10 @@ from sweeper.results.paths import Results
 def doctor(
     context: click.Context, results: Path, data_root: Path | None, tracking_uri: str | None, as_json: bool
 ) -> None:
-    """Check Python, packages, devices, disk, locks, clock, tracking store and data, a line each with what to do.
+    """Check Python, packages, devices, disk, locks, clock, tracking store and data, and say what to do.
 
-    Each is really tried, and nothing is left behind. Exit code 1 if something is bad; a warning keeps no run from
-    starting.
+    Each of them is really used, and nothing is left behind. The exit code is 1 if a line says bad. A warn line stops
+    no run.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`sweeper export`: one file with all that a results folder has of a sweep."""
+"""`sweeper export`: write all results of a sweep into one file."""
 
 from pathlib import Path
 
@@ -18,16 +18,16 @@ from sweeper.results.paths import Results
     "--out",
     metavar="ARCHIVE",
     type=click.Path(path_type=Path),
-    help="The file to write [default: the sweep's name with .zip, here].",
+    help="File to write [default: NAME.zip or NAME@PROFILE.zip here].",
 )
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @with_errors_shown
 def export(
     file: Path, profile: str | None, results: Path, only: tuple[str, ...], out: Path | None, force: bool
 ) -> None:
     """Write the journals and last good checkpoints of sweep FILE into one archive, and print its path.
 
-    The results folder stays as it is. Of trials that are being trained now the archive has what is on disk by now.
+    The results folder is not changed. For a trial that is being trained, the archive has what is on disk now.
 
     \b
     Example:
@@ -45,5 +45,5 @@ def export(
     exported = export_trials(sweep, profile, specs, folder, target, force=force)
     say(f"{exported.trials} of {len(specs)} trials, {exported.checkpoints} checkpoints, {exported.size} bytes")
     for trial_id in exported.running:
-        say(f"{trial_id}: still running; the archive has what it had journalled by now")
+        say(f"{trial_id}: still running; the archive has its journal up to now")
     hand_out(target)

@@ -1,4 +1,4 @@
-"""`sweeper import`: bring a results folder up to an archive that `sweeper export` wrote."""
+"""`sweeper import`: merge an archive of `sweeper export` into a results folder."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,10 +17,11 @@ REFUSED = 3
 @results_option
 @with_errors_shown
 def import_(archive: Path, results: Path) -> None:
-    """Put the trials of ARCHIVE into a results folder; all of it is checked before anything is written.
+    """Merge the trials of ARCHIVE into a results folder. All of it is checked before anything is written.
 
-    A trial whose journal here is the beginning of the archive's goes on from there; one that is further here is kept.
-    Exit code 3, after the others were imported, when a trial is held by a living run or its two journals disagree.
+    If a trial's journal here is the beginning of the archive's, the archive's is taken. If it is longer here, it is
+    kept. A trial is not imported if a living run holds it or if its two journals disagree. The others are imported, and
+    the exit code is 3.
 
     \b
     Example:
@@ -32,9 +33,9 @@ def import_(archive: Path, results: Path) -> None:
     with Archive(archive) as opened:
         outcomes = merge.merge(opened, Results.at(results))
         manifest = opened.manifest
-    found = Counter(outcome.taken for outcome in outcomes.values())
+    counted = Counter(outcome.taken for outcome in outcomes.values())
     experiment = f"{manifest.sweep}@{manifest.profile}" if manifest.profile else manifest.sweep
-    say(f"{experiment}: {', '.join(f'{count} {taken}' for taken, count in found.items())}")
+    say(f"{experiment}: {', '.join(f'{count} {taken}' for taken, count in counted.items())}")
     refused = {trial_id: outcome for trial_id, outcome in outcomes.items() if outcome.taken in merge.REFUSED}
     for trial_id, outcome in refused.items():
         say(f"{trial_id}: not imported, {outcome.why}")

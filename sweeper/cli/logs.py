@@ -1,4 +1,4 @@
-"""`sweeper logs`: what a trial's worker wrote down, also while it is at it."""
+"""`sweeper logs`: print what a trial's workers logged, even while one trains."""
 
 import time
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ LOOK_EVERY_S = 0.3
 
 @click.command()
 @click.argument("trial", metavar="ID")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until the trial's run is done with it.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the trial's run has finished with it.")
 @click.option("--all", "every", is_flag=True, help="Print the logs of all attempts, not only the newest.")
 @results_option
 @with_errors_shown
 def logs(trial: str, follow: bool, every: bool, results: Path) -> None:
-    """Print the log of the trial whose id starts with ID: what its newest attempt did, tracebacks in full.
+    """Print the log of the newest attempt of the trial whose id starts with ID, with full tracebacks.
 
     \b
     Example:
@@ -33,11 +33,11 @@ def logs(trial: str, follow: bool, every: bool, results: Path) -> None:
     folder = Results.at(results)
     trial_id = folder.trial_named(trial)
     paths = folder.trial(trial_id)
-    found = _logs(paths)
-    if not found and not (follow and _goes_on(folder, trial_id)):
+    files = _logs(paths)
+    if not files and not (follow and _goes_on(folder, trial_id)):
         raise SweepError(f"{trial_id} has no log: no worker has begun it; its journal is {paths.journal}")
-    first = 0 if every else max(0, len(found) - 1)
-    for content in _followed(folder, trial_id, first) if follow else _read(found[first:]):
+    first = 0 if every else max(0, len(files) - 1)
+    for content in _followed(folder, trial_id, first) if follow else _read(files[first:]):
         print_out(content, nl=False)
 
 
@@ -53,19 +53,19 @@ def _read(files: list[Path]) -> Iterator[bytes]:
 
 
 def _followed(folder: Results, trial_id: str, first: int) -> Iterator[bytes]:
-    """Yield what the logs hold from the `first` on, and what they get, to the end of the trial's run."""
+    """Yield the content of the logs from number `first` on, and what is added, until the trial's run ends."""
     index, offset = first, 0
     while True:
-        over = not _goes_on(folder, trial_id)  # asked before reading: what was written up to then is still printed
-        found = _logs(folder.trial(trial_id))
-        while index < len(found):
-            with found[index].open("rb") as file:
+        over = not _goes_on(folder, trial_id)  # asked before reading, so that the last lines are printed too
+        files = _logs(folder.trial(trial_id))
+        while index < len(files):
+            with files[index].open("rb") as file:
                 file.seek(offset)
                 content = file.read()
             offset += len(content)
             if content:
                 yield content
-            if index == len(found) - 1:
+            if index == len(files) - 1:
                 break
             index, offset = index + 1, 0
         if over:
@@ -74,7 +74,7 @@ def _followed(folder: Results, trial_id: str, first: int) -> Iterator[bytes]:
 
 
 def _goes_on(folder: Results, trial_id: str) -> bool:
-    """Whether somebody trains the trial, or is about to do so again after losing a worker."""
+    """Return whether a run trains the trial, or will do so again after losing a worker."""
     paths = folder.trial(trial_id)
     if holder_of(paths) is not None:
         return True

@@ -1,4 +1,4 @@
-"""Options and error endings that several commands share."""
+"""What several commands share: their options, and the exit codes of errors."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,13 +27,13 @@ tracking_option = click.option(
     "--tracking-uri", metavar="URI", help="MLflow store [default: MLFLOW_TRACKING_URI, else sqlite in the results]."
 )
 only_option = click.option(
-    "--only", multiple=True, metavar="SELECTOR", help="Trials by axis=label,field=value or the start of an id."
+    "--only", multiple=True, metavar="SELECTOR", help="Only these trials: axis=label,field=value or the start of an id."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
 class _Failure(click.ClickException):
-    """A user-facing error: its sentences on stderr as they are, and the exit code of its kind."""
+    """An error for the user: prints its message unchanged on stderr and exits with the code of its kind."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -45,14 +45,14 @@ class _Failure(click.ClickException):
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Turn an error meant for the user into its message and exit code; anything else is a bug and keeps its trace."""
+    """Turn an error for the user into its message and exit code. Any other error is a bug and keeps its traceback."""
     try:
         yield
     except SweepError as error:
         raise _Failure(str(error), error.exit_code) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
-    except ReaderGoneError:  # the reader has seen enough of a command that only prints
+    except ReaderGoneError:  # the command only prints, and its reader is gone
         raise click.exceptions.Exit(0) from None
     except BrokenPipeError as error:
         raise _Failure(f"{error}: a process or a store closed its connection; run the same command again", 4) from None

@@ -1,4 +1,4 @@
-"""What `sweeper run` says before and after: counts, what is left to run, and which trials it leaves and why."""
+"""What `sweeper run` prints before and after training: counts, trials to run, and unfinished trials with reasons."""
 
 import json
 
@@ -13,11 +13,11 @@ from sweeper.results.survey import Standing, counts
 
 TROUBLE = 3
 LEFT: tuple[State, ...] = ("failed", "diverged", "running", "interrupted", "new")
-"""The states in which a run may leave a trial and that its end names, each with the trials' reason."""
+"""The states whose trials are listed at the end of a run, each trial with its reason."""
 
 
 def print_todo(standings: list[Standing], todo: list[TrialSpec], as_json: bool) -> None:
-    """Print what a run would train, one line a trial or as JSON with the counts."""
+    """Print the trials that a run would train: a line for each, or JSON with the counts."""
     if as_json:
         facts = {"planned": len(standings), **counts(standings)}
         hand_out(json.dumps(facts | {"to_run": [spec.trial_id for spec in todo]}))
@@ -27,10 +27,10 @@ def print_todo(standings: list[Standing], todo: list[TrialSpec], as_json: bool) 
 
 
 def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
-    """Print where the sweep stands and leave with the exit code for it."""
-    found = counts(standings)
+    """Print the counts, and list the trials in the states of LEFT. Exits with code 3 if there are any."""
+    counted = counts(standings)
     if as_json:
-        hand_out(json.dumps({"planned": len(standings), **found}))
+        hand_out(json.dumps({"planned": len(standings), **counted}))
     else:
         say(spoken(standings))
     left = [standing for state in LEFT for standing in standings if standing.state == state]
@@ -41,7 +41,7 @@ def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
 
 
 def tell_left(standings: list[Standing]) -> None:
-    """Print where a run that could not go on leaves the sweep, and name what it had under way."""
+    """Print the counts after a run that could not go on, and list the trials that it interrupted."""
     say(spoken(standings))
     for standing in standings:
         if standing.state == "interrupted":
@@ -49,7 +49,7 @@ def tell_left(standings: list[Standing]) -> None:
 
 
 def _where(standing: Standing, results: Results) -> str:
-    """Return where to read on about a trial that failed, or who trains one that is still running."""
+    """Return the log or journal of a trial that failed or diverged, or the process that trains a running one."""
     paths = results.trial(standing.spec.trial_id)
     if standing.state == "running":
         holder = holder_of(paths)
@@ -62,5 +62,5 @@ def _where(standing: Standing, results: Results) -> str:
 
 def spoken(standings: list[Standing]) -> str:
     """Return the counts in words."""
-    found = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
-    return f"{len(standings)} planned: {found}"
+    text = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
+    return f"{len(standings)} planned: {text}"

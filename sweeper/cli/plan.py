@@ -1,4 +1,4 @@
-"""`sweeper plan`: the whole grid before anything runs."""
+"""`sweeper plan`: print the whole grid before anything runs. Writes nothing."""
 
 import json
 from collections.abc import Sequence
@@ -34,8 +34,8 @@ from sweeper.sweepfile.sweep import load
 @results_option
 @json_option
 @only_option
-@click.option("--workers", type=click.IntRange(1), help="Workers the estimate is for [default: one a CPU core].")
-@click.option("--show", "show", metavar="ID", help="Print one trial whole, with the line each value came from.")
+@click.option("--workers", type=click.IntRange(1), help="Workers for the estimate [default: one for each CPU core].")
+@click.option("--show", "show", metavar="ID", help="Print all values of one trial, and the line that each came from.")
 @with_errors_shown
 def plan(
     file: Path,
@@ -71,14 +71,14 @@ def plan(
     print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
     print_out(cost.sentence(workers or usable_cpus()))
     for brief in orphans(surveyed.briefs, expand_every(sweep, folder.digests()), sweep.name):
-        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}, named by no profile any more")
+        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}; no profile names it any more")
 
 
 def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:
-    found = [spec for spec in specs if spec.trial_id.startswith(prefix)]
-    if len(found) != 1:
-        raise click.UsageError(f"--show {prefix}: {len(found)} trials of this plan have an id that begins so")
-    return found[0]
+    matching = [spec for spec in specs if spec.trial_id.startswith(prefix)]
+    if len(matching) != 1:
+        raise click.UsageError(f"--show {prefix}: {len(matching)} trials of this plan have an id that starts with it")
+    return matching[0]
 
 
 def _print_trial(spec: TrialSpec, as_json: bool) -> None:
@@ -109,7 +109,7 @@ def _facts(standing: Standing) -> dict[str, Any]:
 
 
 def _table(specs: Sequence[TrialSpec], standings: Sequence[Standing]) -> list[str]:
-    """Return one line a trial under one of headings; no wrapping, and made at once for 10,000 trials."""
+    """Return a line of headings and a line for each trial, without wrapping; fast for 10,000 trials."""
     rows = [("trial", *specs[0].labels, "seed", "steps", "state")]
     for standing in standings:
         spec = standing.spec
@@ -120,5 +120,5 @@ def _table(specs: Sequence[TrialSpec], standings: Sequence[Standing]) -> list[st
 
 
 def _sentence(standings: Sequence[Standing]) -> str:
-    found = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
-    return f"{len(standings)} trials: {found}"
+    text = ", ".join(f"{count} {state}" for state, count in counts(standings).items() if count)
+    return f"{len(standings)} trials: {text}"

@@ -1,4 +1,4 @@
-"""Every line that a command prints, and what happens once nobody reads it; decides no exit code."""
+"""Printing for all commands, also after the reader of their output is gone. Decides no exit code."""
 
 import sys
 
@@ -8,11 +8,11 @@ from sweeper.host.streams import silence
 
 
 class ReaderGoneError(Exception):
-    """The reader of standard output is gone, so that a command that only prints has nothing left to do."""
+    """The reader of standard output is gone, so a command that only prints can end."""
 
 
 def say(text: str) -> None:
-    """Print `text` where progress goes. The message is dropped if its reader is gone."""
+    """Print `text` to stderr, as progress. It is dropped if the reader is gone."""
     try:
         click.echo(text, err=True)
     except OSError:
@@ -29,7 +29,7 @@ def print_out(text: object, *, nl: bool = True) -> None:
 
 
 def hand_out(text: object, *, nl: bool = True) -> None:
-    """Print `text` to standard output for a command whose work goes on, and whose code stays, without a reader."""
+    """Print `text` to standard output. If its reader is gone, the command goes on with the same exit code."""
     try:
         print_out(text, nl=nl)
     except ReaderGoneError:

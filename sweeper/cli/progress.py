@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live view on a terminal, plain lines anywhere else."""
+"""The progress of a run: a live view on a terminal, plain lines elsewhere. Changes nothing in the run."""
 
 import os
 import threading
@@ -27,7 +27,7 @@ SHOWN: tuple[Phase, ...] = ("running", *ENDED)
 
 
 class _Unread(Console):
-    """A console that falls silent once its reader is gone; the default ends the program."""
+    """A console that is silent once its reader is gone. The default of rich ends the program."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -35,7 +35,7 @@ class _Unread(Console):
 
 
 class Watcher:
-    """Watches one run's dealer from a thread of its own and writes to `stream`, the real stderr."""
+    """Shows one run's progress on `stream`, the real stderr, from a thread of its own."""
 
     def __init__(self, stream: TextIO) -> None:
         self._live = stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
@@ -77,8 +77,8 @@ class Watcher:
         for trial in trials:
             if trial.phase == "running":
                 accuracy = "" if trial.accuracy is None else f" · {100 * trial.accuracy:.1f} %"
-                told = f"{trial.step}/{trial.spec.target} · {_rate(trial)}{accuracy} · {trial.spec.name()}"
-                add(trial.spec.target, trial.step, told)
+                text = f"{trial.step}/{trial.spec.target} · {_rate(trial)}{accuracy} · {trial.spec.name()}"
+                add(trial.spec.target, trial.step, text)
         parts: list[RenderableType] = [table]
         if syncer and syncer.problem:
             parts.append(Text(syncer.problem, style="yellow"))
@@ -97,25 +97,25 @@ class Watcher:
         self._print_changes(dealer, SHOWN)
 
     def _print_changes(self, dealer: Dealer, phases: tuple[Phase, ...]) -> None:
-        """Print each sentence, and a line for each change to one of `phases`, that has come since the last call."""
+        """Print the messages, and the changes to one of `phases`, that came since the last call."""
         while not dealer.changes.empty():
             change = dealer.changes.get()
             if isinstance(change, str):
                 self._line(change)
             elif change.phase in phases:
-                self._line(_told(change))
+                self._line(_change_line(change))
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _sentence(self, trials: list[Dealt]) -> str:
-        found = Counter(trial.phase for trial in trials)
-        ended = sum(found[phase] for phase in ENDED)
-        counts = ", ".join(f"{count} {phase}" for phase, count in found.items() if phase not in ("waiting", "done"))
+        by_phase = Counter(trial.phase for trial in trials)
+        ended = sum(by_phase[phase] for phase in ENDED)
+        counts = ", ".join(f"{count} {phase}" for phase, count in by_phase.items() if phase not in ("waiting", "done"))
         return f"{ended}/{len(trials)} trials{f' ({counts})' if counts else ''} · {self._remaining(trials)}"
 
     def _remaining(self, trials: list[Dealt]) -> str:
-        """Estimate from the outer steps of this run so far; trials differ in cost, so it is rough early on."""
+        """Return the speed and the time left, from this run's outer steps. Rough at first: trials differ in cost."""
         made = sum(trial.step - trial.first_step for trial in trials)
         elapsed_s = time.monotonic() - self._started_s
         if not made:
@@ -129,7 +129,7 @@ def _rate(trial: Dealt) -> str:
     return f"{made / max(time.monotonic() - trial.started_s, 1e-3):.2f}/s" if made else "starting"
 
 
-def _told(change: Change) -> str:
+def _change_line(change: Change) -> str:
     spec = change.spec
     if change.phase == "running":
         begins = f"from step {change.step} " if change.step else ""

@@ -1,4 +1,4 @@
-"""`sweeper report`: the plan joined with the tracking store, written as a paper's tables, figures and pages."""
+"""`sweeper report`: join the plan with the tracking store, and write tables, figures and pages."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from sweeper.cli.printing import hand_out, say
 from sweeper.reporting import request
 from sweeper.results.paths import Results
 
-WIDEST = 120  # characters of a line that still reads well
+WIDEST = 120  # characters; longer lines are hard to read
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -21,9 +21,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @results_option
 @tracking_option
 @only_option
-@click.option("--all", "every", is_flag=True, help="Every FILE (none given: sweeps/*.yaml), and one page of all.")
+@click.option("--all", "every", is_flag=True, help="Report every FILE (default: sweeps/*.yaml), and one page of all.")
 @click.option("--compare-authors", "raw", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Write these [default: all].")
+@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format to write [default: all].")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: RESULTS/reports/NAME].")
 @with_errors_shown
 def report(
@@ -71,7 +71,7 @@ def report(
 
 
 def _print(made: request.Written, every: bool) -> None:
-    """Print a sweep's answer to people, with its first table where it is the only sweep; and its files as data."""
+    """Print a sweep's answer to stderr, its first table if it is the only sweep, and its files to stdout."""
     say(f"{made.sweep}: {made.sentence}" if every else made.sentence)
     if made.table is not None and not every:
         from sweeper.reporting.plain_table import plain_table

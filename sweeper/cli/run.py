@@ -1,4 +1,4 @@
-"""`sweeper run`: the one verb that is needed; what is done stays done, what is missing is run."""
+"""`sweeper run`: train the trials of sweeps that are not finished. Decisions are in `sweeper.running`."""
 
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class PackSize(click.ParamType):
-    """A whole number from 1, or the word auto, which is None."""
+    """A whole number from 1, or the word auto, which gives None."""
 
     name = "N|auto"
 
@@ -61,7 +61,7 @@ class PackSize(click.ParamType):
     show_default=True,
     help="Kind of device that trains; auto takes a CUDA device if there is one.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Packs trained at once [default: one a CPU core or GPU].")
+@click.option("--workers", type=click.IntRange(1), help="Packs trained at once [default: one for each CPU or GPU].")
 @click.option(
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
 )
@@ -70,7 +70,7 @@ class PackSize(click.ParamType):
     metavar="HOST:PORT",
     envvar="SWEEPER_ADDRESS",
     show_envvar=True,
-    help="Run on the Ray cluster whose head is there (or auto), which is neither started nor stopped.",
+    help="Head of the Ray cluster to join, or auto. The cluster is neither started nor stopped.",
 )
 @click.option(
     "--executor",
@@ -84,12 +84,12 @@ class PackSize(click.ParamType):
     type=click.FloatRange(1),
     default=1800.0,
     show_default=True,
-    help="Seconds without a word after which a worker is given up (not with --executor inline).",
+    help="Seconds without a report after which a worker is given up (not with --executor inline).",
 )
-@click.option("--retry-failed", is_flag=True, help="Run failed trials again too.")
-@click.option("--rerun", multiple=True, metavar="SELECTOR", help="Train these again from nothing, finished or not.")
+@click.option("--retry-failed", is_flag=True, help="Train failed trials again too.")
+@click.option("--rerun", multiple=True, metavar="SELECTOR", help="Train these from step 0 again, even if finished.")
 @click.option("--yes", is_flag=True, help="Don't ask before --rerun.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 @with_errors_shown
 def run(
     files: tuple[Path, ...],
@@ -110,10 +110,11 @@ def run(
     yes: bool,
     dry_run: bool,
 ) -> None:  # fmt: skip
-    """Run every trial of the sweeps FILE... that isn't finished; the same command is first run, resume and growth.
+    """Train every trial of the sweeps FILE... that isn't finished. The same command resumes or extends a sweep.
 
-    A trial that several files name is trained once. Ctrl-C saves and says how to go on; a second one stops at once.
-    What a slow tracking store lacks at the end is sent by a process left behind; `report` and `sync` wait for that.
+    A trial that several files name is trained once. Ctrl-C saves everything and says how to go on; a second Ctrl-C
+    stops at once. If the tracking store is slow, a background process sends the rest after the end; `report` and
+    `sync` wait for it.
 
     \b
     Example:
@@ -161,13 +162,13 @@ def run(
 
 def _headline(todo: Todo) -> str:
     names = " + ".join(part.experiment for part in todo.batch.parts)
-    again = f", {len(todo.begun)} of them again from nothing" if todo.begun else ""
+    again = f", {len(todo.begun)} of them from step 0 again" if todo.begun else ""
     on = f"{todo.room.device} ({todo.room.reason})"
     return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run on {on}{again}"
 
 
 def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pack: int, timeout_s: float) -> None:
-    """Train what is to do and say what the tracking store lacks. Exits after a signal, with its code."""
+    """Train the trials and print what the tracking store lacks. After a signal, exits with the code of the signal."""
     from sweeper.running import session
 
     options = session.Options(
@@ -193,7 +194,7 @@ def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pac
             if store and views:
                 store.tell(views, stopped.behind, stopped=True)
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
-        except SweepError:  # Ray or the results folder gave out; what follows this says how to go on
+        except SweepError:  # Ray or the results folder failed; the error's message says how to go on
             tell_left(picked(surveyed_again(todo.batch, folder).standings, wishes.only))
             raise
     if store and views:
@@ -201,23 +202,26 @@ def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pac
 
 
 def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
-    """Go on only once the user has agreed that the trials that have `begun` are put aside. Raises SweepError."""
+    """Ask the user before the results of the trials in `begun` are moved away.
+
+    Raises SweepError if there is no terminal to ask on, and click.Abort if the answer is no.
+    """
     if yes or not begun:
         return
-    count = len({found.spec.trial_id for found in begun})
+    count = len({standing.spec.trial_id for standing in begun})
     question = (
-        f"--rerun trains {count} trial{'s' if count > 1 else ''} again from nothing; "
-        f"what is there goes to {results.root}/superseded"
+        f"--rerun trains {count} trial{'s' if count > 1 else ''} from step 0 again; "
+        f"the old results move to {results.root}/superseded"
     )
     if not sys.stdin.isatty():
-        raise SweepError(f"{question}; nothing was changed, agree to it with --yes")
+        raise SweepError(f"{question}; nothing was changed; agree with --yes")
     click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
 def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
-    """Run with a view on the real stderr while whatever Ray and MLflow write goes to the results' ray.log.
+    """Train, and return how many trials the tracking store lacks.
 
-    Return how many trials the tracking store lacks.
+    Progress goes to the real stderr. The output of Ray and MLflow goes to the results' ray.log.
     """
     from sweeper.cli.progress import Watcher
     from sweeper.running.session import execute

@@ -1,4 +1,4 @@
-"""`sweeper status`: how far a sweep is, also while another process runs it and after one died."""
+"""`sweeper status`: count the trials of a sweep by state, also while a run lives and after one died."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ from sweeper.sweepfile.sweep import load
 def status(file: Path, profile: str | None, results: Path, as_json: bool, only: tuple[str, ...]) -> None:
     """Count the trials of sweep FILE: planned = done + diverged + running + interrupted + failed + new.
 
-    Orphans, trials that an earlier version of the file named, are counted apart.
+    Orphans are counted apart: trials that an earlier version of the file named.
 
     \b
     Example:
@@ -42,14 +42,14 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     folder = Results.at(results)
     digests = folder.digests()
     surveyed = survey(folder, select(expand(sweep, profile, digests), only, "--only"))
-    standings, found = surveyed.standings, counts(surveyed.standings)
+    standings, counted = surveyed.standings, counts(surveyed.standings)
     orphaned = orphans(surveyed.briefs, expand_every(sweep, digests), sweep.name)
     if as_json:
-        facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **found}
+        facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **counted}
         print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [brief.trial_id for brief in orphaned]}))
         return
     print_out(f"{'planned':<12}{len(standings):>6}")
-    for state, count in found.items():
+    for state, count in counted.items():
         print_out(f"{state:<12}{count:>6}")
     print_out(f"{'orphaned':<12}{len(orphaned):>6}")
     for standing in standings:

@@ -1,4 +1,4 @@
-"""`sweeper stop`: end a run, or one of its trials, from another shell or another host that shares the folder."""
+"""`sweeper stop`: end a run, or one of its trials, from another shell or from another host with the same folder."""
 
 import time
 from pathlib import Path
@@ -17,7 +17,7 @@ LOOK_EVERY_S = 0.2
 
 
 class StillThereError(SweepError):
-    """What was asked to stop has not stopped in time."""
+    """A run or a trial did not stop in time."""
 
     exit_code = 4
 
@@ -30,8 +30,8 @@ class StillThereError(SweepError):
 def stop(trial: str | None, results: Path, wait: float) -> None:
     """Stop every run on the results folder as a first Ctrl-C would, or only the trial whose id starts with ID.
 
-    All is saved at the next step; `sweeper run` goes on from there. Without ID the runs end with exit code 130. With
-    ID its run goes on with the other trials. Exit 4 if they are not gone in time.
+    Everything is saved at the next step, and `sweeper run` goes on from there. Without ID, the runs end with exit
+    code 130. With ID, the run goes on with its other trials. The exit code is 4 if they do not stop in time.
 
     \b
     Example:
@@ -49,17 +49,18 @@ def _stop_runs(folder: Results, wait_s: float) -> None:
     runs = living_runs(folder)
     if not runs:
         raise SweepError(f"nothing runs on {folder.root}")
-    asked = {}
+    requests = {}
     try:
         for name, holder in runs.items():
-            asked[name] = Request(folder, folder.run(name), holder)
-        late = _waited(asked, wait_s)
+            requests[name] = Request(folder, folder.run(name), holder)
+        late = _waited(requests, wait_s)
     finally:
-        left = [name for name, request in asked.items() if request.withdraw()]
-    for name in asked.keys() - late:
+        withdrawn = [name for name, request in requests.items() if request.withdraw()]
+    for name in requests.keys() - late:
         say(f"{name} has stopped; `sweeper run` goes on with it")
     if late:
-        raise StillThereError("\n".join(_still_there(name, runs[name], name in left, wait_s) for name in sorted(late)))
+        lines = [_still_there(name, runs[name], name in withdrawn, wait_s) for name in sorted(late)]
+        raise StillThereError("\n".join(lines))
 
 
 def _stop_trial(folder: Results, trial_id: str, wait_s: float) -> None:
@@ -72,9 +73,9 @@ def _stop_trial(folder: Results, trial_id: str, wait_s: float) -> None:
     try:
         late = _waited({trial_id: request}, wait_s)
     finally:
-        left = request.withdraw()
+        withdrawn = request.withdraw()
     if late:
-        raise StillThereError(_still_there(trial_id, holder, left, wait_s))
+        raise StillThereError(_still_there(trial_id, holder, withdrawn, wait_s))
     say(f"{trial_id} is no longer trained; {_stands(fold(paths.journal))}")
 
 
@@ -82,19 +83,19 @@ def _stands(record: TrialRecord | None) -> str:
     return f"its journal says {record['status']} at step {record['step']}" if record else "its journal is empty"
 
 
-def _waited(asked: dict[str, Request], wait_s: float) -> set[str]:
-    """Return which of those asked have not let go within `wait_s`."""
+def _waited(requests: dict[str, Request], wait_s: float) -> set[str]:
+    """Return the names whose holder still has its lock after `wait_s` seconds."""
     deadline = time.monotonic() + wait_s
-    late = set(asked)
-    while late := {name for name in late if not asked[name].obeyed}:
+    late = set(requests)
+    while late := {name for name in late if not requests[name].obeyed}:
         if time.monotonic() > deadline:
             break
         time.sleep(LOOK_EVERY_S)
     return late
 
 
-def _still_there(name: str, holder: Holder, left: bool, wait_s: float) -> str:
+def _still_there(name: str, holder: Holder, withdrawn: bool, wait_s: float) -> str:
     who = f"{name}: process {holder['pid']} on {holder['host']}"
-    if left:
-        return f"{who} has not looked for requests in {wait_s:g} s, and the request is withdrawn; signal it there"
-    return f"{who} is stopping, but was not done after {wait_s:g} s; --wait waits longer"
+    if withdrawn:
+        return f"{who} has not read the request in {wait_s:g} s, so it is withdrawn; send SIGINT to the process"
+    return f"{who} is stopping, but has not ended after {wait_s:g} s; a larger --wait waits longer"

@@ -1,4 +1,4 @@
-"""`sweeper sync`: push the journals of sweeps to a tracking store, any time, any store, as often as one likes."""
+"""`sweeper sync`: push the journals of sweeps to a tracking store. Pushing again changes nothing."""
 
 import os
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ from sweeper.tracking.views import connect, tracked
 @results_option
 @tracking_option
 @only_option
-@click.option("--inherited", type=int, multiple=True, hidden=True)  # what a run hands down, see late_sync
+@click.option("--inherited", type=int, multiple=True, hidden=True)  # locks that a run passes on; see tracking.turns
 @with_errors_shown
 def sync(
     files: tuple[Path, ...],
@@ -46,9 +46,9 @@ def sync(
     only: tuple[str, ...],
     inherited: tuple[int, ...],
 ) -> None:
-    """Bring the tracking store up to the journals of the sweeps FILE...; sending again changes nothing.
+    """Bring the tracking store up to date with the journals of the sweeps FILE.... Sending again changes nothing.
 
-    Waits for another process that is doing so with the same results folder, as one that `run` left behind.
+    Waits for any other process that sends the same results, such as the one that `run` leaves in the background.
 
     \b
     Example:
@@ -63,11 +63,11 @@ def sync(
     picked = {spec.trial_id for spec in select(planned, only, "--only")} if only else None
     troubles = []
     for file, sweep in sweeps.items():
-        found = turns_of(folder, experiment_name(sweep, profile), uri)
-        turn = only_pusher(found, say, inherited=inherited, in_line=picked is None)
+        turns = turns_of(folder, experiment_name(sweep, profile), uri)
+        turn = only_pusher(turns, say, inherited=inherited, in_line=picked is None)
         with turn if _ours(folder) else nullcontext():
             try:
-                _push(load(file), profile, folder, uri, picked)  # loaded again: it may have grown during the wait
+                _push(load(file), profile, folder, uri, picked)  # loaded again: it may have changed meanwhile
             except TrackingError as error:
                 troubles.append(str(error))
     if troubles:
@@ -75,21 +75,21 @@ def sync(
 
 
 def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked: set[str] | None) -> None:
-    """Push the trials that are `picked`, and the summaries of the cells that are picked whole; None picks all."""
+    """Push the `picked` trials (None: all), and the summaries of the cells whose trials are all picked."""
     specs = expand(sweep, profile, results.digests())
     part = SurveyedSweep(
         sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=survey(results, specs)
     )
     shown = state_of(part, results, uri)
     left_out = {spec.trial_id for spec in specs} - picked if picked is not None else set()
-    begun = [found.spec for found in part.standings if found.brief is not None and found.spec.trial_id not in left_out]
+    begun = [each.spec for each in part.standings if each.brief is not None and each.spec.trial_id not in left_out]
     tracker = connect(uri, part.experiment, results)
     report = sync_all(tracker, lambda name: read_record(results, name), tracked(begun, part.experiment).values())
     torn = {spec.cell for spec in specs if spec.trial_id in left_out}
     push_cells(tracker, sweep, [spec for spec in specs if spec.cell not in torn], results)
     say(f"{len(report.pushed)} trials in {part.experiment} of {masked(uri)}")
     for trial_id in report.deleted:
-        say(f"{trial_id}: its run was deleted in the store and stays so")
+        say(f"{trial_id}: its run was deleted in the store and is not made again")
     if report.failed:
         trial_id, why = next(iter(report.failed.items()))
         raise TrackingError(f"{len(report.failed)} trials not sent; {trial_id}: {why}")
@@ -98,5 +98,5 @@ def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked:
 
 
 def _ours(results: Results) -> bool:
-    """Return whether locks and marks may be left here; journals of somebody else's folder can be pushed without."""
+    """Return whether the folder is writable. A read-only one is pushed too, without locks and marks."""
     return os.access(results.root, os.W_OK)

@@ -1,4 +1,4 @@
-"""`sweeper theory`: the paper's formulas, and our own code, checked by the machine, one row a claim."""
+"""`sweeper theory`: check the paper's formulas and our own code by computing them. One row is one claim."""
 
 import json
 import time
@@ -23,17 +23,17 @@ WIDE = 160
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the data sets: check on the paper's network and real Omniglot episodes too.",
+    help="Folder of the data sets. With it, the paper's network and real Omniglot episodes are checked too.",
 )
 @json_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown tables for a page.")
 @click.pass_context
 @with_errors_shown
 def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown: bool) -> None:
-    """Compute every formula of the paper against the gradient it stands for, in float64, and print one row a claim.
+    """Compare every formula of the paper with the gradient it stands for, in float64. One row is one claim.
 
-    Controls, and formulas known to be wrong as printed, must not hold; they are rows too. Exit code 1 when a claim
-    that should hold does not, or a control does.
+    Controls, and formulas that are wrong as printed, have rows too, and must not hold. The exit code is 1 if a row is
+    not as expected.
 
     \b
     Example:
@@ -43,13 +43,13 @@ def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown
     claims: list[Claim] = []
     rows = []
     for setting in _settings(data):
-        found = list(_checked(setting, once=not claims))
-        claims += found
-        rows += [claim.row() | {"setting": setting.name} for claim in found]
+        checked = list(_checked(setting, once=not claims))
+        claims += checked
+        rows += [claim.row() | {"setting": setting.name} for claim in checked]
         if as_markdown:
-            hand_out(_page(setting, found))
+            hand_out(_page(setting, checked))
         elif not as_json:
-            _print(setting, found)
+            _print(setting, checked)
     if as_json:
         hand_out(json.dumps(rows, indent=1))
     else:
@@ -64,8 +64,8 @@ def _settings(data: Path | None) -> Iterator["Setting"]:
     from trainers.data import datasets
     from trainers.maml.theory import settings
 
-    torch.set_num_threads(1)  # as a worker trains: the claims about bits are about these
-    # A missing data set is said before a minute is spent on what needs none.
+    torch.set_num_threads(1)  # like a worker: claims about bits hold for one thread
+    # Report a missing data set before a minute is spent on the claims that need no data.
     try:
         prepared = None if data is None else datasets.prepare("omniglot", data)
     except datasets.DataError as error:
@@ -82,8 +82,8 @@ def _checked(setting: "Setting", *, once: bool) -> Iterator["Claim"]:
     for check in (*examine.CHECKS, *(examine.CHECKS_ONCE if once else ())):
         begun = time.monotonic()
         yield from check(setting)
-        told = f"{check.__module__.rpartition('.')[2]}, {check.__name__}".replace("_", " ")
-        say(f"  {told} {time.monotonic() - begun:.1f} s")
+        name = f"{check.__module__.rpartition('.')[2]}, {check.__name__}".replace("_", " ")
+        say(f"  {name} {time.monotonic() - begun:.1f} s")
 
 
 def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:
@@ -109,8 +109,8 @@ def _print(setting: "Setting", claims: Sequence["Claim"]) -> None:
 def _page(setting: "Setting", claims: Sequence["Claim"]) -> str:
     lines = [f"## On {setting.name}", "", "| claim | source | computed | error | verdict |", "|---|---|---|---:|---|"]
     for claim in claims:
-        told = (claim.statement, claim.source, claim.computed)
-        cells = [text.replace("|", "\\|").replace("<", "&lt;") for text in told]
+        texts = (claim.statement, claim.source, claim.computed)
+        cells = [text.replace("|", "\\|").replace("<", "&lt;") for text in texts]
         lines.append(f"| {' | '.join(cells)} | {claim.error:.1e} | {claim.verdict} |")
     return "\n".join([*lines, ""])
 
@@ -122,5 +122,5 @@ def _summary(claims: Sequence["Claim"]) -> str:
         f"{expected['report']} reported"
     )
     surprises = [claim for claim in claims if not claim.as_expected]
-    lines = [f"not as it should be: {claim.statement} ({claim.computed}: {claim.error:.1e})" for claim in surprises]
+    lines = [f"not as expected: {claim.statement} ({claim.computed}: {claim.error:.1e})" for claim in surprises]
     return "\n".join([text, *lines])

@@ -1,4 +1,4 @@
-"""`sweeper ui`: MLflow on the store of a results folder."""
+"""`sweeper ui`: open MLflow on the store of a results folder."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ from sweeper.tracking.address import SQLITE, resolve_uri, ui_command, ui_environ
 )
 @with_errors_shown
 def ui(results: Path, tracking_uri: str | None, port: int) -> None:
-    """Serve MLflow's UI for the results on this machine alone, until Ctrl-C.
+    """Serve MLflow's UI for the results until Ctrl-C. Only this machine can reach it.
 
     \b
     Example:

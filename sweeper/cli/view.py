@@ -1,4 +1,4 @@
-"""What `sweeper run` shows in the tracking store beside its trials, and how the store gets what it lacks at the end."""
+"""The tracking store of one `sweeper run`: its views, and how it gets what it lacks at the end."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The tracking store of one run. `words` are those after `sweeper sync` that bring it up to date later."""
+    """The tracking store of one run. `words` are the arguments with which `sweeper sync` brings it up to date later."""
 
     batch: Batch
     results: Results
@@ -26,7 +26,7 @@ class Store:
     words: Sequence[str]
 
     def views(self) -> "Views":
-        """Return the views of the batch, which end with the summary runs of its cells."""
+        """Return the views of the batch. They push the summary runs of its cells last."""
         from sweeper.reporting.cell_summaries import push_cells
         from sweeper.tracking.views import views_of
 
@@ -38,19 +38,20 @@ class Store:
         )
 
     def bring_up(self) -> None:
-        """Send the store what it lacks of trials that need no training, and say what it went on lacking."""
+        """Send the store what it lacks of trials that need no training, and print what it still lacks."""
         from sweeper.tracking.views import catch_up
 
         views = self.views()
         self.tell(views, catch_up(self.batch, self.results, self.uri, views))
 
     def tell(self, views: "Views", behind: int, *, stopped: bool = False) -> None:
-        """Say which trials someone deleted from the store and what it lacks, and who sends that.
+        """Print which runs were deleted in the store, what the store lacks, and who sends that.
 
-        That is a process left behind, unless the run was `stopped` or the store is in trouble; else the user.
+        `behind` is the number of trials that the store lacks. A background process sends them, unless the run was
+        `stopped` or the store fails; then the user must.
         """
         for trial_id in views.deleted:
-            say(f"{trial_id}: its run was deleted in the store and stays so")
+            say(f"{trial_id}: its run was deleted in the store and is not made again")
         if not (behind or views.problem or views.late):
             return
         counted = f"{behind} trials are" if behind else "the summaries of cells are"
@@ -62,9 +63,9 @@ class Store:
             say(f"{lacking}; process {pid} sends them now and writes to {self.results.sync_log}")
 
     def _leave_behind(self) -> int | None:
-        found = [turns_of(self.results, part.experiment, self.uri) for part in self.batch.parts]
+        turns = [turns_of(self.results, part.experiment, self.uri) for part in self.batch.parts]
         try:
-            return leave_behind(found, self.results, self.uri, self.words)
+            return leave_behind(turns, self.results, self.uri, self.words)
         except OSError:  # no room for a log or a process; the command does the same later
             return None
 

@@ -69,7 +69,7 @@ def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting
 def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
     if name == "use":
         if not isinstance(value, str):
-            faults.add(place, f"must be one protocol, got {shown(value)}; known are {', '.join(protocols.names())}")
+            faults.add(place, f"must be one protocol, got {shown(value)}; choose from {', '.join(protocols.names())}")
             return None
         if value not in protocols.names():
             faults.add(place, f"unknown protocol {shown(value)}; {suggest(value, protocols.names())}")

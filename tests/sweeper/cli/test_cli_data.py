@@ -63,7 +63,7 @@ def test_the_option_wins_over_the_environment(sweeper_data, tmp_path):
 def test_verify_without_a_name_checks_what_is_there(sweeper_data):
     result = sweeper_data("verify")
     assert (result.exit_code, result.stdout) == (0, "strokes: good\n")
-    assert "omniglot: not here, not checked" in result.stderr
+    assert "omniglot: not found, so not checked" in result.stderr
 
 
 def test_verify_of_a_damaged_archive_ends_with_1_and_says_which(sweeper_data, tmp_path):

@@ -30,9 +30,9 @@ def run(monkeypatch):
         (0.0, "hold", 0, "1 claims: 1 hold, 0 do not and should not, 0 reported"),
         (0.1, "fail", 0, "1 claims: 0 hold, 1 do not and should not, 0 reported"),
         (0.1, "report", 0, "1 claims: 0 hold, 0 do not and should not, 1 reported"),
-        (0.1, "hold", 1, "not as it should be: One is one. (1 - 1: 1.0e-01)"),
-        (0.0, "fail", 1, "not as it should be: One is one. (1 - 1: 0.0e+00)"),
-        (float("nan"), "report", 1, "not as it should be: One is one. (1 - 1: nan)"),
+        (0.1, "hold", 1, "not as expected: One is one. (1 - 1: 1.0e-01)"),
+        (0.0, "fail", 1, "not as expected: One is one. (1 - 1: 0.0e+00)"),
+        (float("nan"), "report", 1, "not as expected: One is one. (1 - 1: nan)"),
     ],
 )
 def test_the_exit_code_is_1_when_a_claim_is_not_as_it_should_be(run, error, should, code, told):

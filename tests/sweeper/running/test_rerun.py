@@ -1,4 +1,4 @@
-"""Training finished trials again from nothing: only when asked for, and nothing is thrown away."""
+"""Training finished trials from step 0 again: only if the user asks, and nothing is deleted."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_a_rerun_keeps_the_old_folder_and_trains_the_same_bits_again_as_attempt_
         told = run(results, one_cell, "--rerun", "seed=0", "--yes")
         assert told.exit_code == 0, told.stderr
         assert "1 to run on cpu" in told.stderr
-        assert "1 of them again from nothing" in told.stderr
+        assert "1 of them from step 0 again" in told.stderr
         assert f"{again} running to 4" in told.stderr
         assert (results.superseded(again, number) / "journal.jsonl").exists()
         attempts = fold(results.trial(again).journal)["attempts"]
@@ -56,8 +56,8 @@ def test_without_yes_and_without_a_terminal_a_rerun_is_refused_and_nothing_chang
         told = run(results, path, "--rerun", selector)
         assert (told.exit_code, told.stdout) == (2, "")
         assert told.stderr.splitlines()[-1] == (
-            f"--rerun trains {count} again from nothing; what is there goes to {results.root}/superseded; "
-            "nothing was changed, agree to it with --yes"
+            f"--rerun trains {count} from step 0 again; the old results move to {results.root}/superseded; "
+            "nothing was changed; agree with --yes"
         )
     assert every_file(results) == before
 
@@ -65,7 +65,7 @@ def test_without_yes_and_without_a_terminal_a_rerun_is_refused_and_nothing_chang
 def test_a_rerun_of_trials_that_never_began_needs_no_yes(one_cell, results):
     told = run(results, one_cell, "--rerun", "seed=0", "--only", "seed=0")
     assert told.exit_code == 0
-    assert "again from nothing" not in told.stderr
+    assert "from step 0 again" not in told.stderr
     assert not (results.root / "superseded").exists()
 
 

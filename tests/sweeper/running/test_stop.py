@@ -198,7 +198,7 @@ def test_with_nothing_running_stop_says_so_and_leaves_nothing_behind(specs, resu
 def test_a_run_that_does_not_look_is_named_and_the_request_withdrawn(results, run_lock, tmp_path):
     ended = sweeper("stop", "--wait", "0.3", cwd=tmp_path)
     assert ended.code == 4
-    assert "has not looked for requests in 0.3 s, and the request is withdrawn" in ended.err
+    assert "has not read the request in 0.3 s, so it is withdrawn" in ended.err
     assert list(results.stops.iterdir()) == []
 
 

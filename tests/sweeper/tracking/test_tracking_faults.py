@@ -300,7 +300,7 @@ def test_a_run_with_nothing_to_train_sends_what_the_store_lacks_once_and_lists_d
         options = LOCAL if verb == "run" else ()
         listed = sweeper(verb, "tiny.yaml", *options, cwd=untracked, program=PATIENT)
         assert listed.code == 0
-        assert f"{gone.data.tags['trial_id']}: its run was deleted in the store and stays so" in listed.err
+        assert f"{gone.data.tags['trial_id']}: its run was deleted in the store and is not made again" in listed.err
     assert gone.data.tags["trial_id"] not in stored(uri)
 
 
