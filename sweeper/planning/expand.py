@@ -1,6 +1,6 @@
-"""From a sweep to its trials: every point of the grid complete, resolved and identified before anything runs.
+"""From a sweep to its trials: every point of the grid is resolved and identified before anything runs.
 
-Pure: no result is read, and nothing depends on the order of a mapping, on the process or on the platform.
+Pure: reads no results, and depends on no order of a mapping, no process and no platform.
 """
 
 import re
@@ -22,15 +22,15 @@ from trainers.maml.config import Problem as ConfigProblem
 from trainers.maml.recipe import recipe_of
 
 PAPER = "paper"
-"""The profile that holds exactly the paper's cells, in a file whose whole grid is more than these."""
+"""The profile with exactly the paper's cells, in a file whose whole grid has more."""
 
 
 @paused()
 def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] | None = None) -> tuple[TrialSpec, ...]:
-    """Return every trial of `sweep` under `profile`: axes in file order, the last fastest, seeds faster still.
+    """Return every trial of `sweep` under `profile`: axes in file order, the last one fastest, seeds faster still.
 
-    `digests` maps data set names to the digests of their arrays; the catalogue has those that are not given.
-    Raises SweepFileError with every point that can't be, and SweepError for an unknown profile.
+    `digests` maps names of data sets to digests of their arrays; the catalogue has the others. Raises SweepFileError
+    with the faults of all points, and SweepError for an unknown profile.
     """
     known = {name: facts.digest for name, facts in CATALOG.items()} | dict(digests or {})
     grid = grid_of(sweep, profile)
@@ -54,16 +54,16 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
 
 
 def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], TrialConfig]:
-    """Return the config of each cell of the paper's own grid by its labels: profile `paper`, else the whole grid."""
+    """Return the configs of the paper's own cells by their labels: of profile `paper`, else of the whole grid."""
     grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
     return {tuple(cell.labels.values()): resolve(cell.values()) for cell in included(sweep, grid)}
 
 
 def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:
-    """Return the trials of `sweep` under no profile and under each: what none of them names is an orphan."""
+    """Return the trials of the whole grid and of every profile. A trial that is not among them is an orphan."""
     every: list[TrialSpec] = []
     for name in (None, *sweep.profiles):
-        with suppress(SweepError):  # a profile with faults of its own names nothing
+        with suppress(SweepError):  # a profile with faults has no trials
             every += expand(sweep, name, digests)
     return every
 
@@ -88,7 +88,7 @@ def _replicates(
 
 
 def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialConfig]]:
-    """Return the cells that can be, with their configs; each distinct reason why one can't is noted once."""
+    """Return the valid cells with their configs. Each distinct fault of the others is noted once."""
     configs = []
     reasons: dict[tuple[Position, str], str] = {}
     for cell in cells:
@@ -106,9 +106,9 @@ def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialCon
 
 
 def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
-    """Return where to look: the field's own value in the file, else that of a field the message speaks of."""
-    spoken_of = [problem.field, *re.findall(r"\w+", problem.message), "dataset"]
-    for name in spoken_of:
+    """Return the position of the field's value in the file, else that of a field that the message names."""
+    names = [problem.field, *re.findall(r"\w+", problem.message), "dataset"]
+    for name in names:
         setting = cell.setting(name)
         if setting is not None and setting.position is not None:
             return setting.position
@@ -116,7 +116,7 @@ def _blamed(cell: Cell, problem: ConfigProblem, faults: Faults) -> Position:
 
 
 def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) -> None:
-    """Note cells that are one and the same trial, once for each pair of axis values that makes them so."""
+    """Note cells that are the same trial, once for each pair of axis values that makes them the same."""
     first: dict[str, Cell] = {}
     noted: set[tuple[str, str, str]] = set()
     for cell, name in zip(cells, names, strict=True):
@@ -130,5 +130,5 @@ def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) ->
         )
         if (axis, before.label, after.label) not in noted:
             noted.add((axis, before.label, after.label))
-            message = f"{twin.name} and {cell.name} are the same trial; let {axis} set what tells them apart"
+            message = f"{twin.name} and {cell.name} are the same trial; let {axis} set a field that differs"
             faults.problems.append(Problem(after.position, message))

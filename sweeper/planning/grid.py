@@ -1,6 +1,6 @@
-"""The cells of a sweep's grid under a profile: which values meet, which one of a field wins, which are excluded.
+"""The cells of a sweep's grid under a profile: the product of the axes, the values of fields, and exclusions.
 
-Precedence, weakest first: trainer default, protocol, `fixed`, axis, profile. Identities: `sweeper.planning.identity`.
+Precedence, weakest first: trainer default, protocol, `fixed`, axis, profile. Identifies no trial: `identity` does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, Setting] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination of axis values. `given` has what the file says of it, over its protocol's fields."""
+    """One combination of axis values. The values in `given` come from the file and override those of the protocol."""
 
     choice: tuple[AxisValue, ...]
     labels: Mapping[str, str]
@@ -33,7 +33,7 @@ class Cell:
     name: str
 
     def setting(self, name: str) -> Setting | None:
-        """Return the winning value of field `name`, its default if nobody gives one, None if it has none."""
+        """Return the value of field `name` with the highest precedence, or None if it has no value."""
         return self.given.get(name) or self.protocol.get(name) or DEFAULTS.get(name)
 
     def values(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Cell:
         return {name: setting.value for name, setting in {**self.protocol, **self.given}.items()}
 
     def excluded_by(self, rule: Exclusion) -> bool:
-        """Return whether every label and every field of `rule` agrees."""
+        """Return whether the cell has every label and every field value of `rule`."""
         return all(self.labels[axis] == label for axis, label in rule.labels.items()) and all(
             (setting := self.setting(name)) is not None and setting.value == value
             for name, value in rule.fields.items()
@@ -50,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A grid under one profile: `weak` settings below the axes, `strong` ones above them."""
+    """A grid under one profile. Axes override the `weak` settings, and the `strong` ones override the axes."""
 
     weak: Mapping[str, Setting]
     axes: Mapping[str, tuple[AxisValue, ...]]
@@ -60,7 +60,7 @@ class Grid:
     task_axis: str | None
 
     def cells(self) -> Iterator[Cell]:
-        """Yield every cell of the product, the last axis fastest."""
+        """Yield every cell of the product of the axes. The last axis varies fastest."""
         chosen: dict[Setting | None, dict[str, Setting]] = {None: {}}
         for choice in product(*self.axes.values()):
             explicit = dict(self.weak)
@@ -76,7 +76,7 @@ class Grid:
             yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, name=name)
 
     def _name(self, labels: Mapping[str, str], dataset: Setting | None) -> str:
-        # The axis that chooses the data set has labels that speak for themselves; the others need their axis' name.
+        # Labels of the axis that chooses the data set are clear alone. Other labels need the name of their axis.
         if self.task_axis is not None:
             task = labels[self.task_axis]
         else:
@@ -108,12 +108,12 @@ def grid_of(sweep: Sweep, profile: str | None) -> Grid:
 
 
 def included(sweep: Sweep, grid: Grid) -> list[Cell]:
-    """Return the cells of `grid` that `exclude` leaves."""
+    """Return the cells of `grid` that `exclude` does not leave out."""
     return [cell for cell in grid.cells() if not any(cell.excluded_by(rule) for rule in sweep.exclude)]
 
 
 def check_exclusions(sweep: Sweep, faults: Faults) -> None:
-    """Note every entry of `exclude` that matches nothing in the whole grid."""
+    """Note every entry of `exclude` that matches no cell of the whole grid."""
     idle = dict(enumerate(sweep.exclude))
     for cell in grid_of(sweep, None).cells():
         if not idle:

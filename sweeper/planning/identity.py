@@ -1,4 +1,4 @@
-"""Who a trial is: the hash of the fields that tell configs apart. Names, order and length are no part of it."""
+"""The identity of a trial: a hash of its config, its data and its recipe. Names, order and length are not in it."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ _IDENTIFYING = {
     for name in TrialConfig.model_fields
     if name not in ("outer_steps", "eval_steps", "seed")
 }
-"""The fields that tell configs apart by themselves, with the value that leaves each out."""
+"""The fields of the identity, each with the default value for which it is left out."""
 
 
 def identity(config: TrialConfig) -> dict[str, Any]:
-    """Return the fields of `config` that tell it from others, without the seed: those that differ from their default.
+    """Return the fields of `config` that identify it, without the seed: those that differ from their defaults.
 
-    `outer_steps` is no part of it, since a trial can be continued; `eval_steps` is one only where it differs from
-    `inner_steps`, which is what null means.
+    `outer_steps` is left out, since a trial can be continued. `eval_steps` is left out if it equals `inner_steps`,
+    since null means the same.
     """
     values = vars(config)
     fields = {name: values[name] for name, left_out in _IDENTIFYING.items() if values[name] != left_out}
@@ -37,7 +37,7 @@ def identity(config: TrialConfig) -> dict[str, Any]:
 
 
 def identify(fields: Mapping[str, Any]) -> str:
-    """Return 16 hex digits for `fields`: the sha256 of their JSON with sorted keys, no spaces and floats by repr."""
+    """Return 16 hex digits of the sha256 of `fields` as JSON with sorted keys, no spaces and floats by repr."""
     return _hash(",".join(_members(fields)))
 
 
@@ -47,7 +47,7 @@ def _members(fields: Mapping[str, Any]) -> list[str]:
 
 @lru_cache(maxsize=100_000)
 def _member(name: str, kind: str, value: Any) -> str:
-    """Return `"name":value` in canonical JSON; `kind` keeps 1, 1.0 and True apart, which are one key otherwise."""
+    """Return `"name":value` in canonical JSON; `kind` keeps 1, 1.0 and True apart, which are equal as cache keys."""
     return _CANONICAL.encode({name: value})[1:-1]
 
 
@@ -56,5 +56,5 @@ def _hash(members: str) -> str:
 
 
 def trial_id(*, point: str, digest: str, recipe: Mapping[str, int]) -> str:
-    """Return the id of the trial that computes `point` from the data array of `digest` by `recipe`."""
+    """Return the id, 16 hex digits, of the trial with config `point` on data with `digest` by `recipe`."""
     return _hash(f'{_member("digest", "str", digest)},"point":"{point}","recipe":{{{",".join(_members(recipe))}}}')

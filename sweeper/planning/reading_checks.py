@@ -1,4 +1,4 @@
-"""Whether the numbers that a sweep file wants to read are ever measured by the trials it reads them from."""
+"""Checks that the trials of a sweep measure the numbers that its file reads: endpoint, tables, figures, claims."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +11,7 @@ from trainers.maml.config import TrialConfig
 
 
 def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, TrialConfig]], faults: Faults, *, whole: bool) -> None:
-    """Note every number that the file wants to read and that some trial it is read from would never measure."""
+    """Note every number that the file reads from a trial that never measures it. `whole`: the grid has no profile."""
     _check_reading(("endpoint",), sweep.endpoint, {}, configs, faults)
     for place, endpoint, labels in _further_readings(sweep):
         _check_reading(place, endpoint, labels, configs, faults)
@@ -58,7 +58,7 @@ def _check_reading(
 
 
 def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str, str]]:
-    """Yield the endpoint's key and the reason why a trial of `config` would never measure it."""
+    """Yield the key of `endpoint` and the reason if a trial of `config` never measures it."""
     if endpoint.metric in PROBES:
         if config.probe_every == 0:
             yield "metric", f"{endpoint.metric} is never measured, because probe_every is 0"
@@ -69,7 +69,7 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
         if off:
             yield "at", f"no probe is taken at step {off[0]}, but at {first}, {first + every}, {first + 2 * every}, ..."
         return
-    assert endpoint.steps is not None  # only a probe has none
+    assert endpoint.steps is not None  # only probes have no inner steps
     wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
     if endpoint.metric == "final_accuracy":
         yield from _unanswered_at_last(endpoint, config, wanted)
@@ -79,7 +79,7 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
     if not config.eval_each_step and wanted != config.scored_steps:
         yield (
             "steps",
-            f"asks for inner step {wanted}, but eval_each_step is false and {config.scored_steps} alone scored",
+            f"asks for inner step {wanted}, but eval_each_step is false and only {config.scored_steps} is scored",
         )
     elif wanted > config.scored_steps:
         given = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
@@ -90,7 +90,7 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
 
 
 def _unanswered_at_last(endpoint: Endpoint, config: TrialConfig, wanted: int) -> Iterator[tuple[str, str]]:
-    """Yield the keys of an endpoint that the separate last pass can't answer, with the reasons."""
+    """Yield the keys of `endpoint` that the last pass does not measure, with the reasons."""
     if not config.final_episodes:
         yield "metric", "final_accuracy is never measured, because final_episodes is 0"
         return

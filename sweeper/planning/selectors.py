@@ -1,4 +1,4 @@
-"""Picking trials of a plan on the command line: `zeroing=none,inner_steps=3`, or the beginning of a trial's id."""
+"""Selectors of trials on the command line: `zeroing=none,inner_steps=3`, or the start of a trial's id."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from trainers.maml.config import TrialConfig
 
 _ID = re.compile(r"[0-9a-f]{4,16}")
 _COMMA = re.compile(r",(?=\s*[^,=]+=|\s*$)")
-"""A comma parts two terms only where another `name=` follows: labels may hold commas too."""
+"""A comma separates terms only if another `name=` follows, since labels may contain commas."""
 
 
 class _Term(NamedTuple):
@@ -21,18 +21,18 @@ class _Term(NamedTuple):
 def select(specs: Sequence[TrialSpec], selectors: Iterable[str], option: str) -> list[TrialSpec]:
     """Return the trials that any of `selectors` picks, in plan order; all of them if there is no selector.
 
-    A selector's terms must all agree: an axis and a label, or a config field and its value. Raises SweepError naming
-    `option` for a term that is neither and for a selector that picks nothing.
+    All terms of a selector must match. A term is an axis and a label, or a config field and a value. Raises SweepError
+    with the name of `option` for a term that is neither, and for a selector that picks nothing.
     """
     wanted = list(selectors)
     if not wanted:
         return list(specs)
     picked: set[str] = set()
     for selector in wanted:
-        found = _picked(specs, selector, option)
-        if not found:
-            raise SweepError(f"{option} {selector}: no trial of this plan agrees; `sweeper plan` shows them all")
-        picked.update(found)
+        ids = _picked(specs, selector, option)
+        if not ids:
+            raise SweepError(f"{option} {selector}: no trial of this plan matches; `sweeper plan` shows them all")
+        picked.update(ids)
     return [spec for spec in specs if spec.trial_id in picked]
 
 
@@ -43,8 +43,9 @@ def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]
     axes = list(dict.fromkeys(axis for spec in specs for axis in spec.labels))
     for name, _ in terms:
         if name not in (*axes, *TrialConfig.model_fields):
-            raise SweepError(f"{option} {selector}: {name!r} is no axis of this plan and no field; {_hint(name, axes)}")
-    return [spec.trial_id for spec in specs if all(_agrees(spec, term) for term in terms)]
+            reason = f"{name!r} is neither an axis of this plan nor a field"
+            raise SweepError(f"{option} {selector}: {reason}; {_hint(name, axes)}")
+    return [spec.trial_id for spec in specs if all(_matches(spec, term) for term in terms)]
 
 
 def _hint(name: str, axes: list[str]) -> str:
@@ -56,12 +57,12 @@ def _term(term: str, selector: str, option: str) -> _Term:
     name, equals, value = (part.strip() for part in term.partition("="))
     if not equals or not name or not value:
         raise SweepError(
-            f"{option} {selector}: {term.strip()!r} is neither axis=label nor 4 to 16 digits of a trial's id"
+            f"{option} {selector}: {term.strip()!r} is neither axis=label nor the first 4 to 16 digits of a trial's id"
         )
     return _Term(name, value)
 
 
-def _agrees(spec: TrialSpec, term: _Term) -> bool:
+def _matches(spec: TrialSpec, term: _Term) -> bool:
     name, value = term
     if spec.labels.get(name) == value:
         return True
@@ -71,7 +72,7 @@ def _agrees(spec: TrialSpec, term: _Term) -> bool:
 
 
 def _means(text: str, value: object) -> bool:
-    """Return whether `text` is how YAML may spell a config's `value`; 1, 1.0 and 1e0 are one number."""
+    """Return whether `text` is a YAML spelling of a config's `value`. 1, 1.0 and 1e0 are the same number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(text) == value

@@ -1,4 +1,4 @@
-"""One planned trial, complete and resolved."""
+"""One planned trial, complete and resolved. Knows nothing of runs or results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from trainers.maml.config import TrialConfig
 class TrialSpec:
     """One planned trial.
 
-    `labels` maps each axis, in file order, to its value's label. `cell` is `point` without the seed, and `cell_name`
-    what a person calls it. What all seeds of a cell share is kept once: plans of 100,000 trials are made at a go.
+    `labels` maps each axis, in file order, to its value's label. `point` is a hash of the config, and `cell` one of the
+    config without the seed. All seeds of a cell share its objects, so that plans of 100,000 trials stay small.
     """
 
     trial_id: str
@@ -37,14 +37,14 @@ class TrialSpec:
 
     @cached_property
     def config(self) -> TrialConfig:
-        """The complete config."""
+        """The complete config, seed included."""
         return self.cell_config.model_copy(update={"seed": self.seed})
 
     @property
     def origins(self) -> dict[str, str]:
         """Where each field's value came from: "zeroing_vs_steps.yaml:9", "protocol omniglot" or "default"."""
-        found = {name: self.grid_cell.setting(name) for name in TrialConfig.model_fields}
-        origins = {name: setting.origin for name, setting in found.items() if setting is not None}
+        settings = {name: self.grid_cell.setting(name) for name in TrialConfig.model_fields}
+        origins = {name: setting.origin for name, setting in settings.items() if setting is not None}
         return origins | {"seed": self.seed_origin}
 
     @property
@@ -53,11 +53,11 @@ class TrialSpec:
         return self.cell_config.outer_steps
 
     def name(self) -> str:
-        """Return what a person calls the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
+        """Return a readable name of the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""
         return f"{self.cell_name} · s{self.seed}"
 
     def planned(self, paper: TrialConfig | None = None) -> PlannedTrial:
-        """Return what a report needs to know of the trial; `paper` is the config of the paper's cell beside it."""
+        """Return the trial as a report reads it. `paper` is the config of the paper's cell with the same labels."""
         return PlannedTrial(
             trial_id=self.trial_id,
             cell=self.cell,

@@ -1,4 +1,4 @@
-"""One summary run a cell in the tracking store, so that its UI alone shows seeds aggregated."""
+"""One summary run for each cell in the tracking store, so that its UI shows means over seeds."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def push_cells(tracker: "MlflowTracker", sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> None:
-    """Write the endpoint of every cell with a value, at the furthest step the endpoint names. Raises TrackingError."""
+    """Push the endpoint of every cell with a value, at the last outer step of the endpoint. Raises TrackingError."""
     tracker.push_cells(_summaries(sweep, specs, results))
 
 
@@ -40,8 +40,8 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> li
             name=first_of_cell[cell].cell_name,
             labels=first_of_cell[cell].labels,
             planned=planned[cell],
-            **summary(found)._asdict(),
+            **summary(readings)._asdict(),
         )
-        for cell, found in values.items()
-        if found
+        for cell, readings in values.items()
+        if readings
     ]

@@ -12,9 +12,9 @@ GAP = "  "
 
 
 def plain_table(table: TextTable, width: int = 80) -> str:
-    """Return caption, rows and notes in lines of at most `width` characters, where the cells allow it.
+    """Return caption, rows and notes in lines of at most `width` characters, if the cells are not wider.
 
-    A table that is wider is split between columns. Each block repeats the leading text columns, which name the row.
+    A wider table is split between columns. Each block repeats the leading text columns, which name the rows.
     """
     columns = [_column(table, index) for index in range(len(table.heads))]
     named = next((index for index in range(len(columns)) if index in table.numeric), 1)
@@ -26,7 +26,7 @@ def plain_table(table: TextTable, width: int = 80) -> str:
 
 
 def _column(table: TextTable, index: int) -> list[str]:
-    """Return the head and cells of a column, padded to one width; numbers end below each other."""
+    """Return the head and the cells of a column, padded to one width. Numbers are aligned at their ends."""
     texts = [row[index] for row in table.rows]
     head = table.heads[index]
     if index in table.numeric:
@@ -39,7 +39,7 @@ def _column(table: TextTable, index: int) -> list[str]:
 
 
 def _fitting(names: Sequence[list[str]], columns: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
-    """Yield `columns` in groups that fit into `width` beside `names`, each of one column at least."""
+    """Yield `columns` in groups that fit into `width` beside `names`. Each has at least one column."""
     room = width - sum(len(column[0]) + len(GAP) for column in names)
     group: list[list[str]] = []
     used = 0
@@ -55,7 +55,7 @@ def _fitting(names: Sequence[list[str]], columns: Sequence[list[str]], width: in
 
 
 def _block(names: Sequence[list[str]], columns: Sequence[list[str]], over: str) -> str:
-    """Return some columns as lines: a title over them, heads, a rule, rows."""
+    """Return some columns as lines: a title, heads, a rule and rows."""
     head, *rows = [GAP.join(cells).rstrip() for cells in zip(*names, *columns, strict=True)]
     rule = GAP.join("-" * len(column[0]) for column in (*names, *columns))
     indent = sum(len(column[0]) + len(GAP) for column in names)

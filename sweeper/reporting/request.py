@@ -1,6 +1,6 @@
-"""One report request: which sweeps, from which store, in which formats; then its evidence and its files.
+"""One request for a report: its sweeps, store and formats. Reads the evidence and writes the files.
 
-Prints nothing and parses no command line. What a report says is made in `analysis`.
+Prints nothing and parses no command line. `analysis` computes the content of the report.
 """
 
 import shlex
@@ -34,7 +34,8 @@ DRAWN = frozenset(("png", "pdf", "svg", "html"))
 class Options:
     """What the user asks for. `raw` is a CSV file with the authors' results, read instead of a tracking store.
 
-    `every` makes one page of all `files`, or of all in sweeps/ without any. No `formats` are all of FORMATS.
+    `every` adds a page of all `files`; without files, it takes sweeps/*.yaml. Without `formats`, all of FORMATS are
+    written.
     """
 
     files: Sequence[Path]
@@ -49,7 +50,7 @@ class Options:
 
 
 class Part(NamedTuple):
-    """One sweep of a report and what is asked about it."""
+    """One sweep of a report, and the question that the report answers."""
 
     sweep: Sweep
     asked: "Asked"
@@ -57,9 +58,9 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A report that can be made: every file is read and every plan is known. `uri` is None for the authors' results.
+    """A valid request: every file is read and every plan is known. `uri` is None for the authors' results.
 
-    `left_out` are sweeps that the authors have no runs of.
+    `left_out` are the names of sweeps for which the authors have no runs.
     """
 
     options: Options
@@ -71,7 +72,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written of one sweep: its answer in a sentence, its first table, its counts of cells, its files."""
+    """What was written for one sweep: the answer in a sentence, the first table, counts of cells, and the files."""
 
     sweep: str
     sentence: str
@@ -82,16 +83,16 @@ class Written:
 
 
 def understand(options: Options) -> Request:
-    """Return the report that `options` ask for. Raises SweepError where they contradict each other or a file is bad."""
+    """Return the request for `options`. Raises SweepError if they contradict each other or a file has faults."""
     files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
     if not files or (len(files) > 1 and not options.every):
-        raise SweepError("several files make one report with --all" if files else "name a sweep FILE, or --all")
+        raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
     sweeps = {file: load(file) for file in files}
     left_out: tuple[str, ...] = ()
     if options.raw is not None and options.every:
         sweeps, left_out = _of_authors_alone(sweeps)
         if not sweeps:
-            raise SweepError(f"the authors have no runs of {', '.join(left_out)}; leave --compare-authors out")
+            raise SweepError(f"the authors have no runs of {', '.join(left_out)}; leave out --compare-authors")
     uri = None if options.raw is not None else resolve_uri(options.tracking_uri, options.results.root)
     if uri is None and options.raw is None:
         raise SweepError(
@@ -105,8 +106,8 @@ def understand(options: Options) -> Request:
 def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Path]:
     """Write the report and yield each sweep as it is written, then the files of the page of all.
 
-    Waits for a process that brings the tracking store up to date; `say` is told of it. Raises SweepError when the
-    store or the authors' file can't be read, or when nothing has run; ResultsError when `out` can't be written.
+    Waits for a process that brings the tracking store up to date, and announces the wait with `say`. Raises SweepError
+    if the store or the authors' file can't be read, or if nothing has run; ResultsError if `out` can't be written.
     """
     from analysis.report.all_sweeps import write_paper
 
@@ -131,7 +132,7 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
 
 
 def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tuple[str, ...]]:
-    """Return the sweeps that the authors have runs of, and the names of the others."""
+    """Return the sweeps for which the authors have runs, and the names of the others."""
     from analysis.paper.authors.families import AXES
 
     kept = {file: sweep for file, sweep in sweeps.items() if sweep.name in AXES}
@@ -169,9 +170,9 @@ def _command(file: Path, profile: str | None, only: Sequence[str], raw: Path | N
 
 
 def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
-    """Yield the evidence for each sweep, from the store, which is read once, or from the authors' stored runs.
+    """Yield the evidence for each sweep. The store is read once for all; the authors' file replaces it.
 
-    The authors' runs count up to the sweep's own length.
+    The authors' runs are read up to the sweep's own number of outer steps.
     """
     from analysis.report.sweep_report import find
 

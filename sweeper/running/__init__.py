@@ -1,4 +1,4 @@
-"""One `sweeper run`: its sweeps, what is left to do, and the session that does it.
+"""One `sweeper run`: its sweeps, the trials that are left to train, and the session that trains them.
 
-Owns the decisions before a run, signals, and the order of its rounds. Prints nothing; the command prints.
+Owns the decisions before a run, the reaction to signals, and the order of rounds. Prints nothing: the command does.
 """

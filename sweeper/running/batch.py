@@ -1,4 +1,4 @@
-"""The sweeps of one run before it starts: their data in place, their trials known, what is left of them to do."""
+"""The sweeps of one run before it starts: prepare data, survey trials, refuse what can't run, lock. Trains nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
 
 
 def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
-    """Return the sweeps in `files`. Raises SweepError if two have one name: a run and an experiment are known by it."""
+    """Return the sweeps in `files`. Raises SweepError if two have the same name, which names the run and experiment."""
     named: dict[str, tuple[Path, Sweep]] = {}
     for file in files:
         sweep = load(file)
@@ -32,14 +32,14 @@ def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
 
 
 def surveyed_again(batch: Batch, results: Results) -> Batch:
-    """Return `batch` with where its trials stand by now."""
+    """Return `batch` with the present states of its trials."""
     return replace(batch, parts=tuple(replace(part, survey=survey(results, part.specs)) for part in batch.parts))
 
 
 def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, data_root: Path) -> Batch:
-    """Prepare the data sets of the plans, convert them if need be, and fold what has been done; write no results.
+    """Prepare the data sets of `sweeps`, plan the trials with their digests, and survey the results.
 
-    The plans are made again with the digests of the arrays as they are. Raises SweepError.
+    Converts data if needed, and writes no results. Raises SweepError for bad data or a bad sweep.
     """
     sweeps = list(sweeps)
     names = {spec.cell_config.dataset for sweep in sweeps for spec in expand(sweep, profile)}
@@ -58,16 +58,16 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
 
 
 def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialSpec]:
-    """Return what a run would train: everything planned that isn't finished, failed trials only if asked for.
+    """Return the trials that a run would train: neither finished nor running, and failed only with `retry_failed`.
 
-    One whose journal can't be believed is left to --rerun, which puts it aside.
+    A trial with an unreadable journal is left out. --rerun moves its results away.
     """
     left_out = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
     return [standing.spec for standing in standings if standing.state not in left_out and not standing.unreadable]
 
 
 def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_failed: bool = False) -> None:
-    """Raise SweepError if a trial that would go on began on another kind of device: its bits belong to that one."""
+    """Raise SweepError if a trial that would go on began on another kind of device, where it gets other bits."""
     for standing in standings:
         stays = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
         if standing.brief is None or standing.unreadable or standing.state in stays:
@@ -76,12 +76,12 @@ def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_
         if began_on != device:
             raise SweepError(
                 f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
-                f"go on with --device {began_on}, or name another folder with --results to begin anew on {device}"
+                f"go on with --device {began_on}, or name another folder with --results to start again on {device}"
             )
 
 
 def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
-    """Raise SweepError if a trial's arithmetic isn't to be had on `device`."""
+    """Raise SweepError if `device` does not support the arithmetic of a trial."""
     for spec in specs:
         if reason := cannot_multiply(spec.cell_config.arithmetic, device, ENGINE_OF_DEVICE[device]):
             raise SweepError(f"{spec.trial_id} ({spec.name()}) can't run here: {reason}; --only picks others")
@@ -89,7 +89,7 @@ def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
 
 @contextmanager
 def only_run(batch: Batch, results: Results) -> Iterator[None]:
-    """Hold the sweeps of `batch` for this process. Raises SweepError saying who runs one of them already."""
+    """Lock the sweeps of `batch` for this process. Raises SweepError with the process that already runs one of them."""
     locks = []
     try:
         for part in batch.parts:
@@ -106,7 +106,7 @@ def only_run(batch: Batch, results: Results) -> Iterator[None]:
 
 def _described(holder: Mapping[str, Any] | None) -> str:
     if not holder:
-        return "by a process that doesn't say who it is"
+        return "by an unknown process"
     since = datetime.fromtimestamp(holder["since_ms"] / 1000).astimezone().isoformat(" ", "seconds")
     return (
         f"by process {holder['pid']} on {holder['host']} since {since}; `sweeper status` shows how far it is and "

@@ -1,4 +1,4 @@
-"""How many trials a run trains as one pack, where the user leaves it open, and how many may share a GPU."""
+"""The default size of a pack, and whether a trial fits into a share of a GPU. Both are measured in another process."""
 
 import json
 import subprocess
@@ -19,40 +19,40 @@ from trainers.maml.pack_size import OF_MEMORY, work
 def pack_size(todo: Sequence[TrialSpec], device: Device, data_root: Path) -> tuple[int, str]:
     """Return the size of packs for `todo` on `device`, and the reason in a few words.
 
-    On a CPU it is 1: a pack takes as long as its trials one after the other. On a GPU the trial that needs most memory
-    is measured alone and in packs as large as some trials are alike. Raises SweepError when that can't be done.
+    On a CPU it is 1: a pack takes as long as its trials one after the other. On a GPU, packs of the trial that needs
+    most memory are measured, up to the largest possible pack of `todo`. Raises SweepError if that fails.
     """
     if device == "cpu":
-        return 1, "a CPU gains nothing by more"
+        return 1, "packs gain nothing on a CPU"
     alike = Counter(shared_by_pack(spec.cell_config) for spec in todo)
     most = max(alike.values(), default=1)
     if most == 1:
-        return 1, "no two trials are alike"
+        return 1, "no two trials can share a pack"
     largest = max((spec.config for spec in todo if alike[shared_by_pack(spec.cell_config)] > 1), key=work)
-    found = measured(largest.model_dump(), device, data_root, most)
-    told = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in found["measured"])
-    return found["runs"], f"measured, {told}"
+    result = measured(largest.model_dump(), device, data_root, most)
+    times = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in result["measured"])
+    return result["runs"], f"measured, {times}"
 
 
 def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> None:
     """Raise SweepError if the trial of `todo` that needs most memory doesn't fit into `share` of a GPU."""
     largest = max((spec.config for spec in todo), key=work)
-    found = measured(largest.model_dump(), "cuda", data_root, 1)
-    peak, room = found["measured"][0]["peak_bytes"], found["free_bytes"] * share * OF_MEMORY
+    result = measured(largest.model_dump(), "cuda", data_root, 1)
+    peak, room = result["measured"][0]["peak_bytes"], result["free_bytes"] * share * OF_MEMORY
     if peak > room:
-        fitting = max(int(found["free_bytes"] * OF_MEMORY / peak), 1)
+        fitting = max(int(result["free_bytes"] * OF_MEMORY / peak), 1)
         raise SweepError(
-            f"a trial takes {peak / 2**30:.1f} GiB of a GPU's memory, and workers that share one have "
-            f"{room / 2**30:.1f}; at most {fitting} a GPU, with --workers"
+            f"a trial takes {peak / 2**30:.1f} GiB of a GPU's memory, and the share of a worker is "
+            f"{room / 2**30:.1f} GiB; give --workers for at most {fitting} on each GPU"
         )
 
 
 def measured(
     config: dict[str, object], device: Device, data_root: Path, most: int, engine: str | None = None
 ) -> dict[str, Any]:
-    """Return what a process of its own finds that tries packs of trials like `config`, up to `most` at once.
+    """Return the JSON of `trainers.maml.pack_size` for packs of up to `most` trials like `config`.
 
-    Raises SweepError when it can't.
+    Raises SweepError if that process fails.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
         json.dump(config, file)
@@ -63,6 +63,6 @@ def measured(
     if done.returncode:
         why = done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
         raise SweepError(
-            f"what trials take of a GPU can't be measured: {why}; name --pack, 1 for none, and no --workers"
+            f"the memory and time of trials can't be measured: {why}; give --pack (1: no packs) and no --workers"
         )
     return json.loads(done.stdout)

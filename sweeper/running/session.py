@@ -1,4 +1,4 @@
-"""One `run`, of one sweep or several, from their plans to the last line of the journals; says nothing to the user."""
+"""One run of one or more sweeps, from their plans to the last line of the journals. Prints nothing."""
 
 import secrets
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.executors.inline import Executor, InlineExecutor
@@ -23,17 +23,13 @@ from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
 from trainers.maml.engines.table import ENGINE_OF_DEVICE
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What to run on. `workers` packs train at once.
+    """How to run. `workers` is the number of packs that train at once; None uses the whole machine or cluster.
 
-    A worker that reports nothing for `timeout_s` is given up and its trials dealt again. `address` is that of a Ray
-    cluster that this process has joined; without `workers` all of it trains, also what joins later. `share` is the part
-    of a GPU that a worker has.
+    A worker that reports nothing for `timeout_s` seconds is given up, and its trials are dealt again. `address` is the
+    Ray cluster that this process has joined, or None. `share` is the fraction of a GPU that each worker has, at most 1.
     """
 
     results: Results
@@ -49,7 +45,7 @@ class Options:
 
 
 class InterruptedRunError(Exception):
-    """A signal ended the run; everything is saved, and the tracking store is `behind` by so many trials."""
+    """A signal ended the run. Everything is saved. The tracking store is `behind` by that many trials."""
 
     def __init__(self, signal_number: int, behind: int) -> None:
         super().__init__(signal_number)
@@ -64,11 +60,10 @@ def execute(
     watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
     views: Views | None,
 ) -> int:
-    """Train `todo` to the end and return how many trials the tracking store is behind by.
+    """Train `todo` to the end and return the number of trials that the tracking store is behind by.
 
-    A trial wanted to several targets is trained to each in turn. `watching` wraps each round in a view of it. `views`
-    are those of `views_of`. Raises InterruptedRunError after a signal, SweepError when the results folder or Ray gave
-    out.
+    A trial with several targets is trained to each in turn. `watching` shows each round; `views` come from `views_of`.
+    Raises InterruptedRunError after a signal, and SweepError if the results folder or Ray fails.
     """
     options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
     signals = Signals()
@@ -90,7 +85,7 @@ def execute(
                 break
     finally:
         signals.restore()
-    now = briefs(options.results)  # brings the index up to date, so that the next plan needn't read the journals
+    now = briefs(options.results)  # updates the index, so that the next plan need not read the journals
     if views:
         for standing in batch.standings:  # another run may have trained what this one only shows
             if now.get(standing.spec.trial_id) != standing.brief:
@@ -104,7 +99,7 @@ def execute(
 
 
 def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
-    """Return `todo` in rounds that hold each trial once, shorter targets first."""
+    """Return `todo` in rounds, shorter targets first. A round has each trial at most once."""
     rounds: list[list[TrialSpec]] = []
     taken: Counter[str] = Counter()
     for spec in sorted(todo, key=lambda spec: spec.target):

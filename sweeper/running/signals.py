@@ -1,4 +1,4 @@
-"""What a signal does to a run."""
+"""The reaction of a run to SIGINT and SIGTERM. Saves nothing itself: the dealer does."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from sweeper.dealing.dealer import Dealer
 
 
 class Signals:
-    """First SIGINT or SIGTERM: stop dealing, checkpoint, flush. Second: out at once."""
+    """At the first SIGINT or SIGTERM, make the dealer stop and save. At the second, exit at once."""
 
     def __init__(self) -> None:
         self._dealer: Dealer | None = None
@@ -18,13 +18,13 @@ class Signals:
         self.received: int | None = None
 
     def watch(self, dealer: Dealer) -> None:
-        """Stop `dealer` at the first signal, or now if that has come already."""
+        """Stop `dealer` at the first signal, or now if a signal has come already."""
         self._dealer = dealer
         if self.received is not None:
             dealer.stop()
 
     def note(self, number: int) -> None:
-        """Take a request to stop for signal `number`, unless one has come by itself."""
+        """Treat a stop request as signal `number`, unless a signal has come already."""
         if self.received is None:
             self.received = number
 

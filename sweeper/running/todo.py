@@ -1,4 +1,4 @@
-"""What one `sweeper run` has to do: where it trains, which trials, and which of them again from nothing.
+"""What one `sweeper run` has to do: where it trains, which trials, and which of them from step 0 again.
 
 Trains nothing, prints nothing and changes no file.
 """
@@ -20,7 +20,7 @@ from sweeper.running.pack_size import check_share, pack_size
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user asks of a run. `workers` and `pack` are None where the user leaves them open."""
+    """What the user asks of a run. `workers` and `pack` are None if the user gives no number."""
 
     data_root: Path
     only: Sequence[str]
@@ -34,7 +34,7 @@ class Wishes:
 
 
 class Room(NamedTuple):
-    """Where a run trains: the device, why that one, how many workers fit there, and each one's share of a GPU."""
+    """Where a run trains: the device, the reason for it, how many workers fit, and each one's fraction of a GPU."""
 
     device: Device
     reason: str
@@ -44,9 +44,9 @@ class Room(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Todo:
-    """The work of a run: `trials` are trained, those of `begun` from nothing after their results were put aside.
+    """The work of a run. `trials` are trained; those in `begun` start from step 0 after their results are moved away.
 
-    `standings` are the trials that --only picks, and where each stands.
+    `standings` are the trials that --only picks, with their states.
     """
 
     batch: Batch
@@ -59,14 +59,14 @@ class Todo:
 def room_for(wishes: Wishes) -> Room:
     """Return where the run trains, here or on the cluster that it joins.
 
-    Raises SweepError if the device or the cluster is not there, or if packs of trials would share a GPU.
+    Raises SweepError if the device or the cluster is missing, or if packs of trials would share a GPU.
     """
     if wishes.address is None:
         device, reason = choose_device(wishes.device)
         most = default_workers(device)
     elif wishes.executor == "inline":
         raise SweepError(
-            f"--executor inline runs in this process alone, not at --address {wishes.address}; leave one out"
+            f"--executor inline runs in this process alone, not at --address {wishes.address}; leave one of them out"
         )
     else:
         from sweeper.executors.ray.cluster import Cluster
@@ -75,14 +75,16 @@ def room_for(wishes: Wishes) -> Room:
     share = gpu_share(wishes.workers, most) if device == "cuda" else 1.0
     if share < 1 and wishes.pack is not None and wishes.pack > 1:
         raise SweepError(
-            f"--workers {wishes.workers} --pack {wishes.pack}: on {most} CUDA devices; only trials alone share one"
+            f"--workers {wishes.workers} --pack {wishes.pack}: workers that share a CUDA device (there are {most}) "
+            "train one trial at a time; use --pack 1 or fewer --workers"
         )
     return Room(device, reason, most, share)
 
 
 def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
-    """Return what is left to do of `batch`. Raises SweepError for a selector that picks nothing, and for trials that
-    began on another kind of device or whose arithmetic this one lacks.
+    """Return what is left to do of `batch`.
+
+    Raises SweepError for a selector that picks nothing, and for a trial that can't be trained on the device of `room`.
     """
     every = [standing.spec for standing in batch.standings]
     from_nothing = select(every, wishes.rerun, "--rerun") if wishes.rerun else []
@@ -92,7 +94,7 @@ def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
     refuse_other_device(going_on, room.device, retry_failed=wishes.retry_failed)
     trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
     refuse_arithmetic(trials, room.device)
-    begun = [found for found in batch.standings if found.spec.trial_id in ids and found.brief is not None]
+    begun = [each for each in batch.standings if each.spec.trial_id in ids and each.brief is not None]
     return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun)
 
 
@@ -103,9 +105,9 @@ def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]
 
 
 def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
-    """Return how many trials train as one pack, and why; on a GPU this trains a few steps to measure it.
+    """Return how many trials train as one pack, and the reason. On a GPU, a few steps are trained to measure it.
 
-    Raises SweepError when it can't be measured, or when a trial does not fit into its share of a GPU.
+    Raises SweepError if measuring fails, or if a trial does not fit into a worker's share of a GPU.
     """
     if todo.room.share < 1:
         check_share(todo.trials, wishes.data_root, todo.room.share)
@@ -116,7 +118,7 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
 
 
 def estimated(todo: Todo, wishes: Wishes) -> str:
-    """Return how long the run will take and how much disk it needs, as a sentence."""
+    """Return a sentence with the time that the run will take and the disk space that it needs."""
     wanted = {(spec.trial_id, spec.target) for spec in todo.trials}
     from_nothing = {standing.spec.trial_id for standing in todo.begun}
     left = [

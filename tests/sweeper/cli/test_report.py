@@ -73,8 +73,8 @@ def test_all_makes_one_page_of_several_sweeps_and_names_what_has_not_run(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "name a sweep FILE, or --all"),
-        (("a.yaml", "b.yaml"), "several files make one report with --all"),
+        ((), "give a sweep FILE, or --all"),
+        (("a.yaml", "b.yaml"), "several files need --all"),
         (("tiny.yaml", "--compare-authors", "none.csv.gz"), "have no runs for sweep 'tiny'"),
         (("tiny.yaml", "--format", "docx"), "'docx' is not one of"),
     ],

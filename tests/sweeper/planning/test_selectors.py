@@ -95,22 +95,22 @@ def test_an_axis_that_only_one_of_two_sweeps_has_picks_from_that_one(plan, specs
 
 
 MISTAKES = [
-    ("zeroign=none", "'zeroign' is no axis of this plan and no field; did you mean 'zeroing'?"),
-    ("zeroing=none,innr_lr=1", "'innr_lr' is no axis of this plan and no field; did you mean 'inner_lr'?"),
-    ("colour=red", "'colour' is no axis of this plan and no field; its axes are task, zeroing, inner_lr, seed"),
-    ("zeroing=never", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("zeroing=none,zero_head_every=1", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("seed=7", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("head_bias=0", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("ways=three", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("0000000000000000", "no trial of this plan agrees; `sweeper plan` shows them all"),
-    ("abc", "'abc' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    ("none", "'none' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    ("", "'' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    ("=none", "'=none' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    ("zeroing=", "'zeroing=' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    ("zeroing=none,", "'' is neither axis=label nor 4 to 16 digits of a trial's id"),
-    (",zeroing=none", "'' is neither axis=label nor 4 to 16 digits of a trial's id"),
+    ("zeroign=none", "'zeroign' is neither an axis of this plan nor a field; did you mean 'zeroing'?"),
+    ("zeroing=none,innr_lr=1", "'innr_lr' is neither an axis of this plan nor a field; did you mean 'inner_lr'?"),
+    ("colour=red", "'colour' is neither an axis of this plan nor a field; its axes are task, zeroing, inner_lr, seed"),
+    ("zeroing=never", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("zeroing=none,zero_head_every=1", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("seed=7", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("head_bias=0", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("ways=three", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("0000000000000000", "no trial of this plan matches; `sweeper plan` shows them all"),
+    ("abc", "'abc' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    ("none", "'none' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    ("", "'' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    ("=none", "'=none' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    ("zeroing=", "'zeroing=' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    ("zeroing=none,", "'' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
+    (",zeroing=none", "'' is neither axis=label nor the first 4 to 16 digits of a trial's id"),
 ]
 
 

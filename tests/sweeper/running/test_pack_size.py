@@ -46,7 +46,8 @@ def test_sizes_are_tried_by_a_process_of_its_own(specs, tmp_path):
 @pytest.mark.slow
 def test_what_can_not_be_measured_is_said_with_what_to_do(specs, tmp_path):
     elsewhere = specs[0].config.model_dump() | {"dataset": "omniglot"}
-    with pytest.raises(SweepError, match=r"^what trials take of a GPU can't be measured: .*; name --pack, 1 for none"):
+    why = r"^the memory and time of trials can't be measured: .*; give --pack \(1: no packs\)"
+    with pytest.raises(SweepError, match=why):
         measured(elsewhere, "cpu", tmp_path, 2)
 
 
@@ -63,7 +64,7 @@ def test_trials_that_do_not_fit_into_a_share_are_refused_with_how_many_do(specs,
     found = {"measured": [{"peak_bytes": 3 * 2**30}], "free_bytes": 20 * 2**30}
     monkeypatch.setattr(packing, "measured", lambda *given: found)
     check_share(specs, DATA, 0.2)
-    with pytest.raises(SweepError, match=r"takes 3.0 GiB .* have 2.7; at most 5 a GPU"):
+    with pytest.raises(SweepError, match=r"takes 3.0 GiB .* is 2.7 GiB; give --workers for at most 5 on each GPU"):
         check_share(specs, DATA, 1 / 6)
 
 

@@ -78,7 +78,7 @@ def test_an_address_is_refused_for_training_in_this_process(tmp_path):
 def test_workers_that_share_a_gpu_train_no_packs(monkeypatch, batch, tmp_path):
     monkeypatch.setattr(todo_module, "choose_device", lambda wanted: ("cuda", "2 CUDA device(s) found"))
     monkeypatch.setattr(todo_module, "default_workers", lambda device: 2)
-    with pytest.raises(SweepError, match="--workers 4 --pack 3: on 2 CUDA devices"):
+    with pytest.raises(SweepError, match=r"--workers 4 --pack 3: workers that share a CUDA device \(there are 2\)"):
         room_for(wishes(tmp_path, device="cuda", workers=4, pack=3))
     room = room_for(wishes(tmp_path, device="cuda", workers=4))
     assert (room.workers, room.share) == (2, 0.5)
