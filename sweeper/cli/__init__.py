@@ -82,8 +82,9 @@ def main() -> None:
     """Run sweeps of few-shot meta-learning. One YAML file states a question as a grid.
 
     \b
-    Exit codes: 0 success; 1 a check failed; 2 bad input; 3 trials failed, diverged or
-    are unfinished; 4 the environment failed; 130 and 143 ended by a signal.
+    Exit codes: 0 success; 1 a check failed; 2 bad input; 3 trials failed,
+    diverged or are unfinished; 4 the environment failed; 130 and 143 ended by
+    a signal.
     """
     trainers = logging.getLogger("trainers")  # logs slow work that is done once for a data set
     if not trainers.handlers:

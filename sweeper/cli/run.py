@@ -61,7 +61,9 @@ class PackSize(click.ParamType):
     show_default=True,
     help="Kind of device that trains; auto takes a CUDA device if there is one.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Packs trained at once [default: one for each CPU or GPU].")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Packs trained at once [default: one for each CPU core or GPU]."
+)
 @click.option(
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
 )
@@ -87,7 +89,9 @@ class PackSize(click.ParamType):
     help="Seconds without a report after which a worker is given up (not with --executor inline).",
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again too.")
-@click.option("--rerun", multiple=True, metavar="SELECTOR", help="Train these from step 0 again, even if finished.")
+@click.option(
+    "--rerun", multiple=True, metavar="SELECTOR", help="Train these trials from step 0 again, even finished ones."
+)
 @click.option("--yes", is_flag=True, help="Don't ask before --rerun.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 @with_errors_shown

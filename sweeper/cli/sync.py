@@ -46,7 +46,7 @@ def sync(
     only: tuple[str, ...],
     inherited: tuple[int, ...],
 ) -> None:
-    """Bring the tracking store up to date with the journals of the sweeps FILE.... Sending again changes nothing.
+    """Bring the tracking store up to date with the journals of every sweep FILE. Sending again changes nothing.
 
     Waits for any other process that sends the same results, such as the one that `run` leaves in the background.
 
