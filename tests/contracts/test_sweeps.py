@@ -34,10 +34,11 @@ def test_the_index_lists_every_sweep_and_profile_with_its_number_of_trials() -> 
     assert [(name, profile, int(count)) for name, profile, count in listed] == profiles
 
 
-def test_the_example_of_the_index_is_a_sweep_that_plans(tmp_path: Path) -> None:
-    lines = (SWEEPS / "README.md").read_text(encoding="utf-8").split("\n")
+def test_the_complete_file_of_the_page_about_sweep_files_is_a_sweep_that_plans(tmp_path: Path) -> None:
+    assert "(../docs/sweep-file.md)" in (SWEEPS / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
     path = tmp_path / "my_question.yaml"
-    path.write_text("\n".join(line[4:] for line in lines if line.startswith("    ")), encoding="utf-8")
+    path.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     sweep = load(path)
     # Three inner_steps by three rates by two zeroings, less three excluded cells, on three seeds.
     assert len(expand(sweep)) == (3 * 3 * 2 - 3) * 3
