@@ -1,4 +1,4 @@
-"""Pages: from tables and verdicts to Markdown, LaTeX, CSV and HTML.
+"""Pages: tables and verdicts as Markdown, LaTeX, CSV and HTML.
 
 Owns the words and the markup of a report. Computes no statistics and writes no files.
 """

@@ -1,4 +1,4 @@
-"""Ours beside the authors': every cell that both have, with the verdict on its value; and what their figures show."""
+"""Tables of our values with the authors' and verdicts, and of their printed curves with their measurements."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,17 +13,17 @@ from analysis.pages.protocol import config_differences
 from analysis.paper.published import Plotted, Published
 
 OMNIGLOT_SPACING = 30
-"""The printed abscissa of the Omniglot figures counts evaluations, this many outer steps apart."""
+"""The horizontal axis of the printed Omniglot figures counts evaluations, which are this many outer steps apart."""
 
 
 def values_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
-    """Return the cells for which the authors have a value too; None if there are none."""
+    """Return the cells for which the authors have a value too; None if there is no such cell."""
     unit = unit_of(endpoint)
     rows = []
     for cells in _by_task(readings, endpoint).values():
         ours = {_key(cell): list(cell.values.values()) for cell, _ in cells}
-        found = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
-        theirs = {key: list(values.values()) for key, values in found.items() if values}
+        every = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
+        theirs = {key: list(values.values()) for key, values in every.items() if values}
         facts = facts_of(cells[0][1])
         matches = {
             _key(cell): Match(config_differences(trial), _step(cell, trial), _step(cell, trial))
@@ -41,20 +41,20 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
     heads = (*map(axis_title, readings.axes), "outer step", "ours", "authors'", "ours - authors'", "verdict")
     first = len(readings.axes)
     return TextTable(
-        caption=f"{endpoint_sentence(endpoint)}: ours beside the authors', from their stored results.",
+        caption=f"{endpoint_sentence(endpoint)}: our values and the authors', from their stored results.",
         heads=heads,
         rows=tuple(rows),
         numeric=(first + 1, first + 2, first + 3),
         notes=(
-            f"{'Percent; ' if unit.name else ''}mean ± half the 95 % t-interval over n seeds, none below three. "
-            "The two sides' seeds are independent, nothing is paired. An agreement is a test of equivalence, never an "
-            "overlap.",
+            f"{'Percent; ' if unit.name else ''}mean ± half the 95 % t-interval over n seeds; no interval below three "
+            "seeds. The seeds of the two sides are independent and not paired. An agreement is a test of equivalence, "
+            "not an overlap of intervals.",
         ),
     )
 
 
 def drawn_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
-    """Return where the authors' printed curves of planned cells aren't what was measured; None if nowhere."""
+    """Return the authors' printed curves of planned cells that differ from their measurements; None if none differs."""
     if unit_of(endpoint).name == "":
         return None
     planned = [trial.labels for trial in readings.plan]
@@ -67,7 +67,7 @@ def drawn_table(readings: Readings, endpoint: Endpoint, published: Published) ->
     if not rows:
         return None
     return TextTable(
-        caption="The authors' printed curves beside what they measured, percent, mean over their seeds.",
+        caption="The authors' printed curves and their measurements, in percent, averaged over their seeds.",
         heads=("figure", "curve", "at outer step", "as drawn there", "as measured there"),
         rows=tuple(rows),
         numeric=(3, 4),
@@ -75,7 +75,7 @@ def drawn_table(readings: Readings, endpoint: Endpoint, published: Published) ->
 
 
 def _by_task(readings: Readings, endpoint: Endpoint) -> dict[TaskFacts, list[tuple[Cell, PlannedTrial]]]:
-    """Return the cells with one trial of each, by task: those whose spreads are pooled."""
+    """Return the cells by task, each with one of its trials; the spreads of one task are pooled."""
     trials = {tuple(trial.labels.values()): trial for trial in reversed(readings.plan)}
     found: dict[TaskFacts, list[tuple[Cell, PlannedTrial]]] = {}
     for cell in readings.cells(endpoint):
@@ -116,7 +116,7 @@ def _name(curve: Plotted) -> str:
 
 
 def _both(published: Published, curve: Plotted) -> Iterator[tuple[int, float, float]]:
-    """Yield outer steps with the value drawn over that place of the abscissa and the mean of those measured then."""
+    """Yield each outer step with the value drawn at that place of the axis and the mean measured at that step."""
     spacing = OMNIGLOT_SPACING if max(curve.x) < max(curve.outer_step) / OMNIGLOT_SPACING * 2 else 1
     drawn = {round(x * spacing): value for x, value in zip(curve.x, curve.value, strict=True)}
     for step in published.steps(curve.labels, curve.test_head, curve.test_steps):

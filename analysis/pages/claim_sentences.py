@@ -1,4 +1,4 @@
-"""Judged claims in words: the numbers of each, and the sentence that answers the report's question."""
+"""Judged claims in words: the numbers of each claim, and the sentence that answers the report's question."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from analysis.judging.claims import Contrast, Judged, Word
 from analysis.judging.verdicts import ALPHA
 from analysis.numbers.endpoint import PERCENT, unit_of
 
-LISTED = 3  # claims of one verdict that the answer quotes
+LISTED = 3  # number of claims of one verdict that the answer quotes
 
 WORDS: dict[Word, tuple[str, str]] = {
     "reproduced": ("is reproduced", "are reproduced"),
@@ -16,18 +16,18 @@ WORDS: dict[Word, tuple[str, str]] = {
     "contradicted": ("is contradicted", "are contradicted"),
     "negligible": ("is negligible", "are negligible"),
     "inconclusive": ("is inconclusive", "are inconclusive"),
-    "not enough seeds": ("has not enough seeds", "have not enough seeds"),
-    "no margin": ("has no margin to be judged by", "have no margin to be judged by"),
+    "not enough seeds": ("has too few seeds", "have too few seeds"),
+    "no margin": ("has no margin", "have no margin"),
     "not run": ("has not run", "have not run"),
     "not planned here": ("is not planned here", "are not planned here"),
 }
-"""How one claim and how several are said to end, in the order in which an answer names them."""
+"""Verdict -> its words for one claim and for several, in the order of an answer."""
 
 SILENT = ("not run", "not planned here")
 
 
 def numbers(judged: Judged) -> str:
-    """Return the numbers of a claim, the authors' own contrast, and what to know about both, without full stop."""
+    """Return the numbers of a claim, the authors' contrast, and notes on both, without a full stop."""
     parts = [] if judged.word in SILENT or judged.contrast is None else [_numbers(judged, judged.contrast)]
     if judged.published is not None:
         published, seeds = _value(judged.published, judged.claim), len(judged.published.by_seed)
@@ -36,7 +36,7 @@ def numbers(judged: Judged) -> str:
 
 
 def answer(judged: Sequence[Judged]) -> str:
-    """Return in one sentence how the primary claims ended, with numbers; of all claims if none is primary."""
+    """Return one sentence with the verdicts and numbers of the primary claims, or of all claims if none is primary."""
     if not judged:
         return "This sweep declares no claim."
     primary = [found for found in judged if found.claim.primary]
@@ -51,24 +51,24 @@ def answer(judged: Sequence[Judged]) -> str:
 
 
 def name_of(claim: ClaimSpec) -> str:
-    """Return which contrast a claim is, e.g. `zeroing: every step - none (task Omniglot 5w1s)`."""
-    of, minus = _told(claim.of), _told(claim.minus)
+    """Return the name of a claim's contrast, e.g. `zeroing: every step - none (task Omniglot 5w1s)`."""
+    of, minus = _entries(claim.of), _entries(claim.minus)
     differing = _differing(of, minus)
     name = f"{_words(differing)}: {_values(of, differing)} - {_values(minus, differing)}"
     if claim.less is None:
         return name + _where(of, [key for key in of if key not in differing])
-    other = _told(claim.less[0])
+    other = _entries(claim.less[0])
     between = _differing(of, other)
     name += f", {_words(between)}: {_values(of, between)} less {_values(other, between)}"
     return name + _where(of, [key for key in of if key not in (*differing, *between)])
 
 
-def _told(side: Side) -> dict[str, str]:
-    """Return what identifies a side: its labels and all of its reading, each in words."""
+def _entries(side: Side) -> dict[str, str]:
+    """Return the labels and the endpoint of a side as names and values in words."""
     reading = side.endpoint
     at = reading.at if reading.at == "last" else " and ".join(str(step) for step in reading.at)
-    told = {name.replace("_", " "): label for name, label in side.labels.items()}
-    return told | {
+    labels = {name.replace("_", " "): label for name, label in side.labels.items()}
+    return labels | {
         "metric": reading.metric.replace("_", " "),
         "head at test": str(reading.head),
         "steps at test": str(reading.steps).replace("_", " "),
@@ -78,7 +78,7 @@ def _told(side: Side) -> dict[str, str]:
 
 
 def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
-    """Return what two sides say differently; an axis that one leaves out has one value only."""
+    """Return the names with different values on two sides. A side may leave out an axis, which then has one value."""
     return [key for key in one if key in other and one[key] != other[key]]
 
 
@@ -86,14 +86,16 @@ def _words(keys: Sequence[str]) -> str:
     return ", ".join(keys) if keys else "nothing"
 
 
-def _values(told: dict[str, str], keys: Sequence[str]) -> str:
-    return ", ".join(told[key] for key in keys)
+def _values(entries: dict[str, str], keys: Sequence[str]) -> str:
+    return ", ".join(entries[key] for key in keys)
 
 
-def _where(told: dict[str, str], keys: Sequence[str]) -> str:
-    """Return the labels that both sides share, and the outer step if it isn't the last, in brackets."""
+def _where(entries: dict[str, str], keys: Sequence[str]) -> str:
+    """Return in brackets the labels that both sides share, and the outer step unless it is the last."""
     reading = ("metric", "head at test", "steps at test", "window")
-    shared = [f"{key} {told[key]}" for key in keys if key not in reading and (key, told[key]) != ("outer step", "last")]
+    shared = [
+        f"{key} {entries[key]}" for key in keys if key not in reading and (key, entries[key]) != ("outer step", "last")
+    ]
     return f" ({', '.join(shared)})" if shared else ""
 
 
@@ -114,7 +116,7 @@ def _numbers(judged: Judged, contrast: Contrast) -> str:
 
 
 def _value(contrast: Contrast, claim: ClaimSpec) -> str:
-    """Return the mean with the interval that its verdict goes by: 90 % for an equivalence, else half the 95 %."""
+    """Return the mean with the interval of its verdict: 90 % for an equivalence, else ± half the 95 % interval."""
     unit = " points" if unit_of(claim.of.endpoint) == PERCENT else ""
     text = f"{_signed(contrast.mean, claim)}"
     if contrast.estimate is None:
@@ -147,7 +149,7 @@ def _notes(judged: Judged) -> list[str]:
 
 
 def _quoted(found: Sequence[Judged], word: Word) -> str:
-    """Return the first claims of one verdict in brackets, each as the paper says it with the numbers of ours."""
+    """Return in brackets the first claims of one verdict, each in the paper's words with our numbers."""
     if word == "not planned here":
         return ""
     quoted = [
@@ -166,7 +168,7 @@ def _numbers_of_answer(judged: Judged) -> str:
 
 
 def _signed(value: float, claim: ClaimSpec) -> str:
-    """Return a number with its sign, in points or as it is; one that rounds to zero is +0."""
+    """Return a number with its sign, in points for a fraction; a number that rounds to zero is +0."""
     scale, digits = _unit(claim)
     return f"{round(scale * value, digits) + 0.0:+.{digits}f}"
 

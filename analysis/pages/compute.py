@@ -1,4 +1,4 @@
-"""From the attempts of records to the compute they took, by data set and machine."""
+"""The compute that the attempts of records took, by data set and machine."""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ MS_AN_HOUR = 3_600_000
 
 
 class Spent(NamedTuple):
-    """What one attempt took: its share of a worker's time, and how many outer steps it trained."""
+    """The compute of one attempt: its share of a worker's time in ms, and the number of outer steps it trained."""
 
     dataset: str
     device: str
@@ -21,9 +21,9 @@ class Spent(NamedTuple):
 
 
 def spent(record: TrialRecord) -> list[Spent]:
-    """Return each attempt's share, from when it was dealt to its last record; of a pack, one member's part.
+    """Return each attempt's share, from its assignment to its last record; a pack's time is divided by its trials.
 
-    What an attempt did after its last record was lost with it and isn't counted.
+    Work after the last record was lost and isn't counted.
     """
     training = record["training"]
     other = sorted(found["time_ms"] for found in (*passes(record), *record["probes"]))
@@ -47,7 +47,7 @@ def spent(record: TrialRecord) -> list[Spent]:
 
 
 def compute_table(records: Iterable[TrialRecord]) -> TextTable:
-    """Return one row a data set, device and processor: trials, attempts, hours, outer steps, outer steps a second."""
+    """Return one row per data set, device and processor: trials, attempts, hours, outer steps, steps per second."""
     groups: dict[tuple[str, str, str], list[Spent]] = {}
     trials: dict[tuple[str, str, str], int] = {}
     for record in records:
@@ -63,22 +63,22 @@ def compute_table(records: Iterable[TrialRecord]) -> TextTable:
         rows.append((*key, f"{trials[key]:,}", f"{len(shares):,}", f"{ms / MS_AN_HOUR:.2f}", f"{steps:,}", rate))
     total = sum(share.ms for shares in groups.values() for share in shares) / MS_AN_HOUR
     return TextTable(
-        caption=f"{total:.2f} hours of workers in all, evaluations and start of workers included.",
+        caption=f"{total:.2f} hours of worker time in total, including evaluations and the start of workers.",
         heads=("data set", "device", "processor", "trials", "attempts", "hours", "outer steps", "steps/s"),
         rows=tuple(rows),
         numeric=(3, 4, 5, 6, 7),
-        notes=("An attempt counts from when it was dealt to its last record; of a pack, each member its share.",),
+        notes=("An attempt counts from its assignment to its last record. A pack's time is divided among its trials.",),
     )
 
 
 def _within(times_ms: list[int], begun_ms: int, following: dict[str, Any] | None) -> range:
-    """Return the places in sorted `times_ms` from `begun_ms` on and before the following attempt."""
+    """Return the indices of sorted `times_ms` from `begun_ms` to the start of the following attempt, exclusive."""
     end = len(times_ms) if following is None else bisect_left(times_ms, following["time_ms"])
     return range(bisect_left(times_ms, begun_ms), end)
 
 
 def _steps(steps: list[int], span: range) -> int:
-    """Return how many outer steps were trained at `span`, whose first follows the step before it."""
+    """Return the number of outer steps trained in `span`, counted from the step before its first."""
     if not span:
         return 0
     return steps[span.stop - 1] - (steps[span.start - 1] if span.start else 0)

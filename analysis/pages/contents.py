@@ -1,4 +1,4 @@
-"""What a report's pages say, before any markup: tables of text, sections, pictures, and the pages made of them."""
+"""The contents of a report's pages without markup: tables of text, sections, pictures, and pages of these."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,11 @@ NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w.,:/-]
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """A table as it is read: one text a head and a cell.
+    """A table of texts: one per head and per cell.
 
-    `numeric` are the columns whose cells begin with a number, aligned at its end. `over` is a title above them all,
-    which are then the last columns. A column headed "verdict" holds a verdict's word first. `notes` go below.
+    `numeric` are the columns whose cells begin with a number; they are aligned at the end of the number. `over` is a
+    title above the numeric columns, which are then the last ones. Texts in a column "verdict" begin with the verdict's
+    word. `notes` are printed below.
     """
 
     caption: str
@@ -38,7 +39,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure. `name` is its file's, of our making, without ending; `alt` says what it shows to who can't see it."""
+    """A figure. `name` is its file name without extension; `alt` describes it to readers who can't see it."""
 
     name: str
     caption: str
@@ -49,12 +50,12 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPage:
-    """All that the page of one sweep says.
+    """The contents of one sweep's page.
 
     `sentence` is the answer, built from the numbers; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
-    `claims` and `values` have a column "verdict"; None where the sweep has none. `remarks` are sentences that belong
-    to a figure or table of the paper as a whole (a stretched axis, two measurements mixed). `differences` are those to
-    the paper, `holes` the planned seeds without a value. `runs` maps a trial's id to its run's.
+    `claims` and `values` have a column "verdict"; None if the sweep has none. `remarks` are sentences on a whole figure
+    or table of the paper (a stretched axis, two measurements mixed). `differences` are those from the paper, `holes`
+    the planned seeds without a value. `runs` maps trial id to run id.
     """
 
     sweep: str
@@ -78,7 +79,7 @@ class SweepPage:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperPage:
-    """All that the page of the whole paper says: an index with every claim, each sweep, how to reproduce it."""
+    """The contents of the page on the whole paper: an index with every claim, each sweep, and how to reproduce it."""
 
     title: str
     introduction: tuple[str, ...]
@@ -89,20 +90,20 @@ class PaperPage:
 
 
 class Split(NamedTuple):
-    """A cell's text in two: the number it begins with, or the dash that stands for none, else ""; and the rest."""
+    """A cell's text in two parts: the number at its start (a dash if missing, "" if there is none), and the rest."""
 
     number: str
     rest: str
 
 
 def split_number(text: str) -> Split:
-    """Return e.g. ("83.4", " ± 1.2 (2 of 3)"); a minus or plus belongs to the number."""
+    """Return e.g. ("83.4", " ± 1.2 (2 of 3)"); a sign belongs to the number."""
     found = NUMBER.fullmatch(text)
     return Split(*found.groups()) if found else Split("", text)
 
 
 def grid(table: Table) -> TextTable:
-    """Return a sweep's table as text; what it doesn't plan is blank."""
+    """Return a sweep's table as text; a cell that isn't planned is blank."""
     first = len(table.row_axes)
     return TextTable(
         caption=table.caption,

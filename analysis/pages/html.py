@@ -1,6 +1,6 @@
-"""Pages -> HTML: one self-contained file each, without scripts or anything from elsewhere, its figures inside.
+"""Writes pages as HTML. Each page is one file with its figures inside, without scripts or external resources.
 
-Whatever comes from a name is escaped. The same page gives the same bytes.
+All text is escaped. The same page gives the same bytes.
 """
 
 import base64
@@ -16,7 +16,7 @@ from analysis.pages.contents import PaperPage, Picture, SweepPage, TextTable, sp
 
 
 class Mark(NamedTuple):
-    """How a verdict is told apart without colour: a sign before its word, and a kind of border."""
+    """The marks of a verdict besides its colour: a sign before its word, and a kind of border."""
 
     sign: str
     kind: str
@@ -31,14 +31,14 @@ MARKS: dict[str, Mark] = {
     "differs": Mark("≠", BAD),
     "negligible": Mark("≈", BAD),
 }
-"""Verdicts that settle something, by how their text begins; any other leaves it open."""
+"""Start of a verdict's text -> its mark; every other verdict leaves the question open."""
 UNSETTLED = Mark("?", OPEN)
-LONGEST_UNBROKEN = 24  # letters; a cell with more breaks into lines
-LETTER_CH = 0.75  # a letter of text is narrower than the digit that the unit ch is
+LONGEST_UNBROKEN = 24  # letters; a longer cell is broken into lines
+LETTER_CH = 0.75  # mean width of a letter in the CSS unit ch, which is the width of a digit
 
 
 class Widths(NamedTuple):
-    """Room for the two parts of a numeric column's cells, in digits' widths."""
+    """Widths of the two parts of a numeric column's cells, in widths of a digit."""
 
     number: int
     rest: float
@@ -50,7 +50,7 @@ def sweep_html(page: SweepPage) -> str:
 
 
 def paper_html(page: PaperPage) -> str:
-    """Return the page of the whole paper: contents, every claim, every sweep, reproducibility."""
+    """Return the page of the whole paper: contents, all claims, each sweep, reproducibility."""
     anchors = _anchors([sweep.sweep for sweep in page.sweeps])
     return _rendered("paper.html.j2", page=page, anchors=anchors, claims=all_claims(page.sweeps))
 
@@ -62,7 +62,7 @@ def all_claims(sweeps: Sequence[SweepPage]) -> TextTable | None:
         return None
     first = tables[0][1]
     return TextTable(
-        caption="Each claim of the paper that a sweep judges.",
+        caption="Every claim of the paper that a sweep judges.",
         heads=("sweep", *first.heads),
         rows=tuple((name, *row) for name, table in tables for row in table.rows),
         numeric=tuple(column + 1 for column in first.numeric),
@@ -107,7 +107,7 @@ def _widths(table: TextTable) -> list[Widths]:
 
 
 def _anchors(names: Sequence[str]) -> dict[str, str]:
-    """Return an id for each sweep, of letters that need no escaping; names that would share one get a number."""
+    """Return an HTML id for each sweep, of letters that need no escaping; equal ids get a number."""
     anchors: dict[str, str] = {}
     for name in names:
         anchor = f"sweep-{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')}"

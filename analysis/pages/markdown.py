@@ -1,4 +1,4 @@
-"""The report's page and its answer in words: text from tables and cells that are already computed."""
+"""Writes pages as Markdown, and the answer of a sweep without claims. Computes no statistics."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from analysis.pages.markup import markdown_list, markdown_section, markdown_tabl
 
 
 def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> str:
-    """Return the range of the means and how many differences exclude 0: descriptive, no verdict."""
+    """Return the range of the means and the number of differences that exclude 0; gives no verdict."""
     read = [cell for cell in every if cell.values]
     complete = sum(not cell.missing for cell in every)
     low, high = (choose(read, key=lambda cell: cell.summary.mean) for choose in (min, max))
@@ -21,7 +21,7 @@ def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> str:
 
 
 def sweep_markdown(page: SweepPage, level: int = 1) -> str:
-    """Return a sweep's page, in the order of its HTML; figures are the files `name`.png beside it."""
+    """Return a sweep's page, in the order of its HTML; figures are the files `name`.png in the same folder."""
     below = "#" * (level + 1)
     origin = f"Rebuilds {page.paper}. " if page.paper else ""
     parts = [
@@ -31,7 +31,7 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
     ]
     for title, tables in (
         ("Claims", (page.claims,)),
-        ("Values beside the authors'", (page.values,)),
+        ("Values compared with the authors'", (page.values,)),
         ("Tables", page.tables),
     ):
         made = [markdown_table(found).rstrip() for found in tables if found is not None]
@@ -42,10 +42,10 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
         parts.append(f"{below} Figures")
     for figure in page.figures:
         parts += [f"![{markdown_text(figure.alt)}]({figure.name}.png)", markdown_text(figure.caption)]
-    nothing = "None that a config shows." if page.paper else "This sweep rebuilds nothing of the paper."
+    nothing = "The configs show none." if page.paper else "This sweep rebuilds no result of the paper."
     parts += [
         markdown_section(page.protocol, level + 1).rstrip(),
-        f"{below} Differences to the paper",
+        f"{below} Differences from the paper",
         markdown_list(page.differences) or nothing,
         f"{below} Missing",
         markdown_list(page.holes) or "Nothing: every planned trial has a value.",
@@ -58,7 +58,7 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
 
 
 def paper_markdown(page: PaperPage) -> str:
-    """Return the whole paper's page: introduction, each sweep's answer, then reproducibility."""
+    """Return the page of the whole paper: introduction, the answer of each sweep, then reproducibility."""
     parts = [f"# {markdown_text(page.title)}", *map(markdown_text, page.introduction)]
     parts += [
         f"## {markdown_text(sweep.question)}\n\n{markdown_text(sweep.sentence)}"
@@ -84,6 +84,7 @@ def _differences(contrast: Table) -> str:
     span = f"{means[0]:+.1f}" if len(means) == 1 else f"{min(means):+.1f} to {max(means):+.1f}"
     text = f"{found[0].contrast}: {span} points over {len(found)} comparison{'' if len(found) == 1 else 's'} by seed"
     if not judged:
-        return f"{text}, none with the 3 seeds an interval needs."
+        return f"{text}; none has the 3 seeds that an interval needs."
+    plural = "" if len(judged) == 1 else "s"
     above, below = (sum(test) for test in ([pair.low > 0 for pair in judged], [pair.high < 0 for pair in judged]))
-    return f"{text}; of {len(judged)} 95 % intervals (unadjusted) {above} lie above 0 and {below} below."
+    return f"{text}; of {len(judged)} unadjusted 95 % interval{plural}, {above} above 0 and {below} below 0."

@@ -1,7 +1,6 @@
-"""Tables and sections -> Markdown, LaTeX (booktabs, siunitx) and CSV text. No statistics, no files.
+"""Writes tables and sections as Markdown, LaTeX (booktabs, siunitx) and CSV text. No statistics, no files.
 
-Markdown and LaTeX print what `text` of a cell says; CSV of a grid is the tidy long form, in fractions and full
-precision.
+Markdown and LaTeX print the `text` of each cell. The CSV of a grid is in long form, in fractions with full precision.
 """
 
 import csv
@@ -28,7 +27,7 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "[": "{[}",  # first in a row it would be an option of the row's end
+    "[": "{[}",  # at the start of a row, LaTeX would read it as an option of the previous row's end
     "]": "{]}",
     "−": "$-$",
     "–": "--",
@@ -43,15 +42,15 @@ MATHS = {
     "η": "eta", "ρ": "rho", "φ": "varphi", "θ": "theta",
 }  # fmt: skip
 LATEX |= {character: rf"$\{name}$" for character, name in MATHS.items()}
-LAST_LATIN = 0x17F  # what a stock TeX has letters for goes up to Latin Extended-A
-LONG = 30  # letters: columns with a longer cell break into lines
-SHORT = 12  # letters: columns with no longer cell never do
-LINES = {"": 62, r"\footnotesize": 80, r"\scriptsize": 96}  # letters on a line of a portrait page, by size
-KEPT = 0.6  # share of a line that the columns that don't break may take beside some that do
+LAST_LATIN = 0x17F  # end of Latin Extended-A, the last block for which a stock TeX has letters
+LONG = 30  # letters; a column with a longer cell breaks into lines
+SHORT = 12  # letters; a column without a longer cell never breaks
+LINES = {"": 62, r"\footnotesize": 80, r"\scriptsize": 96}  # letters on a line of a portrait page, by font size
+KEPT = 0.6  # largest share of a line for columns that don't break, next to columns that do
 
 
 def markdown_text(text: str) -> str:
-    """Return `text` on one line, with what Markdown would read as markup escaped."""
+    """Return `text` on one line, with characters of Markdown markup escaped."""
     return re.sub(r"([\\|*`<\[])", r"\\\1", " ".join(text.split()))
 
 
@@ -61,7 +60,7 @@ def markdown(table: Table) -> str:
 
 
 def markdown_table(table: TextTable) -> str:
-    """Return a GitHub-flavoured table: caption, rows, notes; a title over columns is said in each of their heads."""
+    """Return a GitHub-flavoured table: caption, rows, notes; each head repeats the title over its column."""
     numeric = frozenset(table.numeric)
     heads = [
         f"{table.over} {head}" if table.over and index in numeric else head for index, head in enumerate(table.heads)
@@ -73,7 +72,7 @@ def markdown_table(table: TextTable) -> str:
 
 
 def markdown_section(section: Section, level: int = 2) -> str:
-    """Return a heading of `level` with what the section says."""
+    """Return the section with a heading of `level`."""
     parts = [f"{'#' * level} {markdown_text(section.title)}", *map(markdown_text, section.paragraphs)]
     if section.items:
         parts.append(markdown_list(section.items))
@@ -81,12 +80,12 @@ def markdown_section(section: Section, level: int = 2) -> str:
 
 
 def markdown_list(items: Iterable[str]) -> str:
-    """Return one bullet an item."""
+    """Return one bullet per item."""
     return "\n".join(f"- {markdown_text(item)}" for item in items)
 
 
 def latex_text(text: str) -> str:
-    """Return `text` on one line, with what LaTeX would read as a command escaped, and what it can't print by number."""
+    """Return `text` on one line, with LaTeX's special characters escaped and unprintable ones as U+ numbers."""
     return "".join(map(_latex_character, " ".join(text.split())))
 
 
@@ -98,7 +97,7 @@ def latex(table: Table) -> str:
 def latex_table(table: TextTable) -> str:
     """Return a `tabular` for \\input (needs booktabs and siunitx 2 or 3); caption and notes come first, as comments.
 
-    A numeric column is an S column for the numbers that its cells begin with, then one for what follows them.
+    A numeric column becomes an S column for the numbers and, if text follows them, an l column for that text.
     """
     comments = [f"% {' '.join(text.split())}" for text in (table.caption, *table.notes)]
     size, columns = _columns(table)
@@ -113,13 +112,13 @@ def latex_table(table: TextTable) -> str:
     lines += [_ampersands([column.head for column in columns]), r"\midrule"]
     lines += [_ampersands(row) for row in zip(*(column.cells for column in columns), strict=True)]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    if size:  # in a group, which \\input ends with
+    if size:  # in a group, so that the size ends with the table
         lines = [rf"{{{size}\setlength{{\tabcolsep}}{{3pt}}%", *lines[:-1], rf"{lines[-1]}}}"]
     return "\n".join([*comments, *lines]) + "\n"
 
 
 def csv_text(table: Table) -> str:
-    """Return one line per cell: axes, at, statistics in fractions, per-seed values, why seeds are missing."""
+    """Return one line per cell: axes, at, statistics in fractions, values per seed, reasons of missing seeds."""
     cells = list(table.cells.values())
     axes = list(cells[0].labels)
     whole = isinstance(cells[0], Cell)
@@ -136,7 +135,7 @@ def csv_text(table: Table) -> str:
 
 
 def csv_table(table: TextTable) -> str:
-    """Return the heads and rows as they are read."""
+    """Return the heads and rows as they are printed."""
     return _csv([table.heads, *table.rows])
 
 
@@ -150,7 +149,7 @@ class _Column(NamedTuple):
 
 
 def _columns(table: TextTable) -> tuple[str, list[_Column]]:
-    """Return the size of letters and the columns of `table`."""
+    """Return the font size and the columns of `table`."""
     texts = [[row[index] for row in table.rows] for index in range(len(table.heads))]
     size, shares = _layout([[head, *column] for head, column in zip(table.heads, texts, strict=True)], table.numeric)
     columns = []
@@ -167,8 +166,9 @@ def _columns(table: TextTable) -> tuple[str, list[_Column]]:
 
 
 def _layout(texts: Sequence[Sequence[str]], numeric: Sequence[int]) -> tuple[str, dict[int, float]]:
-    """Return the largest size in which the columns fit a page, or the smallest, and the share of a line of each column
-    that breaks; none is narrower than its longest word where they fit.
+    """Return the largest font size at which the columns fit a page, and each breaking column's share of a line.
+
+    If they fit, no column is narrower than its longest word. If they don't fit, the size is the smallest.
     """
     longest = [max(map(len, column)) for column in texts]
     words = [max(len(word) for text in column for word in text.split() or [""]) for column in texts]
@@ -213,7 +213,7 @@ def _two_cells(split: Split) -> str:
 
 
 def _s_cell(text: str) -> str:
-    """Return what an S column takes: a number plain, anything else in braces, a lone dash as a dash."""
+    """Return a cell of an S column: a plain number, other text in braces, a lone dash as an en dash."""
     if text == "-":
         return "{--}"
     return text.replace(",", "").replace("−", "-") if split_number(text).number else f"{{{latex_text(text)}}}"
@@ -268,7 +268,7 @@ def _number(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return `text` as a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    """Return `text` as a cell that no spreadsheet reads as a formula; numbers stay numbers."""
     number = re.fullmatch(r"[+-]?[\d.]+(e[+-]?\d+)?", text)
     safe = f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not number else text
-    return safe.replace("\r", " ")  # csv quotes none, and a row would end there
+    return safe.replace("\r", " ")  # csv doesn't quote it, and some readers end a row there

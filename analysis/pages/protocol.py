@@ -1,7 +1,7 @@
-"""From planned trials: what was trained and how, where each value comes from, and how it differs from the paper.
+"""The protocol of planned trials: their configs, the origin of each value, and the differences from the paper.
 
-`outer_steps` is told apart from all other fields: a shorter run is the paper's own up to where it ends, while a run
-that differs in any other field is another experiment.
+`outer_steps` is treated separately: a shorter run equals the paper's run up to its end, while a run that differs in any
+other field is another experiment.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,18 +15,19 @@ LENGTH = "outer_steps"
 WATCHING = frozenset((
     "probe_every", "probe_first", "probe_episodes", "eval_heads", "eval_each_step", "final_episodes", "final_steps",
 ))  # fmt: skip
-"""Fields that only say what is watched: what is trained, and each number that is there, has the same bits."""
+"""Fields that only add or drop measurements: they change neither the training nor any measured number."""
 SEED = "seed"
 DEFAULT = "default"
-"""The origin of a field that nobody has set."""
+"""The origin of a field that was not set."""
 NO_PAPER = "the paper has no such cell"
 EVERY_CELL = "every cell"
 
 
 def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
-    """Return e.g. ("eval_episodes 100 (paper 992)",): fields that are not the paper's, length and watching apart.
+    """Return the fields that differ from the paper's, e.g. ("eval_episodes 100 (paper 992)",).
 
-    Empty just if its numbers may be held against the paper's, at outer steps that it reaches.
+    `outer_steps` and the fields of `WATCHING` are left out. If the result is empty, the trial's numbers may be compared
+    with the paper's at the outer steps that it reaches.
     """
     if trial.paper is None:
         return (NO_PAPER,)
@@ -38,7 +39,7 @@ def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
 
 
 def step_target(trial: PlannedTrial) -> str:
-    """Return how far the trial is to be trained, beside the paper's length: "300 of the paper's 3,000"."""
+    """Return the trial's target with the paper's length, e.g. "300 of the paper's 3,000"."""
     if trial.paper is None:
         return written(trial.target)
     length = trial.paper[LENGTH]
@@ -48,28 +49,28 @@ def step_target(trial: PlannedTrial) -> str:
 
 
 def paper_differences(plan: Sequence[PlannedTrial]) -> tuple[str, ...]:
-    """Return one sentence a difference with the cells that have it, then one a step target.
+    """Return one sentence per difference with the cells that have it, then one per step target.
 
-    Empty if every cell is the paper's, to its full length, or if the sweep rebuilds nothing of the paper.
+    Empty if every cell is the paper's at full length, or if the sweep rebuilds no result of the paper.
     """
     if all(trial.paper is None for trial in plan):
         return ()
     cells = _cells(plan)
-    found: dict[str, list[PlannedTrial]] = {}
+    by_difference: dict[str, list[PlannedTrial]] = {}
     for trial in cells:
         for difference in config_differences(trial):
-            found.setdefault(difference, []).append(trial)
-    sentences = [f"{_start(said)}: {cells_in_words(trials, cells)}." for said, trials in found.items()]
+            by_difference.setdefault(difference, []).append(trial)
+    sentences = [f"{_start(text)}: {cells_in_words(trials, cells)}." for text, trials in by_difference.items()]
     targets: dict[str, list[PlannedTrial]] = {}
     for trial in cells:
         if trial.paper is not None and trial.target != trial.paper[LENGTH]:
             targets.setdefault(step_target(trial), []).append(trial)
-    sentences += [f"Outer steps {said}: {cells_in_words(trials, cells)}." for said, trials in targets.items()]
+    sentences += [f"Outer steps {text}: {cells_in_words(trials, cells)}." for text, trials in targets.items()]
     return tuple(sentences)
 
 
 def protocol(plan: Sequence[PlannedTrial]) -> Section:
-    """Return the section "Protocol": number of trials, fields alike in all, fields that differ, fields left alone."""
+    """Return the section "Protocol": number of trials, fields with one value, fields that differ, default fields."""
     cells = _cells(plan)
     seeds = sorted({trial.seed for trial in plan})
     fields = [field for field in plan[0].config if field != SEED]
@@ -77,11 +78,11 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
     untouched = [field for field in alike if _origins(plan, field) == (DEFAULT,)]
     paragraphs = [
         f"{_counted(len(plan), 'trial')}: {_counted(len(cells), 'cell')}, seeds {', '.join(map(str, seeds))}. "
-        "Names of fields are those of sweep files."
+        "Field names are those of sweep files."
     ]
     if untouched:
         defaults = ", ".join(f"{field} {written(plan[0].config[field])}" for field in untouched)
-        paragraphs.append(f"Left at the trainer's defaults in every trial: {defaults}.")
+        paragraphs.append(f"Trainer's defaults in every trial: {defaults}.")
     constant = tuple(
         (field, written(plan[0].config[field]), "; ".join(_origins(plan, field)))
         for field in alike
@@ -89,8 +90,10 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
     )
     varying = tuple(row for field in fields if field not in alike for row in _varying(plan, field))
     tables = (
-        TextTable(caption="The same in every trial.", heads=("field", "value", "from"), rows=constant),
-        TextTable(caption="Different between cells.", heads=("field", "value", "cells", "from"), rows=varying),
+        TextTable(
+            caption="Fields with the same value in every trial.", heads=("field", "value", "from"), rows=constant
+        ),
+        TextTable(caption="Fields that differ between cells.", heads=("field", "value", "cells", "from"), rows=varying),
     )
     return Section(
         title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(table for table in tables if table.rows)
@@ -98,7 +101,7 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
 
 
 def cells_in_words(some: Collection[PlannedTrial], every: Sequence[PlannedTrial]) -> str:
-    """Return which of the cells in `every` are in `some`, one trial a cell: by the axes that tell them, else listed."""
+    """Return the cells `some` of `every` in words, one trial per cell: by the axes that select them, or as a list."""
     if len(some) == len(every):
         return EVERY_CELL
     kept = {axis: {trial.labels[axis] for trial in some} for axis in every[0].labels}
@@ -110,7 +113,7 @@ def cells_in_words(some: Collection[PlannedTrial], every: Sequence[PlannedTrial]
 
 
 def written(value: Any) -> str:
-    """Return a field's value as a sweep file has it, with thousands set off."""
+    """Return a field's value as in a sweep file, with thousands separators."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -142,7 +145,7 @@ def _varying(plan: Sequence[PlannedTrial], field: str) -> list[tuple[str, str, s
 
 
 def _telling(every: Sequence[PlannedTrial], kept: Mapping[str, set[str]], count: int) -> tuple[str, ...]:
-    """Return the fewest axes whose labels alone pick the `count` cells that all axes together pick."""
+    """Return the fewest axes whose labels select the same `count` cells as all axes together."""
     return next(
         axes
         for size in range(1, len(kept) + 1)
@@ -156,7 +159,7 @@ def _ordered(every: Sequence[PlannedTrial], axis: str, labels: set[str]) -> list
 
 
 def _start(text: str) -> str:
-    """Return `text` as a sentence begins; the name of a field stays as it is."""
+    """Return `text` as the start of a sentence; a field name stays as it is."""
     return f"{text[0].upper()}{text[1:]}" if text == NO_PAPER else text
 
 

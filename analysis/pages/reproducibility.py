@@ -1,7 +1,6 @@
-"""From plans, records and cells to the reproducibility page: what was run, with what, what is missing and why.
+"""The reproducibility page, from plans, records and cells: what ran, on what, what is missing and why.
 
-Everything is named: a trial that wasn't run, ended badly or was made with other code than the rest can't hide in a
-number.
+It names every trial that did not run, failed, diverged, or ran with code that differs from the other trials'.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ ENDED_BADLY = ("failed", "diverged")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepEvidence:
-    """One sweep's plan and cells (`analysis.numbers.tables.cells` over all axes); `why_not_run`: a sentence, or ""."""
+    """One sweep's plan and cells (`analysis.numbers.tables.cells` over all axes); `why_not_run` is a reason or ""."""
 
     sweep: str
     plan: Sequence[PlannedTrial]
@@ -33,9 +32,9 @@ class SweepEvidence:
 def reproducibility(
     sweeps: Sequence[SweepEvidence], records: Mapping[str, TrialRecord], libraries: Mapping[str, str]
 ) -> tuple[Section, ...]:
-    """Return the page's sections. `records` are those of the planned trials by trial id, `libraries` the report's own.
+    """Return the page's sections, from `records` by trial id and the `libraries` (name -> version) of the report.
 
-    A trial of several sweeps counts once in what was computed; a record without attempts is no run of ours.
+    A trial of several sweeps counts once in the compute. A record without attempts is not one of our runs.
     """
     planned = {trial.trial_id for evidence in sweeps for trial in evidence.plan}
     found = {trial_id: record for trial_id, record in sorted(records.items()) if trial_id in planned}
@@ -55,7 +54,7 @@ def reproducibility(
 
 
 def mixed(records: Mapping[str, TrialRecord]) -> Section:
-    """Return the section that names the runs which differ in code, recipe, data or machine from the others."""
+    """Return the section on runs whose code, recipe, data or machine differs from the others'."""
     facts: dict[str, Callable[[dict[str, Any]], Hashable]] = {
         "commit": lambda attempt: attempt["commit"],
         "device": lambda attempt: attempt["device"],
@@ -109,12 +108,12 @@ def _hyper_parameters(sweeps: Sequence[SweepEvidence]) -> Section:
                     used.setdefault(trial.origins[field], {})[written(trial.config[field])] = None
             rows += [(evidence.sweep, field, ", ".join(values), origin) for origin, values in used.items()]
     text = (
-        "No hyper-parameter was tuned by us. A protocol file holds the values of the authors' released code; what a "
-        "sweep file sets is an axis of the paper's, or the length and size that the machine could pay. The trainer's "
-        "defaults are in each sweep's protocol."
+        "We tuned no hyper-parameter. A protocol file has the values of the authors' released code. A sweep file sets "
+        "the axes of the paper, and a length and size that the machine could afford. The trainer's defaults are in "
+        "each sweep's protocol."
     )
     table = TextTable(
-        caption="Every value that isn't a default.", heads=("sweep", "field", "values", "from"), rows=tuple(rows)
+        caption="Every value that is not a default.", heads=("sweep", "field", "values", "from"), rows=tuple(rows)
     )
     return Section(title="Where hyper-parameters come from", paragraphs=(text,), tables=(table,))
 
@@ -143,11 +142,13 @@ def _holes(sweeps: Sequence[SweepEvidence]) -> Section:
                 why = f"; {evidence.why_not_run}" if reason == NOT_RUN and evidence.why_not_run else ""
                 rows.append((evidence.sweep, where(cell), ", ".join(seeds), f"{reason}{why}"))
     if not rows:
-        return Section(title="Planned, without a value", paragraphs=("Nothing: every planned trial has a value.",))
+        return Section(title="Planned seeds without a value", paragraphs=("Nothing: every planned trial has a value.",))
     table = TextTable(
-        caption="Planned seeds without a value.", heads=("sweep", "cell", "seeds", "reason"), rows=tuple(rows)
+        caption="Planned seeds without a value, with the reason.",
+        heads=("sweep", "cell", "seeds", "reason"),
+        rows=tuple(rows),
     )
-    return Section(title="Planned, without a value", tables=(table,))
+    return Section(title="Planned seeds without a value", tables=(table,))
 
 
 def _ended_badly(sweeps: Sequence[SweepEvidence], records: Mapping[str, TrialRecord]) -> Section:
@@ -164,7 +165,12 @@ def _ended_badly(sweeps: Sequence[SweepEvidence], records: Mapping[str, TrialRec
     if not rows:
         return Section(title="Failed and diverged runs", paragraphs=("None.",))
     heads = ("trial", "cell", "seed", "status", "outer step", "message")
-    table = TextTable(caption="How runs ended that didn't end well.", heads=heads, rows=rows, numeric=(2, 4))
+    table = TextTable(
+        caption="Runs that failed or diverged, with the first line of their message.",
+        heads=heads,
+        rows=rows,
+        numeric=(2, 4),
+    )
     return Section(title="Failed and diverged runs", tables=(table,))
 
 
@@ -179,7 +185,7 @@ def _versions(records: Iterable[TrialRecord], libraries: Mapping[str, str]) -> S
         for package in sorted(libraries.keys() | used)
     )
     table = TextTable(
-        caption="Versions that trained, and that made this report.", heads=("package", "report", "runs"), rows=rows
+        caption="Package versions of the report and of the runs.", heads=("package", "report", "runs"), rows=rows
     )
     return Section(title="Versions", tables=(table,))
 
@@ -206,7 +212,7 @@ def _of_attempts(record: TrialRecord, fact: Callable[[dict[str, Any]], Hashable]
 
 
 def _others(name: str, values: Mapping[str, str]) -> list[str]:
-    """Return one sentence for each value but the commonest, naming its trials; none if all agree."""
+    """Return one sentence with the trials of each value except the most common one; none if all agree."""
     groups: dict[str, list[str]] = {}
     for trial_id, value in values.items():
         groups.setdefault(value, []).append(trial_id)
@@ -214,14 +220,14 @@ def _others(name: str, values: Mapping[str, str]) -> list[str]:
         return []
     most = max(groups, key=lambda value: (len(groups[value]), value))
     return [
-        f"{name} {value} where {len(groups[most]):,} trials have {most}: {', '.join(trials)}."
+        f"{name} {value}: {', '.join(trials)}; {len(groups[most]):,} trials have {most}."
         for value, trials in sorted(groups.items())
         if value != most
     ]
 
 
 def _line(record: TrialRecord) -> str:
-    """Return the first line of a message, of a traceback the error's."""
+    """Return the first line of a message; for a traceback, the line of the error."""
     lines = record["message"].strip().splitlines()
     traces = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
     after = lines[traces[-1] + 1 :] if traces else lines

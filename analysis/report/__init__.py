@@ -1,4 +1,4 @@
-"""Reports: one sweep's report, or the page of all, put together and written.
+"""Reports: builds and writes one sweep's report, or the page of all sweeps.
 
-Owns which part comes where, and the only code of analysis that writes files. Computes no numbers itself.
+Owns the order of the parts, and the only code of analysis that writes files. Computes no numbers itself.
 """

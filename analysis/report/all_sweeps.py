@@ -1,4 +1,4 @@
-"""The whole paper as one page: every sweep's page, all claims in one table, and how to reproduce it."""
+"""The page of the whole paper: every sweep's page, all claims in one table, and how to reproduce them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +13,8 @@ from analysis.pages.reproducibility import SweepEvidence, reproducibility
 from analysis.report.files import as_json, write_whole
 from analysis.report.sweep_report import Asked, Found, libraries
 
-TITLE = "Every sweep, its claims and how to reproduce it"
-WHOSE = "Not runs of ours: the authors' own stored results, put through the same analysis."
+TITLE = "All sweeps, their claims, and how to reproduce them"
+WHOSE = "These runs are not ours: they are the authors' stored results, analysed in the same way."
 
 
 def write_paper(
@@ -24,18 +24,18 @@ def write_paper(
     command: str,
     formats: Collection[str] = FORMATS,
 ) -> tuple[Path, ...]:
-    """Write paper.html, paper.md and the claims of all sweeps into `out`; return what was written.
+    """Write paper.html, paper.md and the claims of all sweeps into `out`; return the paths.
 
-    `records` are those of our runs, which the pages on reproducing them are about; None where the runs aren't ours.
+    `records` are those of our runs, for the sections on reproducibility; None if the runs aren't ours.
     """
     ran = [found for _, found in every if any(cell.values for cell in found.cells)]
     names = ", ".join(found.page.sweep for found in ran) or "none"
     page = PaperPage(
         title=TITLE,
         introduction=(
-            f"{len(every)} sweeps; these have values here: {names}." if records is not None else WHOSE,
+            f"{len(every)} sweeps. Sweeps with values: {names}." if records is not None else WHOSE,
             "A claim's verdict is about the contrast that its sweep declares. Whether a value agrees with the authors' "
-            "is another question and has a verdict of its own.",
+            "value is a separate question with its own verdict.",
         ),
         sweeps=tuple(found.page for _, found in every),
         reproducibility=reproducibility(_evidence(every), records, libraries()) if records is not None else (),
@@ -57,7 +57,9 @@ def _evidence(every: Sequence[tuple[Asked, Found]]) -> list[SweepEvidence]:
             sweep=asked.sweep,
             plan=asked.plan,
             cells=found.cells,
-            why_not_run="" if any(cell.values for cell in found.cells) else "no trial of it has a value in this store",
+            why_not_run=""
+            if any(cell.values for cell in found.cells)
+            else "no trial of this sweep has a value in this store",
         )
         for asked, found in every
     ]

@@ -1,4 +1,4 @@
-"""From a report to its files: the only module that writes any. Each is written whole, with the same bytes each time."""
+"""Writes the files of a report; no other module does. Writes are atomic, and the same report gives the same bytes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from analysis.store import without_password
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written. `complete` cells have a value for every planned seed; `sentence` is the answer in words."""
+    """The files written. `complete` cells have a value for every planned seed; `sentence` is the answer in words."""
 
     paths: tuple[Path, ...]
     sentence: str
@@ -54,12 +54,12 @@ def refuse_empty(found: Found) -> None:
     reasons = "; ".join(f"{count} {why}" for why, count in Counter(miss.reason for miss in missing).most_common(5))
     raise AnalysisError(
         f"Sweep {found.page.sweep} has no finished run in {found.facts['tracking_uri']} ({len(missing)} planned: "
-        f"{reasons}); run `sweeper run` on its file, or `sweeper sync` if it has run and the store doesn't know yet"
+        f"{reasons}); run `sweeper run` on its file, or `sweeper sync` if it has run but isn't in the store yet"
     )
 
 
 def store_in_words(tracking_uri: str) -> str:
-    """Return the store's URI without password, and relative if it is a file below this folder: fit to be published."""
+    """Return the store's URI, fit to publish: no password, and relative if it is a file below the current folder."""
     scheme, _, path = tracking_uri.partition(":///")
     if scheme == "sqlite" and Path(path).is_relative_to(Path.cwd()):
         return f"sqlite:///{Path(path).relative_to(Path.cwd())}"
@@ -67,12 +67,12 @@ def store_in_words(tracking_uri: str) -> str:
 
 
 def as_json(facts: Mapping[str, Any]) -> bytes:
-    """Return `facts` as a file that people read too."""
+    """Return `facts` as indented JSON."""
     return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def write_whole(out: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
-    """Write each file whole or not at all, in order."""
+    """Write each file atomically, in order; return the paths."""
     out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         temporary = out / f".{name}.{os.getpid()}"
@@ -82,9 +82,9 @@ def write_whole(out: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
 
 
 def _table_files(name: str, text: TextTable, csv: str, source: str) -> dict[str, bytes]:
-    told = " ".join(source.split())
+    origin = " ".join(source.split())
     return {
         f"{name}.csv": csv.encode(),
-        f"{name}.md": f"{markdown_table(text)}\n<!-- {told.replace('--', '- -')} -->\n".encode(),
-        f"{name}.tex": f"% {told}\n{latex_table(text)}".encode(),
+        f"{name}.md": f"{markdown_table(text)}\n<!-- {origin.replace('--', '- -')} -->\n".encode(),
+        f"{name}.tex": f"% {origin}\n{latex_table(text)}".encode(),
     }

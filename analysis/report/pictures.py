@@ -1,4 +1,4 @@
-"""The figures that a sweep asks for: which module computes and draws each kind, and what is said below it."""
+"""The figures of a sweep: the module that computes and draws each kind, and its caption."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -26,22 +26,22 @@ CAPTIONS: Mapping[FigureKind, str] = {
     "cosine": "Mean cosine similarity of features: rows are query classes, columns support classes and query classes.",
     "shares": "Share of (support, query) pairs with a positive and with a negative contrastive coefficient, against "
     "the outer step.",
-    "feature_space": "What one outer step in either order does to support and query features: the gradient in feature "
-    "space, and how far the features go along those of the other set.",
+    "feature_space": "Effect of one outer step of either order on support and query features: the gradient in feature "
+    "space, and the displacement along the features of the other set.",
 }
 
 
 class Drawn(NamedTuple):
-    """A figure and the sentence below it."""
+    """A figure and its caption."""
 
     figure: Figure
     caption: str
 
 
 def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint, published: Published | None) -> Drawn:
-    """Return the figure of `spec` with its caption; the authors' curve is drawn where `published` has one.
+    """Return the figure of `spec` with its caption, and with the authors' curves if `published` has any.
 
-    The figure reads the endpoint that `spec` names, or else `endpoint`.
+    The figure shows the endpoint of `spec`, or `endpoint` if `spec` names none.
     """
     read = spec.endpoint or endpoint
     request = FigureRequest(
@@ -68,11 +68,11 @@ def _figure(request: FigureRequest, readings: Readings, published: Published | N
 
 
 def _published_curves(request: FigureRequest, published: Published) -> dict[tuple[str, str], Curve]:
-    """Return the authors' means at the outer steps of their table that ours reach, by facet and hue."""
+    """Return the authors' means by facet and hue, at the outer steps of their table that our trials reach."""
     endpoint = request.endpoint
     if endpoint.metric in PROBES:
         return {}
-    found: dict[tuple[str, str], Curve] = {}
+    curves: dict[tuple[str, str], Curve] = {}
     for trial in request.plan:
         points = []
         for step in published.steps(trial.labels, *endpoint.scoring):
@@ -80,5 +80,5 @@ def _published_curves(request: FigureRequest, published: Published) -> dict[tupl
             if step <= trial.target and values:
                 points.append((step, sum(values) / len(values)))
         if points:
-            found[place_of(trial, request.spec)] = points
-    return found
+            curves[place_of(trial, request.spec)] = points
+    return curves

@@ -1,6 +1,6 @@
-"""One sweep's report: plan joined with records on trial id, as tables, figures and a page that nobody has written yet.
+"""Builds one sweep's report from its plan and records, joined on trial id: tables, figures and a page. Writes no file.
 
-Puts the others together. The same plan and records give the same report.
+The same plan and records give the same report.
 """
 
 import platform
@@ -32,7 +32,7 @@ LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seab
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a sweep file asks for. `paper` is what it rebuilds ("" for nothing), `command` what the user typed."""
+    """The questions of one sweep file. `paper` is the result it rebuilds ("" for none), `command` the command line."""
 
     plan: Sequence[PlannedTrial]
     axes: Sequence[str]
@@ -49,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A sweep's evidence before it is written. `tables` and `contrasts` are named like their files."""
+    """The contents of a sweep's report. `tables`, `texts` and `pictures` have their files' names, without extension."""
 
     page: SweepPage
     tables: Mapping[str, Table]
@@ -60,9 +60,9 @@ class Found:
 
 
 def find(asked: Asked, loaded: Loaded, published: Published | None, source: str, *, figures: bool = True) -> Found:
-    """Return everything that the report of `asked` says; with `published`, the authors' numbers stand beside ours.
+    """Return the contents of the report of `asked`; with `published`, the authors' numbers are shown beside ours.
 
-    `source` says where the records come from, without a password; without `figures` no figure is drawn.
+    `source` names the store of the records, without a password. If `figures` is false, no figure is drawn.
     """
     readings = Readings(asked.plan, asked.axes, loaded.records, frozenset(loaded.unreadable.values()))
     cells = readings.cells(asked.endpoint)
@@ -107,7 +107,7 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
 def _sentence(judged: Sequence[Judged], cells: Sequence[Cell], contrasts: Sequence[Table]) -> str:
     if judged:
         return answer_of(judged)
-    return answer(cells, contrasts) if any(cell.values for cell in cells) else "Nothing has run."
+    return answer(cells, contrasts) if any(cell.values for cell in cells) else "No trial has a value."
 
 
 def _pictures(
@@ -141,7 +141,7 @@ def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, 
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions that a report's numbers and pictures depend on."""
+    """Return the versions of Python and of the libraries that compute and draw a report."""
     return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
@@ -152,7 +152,7 @@ def _table(readings: Readings, spec: TableSpec, asked: Asked) -> Table:
 
 
 def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
-    """Return, for every table, the paired differences along each hue axis of two values that it shows."""
+    """Return the paired differences of every table along each hue axis of two values that the table shows."""
     hues = dict.fromkeys(spec.hue for spec in asked.figures if spec.hue is not None)
     made: list[Table] = []
     for spec in asked.tables:
@@ -179,7 +179,7 @@ def _texts(
 
 
 def claims_table(judged: Sequence[Judged]) -> TextTable:
-    """Return each claim with its source, the contrast that stands for it, the numbers and the verdict."""
+    """Return one row per claim: the claim, its source, its contrast, the numbers and the verdict."""
     rows = [
         (
             found.claim.says,
@@ -192,11 +192,11 @@ def claims_table(judged: Sequence[Judged]) -> TextTable:
         for found in judged
     ]
     return TextTable(
-        caption="Claims, each judged by the contrast that was declared for it.",
+        caption="Claims, each judged by the contrast that the sweep file declares.",
         heads=("claim", "source", "contrast", "primary", "numbers", "verdict"),
         rows=tuple(rows),
         notes=(
-            "Contrasts are paired by common seeds; ± is half the 95 % t-interval. Holm's adjustment is over the "
-            "primary claims; the others are not adjusted.",
+            "Contrasts are paired by common seeds. ± is half the 95 % t-interval. Holm's adjustment is over the "
+            "primary claims; other claims are not adjusted.",
         ),
     )

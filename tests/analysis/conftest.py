@@ -1,4 +1,4 @@
-"""Plans and records as short as a test can state them; accuracies are chosen, never drawn."""
+"""Short plans and records for tests; their accuracies are chosen, never random."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Numbers of probes against matrices whose means are known, and the endpoint that reads them."""
+"""Tests of the numbers of probes, on matrices with known means, and of the endpoint that reads them."""
 
 import math
 from dataclasses import replace

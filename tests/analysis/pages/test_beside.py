@@ -1,4 +1,4 @@
-"""Ours beside the authors': read at the same outer step, with a verdict only where the config is the paper's."""
+"""Tests of our values compared with the authors': the same outer step, and a verdict only for the paper's config."""
 
 from dataclasses import replace
 

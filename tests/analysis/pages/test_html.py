@@ -244,8 +244,8 @@ def test_the_index_has_every_claim_with_a_link_to_its_sweep(paper) -> None:
 
 
 def test_a_sweep_of_nothing_in_the_paper_says_so(page) -> None:
-    assert "This sweep rebuilds nothing of the paper." in sweep_html(replace(page, paper="", differences=()))
-    assert "None that a config shows." in sweep_html(replace(page, differences=()))
+    assert "This sweep rebuilds no result of the paper." in sweep_html(replace(page, paper="", differences=()))
+    assert "The configs show none." in sweep_html(replace(page, differences=()))
 
 
 def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:

@@ -101,7 +101,7 @@ def test_the_protocol_says_what_is_alike_what_differs_and_where_it_comes_from(ma
         for seed in (0, 1)
     ]
     found = protocol(plan)
-    assert found.paragraphs == ("4 trials: 2 cells, seeds 0, 1. Names of fields are those of sweep files.",)
+    assert found.paragraphs == ("4 trials: 2 cells, seeds 0, 1. Field names are those of sweep files.",)
     alike, differing = found.tables
     assert alike.rows == (
         ("dataset", "omniglot", "protocol omniglot"),
@@ -113,4 +113,4 @@ def test_the_protocol_says_what_is_alike_what_differs_and_where_it_comes_from(ma
 
 
 def test_fields_nobody_set_are_named_in_one_sentence(make) -> None:
-    assert protocol([make({"a": "1"})]).paragraphs[1] == ("Left at the trainer's defaults in every trial: shots 1.")
+    assert protocol([make({"a": "1"})]).paragraphs[1] == ("Trainer's defaults in every trial: shots 1.")

@@ -88,11 +88,11 @@ def runs(make_trial, make_record, **changes) -> dict[str, TrialRecord]:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"commit": "def"}, "commit def where 2 trials have abc: 1-s2."),
-        ({"device": "cuda"}, "device cuda where 2 trials have cpu: 1-s2."),
-        ({"recipe": {"core": 2}}, "recipe core 2 where 2 trials have 1: 1-s2."),
-        ({"digest": "e"}, f"digest of omniglot e where 2 trials have {'d' * 64}: 1-s2."),
-        ({"versions": {"torch": "2.14"}}, "torch 2.14 where 2 trials have 2.15.0: 1-s2."),
+        ({"commit": "def"}, "commit def: 1-s2; 2 trials have abc."),
+        ({"device": "cuda"}, "device cuda: 1-s2; 2 trials have cpu."),
+        ({"recipe": {"core": 2}}, "recipe core 2: 1-s2; 2 trials have 1."),
+        ({"digest": "e"}, f"digest of omniglot e: 1-s2; 2 trials have {'d' * 64}."),
+        ({"versions": {"torch": "2.14"}}, "torch 2.14: 1-s2; 2 trials have 2.15.0."),
         ({"dirty": True}, "Trained from a checkout with uncommitted changes: 1-s2."),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_run_that_differs_from_the_others_is_named(make_trial, make_record, ch
 def test_a_trial_whose_attempts_differ_is_named_with_both(make_trial, make_record) -> None:
     found = runs(make_trial, make_record)
     found["1-s0"]["attempts"].append(attempt(2, 3_000_000, commit="def"))
-    assert mixed(found).items == ("commit abc, then def where 2 trials have abc: 1-s0.",)
+    assert mixed(found).items == ("commit abc, then def: 1-s0; 2 trials have abc.",)
 
 
 def test_runs_that_agree_are_said_to(make_trial, make_record) -> None:
@@ -140,7 +140,7 @@ def page(make_trial, make_record, endpoint) -> dict[str, Section]:
 
 
 def test_every_planned_seed_without_a_value_has_its_reason(page) -> None:
-    assert page["Planned, without a value"].tables[0].rows == (
+    assert page["Planned seeds without a value"].tables[0].rows == (
         ("x", "zeroing none", "1", "failed"),
         ("x", "zeroing none", "2", "diverged at step 7"),
         ("x", "zeroing every step", "0, 1, 2", "not run; no machine"),

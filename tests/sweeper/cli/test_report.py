@@ -42,7 +42,7 @@ def test_the_answer_and_every_claim_open_the_page_and_each_format_is_written_or_
     names = {path.name for path in (tmp_path / "all").iterdir()}
     assert {"report.html", "report.md", "claims.csv", "claims.tex", "figure_1.svg", "provenance.json"} <= names
     page = (tmp_path / "all" / "report.md").read_text()
-    assert "Of 1 primary claim, 1 has not enough seeds (Two inner steps do better than one" in page.split("\n")[2]
+    assert "Of 1 primary claim, 1 has too few seeds (Two inner steps do better than one" in page.split("\n")[2]
     (claim,) = csv.DictReader((tmp_path / "all" / "claims.csv").open())
     assert (claim["contrast"], claim["verdict"]) == ("inner steps: 2 - 1", "not enough seeds")
     assert (
@@ -64,7 +64,7 @@ def test_all_makes_one_page_of_several_sweeps_and_names_what_has_not_run(
         *("tiny", "other", "paper.html", "paper.md", "paper.json", "claims.csv", "claims.tex"),
     }
     page = (tmp_path / "paper" / "paper.html").read_text()
-    assert "these have values here: tiny." in page and "no trial of it has a value in this store" in page
+    assert "Sweeps with values: tiny." in page and "no trial of this sweep has a value in this store" in page
     assert 'src="http' not in page and "<script" not in page
     rows = list(csv.DictReader((tmp_path / "paper" / "claims.csv").open()))
     assert [(row["sweep"], row["verdict"]) for row in rows] == [("tiny", "not enough seeds"), ("other", "not run")]
