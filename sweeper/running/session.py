@@ -29,7 +29,8 @@ class Options:
     """How to run. `workers` is the number of packs that train at once; None uses the whole machine or cluster.
 
     A worker that reports nothing for `timeout_s` seconds is given up, and its trials are dealt again. `address` is the
-    Ray cluster that this process has joined, or None. `share` is the fraction of a GPU that each worker has, at most 1.
+    Ray cluster that this process has joined, or None; without `workers`, nodes that join later train too. `share` is
+    the fraction of a GPU that each worker has, at most 1.
     """
 
     results: Results
