@@ -1,4 +1,4 @@
-"""Writes what a results folder has of a sweep into one archive, and changes nothing in the folder."""
+"""Writes the results of a sweep into one archive. Does not change the results folder."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from trainers.sealed_file import unseal
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """A file as it was when its digest was taken; `kept` is its content where the file itself may go meanwhile."""
+    """A file as it was when its digest was computed. `kept` is its content if the file may be deleted meanwhile."""
 
     entry: Entry
     path: Path
@@ -40,7 +40,7 @@ class _Source:
 
 
 class Exported(NamedTuple):
-    """What `export` wrote: how many trials and checkpoints, the trials still being trained, and the file's bytes."""
+    """What `export` wrote: numbers of trials and checkpoints, ids still being trained, and the file's size in bytes."""
 
     trials: int
     checkpoints: int
@@ -51,18 +51,18 @@ class Exported(NamedTuple):
 def export(
     sweep: Sweep, profile: str | None, specs: Sequence[TrialSpec], results: Results, out: Path, *, force: bool = False
 ) -> Exported:
-    """Write what `results` has of `specs` to `out`: whole or not at all, the same bytes for the same content.
+    """Write the results of `specs` to `out`, completely or not at all. Equal content gives equal bytes.
 
-    Of a trial that is being trained it takes the lines that are whole by now. Raises SweepError when there is nothing
-    to take or `out` is there without `force`, ResultsError when reading or writing fails.
+    A trial that is being trained is exported up to its last whole line. Raises SweepError if there is nothing to
+    export or `out` exists without `force`, ResultsError if reading or writing fails.
     """
     if not out.parent.is_dir():
-        raise SweepError(f"{out}: the folder {out.parent} isn't there; make it, or name another file with --out")
+        raise SweepError(f"{out}: the folder {out.parent} doesn't exist; create it, or name another file with --out")
     if out.is_dir() or (out.exists() and not force):
-        hint = "name another with --out" if out.is_dir() else "--force replaces it, --out names another"
-        raise SweepError(f"{out}: is there already; {hint}")
+        hint = "name a file with --out" if out.is_dir() else "replace it with --force, or name another with --out"
+        raise SweepError(f"{out}: {'is a folder' if out.is_dir() else 'already exists'}; {hint}")
     running: list[str] = []
-    with storage_told(results.root):
+    with storage_explained(results.root):
         sources = [source for spec in specs for source in _trial_sources(results, spec, running)]
     entries = [source.entry for source in sources]
     trials = {entry.name.split("/")[1] for entry in entries}
@@ -83,16 +83,17 @@ def export(
         digests={spec.config.dataset: spec.digest for spec in specs if spec.trial_id in trials},
         members=entries,
     )
-    with storage_told(out):
+    with storage_explained(out):
         _write(out, manifest, sources)
         return Exported(len(trials), len(entries) - len(trials), tuple(running), out.stat().st_size)
 
 
 def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Iterator[_Source]:
-    """Yield the journal and checkpoints of one trial that has begun, and note it in `running` if it is trained now."""
+    """Yield the journal and checkpoints of a trial that has begun. Add it to `running` if it is being trained."""
     paths = results.trial(spec.trial_id)
     held = holder_of(paths) is not None
-    # Checkpoints first: what they say beyond the journal a resumed worker sends again, not the other way round.
+    # Read checkpoints before the journal: a resumed worker sends records that only a checkpoint has again, but no
+    # checkpoint can supply records that only the journal has.
     checkpoints = {path: content for furthest in (FURTHEST, spec.target) for path, content in _good(paths, furthest)}
     journal = whole_lines(paths.journal)
     if not journal:
@@ -113,11 +114,11 @@ def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Ite
 
 
 def _good(paths: TrialPaths, furthest: int) -> Iterator[tuple[Path, bytes]]:
-    """Yield the last whole checkpoint up to step `furthest`, if there is one; damaged ones are passed over."""
+    """Yield the last whole checkpoint up to step `furthest`, if there is one. Skips damaged ones."""
     for path in paths.checkpoints(furthest):
         try:
             content = path.read_bytes()
-        except FileNotFoundError:  # its worker has written a later one
+        except FileNotFoundError:  # its worker has replaced it by a later one
             continue
         if unseal(content) is not None:
             yield path, content
@@ -125,7 +126,7 @@ def _good(paths: TrialPaths, furthest: int) -> Iterator[tuple[Path, bytes]]:
 
 
 def whole_lines(journal: Path) -> bytes:
-    """Return the journal's content without a torn last line; empty when it isn't there."""
+    """Return the journal's content without an incomplete last line; empty if there is no file."""
     try:
         content = journal.read_bytes()
     except FileNotFoundError:
@@ -141,27 +142,30 @@ def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
                 text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True, ensure_ascii=False)
                 archive.writestr(_header(MANIFEST, zipfile.ZIP_DEFLATED), text)
                 for source in sources:
-                    # A checkpoint is random digits; packing it costs time and saves nothing.
+                    # A checkpoint's numbers don't compress: compressing them costs time and saves nothing.
                     kind = zipfile.ZIP_DEFLATED if JOURNAL.fullmatch(source.entry.name) else zipfile.ZIP_STORED
                     archive.writestr(_header(source.entry.name, kind), source.content())
             file.flush()
             os.fsync(file.fileno())
-        with Archive(part):  # what could not be read again is not worth having
+        with Archive(part):  # check that it can be read before it becomes `out`
             part.replace(out)
     finally:
         part.unlink(missing_ok=True)
 
 
 def _header(name: str, compression: int) -> zipfile.ZipInfo:
-    """Return an entry's header without anything of this machine or moment."""
+    """Return an entry's header, which depends neither on this machine nor on the time."""
     header = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     header.compress_type, header.create_system, header.external_attr = compression, 3, (stat.S_IFREG | 0o644) << 16
     return header
 
 
 @contextmanager
-def storage_told(path: Path) -> Iterator[None]:
+def storage_explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into a ResultsError about `path`."""
     try:
         yield
     except OSError as error:
-        raise ResultsError(f"{path}: {error.strerror or error}; free space or permissions, and try again") from None
+        raise ResultsError(
+            f"{path}: {error.strerror or error}; free space or fix permissions, then try again"
+        ) from None

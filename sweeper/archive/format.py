@@ -1,7 +1,7 @@
-"""One file that carries a sweep's results elsewhere: its form, and reading one that anybody may have made.
+"""The format of an archive, and reading an archive that may come from an untrusted source.
 
-A zip whose first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints.
-`sweeper.archive.export` writes one, `sweeper.archive.merge` puts one into a results folder.
+A zip file. Its first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints.
+Does not write: `sweeper.archive.export` writes an archive, `sweeper.archive.merge` puts it into a results folder.
 """
 
 import errno
@@ -31,17 +31,17 @@ MOST_ENTRIES = 1_000_000
 LARGEST_ENTRY = 2**30
 LARGEST_IN_ALL = 2**38
 LARGEST_RATIO = 200
-"""Bytes out for each byte in of one entry; journals of runs that were often cut off reach 80."""
+"""Most uncompressed bytes per compressed byte of an entry. Journals of often interrupted runs reach 80."""
 RATIO_FREE = 2**20
-"""Entries no larger than this may shrink to nothing; a journal of one line repeated does."""
+"""Entries up to this many bytes may have any ratio: a journal that repeats one line compresses very well."""
 
 
 class ArchiveError(SweepError):
-    """A file that isn't an archive of this project's, or not a whole one; nothing was written."""
+    """A file that isn't a complete archive of `sweeper export`. Nothing was written."""
 
 
 class Entry(BaseModel):
-    """One file of an archive, by its place below the results folder."""
+    """One file of an archive; `name` is its path below the results folder, `size` is in bytes."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -51,7 +51,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an archive is of. `digests` names the data that its trials were trained on, as digests.json does."""
+    """The content of an archive. `digests` has the sha256 of each data set its trials used, as in digests.json."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -68,12 +68,12 @@ class Manifest(BaseModel):
 
 
 class Archive:
-    """An archive open for reading, every byte of it checked; `trials` maps an id to its journal and checkpoints."""
+    """An archive open for reading, with every byte checked; `trials` maps an id to its journal and checkpoints."""
 
     def __init__(self, path: Path) -> None:
-        """Open and check the file. Raises ArchiveError saying what is wrong with it, ResultsError if unreadable."""
+        """Open and check the file. Raises ArchiveError that says what is wrong, ResultsError if it can't be read."""
         self.path = path
-        with self._told():
+        with self._explained():
             self._zip = zipfile.ZipFile(path)
         try:
             self.manifest = self._checked_manifest()
@@ -91,8 +91,8 @@ class Archive:
         self._zip.close()
 
     def read(self, entry: Entry) -> bytes:
-        """Return an entry's content. Raises ArchiveError if it isn't what the manifest says."""
-        with self._told():
+        """Return an entry's content. Raises ArchiveError if its digest isn't that of the manifest."""
+        with self._explained():
             content = self._zip.read(entry.name)
         if sha256(content) != entry.sha256:
             raise self._bad(f"{entry.name} doesn't match its digest")
@@ -100,26 +100,28 @@ class Archive:
 
     def _checked_manifest(self) -> Manifest:
         headers = self._zip.infolist()
-        if not headers or headers[0].filename != MANIFEST or len(headers) > MOST_ENTRIES:
-            raise self._bad(f"it doesn't begin with {MANIFEST}" if len(headers) <= MOST_ENTRIES else "too many entries")
+        if len(headers) > MOST_ENTRIES:
+            raise self._bad(f"it has more than {MOST_ENTRIES} entries")
+        if not headers or headers[0].filename != MANIFEST:
+            raise self._bad(f"it doesn't begin with {MANIFEST}")
         for header in headers:
             if fault := _fault(header):
                 raise self._bad(f"{header.filename[:100]!r} {fault}")
         if len({header.filename for header in headers}) < len(headers):
-            raise self._bad("a name is in it twice")
+            raise self._bad("it holds the same name twice")
         if sum(header.file_size for header in headers) > LARGEST_IN_ALL:
             raise self._bad(f"it would unpack to more than {LARGEST_IN_ALL} bytes")
-        with self._told():
+        with self._explained():
             text = self._zip.read(MANIFEST)
         try:
             manifest = Manifest.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
-            newer = "; it may be a newer sweeper's, update this one" if place == "schema_version" else ""
+            newer = "; a newer sweeper may have written it, update this one" if place == "schema_version" else ""
             raise self._bad(f"{MANIFEST}: {place}: {first['msg']}{newer}") from None
         if [(h.filename, h.file_size) for h in headers[1:]] != [(e.name, e.size) for e in manifest.members]:
-            raise self._bad(f"its entries are not those of {MANIFEST}")
+            raise self._bad(f"its entries differ from those in {MANIFEST}")
         return manifest
 
     def _checked_trials(self) -> dict[str, list[Entry]]:
@@ -143,14 +145,14 @@ class Archive:
         except JournalFormError as error:
             raise self._bad(f"{entry.name}: {error}") from None
         if not facts.data.items() <= self.manifest.digests.items():
-            raise self._bad(f"{entry.name} was trained on other data than {MANIFEST} names")
+            raise self._bad(f"{entry.name} was trained on data that {MANIFEST} doesn't name")
 
     def _bad(self, what: str) -> ArchiveError:
-        return ArchiveError(f"{self.path}: not a whole archive of `sweeper export`: {what}; nothing was imported")
+        return ArchiveError(f"{self.path}: not a complete archive of `sweeper export`: {what}; nothing was imported")
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what a damaged or hostile zip makes the library raise into an ArchiveError."""
+    def _explained(self) -> Iterator[None]:
+        """Turn the errors that a damaged or hostile zip causes in the library into an ArchiveError."""
         try:
             yield
         except (FileNotFoundError, IsADirectoryError) as error:
@@ -158,24 +160,24 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
             raise self._bad(str(error) or type(error).__name__) from None
         except OSError as error:
-            if error.errno == errno.EINVAL:  # a place before the file's beginning
-                raise self._bad("it points outside itself") from None
+            if error.errno == errno.EINVAL:  # an offset before the start of the file
+                raise self._bad("it refers to bytes outside the file") from None
             raise ResultsError(f"{self.path}: can't be read ({error.strerror})") from None
 
 
 def _fault(header: zipfile.ZipInfo) -> str:
-    """Return what an entry's header has that no export writes, or nothing."""
+    """Return what is wrong with an entry's header that no export writes, or an empty string."""
     name, mode = header.filename, header.external_attr >> 16
     if name != MANIFEST and not JOURNAL.fullmatch(name) and not CHECKPOINT.fullmatch(name):
-        return "is no name that an export writes"
+        return "is not a name that an export writes"
     if header.orig_filename != name or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is not a plain file"
     if header.flag_bits & 0x1 or header.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "is encrypted or packed by a method that an export doesn't use"
+        return "is encrypted or compressed by a method that an export doesn't use"
     if header.file_size > LARGEST_ENTRY:
         return f"is larger than {LARGEST_ENTRY} bytes"
     if header.file_size > max(RATIO_FREE, LARGEST_RATIO * header.compress_size):
-        return f"unpacks to more than {LARGEST_RATIO} times its size"
+        return f"unpacks to more than {LARGEST_RATIO} times its compressed size"
     return ""
 
 

@@ -1,6 +1,6 @@
-"""Puts a checked archive into a results folder, trial by trial; doing it again changes nothing.
+"""Merges a checked archive into a results folder, trial by trial. Repeating a merge changes nothing.
 
-A journal only ever grows, so of two journals of one trial the longer is the truth where the other is its beginning.
+A journal only grows. So of two journals of one trial, the longer one is right if it begins with the shorter one.
 """
 
 import errno
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sweeper.archive.export import storage_told, whole_lines
+from sweeper.archive.export import storage_explained, whole_lines
 from sweeper.archive.format import CHECKPOINT, Archive, Entry
 from sweeper.errors import SweepError
 from sweeper.results.locks import Lock, holder_of
@@ -23,25 +23,25 @@ REFUSED: frozenset[Taken] = frozenset({"diverging", "held"})
 
 
 class Outcome(NamedTuple):
-    """What became of one trial of an archive, and why in a few words where it was refused."""
+    """What happened to one trial of an archive; `why` says in a few words why it was refused."""
 
     taken: Taken
     why: str = ""
 
 
 def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
-    """Bring `results` up to `archive` and return what became of each trial, in the archive's order.
+    """Merge `archive` into `results` and return what happened to each trial, by id, in the archive's order.
 
-    Raises SweepError, with nothing written, where the folder's trials were trained on another copy of a data set, and
-    ResultsError where it can't be written or hasn't the room; what was merged by then is whole.
+    Raises SweepError, with nothing written, if the folder's trials were trained on another copy of a data set, and
+    ResultsError if the folder can't be written or lacks space; trials merged by then are complete.
     """
     _refuse_other_data(archive.manifest.digests, results)
     results.ensure_writable()
     needed = sum(entry.size for entry in archive.manifest.members)
     free = shutil.disk_usage(results.root).free
     if needed > free:
-        raise ResultsError(f"{results.root}: {needed} bytes are to be written, {free} are free; nothing was imported")
-    with storage_told(results.root), _scratch(results) as scratch:
+        raise ResultsError(f"{results.root}: the archive needs {needed} bytes, {free} are free; nothing was imported")
+    with storage_explained(results.root), _scratch(results) as scratch:
         results.note_digests(archive.manifest.digests)
         (results.root / "trials").mkdir(exist_ok=True)
         return {
@@ -55,17 +55,17 @@ def _refuse_other_data(digests: Mapping[str, str], results: Results) -> None:
     for name, digest in digests.items():
         if known.get(name, digest) != digest:
             raise SweepError(
-                f"{results.root}: its trials use {name} of digest {known[name][:16]}, the archive's {digest[:16]}, so "
-                "they can't be compared; nothing was imported, name another folder with --results"
+                f"{results.root}: its trials use {name} with digest {known[name][:16]}, the archive's {digest[:16]}, "
+                "so they can't be compared; nothing was imported; name another folder with --results"
             )
 
 
 @contextmanager
 def _scratch(results: Results) -> Iterator[Path]:
-    """Yield an empty folder on the results' disk, gone afterwards; what a killed import left there goes first."""
+    """Yield an empty folder on the results' disk and delete it afterwards. What a killed import left is deleted."""
     lock = Lock(TrialPaths(results.root / ".import"))
     if not lock.take():
-        raise SweepError(f"{results.root}: another import into it is under way; run this again when that has ended")
+        raise SweepError(f"{results.root}: another import into it is under way; run this again when it has ended")
     folder = lock.paths.folder / "new"
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -90,7 +90,7 @@ def _merge_trial(archive: Archive, entries: list[Entry], paths: TrialPaths, scra
 
 
 def _placed(archive: Archive, entries: list[Entry], paths: TrialPaths, scratch: Path) -> bool:
-    """Make the trial's folder beside its place and rename it there; False if a run has begun one meanwhile."""
+    """Write the trial's folder in `scratch` and rename it into place; False if a run has begun one meanwhile."""
     made = TrialPaths(scratch / paths.folder.name)
     made.folder.mkdir()
     for entry in entries:
@@ -108,16 +108,16 @@ def _placed(archive: Archive, entries: list[Entry], paths: TrialPaths, scratch: 
 
 
 def _merge_journal(archive: Archive, entries: list[Entry], paths: TrialPaths) -> Outcome:
-    """Bring a trial that is there, and locked, up to the archive's; a last line that a crash tore counts for nothing.
+    """Bring an existing, locked trial up to the archive's. An incomplete last line of its journal is dropped.
 
-    Checkpoints first, as a run has it: one without a journal does no harm.
+    Writes checkpoints before the journal, as a run does: a checkpoint without a journal does no harm.
     """
     journal, *checkpoints = entries
     theirs, ours = archive.read(journal), whole_lines(paths.journal)
     if ours.startswith(theirs) and ours != theirs:
         return Outcome("kept")
     if not theirs.startswith(ours):
-        return Outcome("diverging", "its journal and the archive's both went on from the same attempt, or are two runs")
+        return Outcome("diverging", "its journal and the archive's continue one attempt differently or are of two runs")
     for entry in checkpoints:
         place = _place(paths, entry)
         if not place.exists() or unseal(place.read_bytes()) is None:
@@ -130,13 +130,13 @@ def _merge_journal(archive: Archive, entries: list[Entry], paths: TrialPaths) ->
 
 
 def _place(paths: TrialPaths, entry: Entry) -> Path:
-    """Return where an entry goes. Its name has been matched, so it can't lead anywhere else."""
+    """Return the path to write an entry to. Its name was checked, so it can't lead out of the trial's folder."""
     checkpoint = CHECKPOINT.fullmatch(entry.name)
     return paths.checkpoint(int(checkpoint[2]), int(checkpoint[3])) if checkpoint else paths.journal
 
 
 def _append(journal: Path, ours: bytes, theirs: bytes) -> None:
-    """Let the journal go on from `ours`, its whole lines, to `theirs`; or leave it at `ours`."""
+    """Extend the journal from `ours`, its whole lines, to `theirs`. On an error leave it at `ours`. Raises OSError."""
     with journal.open("r+b" if journal.exists() else "xb", buffering=0) as file:
         file.truncate(len(ours))
         file.seek(len(ours))

@@ -1,5 +1,5 @@
-"""The results folder, which is the truth.
+"""The results folder, the only source of truth.
 
-Owns its paths, locks, journals and index, and where each planned trial stands. Does not train, and does not know the
+Owns its paths, locks, journals and index, and the state of each planned trial. Does not train, and does not know the
 tracking store, which is only a view of the journals.
 """

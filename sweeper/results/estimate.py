@@ -1,4 +1,4 @@
-"""What is left of a plan in time and disk, from what finished trials like it have cost; no guess where none have."""
+"""Estimates the time and disk that a plan still needs, from the cost of finished trials like it. Never guesses."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from sweeper.host.devices import Device
 from sweeper.results.paths import CHECKPOINTS_KEPT
 from sweeper.results.survey import Standing
-from sweeper.results.trial_summary import Brief, kin_of
+from sweeper.results.trial_summary import Brief, cost_class_of
 from trainers.maml.layout import parameter_count
 
 COPIES_IN_A_CHECKPOINT = 3  # parameters and Adam's two moments
 BYTES = {"float32": 4, "float64": 8}
-JOURNAL_BYTES = 100_000  # with the artefact; measured 10 to 200 kB
+JOURNAL_BYTES = 100_000  # journal and artefact together; measured: 10 to 200 kB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Cost of `trials` trials. `worker_s` is for one worker, of those that finished trials tell about.
+    """Cost of `trials` trials. `worker_s` is the time in seconds on one worker, of the trials with an estimate.
 
-    `unknown` trials have no finished one like them, on a device of the same kind.
+    `unknown` trials have none: no trial like them has finished on this kind of device.
     """
 
     trials: int
@@ -29,58 +29,59 @@ class Estimate:
     device: Device
 
     def sentence(self, workers: int) -> str:
-        """Return the estimate for `workers` workers in words."""
+        """Return the estimate for `workers` workers as one phrase."""
         if not self.trials:
             return "nothing to run"
         known = self.trials - self.unknown
-        told = "no estimate yet, since no trial like these has finished"
+        cost = "no estimate yet, since no trial like these has finished"
         if known:
             busy = min(workers, known)
-            told = f"{duration(self.worker_s / busy)} on {busy} {self.device} worker{'s' if busy > 1 else ''}"
+            cost = f"{duration(self.worker_s / busy)} on {busy} {self.device} worker{'s' if busy > 1 else ''}"
             if self.device == "cuda":
-                told += f", {_gpu_hours(self.worker_s / 3600)}"
+                cost += f", {_gpu_hours(self.worker_s / 3600)}"
             if self.unknown:
-                told += f" for {known} of them, no estimate yet for the other {self.unknown}"
-        return f"{self.trials} to run: {told}; {_size(self.disk_bytes)} of disk"
+                cost += f" for {known} of them, no estimate yet for the other {self.unknown}"
+        return f"{self.trials} to run: {cost}; {_size(self.disk_bytes)} of disk"
 
 
 def estimate(todo: Iterable[Standing], known: Mapping[str, Brief], device: Device) -> Estimate:
-    """Return what the trials of `todo` would cost, from the finished ones among `known`.
+    """Return the cost of the trials of `todo`, estimated from the finished trials among `known`.
 
-    One that is wanted to several targets is one trial and costs what the furthest does.
+    A trial with several targets counts once, with its furthest target.
     """
     seconds, steps = _finished(known.values())
-    furthest = {standing.spec.trial_id: standing for standing in sorted(todo, key=lambda found: found.spec.target)}
+    by_target = sorted(todo, key=lambda standing: standing.spec.target)
+    furthest = {standing.spec.trial_id: standing for standing in by_target}
     unknown, worker_s, disk_bytes = 0, 0.0, 0
-    kin_of_cell: dict[str, str] = {}
+    class_of_cell: dict[str, str] = {}
     for standing in furthest.values():
         spec = standing.spec
-        if spec.cell not in kin_of_cell:
-            kin_of_cell[spec.cell] = kin_of(spec.cell_config, device)
-        kin = kin_of_cell[spec.cell]
+        if spec.cell not in class_of_cell:
+            class_of_cell[spec.cell] = cost_class_of(spec.cell_config, device)
+        cost_class = class_of_cell[spec.cell]
         numbers = parameter_count(spec.cell_config) * COPIES_IN_A_CHECKPOINT * CHECKPOINTS_KEPT
         disk_bytes += numbers * BYTES[spec.cell_config.dtype] + JOURNAL_BYTES
-        if steps[kin]:
+        if steps[cost_class]:
             left = spec.target - (standing.brief.step if standing.brief else 0)
-            worker_s += max(left, 0) * seconds[kin] / steps[kin]
+            worker_s += max(left, 0) * seconds[cost_class] / steps[cost_class]
         else:
             unknown += 1
     return Estimate(trials=len(furthest), worker_s=worker_s, unknown=unknown, disk_bytes=disk_bytes, device=device)
 
 
 def _finished(known: Iterable[Brief]) -> tuple[Mapping[str, float], Mapping[str, int]]:
-    """Return the worker seconds and the outer steps of the trials that are done, by kin."""
+    """Return the worker seconds and the outer steps of the finished trials, by cost class."""
     seconds: dict[str, float] = defaultdict(float)
     steps: dict[str, int] = defaultdict(int)
     for brief in known:
         if brief.status == "done":
-            seconds[brief.kin] += brief.worker_s
-            steps[brief.kin] += brief.step
+            seconds[brief.cost_class] += brief.worker_s
+            steps[brief.cost_class] += brief.step
     return seconds, steps
 
 
 def duration(seconds: float) -> str:
-    """Return `seconds` as roughly as an estimate is known."""
+    """Return `seconds` in words, rounded because an estimate is rough."""
     if seconds < 60:
         return "under 1 min"
     return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"

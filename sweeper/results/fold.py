@@ -1,4 +1,4 @@
-"""What a whole journal says of its trial: the fold of its lines into one record."""
+"""Folds the lines of a whole journal into the record of its trial. Writes nothing."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ from sweeper.results.paths import Results
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Turn what lines of another form make their reader raise into a DamagedJournalError that names the first.
+    """Turn an error caused by a malformed line into a DamagedJournalError that names the first such line.
 
-    Lines are read as what a run writes, and not all checked beforehand: a folder has thousands of journals.
+    Lines are not all checked before they are used, because a results folder has thousands of journals.
     """
     try:
         yield
@@ -35,17 +35,17 @@ def _fault(path: Path) -> str:
 
 
 def fold(path: Path) -> TrialRecord | None:
-    """Return all that the journal at `path` says of its trial, or None if it holds no attempt.
+    """Return the record of the trial whose journal is at `path`, or None if the journal holds no attempt.
 
-    An attempt without an end is "running"; whether somebody still holds its lock is not the journal's to know.
-    Raises JournalError for one that is damaged.
+    An attempt without an end is "running": the journal can't know whether a process still holds the trial's lock.
+    Raises JournalError if the journal is damaged.
     """
     with understood(path):
         return fold_lines(list(read_lines(path)))
 
 
 def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
-    """Return what a journal's `lines` say; see `fold`. Lines that no run writes raise what they may."""
+    """Return the record of a journal's `lines`; see `fold`. Malformed lines raise any error; see `understood`."""
     if not lines:
         return None
     status = after_line("new", lines[0]["kind"])
@@ -80,7 +80,7 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
         scores=_stamped_scores(scores[-1]) if scores else None,
         attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
     )
-    if finals:  # a trial without a last pass has no such key
+    if finals:  # the key is absent for a trial without a last pass
         record["finals"] = finals
     return record
 
@@ -103,7 +103,7 @@ def _training(lines: list[Line]) -> Training:
 
 
 def read_record(results: Results, trial_id: str) -> TrialRecord:
-    """Return the fold of a journal that is known to hold an attempt; a trial whose run died is interrupted."""
+    """Return the record of a trial whose journal holds an attempt; it is "interrupted" if its run died."""
     paths = results.trial(trial_id)
     record = fold(paths.journal)
     assert record is not None

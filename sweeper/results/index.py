@@ -1,7 +1,7 @@
-"""A cache of briefs beside the journals, so that plan and status of 10,000 trials need not read 10,000 files.
+"""A cache of trial summaries beside the journals: plan and status of 10,000 trials need not read 10,000 files.
 
-An entry counts only while its journal has the size and the time it was made from. The file can be deleted at any
-time; where it can't be read or written the journals are read instead, and nothing but time is lost.
+An entry is valid only while its journal has the same size and modification time. The file can be deleted at any time.
+If it can't be read or written, the journals are read instead, and only time is lost.
 """
 
 import json
@@ -15,37 +15,38 @@ from sweeper.results.paths import JOURNAL, Results
 from sweeper.results.trial_summary import Brief, read_brief
 
 VERSION = 3
-"""Raised when Brief changes; entries of another version are made again."""
+"""Increase this when Brief changes; entries of another version are made again."""
 
 BUSY_S = 1.0
-"""How long to wait for another command that is writing; after that the journals are read."""
+"""Seconds to wait for another command that is writing. After that the journals are read."""
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FOREIGN = _DAMAGED | {sqlite3.SQLITE_ERROR}
-"""The last for a table with other columns. Such a file will never do; one full, read-only or busy may do next time."""
+"""SQLITE_ERROR means other columns. Such files are replaced. A full, read-only or busy file may work next time."""
 
 Stamp = tuple[int, int]
+"""A journal's size in bytes and modification time in ns."""
 
 
 def briefs(results: Results) -> dict[str, Brief]:
-    """Return every trial of the results folder that has begun, by id, and bring the index up to date.
+    """Return the summary of every trial that has begun, by trial id, and bring the index up to date.
 
-    A journal in trouble is read again each time: it may be this version that doesn't know it.
+    A journal that can't be read is never cached, because another version may be able to read it.
     """
     journals = dict(_journals(results))
     known = _read(results.index)
-    found = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}
-    read = {trial_id: read_brief(results.trial(trial_id).journal) for trial_id in journals.keys() - found.keys()}
+    valid = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}
+    read = {trial_id: read_brief(results.trial(trial_id).journal) for trial_id in journals.keys() - valid.keys()}
     fresh = {trial_id: entry for trial_id, entry in read.items() if entry is not None}
     rows = [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items() if not entry.trouble]
     gone = known.keys() - journals.keys()
     if rows or gone:
         _renew(results.index, rows, gone)
-    return found | fresh
+    return valid | fresh
 
 
 def _journals(results: Results) -> Iterable[tuple[str, Stamp]]:
-    """Yield the id of each trial with a journal, and the journal's size and time of change (ns)."""
+    """Yield the id of each trial with a journal, and the journal's stamp."""
     try:
         folders = os.scandir(results.root / "trials")
     except (FileNotFoundError, NotADirectoryError):
@@ -53,10 +54,10 @@ def _journals(results: Results) -> Iterable[tuple[str, Stamp]]:
     with folders:
         for folder in folders:
             try:
-                found = os.stat(f"{folder.path}/{JOURNAL}")  # noqa: PTH116, a Path costs more than the call
+                journal = os.stat(f"{folder.path}/{JOURNAL}")  # noqa: PTH116, a Path costs more than the call
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            yield folder.name, (found.st_size, found.st_mtime_ns)
+            yield folder.name, (journal.st_size, journal.st_mtime_ns)
 
 
 def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
@@ -75,7 +76,7 @@ def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
 
 
 def _renew(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
-    """Write what is new, into a new file where the old one can't be used; what can't be written is left."""
+    """Write new entries and delete old ones. Replace a file that can't be used; skip what can't be written."""
     try:
         _write(path, fresh, gone)
     except sqlite3.Error as error:
@@ -87,7 +88,7 @@ def _renew(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable
 
 
 def _code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary code; 0 for what Python found wrong itself."""
+    """Return SQLite's primary error code, or 0 for an error that Python itself raised."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

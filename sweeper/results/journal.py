@@ -1,8 +1,8 @@
-"""The truth about a trial: append-only JSON lines, on disk before anything is reported, and the fold that reads them.
+"""Writes a trial's journal, the truth about it: append-only JSON lines, on disk before anything is reported.
 
-Kinds of line: `attempt` (opens attempt n, with all that is fixed for it), `record` (something measured), and the
-four ends `done`, `diverged`, `failed`, `interrupted`. Every line carries its attempt and a time in milliseconds. A
-worker that resumes sends its records again; the first of each (step, key) counts.
+Kinds of line: `attempt` (opens attempt n, with everything fixed for it), `record` (one measurement), and the four ends
+`done`, `diverged`, `failed`, `interrupted`. Every line has its attempt and a time in milliseconds. A worker that
+resumes sends its records again; the first of each (step, key) counts. Does not interpret the lines; see `fold`.
 """
 
 import errno
@@ -21,27 +21,27 @@ logger = logging.getLogger(__name__)
 
 
 class Journal:
-    """One trial's journal, open for appending by the one driver that holds the trial's lock."""
+    """One trial's journal, open for appending. Only the driver that holds the trial's lock may use it."""
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, cutting off a last line that a crash tore."""
+        """Open `path` and cut off a last line that a crash left incomplete. Raises JournalError, OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         _cut_torn_line(path)
         lines = list(read_lines(path))
         self.first = next((line for line in lines if line["kind"] == "attempt"), None)
-        """The trial's first attempt: what it fixed is used again by every later one."""
+        """The trial's first attempt, or None. Every later attempt reuses what it fixed."""
         self.attempts = max((line["attempt"] for line in lines), default=0)
         self._seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
 
     def open_attempt(self, facts: Line) -> int:
-        """Journal the next attempt with its `facts` and return its number."""
+        """Append the next attempt with its `facts` and return its number, counted from 1. Raises OSError."""
         self.attempts += 1
         self._append([{"kind": "attempt", "form": FORM, **facts}])
         return self.attempts
 
     def add(self, attempt: int, records: Iterable[tuple[int, str, dict[str, Any]]]) -> int:
-        """Journal the (step, key, value) not known yet and return how many; those of a past attempt are dropped."""
+        """Append the records (step, key, value) that are new and return their number; ignore a past attempt."""
         if attempt != self.attempts:
             return 0
         new = [(step, key, value) for step, key, value in records if (step, key) not in self._seen]
@@ -50,7 +50,7 @@ class Journal:
         return len(new)
 
     def end(self, attempt: int, status: End, *, step: int, message: str = "") -> bool:
-        """Journal the end of `attempt`; False, and nothing written, if a later attempt has begun."""
+        """Append the end of `attempt`. Return False, and write nothing, if a later attempt has begun."""
         if attempt != self.attempts:
             return False
         self._append([{"kind": status, "step": step, "message": message}])
@@ -69,7 +69,7 @@ class Journal:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(before)  # the next line must not be glued to half of this one
+                file.truncate(before)  # the next line must not be appended to half of this one
                 raise
 
 
@@ -79,6 +79,6 @@ def _cut_torn_line(path: Path) -> None:
     with path.open("r+b") as file:
         content = file.read()
         whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            logger.warning("%s: cut off a last line of %d bytes that a crash tore", path, len(content) - whole)
+        if torn := len(content) - whole:
+            logger.warning("%s: cut off a last line of %d bytes that a crash left incomplete", path, torn)
             file.truncate(whole)

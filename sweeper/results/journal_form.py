@@ -1,6 +1,6 @@
-"""The form of a journal's lines: what a journal that comes from elsewhere must look like before it is believed.
+"""The form of a journal's lines: a journal that comes from elsewhere must have it before it is accepted.
 
-Strict on what `journal.fold` and its readers use; a line may hold more, of plain finite values and not endlessly.
+Strict about what `fold` and its readers use. A line may hold more, if its values are plain, finite and of limited size.
 """
 
 import math
@@ -25,11 +25,11 @@ from sweeper.results.paths import FURTHEST
 TRIAL_ID = r"[0-9a-f]{16}"
 
 DEEPEST = 6
-"""Levels of lists and mappings in a record's value; what runs write has four at most."""
+"""Most levels of lists and mappings in a record's value. Runs write at most four."""
 LONGEST = 100_000
-"""Entries of one list or mapping, and letters of one text, in a record's value."""
+"""Most entries of one list or mapping, and most characters of one text, in a record's value."""
 LATEST_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999, beyond which no date can be made."""
+"""The last millisecond of the year 9999. Python has no later date."""
 
 Hash = Annotated[str, Field(pattern=f"^{TRIAL_ID}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -40,11 +40,11 @@ Score = TypeVar("Score")
 
 
 class JournalFormError(ValueError):
-    """A line that no run writes; says which and why."""
+    """A line that no run writes. The message says which line and why."""
 
 
 class Facts(NamedTuple):
-    """What a whole journal says of itself: how many attempts it holds, and the digest of each data set it used."""
+    """Facts of a whole journal: its number of attempts, and the sha256 digest of each data set it used, by name."""
 
     attempts: int
     data: Mapping[str, str]
@@ -60,7 +60,7 @@ class _TrainingValue(_Form):
 
 
 class _Heads(_Form, Generic[Score]):
-    """One score for each number of inner steps from 0, by how the head was, one of the two at least."""
+    """One score for each number of inner steps from 0, for each head. At least one of the two heads is present."""
 
     # may be absent, never null: pydantic does not check a default
     trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ class _Heads(_Form, Generic[Score]):
     @model_validator(mode="after")
     def _has_one(self) -> Self:
         if not self.model_fields_set & {"trained", "zeroed"}:
-            raise ValueError("neither head is there")
+            raise ValueError("neither head is present, trained or zeroed")
         return self
 
 
@@ -86,11 +86,11 @@ class _ScoresValue(_Form):
 
 
 Number = float | None
-"""None stands for one that wasn't finite."""
+"""None stands for a number that was not finite."""
 
 
 class _Orders(_Form, Generic[Score]):
-    """What a probe has of each order that it looked at, one at least."""
+    """The values of a probe for each order that it computed. At least one of the two orders is present."""
 
     # may be absent, never null
     first: Score = Field(default=None)  # type: ignore[assignment]
@@ -99,7 +99,7 @@ class _Orders(_Form, Generic[Score]):
     @model_validator(mode="after")
     def _has_one(self) -> Self:
         if not self.model_fields_set & {"first", "second"}:
-            raise ValueError("neither order is there")
+            raise ValueError("neither order is present, first or second")
         return self
 
 
@@ -129,7 +129,7 @@ class _ProbeValue(_Form):
     smallest_variance: list[Number]
     smallest_live_variance: list[Number]
     flat_channels: list[float]
-    # older probes lack it; it is never null
+    # absent from older probes, never null
     feature_pull: _Orders[_Pull] = Field(default=None)  # type: ignore[arg-type]
 
 
@@ -183,13 +183,13 @@ class _Record(_Form):
 
 
 def _check_plain(value: Any, levels: int) -> None:
-    """Raise ValueError for a value that is endless, deeper than `levels`, or has a number that isn't finite."""
+    """Raise ValueError for a value that is too long, deeper than `levels`, or holds a number that isn't finite."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number isn't finite")
     if not isinstance(value, str | list | dict):
         return
     if len(value) > LONGEST:
-        raise ValueError(f"more than {LONGEST} letters or entries")
+        raise ValueError(f"more than {LONGEST} characters or entries")
     if isinstance(value, str):
         return
     if not levels:
@@ -210,7 +210,7 @@ class _Ended(_End):
 
 
 class _Failed(_End):
-    """The one end that always says why; its last line is shown in tables."""
+    """The only end that must have a message. Tables show its last line."""
 
     kind: Literal["failed"]
     message: Annotated[str, Field(pattern=r"\S")]
@@ -221,7 +221,7 @@ _LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="ki
 
 
 def check(content: bytes, trial_id: str) -> Facts:
-    """Return what the journal of `trial_id` says of itself. Raises JournalFormError for anything no run writes."""
+    """Return the facts of the journal of `trial_id`. Raises JournalFormError for a line that no run writes."""
     lines = [_read(number, line) for number, line in enumerate(content.splitlines(keepends=True), start=1)]
     attempts = [line for line in lines if isinstance(line, _Attempt)]
     if not attempts or lines[0] is not attempts[0]:
@@ -230,9 +230,9 @@ def check(content: bytes, trial_id: str) -> Facts:
     data: dict[str, str] = {}
     for attempt in attempts:
         if attempt.trial_id != trial_id:
-            raise JournalFormError(f"an attempt is of trial {attempt.trial_id}, not of {trial_id}")
+            raise JournalFormError(f"one of its attempts is of trial {attempt.trial_id}, not of {trial_id}")
         if data.setdefault(attempt.config.dataset, attempt.digest) != attempt.digest:
-            raise JournalFormError(f"its attempts trained on two copies of {attempt.config.dataset}")
+            raise JournalFormError(f"its attempts trained on two different copies of {attempt.config.dataset}")
     return Facts(len(attempts), data)
 
 

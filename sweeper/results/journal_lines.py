@@ -1,4 +1,4 @@
-"""The lines of a journal: their kinds and limits, and reading them; a torn last line gives nothing."""
+"""The lines of a journal: their kinds and limits, and how to read them. Does not interpret them; see `fold`."""
 
 import json
 from collections.abc import Iterator
@@ -10,48 +10,48 @@ from sweeper.errors import shown
 from sweeper.results.paths import ResultsError
 
 FORM = 1
-"""Version of a journal's form, in each attempt; raised when older code would misread what newer code writes."""
+"""Version of the form, stored in each attempt. Increase it when older code would misread newer journals."""
 
 
 KINDS = frozenset({"attempt", "record", *ENDS})
 
 
 LONGEST_LINE = 2**26
-"""Bytes; the scores of ten thousand test episodes take a hundredth of it."""
+"""Bytes. The scores of ten thousand test episodes take one hundredth of this."""
 
 
 Line = dict[str, Any]
 
 
 class JournalError(ResultsError):
-    """A journal that can't be believed, or that this version doesn't know; says where, and what to do."""
+    """A journal that is damaged or that this version doesn't know. The message says where and what to do."""
 
     def __init__(self, path: Path, trouble: str, remedy: str = "") -> None:
         trial_id = path.parent.name
         super().__init__(
-            f"{trouble}; {remedy}--rerun {trial_id} puts it aside and trains anew, or move its folder away and import "
-            "an export that has the trial"
+            f"{trouble}; {remedy}set it aside and train again with --rerun {trial_id}, or move its folder away and "
+            "import an archive that has the trial"
         )
 
 
 class DamagedJournalError(JournalError):
-    """A line that no run writes, and not because a crash tore the last one."""
+    """A line that no run writes. An incomplete last line is not damage: a crash leaves one."""
 
     def __init__(self, path: Path, fault: str) -> None:
         super().__init__(path, f"its journal is damaged: {path}{fault}")
 
 
 class NewerJournalError(JournalError):
-    """A journal that a newer version has written."""
+    """A journal that a newer version of sweeper wrote."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(path, f"its journal is a newer sweeper's: {path} has {what}", "update this one; or ")
+        super().__init__(path, f"its journal is from a newer sweeper: {path} has {what}", "update sweeper, or ")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the whole lines of `path`; a torn last line, and a file that isn't there, give nothing.
+    """Yield the whole lines of `path`. Ignores an incomplete last line; a missing file has no lines.
 
-    Raises DamagedJournalError naming a line that isn't JSON, NewerJournalError for an attempt of a later form.
+    Raises DamagedJournalError for a line that isn't a JSON object of a known kind, NewerJournalError for a later form.
     """
     if not path.exists():
         return
@@ -68,8 +68,8 @@ def _parsed(path: Path, number: int, text: bytes) -> Line:
     except (ValueError, RecursionError):
         line = None
     if not isinstance(line, dict) or line.get("kind") not in KINDS:
-        raise DamagedJournalError(path, f":{number} is no line of a journal")
-    form = line.get("form", FORM)  # the first journals have none
+        raise DamagedJournalError(path, f":{number} is not a line of a journal")
+    form = line.get("form", FORM)  # the oldest journals have no form
     if form != FORM:
         raise NewerJournalError(path, f"form {shown(form)} at line {number}")
     return line

@@ -1,4 +1,4 @@
-"""Who may write a trial or run a sweep: a kernel lock on a file, released by the kernel when its holder dies."""
+"""Locks for writing a trial or running a sweep: kernel locks on files, which the kernel releases if a holder dies."""
 
 import fcntl
 import json
@@ -10,18 +10,18 @@ from typing import Any
 from sweeper.results.paths import RunPaths, TrialPaths
 
 PROBE_S = 0.02
-"""A status command holds a shared lock for less than this while it looks; `take` tries again that much later."""
+"""Seconds. A status command holds a shared lock for less than this; `take` tries a second time after it."""
 
 
 class Lock:
-    """This process's hold on one trial or run, from `take` to `release`."""
+    """This process's lock on one trial or run, from `take` to `release`."""
 
     def __init__(self, paths: TrialPaths | RunPaths) -> None:
         self.paths = paths
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Take hold; False if another process holds it. Raises OSError if the folder can't be written."""
+        """Take the lock; return False if another process holds it. Raises OSError if the folder can't be written."""
         self.paths.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
         if not _locked(descriptor):
@@ -40,25 +40,25 @@ class Lock:
 
     @classmethod
     def inherited(cls, paths: TrialPaths | RunPaths, descriptor: int) -> "Lock":
-        """Return the hold that a parent process handed down with its open `descriptor`."""
+        """Return the lock that a parent process handed down with its open `descriptor`."""
         os.set_inheritable(descriptor, False)
         lock = cls(paths)
         lock._descriptor = descriptor
         return lock
 
     def hand_down(self, heir: int) -> None:
-        """Let go, naming process `heir`, which has inherited the descriptor, as who holds it now."""
+        """Name process `heir`, which has inherited the descriptor, as the new holder, and release the lock here."""
         self._sign(heir)
         self.release()
 
     @property
     def descriptor(self) -> int:
-        """The open file that the kernel's lock belongs to: it is held until all who inherited that have closed it."""
+        """The open file of the kernel's lock, which is held until every process that inherited it has closed it."""
         assert self._descriptor is not None
         return self._descriptor
 
     def release(self) -> None:
-        """Let go; without effect if it isn't held."""
+        """Release the lock. Has no effect if it isn't held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -73,7 +73,7 @@ def _locked(descriptor: int) -> bool:
 
 
 def holder_of(paths: TrialPaths | RunPaths) -> dict[str, Any] | None:
-    """Return the host, pid and start of the process that holds it, or None if nobody does."""
+    """Return the host, pid and since_ms of the lock's holder, {} if it hasn't signed yet, None if nobody holds it."""
     try:
         descriptor = os.open(paths.lock, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where everything of a results folder lives; nobody else puts such a path together."""
+"""The paths of everything in a results folder. No other module builds such a path."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from trainers.sealed_file import write_whole
 CHECKPOINT_SUFFIX = ".ckpt"
 JOURNAL = "journal.jsonl"
 FURTHEST = 10**8 - 1
-"""The last outer step that a checkpoint's name can hold."""
+"""The last outer step that a checkpoint's file name can hold."""
 CHECKPOINTS_KEPT = 2
-"""How many checkpoints an attempt keeps."""
+"""Number of checkpoints that an attempt keeps."""
 MOST_NAMED = 8
 
 
 class ResultsError(SweepError):
-    """The results folder can't be written: full, read-only, or not a folder."""
+    """The results folder can't be used: it is full, read-only, not a folder, or holds a damaged file."""
 
     exit_code = 4
 
@@ -45,14 +45,14 @@ class TrialPaths:
         return self.attempt(attempt) / "trial.log"
 
     def stop_mark(self, attempt: int) -> Path:
-        """Return the file by which a driver asks a worker to save this trial and leave it."""
+        """Return the file by which a driver asks a worker to save this trial and stop training it."""
         return self.attempt(attempt) / "stop"
 
     def checkpoint(self, attempt: int, step: int) -> Path:
         return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
 
     def checkpoints(self, furthest: int, attempt: int | None = None) -> list[Path]:
-        """Return the checkpoints up to step `furthest` of one attempt or all: last step first, then last attempt."""
+        """Return the checkpoints up to step `furthest`, of one attempt or all: last step first, then last attempt."""
         found = self.folder.glob(f"a{'*' if attempt is None else attempt}/step-*{CHECKPOINT_SUFFIX}")
         usable = [path for path in found if step_of(path) <= furthest]
         return sorted(usable, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
@@ -65,7 +65,7 @@ def step_of(checkpoint: Path) -> int:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """What one sweep's run leaves: a lock while it lives, so that no second one starts, and what it has shown."""
+    """The files of one sweep's run: a lock, so that no second run starts, and the mark of what it has shown."""
 
     folder: Path
     experiment: str
@@ -76,7 +76,7 @@ class RunPaths:
 
     @property
     def shown(self) -> Path:
-        """Return the mark of what a tracking store was last brought up to."""
+        """Return the file that remembers what a tracking store shows."""
         return self.folder / f"{self.experiment}.shown"
 
 
@@ -91,7 +91,7 @@ class Results:
         try:
             return cls(path.expanduser().resolve())
         except RuntimeError as error:
-            raise SweepError(f"{path}: {error}; name the results folder in full") from None
+            raise SweepError(f"{path}: {error}; give the full path of the results folder") from None
 
     def trial(self, trial_id: str) -> TrialPaths:
         return TrialPaths(self.root / "trials" / trial_id)
@@ -102,17 +102,17 @@ class Results:
     def run(self, experiment: str) -> RunPaths:
         return RunPaths(self.runs, experiment)
 
-    def push(self, experiment: str, place: str) -> RunPaths:
-        """Return the lock of whoever is at `place` in bringing a tracking store up to date with an experiment."""
-        return RunPaths(self.root / "pushes", f"{experiment}-{place}")
+    def push(self, experiment: str, position: str) -> RunPaths:
+        """Return the lock file for one position in the push queue: `STORE.now` or `STORE.next`, STORE a hash."""
+        return RunPaths(self.root / "pushes", f"{experiment}-{position}")
 
     def meeting(self, token: str) -> Path:
-        """Return the folder in which a driver and the nodes of a cluster show that they see the same files."""
+        """Return the folder where a driver and the nodes of a cluster check that they see the same files."""
         return self.root / "meetings" / token
 
     @property
     def sync_log(self) -> Path:
-        """Return where a process that goes on for a run which has ended writes."""
+        """Return the log of the process that pushes to the tracking store after its run has ended."""
         return self.root / "sync.log"
 
     @property
@@ -124,7 +124,7 @@ class Results:
         return self.root / "stop"
 
     def trial_named(self, beginning: str) -> str:
-        """Return the one trial here whose id starts so. Raises SweepError naming the candidates if it isn't one."""
+        """Return the one trial id that starts with `beginning`. Raises SweepError if none or several do."""
         folder = self.root / "trials"
         found = (
             sorted(path.name for path in folder.iterdir() if path.name.startswith(beginning)) if folder.is_dir() else []
@@ -133,7 +133,7 @@ class Results:
             raise SweepError(f"no trial that has begun in {self.root} has an id that starts with {beginning!r}")
         if len(found) > 1:
             more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-            raise SweepError(f"{beginning!r} starts the ids of {', '.join(found[:MOST_NAMED])}{more}; give more digits")
+            raise SweepError(f"{beginning!r} begins the ids {', '.join(found[:MOST_NAMED])}{more}; give more digits")
         return found[0]
 
     @property
@@ -152,9 +152,9 @@ class Results:
         return self.root / "reports" / experiment
 
     def digests(self) -> dict[str, str]:
-        """Return the digest of each data set that runs of this folder used; empty before the first run.
+        """Return the sha256 digest of each data set that runs of this folder used; empty before the first run.
 
-        Copies of mini-ImageNet differ in their bytes, so a plan must name the one that was trained on.
+        A plan needs it, because copies of mini-ImageNet differ in their bytes. Raises ResultsError.
         """
         path = self.root / "digests.json"
         try:
@@ -162,16 +162,16 @@ class Results:
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError:
-            raise ResultsError(f"{path}: not readable as JSON; delete it, the next run writes it again") from None
+            raise ResultsError(f"{path}: is not valid JSON; delete it, and the next run writes it again") from None
 
     def note_digests(self, digests: Mapping[str, str]) -> None:
-        """Remember `digests` for every later plan."""
+        """Add `digests` to those that later plans use. Raises OSError."""
         known = self.digests() | dict(digests)
         if known != self.digests():
             write_whole(self.root / "digests.json", json.dumps(known, indent=1, sort_keys=True).encode())
 
     def ensure_writable(self) -> None:
-        """Make the folder and prove that a file in it reaches the disk. Raises ResultsError saying what to do."""
+        """Create the folder and check that a file in it can be written. Raises ResultsError that says what to do."""
         probe = self.root / f".probe.{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -180,5 +180,5 @@ class Results:
         except OSError as error:
             raise ResultsError(
                 f"{self.root}: the results folder can't be written ({error.strerror}); "
-                "free space or permissions there, or name another with --results DIR"
+                "free space or fix permissions there, or name another with --results DIR"
             ) from None

@@ -1,7 +1,6 @@
-"""How `sweeper stop` reaches a run, also one on another host: a file in the results folder that its driver looks for.
+"""How `sweeper stop` reaches a run, also on another host: by a file in the results folder that its driver looks for.
 
-A request repeats what the lock of its run or trial says of the holder, so that it is obeyed by that very holder or
-by nobody: one that outlived its run is thrown away by the next.
+A request names the lock holder it is for; any other process ignores it. The next run deletes stale requests.
 """
 
 import json
@@ -17,39 +16,39 @@ from sweeper.results.paths import Results, RunPaths, TrialPaths
 from trainers.sealed_file import write_whole
 
 Holder = dict[str, Any]
-"""Host, pid and since_ms, as a lock file has them."""
+"""The content of a lock file: host, pid and since_ms (ms since 1970)."""
 
 STOPPED = "stopped by `sweeper stop`"
-"""What the journal says of a trial that was asked to stop by itself."""
+"""The message in the journal of a trial that was stopped alone, without its run."""
 
 _TORN_S = 0.05
 _RUN, _TRIAL = ".run", ".trial"
 
 
 def living_runs(results: Results) -> dict[str, Holder]:
-    """Return who runs what in the results folder: the holder of each run's lock, by experiment."""
+    """Return the holder of each living run's lock in the results folder, by experiment."""
     names = sorted(path.stem for path in results.runs.glob("*.lock"))
     holders = {name: known_holder(results.run(name)) for name in names}
     return {name: holder for name, holder in holders.items() if holder is not None}
 
 
 def known_holder(paths: TrialPaths | RunPaths) -> Holder | None:
-    """Return who holds it, once they have said so, or None if nobody does."""
+    """Return the holder of the lock, or None if nobody holds it. Waits until a new holder has signed it."""
     while (holder := holder_of(paths)) == {}:  # between taking a lock and signing it
         time.sleep(_TORN_S)
     return holder
 
 
 def last_holder(paths: TrialPaths | RunPaths) -> Holder | None:
-    """Return who holds it or held it last, or None if nobody ever did."""
+    """Return who holds the lock or held it last, or None if nobody ever did."""
     return _read(paths.lock)
 
 
 class Request:
-    """One request to stop, from asking to knowing that it was taken."""
+    """One request to stop a run or trial, until it is obeyed or withdrawn."""
 
     def __init__(self, results: Results, paths: TrialPaths | RunPaths, holder: Holder) -> None:
-        """Ask `holder`, who holds the run or trial of `paths`, to stop it. Raises OSError."""
+        """Ask `holder`, which holds the lock of `paths`, to stop that run or trial. Raises OSError."""
         name = f"{paths.folder.name}{_TRIAL}" if isinstance(paths, TrialPaths) else f"{paths.experiment}{_RUN}"
         self._paths, self._holder = paths, holder
         self._file = results.stops / name
@@ -58,11 +57,11 @@ class Request:
 
     @property
     def obeyed(self) -> bool:
-        """Whether the holder has let go."""
+        """Whether the holder has released the lock."""
         return holder_of(self._paths) != self._holder
 
     def withdraw(self) -> bool:
-        """Take the request back; False if the driver has taken it already."""
+        """Delete the request; return False if the driver has already taken it."""
         try:
             self._file.unlink()
         except FileNotFoundError:
@@ -71,9 +70,9 @@ class Request:
 
 
 def taken(results: Results, since_ms: int) -> Iterator[str | None]:
-    """Take the requests to this process: yield the ids of trials, and None for the whole run.
+    """Take the requests to this process: yield the id of each trial to stop, and None for the whole run.
 
-    Trials are those that this process locked at `since_ms` or later. Requests that nobody can obey are thrown away.
+    Only trials that this process locked at `since_ms` (ms since 1970) or later count. Deletes stale requests.
     """
     try:
         files = sorted(results.stops.iterdir())
@@ -85,7 +84,7 @@ def taken(results: Results, since_ms: int) -> Iterator[str | None]:
         paths = results.trial(file.stem) if file.suffix == _TRIAL else results.run(file.stem)
         holder = _read(file)
         alive = holder is not None and holder_of(paths) == holder
-        # A trial's lock is free between its attempts; the request stays valid meanwhile.
+        # Between two attempts a trial's lock is free; the request stays valid.
         mine = (
             holder is not None
             and (holder.get("host"), holder.get("pid")) == (socket.gethostname(), os.getpid())
@@ -98,7 +97,7 @@ def taken(results: Results, since_ms: int) -> Iterator[str | None]:
 
 
 def _read(file: Path) -> Holder | None:
-    """Return whom a lock or request names; None if it is gone or names nobody."""
+    """Return the holder that a lock or request file names; None if the file is gone or names nobody."""
     try:
         holder = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

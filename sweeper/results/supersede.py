@@ -1,4 +1,4 @@
-"""Putting a trial's results aside, so that it can be trained again from nothing; nothing is thrown away."""
+"""Moves a trial's results aside, so that it can be trained again from step 0. Deletes nothing."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -11,8 +11,8 @@ from sweeper.results.paths import Results
 def supersede(results: Results, trial_ids: Iterable[str]) -> None:
     """Move the folder of each trial that has one to `superseded/<id>-<n>`.
 
-    The tracking store's run of the old training is kept too, under another kind, once the new one is shown. Raises
-    SweepError for a trial that a living run holds, and moves none then.
+    The tracking store keeps the run of the old training too, under another kind, once the new one is shown. Raises
+    SweepError, with nothing moved, if a living run holds one of the trials.
     """
     begun = [trial_id for trial_id in dict.fromkeys(trial_ids) if results.trial(trial_id).folder.exists()]
     with ExitStack() as held:

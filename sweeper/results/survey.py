@@ -1,4 +1,4 @@
-"""Where each planned trial stands: the briefs of a results folder, its locks, and a plan."""
+"""The state of each planned trial: compares a plan with a folder's trial summaries and locks. Writes no results."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from trainers.data.catalog import DatasetName
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One planned trial and where it stands; `why` says in a few words what a run would do with it, or why not."""
+    """One planned trial and its state. `why` says in a few words what a run would do with it, or why nothing."""
 
     spec: TrialSpec
     state: State
@@ -26,13 +26,13 @@ class Standing:
 
     @property
     def unreadable(self) -> bool:
-        """Whether its journal can't be believed, so that nobody may go on from it or train over it."""
+        """Whether its journal can't be read. Then no run may continue it or train over it."""
         return self.brief is not None and bool(self.brief.trouble)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """A plan against a results folder: `standings` in plan order, and every trial that has begun, by id."""
+    """A plan compared with a results folder: `standings` in plan order, and the summary of each begun trial by id."""
 
     standings: list[Standing]
     briefs: Mapping[str, Brief]
@@ -40,7 +40,7 @@ class Survey:
 
 @paused()
 def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
-    """Return where every planned trial stands."""
+    """Return the state of every planned trial."""
     known = briefs(results)
     newest_last = sorted(known.values(), key=lambda brief: (sum(brief.recipe.values()), brief.trial_id))
     past = {brief.point: brief for brief in newest_last}
@@ -53,12 +53,12 @@ def _standing(results: Results, spec: TrialSpec, brief: Brief | None, past: Mapp
     )
     state, why = judge(brief, spec.target, held=held)
     if brief is None and spec.point in past:
-        why = _made_anew(spec, past[spec.point])
+        why = _why_new(spec, past[spec.point])
     return Standing(spec=spec, state=state, why=why, brief=brief)
 
 
-def _made_anew(spec: TrialSpec, before: Brief) -> str:
-    """Say why a point that was trained once is another trial now."""
+def _why_new(spec: TrialSpec, before: Brief) -> str:
+    """Return why a point that was trained before is another trial now."""
     if before.digest != spec.digest:
         return f"new: the data changed since {before.trial_id}"
     was = dict.fromkeys(spec.recipe, 0) | dict(before.recipe)
@@ -72,7 +72,7 @@ def _is_done(brief: Brief, target: int) -> bool:
 
 
 def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
-    """Return the state of a trial wanted to `target` outer steps, and why. `held`: a living run holds it."""
+    """Return the state of a trial with a target of `target` outer steps, and why. `held`: a living run holds it."""
     if brief is None:
         return "new", "new"
     if brief.trouble:
@@ -93,20 +93,20 @@ def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
 
 
 def counts(standings: Iterable[Standing]) -> dict[str, int]:
-    """Return how many trials are in each state, every state present."""
-    found = Counter(standing.state for standing in standings)
-    return {state: found[state] for state in STATES}
+    """Return the number of trials in each state. Every state has an entry."""
+    number = Counter(standing.state for standing in standings)
+    return {state: number[state] for state in STATES}
 
 
 def orphans(known: Mapping[str, Brief], planned: Iterable[TrialSpec], sweep: str) -> list[Brief]:
-    """Return the trials that `sweep` once ran and whose plan no longer names them, by id."""
+    """Return the summaries of the trials that `sweep` once ran and no longer plans, in order of their ids."""
     named = {spec.trial_id for spec in planned}
     return [known[name] for name in sorted(known.keys() - named) if sweep in known[name].sweeps]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurveyedSweep:
-    """A sweep whose data is in place and whose trials are known; `experiment` is its name in the tracking store."""
+    """A sweep with its data found and its trials surveyed; `experiment` is its name in the tracking store."""
 
     sweep: Sweep
     experiment: str
@@ -119,19 +119,19 @@ class SurveyedSweep:
 
 
 def experiment_name(sweep: Sweep, profile: str | None) -> str:
-    """Return the tracking store's name for a sweep under a profile."""
+    """Return the sweep's name in the tracking store: `NAME`, or `NAME@PROFILE` under a profile."""
     return f"{sweep.name}@{profile}" if profile else sweep.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The sweeps of one run; a trial that several of them name is trained once. `data` is by data set."""
+    """The sweeps of one run. A trial that several of them name is trained once. `data` is keyed by data set."""
 
     parts: tuple[SurveyedSweep, ...]
     data: Mapping[DatasetName, dict[str, str]]
 
     @property
     def standings(self) -> list[Standing]:
-        """Where the trials stand, each (trial, target) once."""
-        every = {(found.spec.trial_id, found.spec.target): found for part in self.parts for found in part.standings}
-        return list(every.values())
+        """The state of the trials, each (trial, target) once."""
+        every = (standing for part in self.parts for standing in part.standings)
+        return list({(standing.spec.trial_id, standing.spec.target): standing for standing in every}.values())

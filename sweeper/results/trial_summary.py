@@ -1,4 +1,4 @@
-"""One trial in a few words: what a plan, a status and an estimate need of it, without its curves."""
+"""The summary of one trial: what plan, status and estimate need from its journal, without its curves."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,12 +13,12 @@ from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 
 
 class Brief(NamedTuple):
-    """A journal, folded small.
+    """The summary of a trial's journal.
 
     `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
-    `evaluated` are the outer steps with an evaluation. `kin` names the trials that cost as much an outer step;
-    `worker_s` is the time its attempts took, of a pack its share. Where `trouble` says why the journal can't be
-    believed, the trial counts as failed and nothing else is known of it.
+    `evaluated` lists the outer steps with an evaluation. Trials of one `cost_class` cost the same per outer step.
+    `worker_s` is the time of its attempts in seconds; a pack's time is shared equally. If `trouble` says why the
+    journal can't be read, the trial counts as failed and the other fields are empty.
     """
 
     trial_id: str
@@ -34,13 +34,13 @@ class Brief(NamedTuple):
     done_step: int
     evaluated: Sequence[int]
     device: str
-    kin: str
+    cost_class: str
     worker_s: float
     trouble: str = ""
 
 
 def read_brief(path: Path) -> Brief | None:
-    """Return the journal at `path` in a few words, or None if it holds no attempt. One bad journal stops nobody."""
+    """Return the summary of the journal at `path`, or None if it holds no attempt. Never raises JournalError."""
     try:
         with understood(path):
             return brief_of(list(read_lines(path)))
@@ -66,14 +66,14 @@ def _unreadable(trial_id: str, error: JournalError) -> Brief:
         done_step=0,
         evaluated=[],
         device="",
-        kin="",
+        cost_class="",
         worker_s=0.0,
         trouble=str(error),
     )
 
 
 def brief_of(lines: Sequence[Line]) -> Brief | None:
-    """Return the journal's `lines` in a few words, or None if they hold no attempt."""
+    """Return the summary of a journal's `lines`, or None if they hold no attempt."""
     record = fold_lines(lines)
     if record is None:
         return None
@@ -92,21 +92,21 @@ def brief_of(lines: Sequence[Line]) -> Brief | None:
         done_step=record["done_step"],
         evaluated=[evaluation["step"] for evaluation in record["evaluations"]],
         device=first["device"],
-        kin=kin_of(resolve(record["config"]), first["device"]),
+        cost_class=cost_class_of(resolve(record["config"]), first["device"]),
         worker_s=_worker_s(lines),
     )
 
 
 def in_one_line(message: str) -> str:
-    """Return the first line of the error that a traceback ends with, or of a plain message."""
+    """Return the first line of a message, or of the error at the end of its last traceback."""
     lines = message.strip().splitlines()
     traces = [number for number, line in enumerate(lines) if line.strip() == "Traceback (most recent call last):"]
     after = lines[traces[-1] + 1 :] if traces else lines
     return next((line for line in after if line[:1].strip()), "")
 
 
-def kin_of(config: TrialConfig, device: str) -> str:
-    """Return the name of the trials that cost as much an outer step on `device`: alike but for seed, head and rates."""
+def cost_class_of(config: TrialConfig, device: str) -> str:
+    """Return a hash of all that the cost per outer step on `device` depends on: not seed, head or learning rates."""
     alike: dict[str, Any] = {name: value for name, value in identity(config).items() if name not in PACKABLE}
     return identify(alike | {"device": device})
 
@@ -115,6 +115,6 @@ def _worker_s(lines: Sequence[Line]) -> float:
     total_s, share = 0.0, 1
     for before, line in pairwise(lines):
         share = before["pack"] if before["kind"] == "attempt" else share
-        if line["kind"] != "attempt":  # between two attempts nobody worked
+        if line["kind"] != "attempt":  # no worker runs between two attempts
             total_s += (line["time_ms"] - before["time_ms"]) / 1000 / share
     return total_s

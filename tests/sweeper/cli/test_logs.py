@@ -96,7 +96,7 @@ def test_logs_prints_the_newest_attempt_or_all_of_them(trained, tmp_path):
 def test_an_id_must_name_one_trial_that_has_a_log(trained, tmp_path):
     ids = sorted(path.name for path in (trained / "results" / "trials").iterdir())
     ended = sweeper("logs", "", cwd=trained)
-    assert (ended.code, ended.err) == (2, f"'' starts the ids of {', '.join(ids)}; give more digits\n")
+    assert (ended.code, ended.err) == (2, f"'' begins the ids {', '.join(ids)}; give more digits\n")
     ended = sweeper("logs", "zz", cwd=trained)
     assert ended.code == 2
     assert ended.err == f"no trial that has begun in {trained / 'results'} has an id that starts with 'zz'\n"

@@ -45,11 +45,11 @@ def add(line: bytes):
 
 
 DAMAGED = {
-    "zeros": (scribble_a_line, r":2 is no line of a journal"),
-    "no object": (add(b"5"), r":4 is no line of a journal"),
-    "endless": (add(b"[" * 100_000), r":4 is no line of a journal"),
-    "no kind": (replace(b'"kind":"record"', b'"kinb":"record"'), r":2 is no line of a journal"),
-    "another kind": (replace(b'"kind":"record"', b'"kind":"recorf"'), r":2 is no line of a journal"),
+    "zeros": (scribble_a_line, r":2 is not a line of a journal"),
+    "no object": (add(b"5"), r":4 is not a line of a journal"),
+    "endless": (add(b"[" * 100_000), r":4 is not a line of a journal"),
+    "no kind": (replace(b'"kind":"record"', b'"kinb":"record"'), r":2 is not a line of a journal"),
+    "another kind": (replace(b'"kind":"record"', b'"kind":"recorf"'), r":2 is not a line of a journal"),
     "a kind that is a list": (replace(b'"kind":"record"', b'"kind":["record"]'), r", line 2: "),
     "no first line": (drop_the_first_line, r", line 1: doesn't open an attempt"),
     "no step": (replace(b'"step":4,"key"', b'"stap":4,"key"'), r", line 2: record.step: Field required"),
@@ -88,9 +88,9 @@ def test_a_damaged_journal_says_where_and_what_to_do(whole, specs, name):
     entry = read_brief(path)
     assert (entry.trial_id, entry.status) == (specs[0].trial_id, "failed")
     newer = name == "a form of text"
-    begins = "its journal is a newer sweeper's: " if newer else "its journal is damaged: "
+    begins = "its journal is from a newer sweeper: " if newer else "its journal is damaged: "
     assert re.match(rf"{begins}{re.escape(str(path))}{where}", entry.trouble), entry.trouble
-    assert f"--rerun {specs[0].trial_id} puts it aside and trains anew" in entry.trouble
+    assert f"set it aside and train again with --rerun {specs[0].trial_id}, or move" in entry.trouble
     assert "\n" not in entry.trouble
 
 
@@ -99,9 +99,9 @@ def test_a_newer_journal_names_the_trial_the_field_and_what_to_do(whole, specs, 
     damage, where = NEWER[name]
     damaged(whole, specs[0], damage)
     told = read_brief(whole.trial(specs[0].trial_id).journal).trouble
-    assert told.startswith("its journal is a newer sweeper's: ")
+    assert told.startswith("its journal is from a newer sweeper: ")
     assert re.search(where, told), told
-    assert f"update this one; or --rerun {specs[0].trial_id} puts it aside" in told
+    assert f"update sweeper, or set it aside and train again with --rerun {specs[0].trial_id}" in told
 
 
 @pytest.mark.parametrize("name", sorted(DAMAGED.keys() - {"no digest", "a config of text"}))

@@ -122,5 +122,5 @@ def test_a_line_that_is_none_of_ours_is_named(path):
     journal = Journal(path)
     journal.open_attempt(FACTS)
     path.write_bytes(b"xx" + path.read_bytes())
-    with pytest.raises(ResultsError, match=r"journal\.jsonl:1 is no line of a journal"):
+    with pytest.raises(ResultsError, match=r"journal\.jsonl:1 is not a line of a journal"):
         fold(path)

@@ -13,7 +13,7 @@ from sweeper.sweepfile.sweep import load
 def brief(**changed) -> Brief:
     known = {"trial_id": "t", "point": "p", "digest": "d", "recipe": {"core": 1}, "sweeps": ["tiny"], "message": ""}
     known |= {"attempt": 1, "status": "done", "step": 4, "target": 4, "done_step": 4, "evaluated": [2, 4]}
-    return Brief(**known | {"device": "cpu", "kin": "k", "worker_s": 8.0} | changed)
+    return Brief(**known | {"device": "cpu", "cost_class": "k", "worker_s": 8.0} | changed)
 
 
 @pytest.mark.parametrize(
