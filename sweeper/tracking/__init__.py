@@ -1,5 +1,5 @@
 """The tracking store, a view of the journals.
 
-Owns its address, what a run shows, and bringing it up to date. Decides nothing about training: a slow or broken store
-delays the view and never a trial.
+Owns the store's address, what a run shows, and pushing journals to it. Decides nothing about training: a slow or broken
+store delays the view and never a trial.
 """

@@ -1,4 +1,4 @@
-"""Where the tracking store is: the default, what a user may name, how it is quoted, and the command that shows it."""
+"""The tracking store's address: its default, its checks, its masked form, and the command of its UI. Never connects."""
 
 import os
 import re
@@ -16,50 +16,48 @@ SQLITE = "sqlite:///"
 HIDDEN = "***"
 
 CREDENTIALS = re.compile(r"(?P<before>[^:/?#]+://[^:/?#@]*):(?P<password>.*)@", re.DOTALL)
-"""Up to the last @: a password that nobody escaped may hold any letter, and too much hidden is better than too little.
-"""
+"""Matches up to the last @: an unescaped password may hold any character, and hiding too much is safer."""
 SECRET_IN_QUERY = re.compile(r"([?&][^=&]*(?:passw|pwd|token|secret|odbc_connect)[^=&]*=)([^&#]+)", re.IGNORECASE)
 
 REFUSAL = re.compile(r"failed with error code (\d{3})|too many (\d{3}) error responses")
 STATUSES = frozenset(HTTPStatus)
 MEANING: Mapping[int, str] = {
-    401: ", so it wants MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or others than these",
+    401: ", so set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or correct them",
     403: ", so this user may not write there",
-    404: ", so it is no MLflow server, or not at this address",
+    404: ", so no MLflow server is at this address",
 }
 
 UI_ENVIRONMENT: Mapping[str, str] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # runs jobs of the server's own; a viewer has none
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a viewer runs no jobs of the server's own
 }
-"""For a server that only shows a store; see `ui_environment`."""
+"""Environment of a server that only shows a store; see `ui_environment`."""
 
 
 def default_uri(results: Path) -> str:
-    """Return the sqlite store of a results folder, as an absolute URI; SweepError for a path that no URI can hold."""
+    """Return the absolute URI of a results folder's sqlite store. Raises SweepError if no URI can hold its path."""
     if any(letter in str(results.absolute()) for letter in "?#%"):
         raise SweepError(
             f"the results folder {str(results.absolute())!r} has ?, # or % in its path, which the URI of a tracking "
-            f"store can't hold; use another --results"
+            f"store can't hold; name another folder with --results"
         )
     return f"{SQLITE}{results.absolute() / 'mlflow.db'}"
 
 
 def sqlite_path(uri: str) -> Path:
-    """Return the file of the sqlite store at `uri`."""
+    """Return the path of the sqlite file at `uri`."""
     return Path(uri.removeprefix(SQLITE).partition("?")[0])
 
 
 def default_artifact_root(results: Path) -> Path:
-    """Return where artefacts go while the store is a database that this process writes itself."""
+    """Return the folder for artefacts if the store is a database that this process writes itself."""
     return results.absolute() / "artifacts"
 
 
 def artifact_folder(stored: str, uri: str, experiment: str) -> Path | None:
-    """Return the local folder of a run's artefacts, None if they are not local; `stored` is where the store says.
+    """Return the local folder of a run's artefacts, or None if they are remote. `stored` is the store's address for it.
 
-    Where the folder that the store knows for its experiment is gone, as when the results were moved, it is beside
-    the sqlite file.
+    If the experiment's folder is gone, as after the results were moved, it is looked for beside the sqlite file.
     """
     location = urlsplit(stored)
     if location.scheme not in ("", "file"):
@@ -72,9 +70,9 @@ def artifact_folder(stored: str, uri: str, experiment: str) -> Path | None:
 
 
 def resolve_uri(option: str | None, results: Path) -> str | None:
-    """Return the store to use: `option`, else MLFLOW_TRACKING_URI, else the default; None when that says "none".
+    """Return the store to use: `option`, else MLFLOW_TRACKING_URI, else the default; None if that is "none".
 
-    Raises SweepError when it is no server and no database, or an sqlite path that can be no file.
+    Raises SweepError if it is neither a server nor a database, or an sqlite URI that names no file.
     """
     given = option or os.environ.get("MLFLOW_TRACKING_URI")
     if not given:
@@ -88,7 +86,7 @@ def resolve_uri(option: str | None, results: Path) -> str | None:
     if scheme not in DATABASES + SERVERS:
         raise SweepError(
             f"{source} is {masked(given)!r}, and MLflow no longer supports a folder as tracking store; give "
-            f"http://host:port, sqlite:////folder/mlflow.db or another database, or none, or leave it out for "
+            f"http://host:port, a database such as sqlite:////folder/mlflow.db, or none; without it the store is "
             f"{default_uri(results)}"
         )
     if scheme == "sqlite":
@@ -100,15 +98,15 @@ def _refuse_no_uri(given: str, source: str) -> None:
     found = CREDENTIALS.match(given)
     if found and any(letter in found["password"] for letter in "/?#"):
         raise SweepError(
-            f"{source} is {masked(given)!r}, where what stands between : and @ holds a /, ? or #; write them as %2F, "
-            f"%3F and %23 in a password, and an @ that ends no password as %40"
+            f"{source} is {masked(given)!r}, where the part between : and @ holds a /, ? or #; in a password write "
+            f"them as %2F, %3F and %23, and outside one write @ as %40"
         )
     try:
         urlsplit(given)
     except ValueError as error:
         reason = _without_secrets(str(error), given)
         raise SweepError(
-            f"{source} is {masked(given)!r}, which is no URI ({reason}); give e.g. http://host:port"
+            f"{source} is {masked(given)!r}, which is not a URI ({reason}); give e.g. http://host:port"
         ) from None
 
 
@@ -116,18 +114,18 @@ def _refuse_no_file(given: str, place: str, source: str) -> None:
     path = place.removeprefix("/").partition("?")[0]
     if not place.startswith("/") or not path or Path(path).is_dir():
         raise SweepError(
-            f"{source} is {masked(given)!r}, which names no file; give three slashes and the path of one, "
+            f"{source} is {masked(given)!r}, which names no file; give three slashes and a file's path, "
             f"e.g. {SQLITE}mlflow.db or {SQLITE}/folder/mlflow.db"
         )
 
 
 def is_server(uri: str) -> bool:
-    """Return whether `uri` is an MLflow server, which then decides where artefacts lie."""
+    """Return whether `uri` is an MLflow server. A server decides itself where artefacts are stored."""
     return urlsplit(uri).scheme in SERVERS
 
 
 def masked(uri: str) -> str:
-    """Return `uri`, which may be none that can be read, with any password in it replaced by ***."""
+    """Return `uri` with any password in it replaced by ***. `uri` may be malformed."""
     found = CREDENTIALS.match(uri)
     if found:
         uri = f"{found['before']}:{HIDDEN}@{uri[found.end() :]}"
@@ -135,26 +133,26 @@ def masked(uri: str) -> str:
 
 
 def explain(error: Exception, uri: str) -> TrackingError:
-    """Return the sentence for what went wrong with the store at `uri`, without its password."""
-    told = str(error)
-    if "Invalid Host header" in told:
+    """Return an error that says in a sentence what went wrong with the store at `uri`, without its password."""
+    text = str(error)
+    if "Invalid Host header" in text:
         return TrackingError(
-            f"the tracking server refuses to be called {urlsplit(uri).netloc.rpartition('@')[2]!r} (403); start it "
+            f"the tracking server refuses the host name {urlsplit(uri).netloc.rpartition('@')[2]!r} (403); start it "
             f"with that name in MLFLOW_SERVER_ALLOWED_HOSTS, or give --tracking-uri with a name it allows"
         )
-    reason = " ".join(_without_secrets(_answer(told) or _root_cause(error), uri).split())
+    reason = " ".join(_without_secrets(_answer(text) or _root_cause(error), uri).split())
     shortened = reason if len(reason) <= 300 else f"{reason[:297]}..."
     return TrackingError(
         f"the tracking store {masked(uri)} can't be written: {shortened}; trials and their journals go on "
-        f"without it, so run `sweeper sync FILE` once it answers"
+        f"without it; run `sweeper sync FILE` when it answers again"
     )
 
 
-def _answer(told: str) -> str | None:
-    """Return what a server answered instead of what it was asked for; None if that isn't the trouble."""
-    if "not in a valid JSON format" in told or told.startswith("Failed to parse "):
+def _answer(text: str) -> str | None:
+    """Return what the server's unexpected answer means; None if `text` isn't about an answer."""
+    if "not in a valid JSON format" in text or text.startswith("Failed to parse "):
         return "it answers, but not as an MLflow server does"
-    found = REFUSAL.search(told)
+    found = REFUSAL.search(text)
     if found is None:
         return None
     code = int(found[1] or found[2])
@@ -162,35 +160,35 @@ def _answer(told: str) -> str | None:
 
 
 def _without_secrets(text: str, uri: str) -> str:
-    """Return `text` without the passwords of `uri`, however whoever wrote it spelt them."""
+    """Return `text` without the passwords of `uri`, escaped or not."""
     text = text.replace(uri, masked(uri))
     found = CREDENTIALS.match(uri)
     secrets = ([found["password"]] if found else []) + [hit[2] for hit in SECRET_IN_QUERY.finditer(uri)]
     for secret in secrets:
-        for spelt in (secret, unquote(secret)):
-            text = text.replace(spelt, HIDDEN) if len(spelt) > 2 else text
+        for spelling in (secret, unquote(secret)):
+            text = text.replace(spelling, HIDDEN) if len(spelling) > 2 else text
     return text
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return what the system said, if it did, rather than the wrappings that HTTP clients put around it."""
-    told, inner = str(error), error.__cause__ or error.__context__
+    """Return the operating system's message, if there is one, without what HTTP clients put around it."""
+    message, inner = str(error), error.__cause__ or error.__context__
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror:
-            told = inner.strerror
+            message = inner.strerror
         inner = inner.__cause__ or inner.__context__
-    return told
+    return message
 
 
 def ui_url(uri: str, port: int) -> str:
-    """Return where a browser finds the store's UI, to be shown."""
+    """Return the address of the store's UI for a browser, with any password masked."""
     return masked(uri) if is_server(uri) else f"http://127.0.0.1:{port}"
 
 
 def ui_command(uri: str, port: int) -> list[str]:
-    """Return the command that serves the UI of `uri` on this machine alone; empty for a server, which has one.
+    """Return the command that serves the UI of `uri` on this machine only; empty for a server, which has a UI.
 
-    It runs in `ui_environment`. The URI isn't in it: everybody on the machine may read a command and its password.
+    Run it in `ui_environment`, which holds the URI: every user of the machine can read a command and a password in it.
     """
     if is_server(uri):
         return []
@@ -202,12 +200,12 @@ def ui_command(uri: str, port: int) -> list[str]:
 
 
 def ui_environment(uri: str) -> dict[str, str]:
-    """Return what to set for `ui_command`, beside the caller's environment."""
+    """Return the variables that `ui_command` needs besides the caller's environment."""
     return {**UI_ENVIRONMENT, "MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def _absolute(uri: str) -> str:
-    """Return a relative sqlite path as an absolute one, since a UI or a later sync may start elsewhere."""
+    """Return `uri` with an absolute sqlite path, since a UI or a later sync may start in another folder."""
     if not uri.startswith(SQLITE):
         return uri
     return f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"

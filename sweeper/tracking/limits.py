@@ -1,4 +1,4 @@
-"""How text that is longer than MLflow takes is shown: cut where everyone sees it, and told apart by what was cut."""
+"""Shortens text to MLflow's limits: visibly, and with a hash, so that different texts stay different."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 LONGEST_NAME = 250
-"""MLflow's limits, in characters; a run's name counts as a name like the key of a param."""
+"""MLflow's limits, in characters. The last one holds for names of runs and keys of params."""
 
 
 def fitted(text: str, longest: int) -> str:
-    """Return `text`, or its beginning with its length and hash where it is longer than `longest` characters.
+    """Return `text`, or its beginning with its length and hash if it is longer than `longest` characters.
 
-    Equal texts stay equal and different ones different. Nothing is lost: the artefact has the whole configuration, and
-    the sweep file the names.
+    Equal texts stay equal, different ones stay different. Nothing is lost: the artefact has the whole configuration,
+    and the sweep file has the names.
     """
     if len(text) <= longest:
         return text
@@ -23,5 +23,5 @@ def fitted(text: str, longest: int) -> str:
 
 
 def fitted_values(values: Mapping[str, str], longest: int) -> dict[str, str]:
-    """Return `values` with every value fitted."""
+    """Return `values` with every value shortened as `fitted` does."""
     return {key: fitted(value, longest) for key, value in values.items()}

@@ -1,7 +1,7 @@
-"""Writes trials into an MLflow experiment, one run each; the one file of sweeper that imports mlflow.
+"""Writes trials into an MLflow experiment, one run each. The only file of sweeper that imports mlflow.
 
-The store is a view: whatever it holds can be made again from the journals, and every write can be repeated without
-effect, so a push that was cut off is simply done again. No active run, no global URI, no default store.
+The store is a view: everything in it can be made again from the journals. Repeating a write has no effect, so an
+interrupted push is simply repeated. Uses no active run, no global URI and no default store.
 """
 
 import importlib
@@ -27,22 +27,22 @@ from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
 from sweeper.tracking.run_lookup import Key, ShownRuns
 
-METRICS_A_BATCH = 1000  # MLflow's limits, as is the next
-LONGEST_DIGEST = 36
+METRICS_A_BATCH = 1000  # MLflow's limit
+LONGEST_DIGEST = 36  # MLflow's limit
 TRIES = 6
 COLLISION = "IntegrityError"
-"""MLflow looks before it inserts, so of two that write the same row at once one is told this by the database."""
+"""MLflow searches before it inserts. If two processes insert one row at once, one of them gets this error."""
 LONGEST_PAUSE_S = 0.5
 
 
 class MlflowTracker:
-    """One experiment of one store; for one thread at a time."""
+    """One experiment of one store. Only one thread may use it at a time."""
 
     def __init__(self, uri: str, experiment: str, artifact_root: Path | None) -> None:
-        """Open the store, create its tables if it is new, and load what the experiment shows.
+        """Open the store, create its tables if it is new, and load the experiment's runs.
 
-        `artifact_root` is where artefacts go when this process writes the database itself; a server decides for
-        itself. Raises TrackingError.
+        `artifact_root` is the folder for artefacts if this process writes the database itself; a server has its own.
+        Raises TrackingError.
         """
         self.uri, self.experiment = uri, experiment
         self._mlflow = _load_mlflow()
@@ -55,10 +55,10 @@ class MlflowTracker:
             self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
 
     def _make(self, database: Path) -> None:
-        """Make a new database whole or not at all: half of MLflow's tables could be neither used nor made again."""
+        """Create a new database completely or not at all: MLflow can neither use nor complete half of its tables."""
         if database.exists() and database.stat().st_size:
             return
-        for half in database.parent.glob(f".{database.name}.*"):  # of one who was killed here, since we hold the lock
+        for half in database.parent.glob(f".{database.name}.*"):  # left by a killed process: we hold the lock
             half.unlink()
         fresh = database.with_name(f".{database.name}.{os.getpid()}")
         self._mlflow.MlflowClient(tracking_uri=f"{SQLITE}{fresh}").search_experiments(max_results=1)
@@ -66,13 +66,13 @@ class MlflowTracker:
 
     @property
     def deleted(self) -> list[str]:
-        """Trials whose run was deleted by hand: they stay deleted."""
+        """Ids of trials whose run was deleted by hand. They stay deleted."""
         return [identity for kind, identity in self._runs.deleted if kind == "trial"]
 
     def push(self, record: TrialRecord, trial: TrackedTrial) -> None:
-        """Bring the trial's run up to `record`, creating it if need be; does nothing for one that was deleted.
+        """Bring the trial's run up to `record`. Create it if needed; do nothing if it was deleted by hand.
 
-        Raises TrackingError; pushing this record or a newer one later makes up for it.
+        Raises TrackingError; a later push of this record or a newer one repairs the run.
         """
         with self._explaining():
             tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
@@ -89,10 +89,10 @@ class MlflowTracker:
         unsent = [point for point in tracked.points(record) if (point.key, point.step) not in run.sent]
         self._write(run, unsent, tracked.params(record, trial), tags)
         if record["status"] != "running":
-            run.sent.clear()  # spares memory; a trial that grows sends again, and the store drops what it has
+            run.sent.clear()  # saves memory; a trial that grows sends all again, and the store ignores duplicates
 
     def push_cells(self, cells: Iterable[CellSummary]) -> None:
-        """Bring one summary run a cell up to date, creating those that are new. Raises TrackingError."""
+        """Bring the summary run of each cell up to date. Create it if needed. Raises TrackingError."""
         now_ms = time.time_ns() // 1_000_000
         for cell in cells:
             with self._explaining():
@@ -106,24 +106,24 @@ class MlflowTracker:
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        """Turn what MLflow and the way to its store raise into a TrackingError."""
-        told = (
+        """Turn the errors of MLflow and of the connection to its store into a TrackingError."""
+        errors = (
             self._mlflow.MlflowException,
-            importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that is no database
-            importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of another shape
-            OSError,  # of requests, and of the disk
-            ImportError,  # a database's driver
-            ValueError,  # a variable MLFLOW_... with something else in it, an address that is none
+            importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that isn't a database
+            importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of unexpected form
+            OSError,  # from requests or from the disk
+            ImportError,  # a database's driver is missing
+            ValueError,  # an invalid address or MLFLOW_... variable
         )
         try:
             yield
-        except told as error:
+        except errors as error:
             raise explain(error, self.uri) from error
 
     def _show(self, key: Key, name: str, start_ms: int | None, write: Callable[[Shown], None]) -> None:
         """Call `write` with the run of a trial or cell.
 
-        Again where another process was in the way: it has set that run aside, or written the same rows at once.
+        Tries again if another process interfered: it set the run aside, or wrote the same rows at the same time.
         """
         for tried in range(TRIES):
             run = self._runs.open(key, name, start_ms)
@@ -146,7 +146,7 @@ class MlflowTracker:
             location = None
             if artifact_root is not None and not is_server(self.uri):
                 location = str(artifact_root / self.experiment)
-                Path(location).mkdir(parents=True, exist_ok=True)  # its absence later says that the results were moved
+                Path(location).mkdir(parents=True, exist_ok=True)  # if it is missing later, the results were moved
             try:
                 return self._client.create_experiment(self.experiment, artifact_location=location)
             except self._mlflow.MlflowException as error:
@@ -157,7 +157,7 @@ class MlflowTracker:
             raise explain(ValueError("it answers, but not as an MLflow server does"), self.uri)
         if found.lifecycle_stage == "deleted":
             raise TrackingError(
-                f"experiment {self.experiment!r} was deleted from the tracking store; bring it back with "
+                f"experiment {self.experiment!r} was deleted from the tracking store; restore it with "
                 f"`MLFLOW_TRACKING_URI={masked(self.uri)} mlflow experiments restore -x {found.experiment_id}`, "
                 f"or give another --tracking-uri"
             )
@@ -172,7 +172,7 @@ class MlflowTracker:
         self._client.log_inputs(run.run_id, datasets=[entities.DatasetInput(dataset, [context])])
 
     def _archive(self, run: Shown, record: TrialRecord) -> None:
-        """Write the artefact, if an evaluation came or the trial ended since this process wrote it."""
+        """Write the artefact if an evaluation came or the trial ended since this process last wrote it."""
         ended_at = 0 if record["status"] == "running" else record["step"]
         stage = (len(passes(record)), record["status"], ended_at)
         if run.archived == stage:
@@ -184,7 +184,7 @@ class MlflowTracker:
             if folder is None:
                 self._client.log_artifact(run.run_id, str(path))
             else:
-                folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only where it once was
+                folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
                 shutil.copy(path, folder)
         run.archived = stage
 
@@ -200,9 +200,9 @@ class MlflowTracker:
         run.status, run.name = status, name
 
     def _write(self, run: Shown, unsent: list[Point], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Send points, new params and changed tags; the tags last, since one of them says that all is there.
+        """Send points, new params and changed tags. Tags come last: TAG_SHOWN says that the run is complete.
 
-        A param can't be changed in MLflow: an axis value that was renamed keeps its first name here.
+        MLflow can't change a param, so a renamed axis value keeps its first name here.
         """
         entities, run_id = self._mlflow.entities, run.run_id
         for start in range(0, len(unsent), METRICS_A_BATCH):
@@ -219,11 +219,11 @@ class MlflowTracker:
 
 
 def _load_mlflow() -> ModuleType:
-    """Import MLflow with its habits set: no telemetry, no silent cutting, no minutes spent on a dead server."""
+    """Import MLflow without telemetry, without silent truncation, and without minutes of retries on a dead server."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # a write that returns has been written
+    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # a write that returns has reached the store
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     try:
@@ -235,5 +235,5 @@ def _load_mlflow() -> ModuleType:
         ) from None
     for chatty in ("alembic", "mlflow"):  # MLflow sets these when it is imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it tells of every try that failed
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs every failed retry
     return mlflow

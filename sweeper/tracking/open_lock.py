@@ -1,4 +1,4 @@
-"""Lets one process at a time open a tracking database: MLflow makes its tables in steps that two would trip over."""
+"""Lets one process at a time open a tracking database: two processes would collide as MLflow creates its tables."""
 
 import time
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ POLL_S = 0.1
 
 @contextmanager
 def only_opener(uri: str, longest_wait_s: float = LONGEST_WAIT_S) -> Iterator[None]:
-    """Make the folder of the sqlite store at `uri` and hold the lock beside it; nothing at all for another store.
+    """Create the folder of the sqlite store at `uri` and hold the lock in it; do nothing for any other store.
 
-    Raises TrackingError when another process has held it for `longest_wait_s`, OSError if the folder can't be written.
+    Raises TrackingError if another process holds it for `longest_wait_s`, OSError if the folder can't be written.
     """
     if not uri.startswith(SQLITE):
         yield
@@ -29,7 +29,7 @@ def only_opener(uri: str, longest_wait_s: float = LONGEST_WAIT_S) -> Iterator[No
         if time.monotonic() > ends_s:
             raise TrackingError(
                 f"{lock.paths.lock}: another process has been opening this tracking store for over "
-                f"{longest_wait_s:.0f} s; once it is gone, `sweeper sync FILE` sends what is missing"
+                f"{longest_wait_s:.0f} s; when it has ended, `sweeper sync FILE` sends what is missing"
             )
         time.sleep(POLL_S)
     try:

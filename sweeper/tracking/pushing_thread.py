@@ -1,6 +1,6 @@
-"""The name of the threads that push to a tracking store, by which the command's exit looks for one.
+"""The name of the threads that push to a tracking store. The command looks for it when it exits.
 
-Imports nothing, so that a command which tracks nothing pays nothing for the look.
+Imports almost nothing, so that the look costs nothing in a command that tracks nothing.
 """
 
 import threading
@@ -9,5 +9,5 @@ NAME = "sync"
 
 
 def at_work() -> bool:
-    """Return whether a thread of this process still pushes to a tracking store."""
+    """Return whether a thread of this process is still pushing to a tracking store."""
     return any(thread.name == NAME for thread in threading.enumerate())

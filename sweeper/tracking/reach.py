@@ -1,4 +1,4 @@
-"""Asks a tracking store for something small, as MLflow would but without loading it, to learn whether it answers."""
+"""Checks whether a tracking store answers, by a small request like MLflow's, without importing MLflow. Never writes."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ _SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def reach(uri: str) -> str:
-    """Return what the store at `uri` answered. Raises TrackingError, which has no password in it."""
+    """Return in a few words what the store at `uri` answered. Raises TrackingError, without any password."""
     if uri.startswith(SQLITE):
         return _open_sqlite(sqlite_path(uri))
     if is_server(uri):
@@ -31,7 +31,7 @@ def reach(uri: str) -> str:
 
 def _open_sqlite(path: Path) -> str:
     if not path.exists():
-        return "not there yet, the first run makes it"
+        return "doesn't exist yet, the first run creates it"
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=TIMEOUT_S)
         try:
@@ -39,7 +39,7 @@ def _open_sqlite(path: Path) -> str:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise TrackingError(f"{path}: no MLflow store that can be read ({error}); move it away") from None
+        raise TrackingError(f"{path}: not a readable MLflow store ({error}); move it away") from None
     return f"opened, {count} experiments"
 
 
@@ -48,7 +48,7 @@ def _search(uri: str) -> str:
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")).rstrip("/")
     request = urllib.request.Request(f"{bare}{_SEARCH}")
     for header in _credentials(parts.username, parts.password).items():
-        request.add_unredirected_header(*header)  # another host has no business with it
+        request.add_unredirected_header(*header)  # a redirect must not send it to another host
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             answer = json.load(answer)
@@ -66,7 +66,7 @@ def _search(uri: str) -> str:
 
 
 def _credentials(user: str | None, password: str | None) -> dict[str, str]:
-    """Return the header that MLflow would send: a token, or the URI's or the environment's user and password."""
+    """Return the header that MLflow would send: a token, or user and password from the URI or the environment."""
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
     user = unquote(user) if user else os.environ.get("MLFLOW_TRACKING_USERNAME")
@@ -80,48 +80,48 @@ def _meaning(code: int) -> str:
     if code == 401:
         return "give a user and password in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     if code == 403:
-        return "start it with this host's name in MLFLOW_SERVER_ALLOWED_HOSTS, or check what the user may do"
-    return "check that the address is an MLflow server's"
+        return "start it with this host's name in MLFLOW_SERVER_ALLOWED_HOSTS, or check the user's permissions"
+    return "check that an MLflow server is at this address"
 
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def _knock(uri: str) -> None:
-    """Connect to a database's port, which an unreachable host tells sooner than its driver does."""
+    """Connect to a database's port: this reports an unreachable host sooner than the database's driver."""
     parts = urlsplit(uri)
     try:
         place = (parts.hostname or "localhost", parts.port or _PORTS[parts.scheme.partition("+")[0]])
         socket.create_connection(place, timeout=TIMEOUT_S).close()
     except OSError as error:
         raise TrackingError(f"{masked(uri)} doesn't answer ({error})") from None
-    except ValueError:  # whose text has a piece of the URI
-        raise TrackingError(f"{masked(uri)} has no port that can be read") from None
+    except ValueError:  # its text quotes a part of the URI
+        raise TrackingError(f"{masked(uri)} has no valid port") from None
 
 
 def _log_in(uri: str) -> str:
-    """Log in to a database and ask it something, by the driver that MLflow would use; it has `TIMEOUT_S` for that."""
+    """Log in to a database and query it, with the driver that MLflow would use, within `TIMEOUT_S` seconds."""
     try:
         import sqlalchemy
     except ModuleNotFoundError:
-        return "its port answers; that it lets us in was not tried, since MLflow isn't installed"
-    told: list[str | Exception] = []
+        return "its port answers; a login was not tried, since MLflow isn't installed"
+    answers: list[str | Exception] = []
 
     def ask() -> None:
         try:
             with sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool).connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT 1"))
                 begun = sqlalchemy.inspect(connection).has_table("experiments")
-            told.append("asked, it answers" if begun else "asked, it answers; the first run makes its tables")
-        except Exception as error:  # every driver has errors of its own
-            told.append(error)
+            answers.append("queried, it answers" if begun else "queried, it answers; the first run creates its tables")
+        except Exception as error:  # every driver has its own errors
+            answers.append(error)
 
-    thread = threading.Thread(target=ask, daemon=True)  # drivers differ in how they are told a timeout
+    thread = threading.Thread(target=ask, daemon=True)  # drivers take a timeout in different ways
     thread.start()
     thread.join(TIMEOUT_S)
-    answer = told[0] if told else None
+    answer = answers[0] if answers else None
     if answer is None:
-        raise TrackingError(f"{masked(uri)}: its port answers, but it let nobody in within {TIMEOUT_S:g} s")
+        raise TrackingError(f"{masked(uri)}: its port answers, but no login succeeded within {TIMEOUT_S:g} s")
     if isinstance(answer, ModuleNotFoundError):
         raise TrackingError(f"{masked(uri)} needs the Python package {answer.name}, which isn't installed")
     if isinstance(answer, Exception):

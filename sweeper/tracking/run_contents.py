@@ -1,6 +1,6 @@
 """What a tracked run shows: pure functions from a `TrialRecord` to params, tags, points and the artefact.
 
-Says nothing of how a store takes them; that is `sweeper.tracking.mlflow_tracker`.
+Does not send them to a store; `sweeper.tracking.mlflow_tracker` does.
 """
 
 import gzip
@@ -34,7 +34,7 @@ from trainers.maml.config import TrialConfig, resolve
 Kind = Literal["trial", "cell"]
 
 IDENTITY_TAGS: Mapping[Kind, str] = {"trial": TAG_TRIAL_ID, "cell": TAG_CELL}
-"""The tag by which a run is found again."""
+"""The tag by which a run of each kind is found again."""
 
 RUN_STATUS: Mapping[Status, str] = {
     "running": "RUNNING",
@@ -49,7 +49,7 @@ POINTS_A_KEY = 200
 TAG_DATA_DIGEST = "data_digest"
 TAG_MESSAGE = "message"
 TAG_SHOWN = "sweeper.shown"
-"""Hash of all that a run shows, empty while its trial runs; written after the rest, so equal means nothing to do."""
+"""Hash of all that a run shows, empty while its trial runs. It is written last: an equal hash means nothing to do."""
 LONGEST_MESSAGE = 500
 FILTERED_FIELDS = (
     "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
@@ -62,7 +62,7 @@ ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "com
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedTrial:
-    """A trial as one sweep shows it: the run's `name`, and `labels`, each axis's value by name."""
+    """A trial as one sweep shows it: the run's `name`, and `labels`, the label of its value on each axis."""
 
     trial_id: str
     name: str
@@ -71,7 +71,7 @@ class TrackedTrial:
 
 
 class Point(NamedTuple):
-    """One value of a tracked metric; `step` counts outer steps, `time_ms` is the record's own time."""
+    """One value of a tracked metric; `step` counts outer steps, `time_ms` is the record's time in ms since 1970."""
 
     key: str
     value: float
@@ -81,9 +81,9 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CellSummary:
-    """A cell's endpoint over its `n` finished seeds of `planned`; what n seeds don't give (sd of one) is NaN.
+    """A cell's endpoint over its `n` finished seeds of `planned`. What n seeds don't define (sd of one) is NaN.
 
-    `low` and `high` end the 95 % interval of the mean. Accuracies are fractions.
+    `low` and `high` are the ends of the 95 % interval of the mean. Accuracies are fractions in [0, 1].
     """
 
     cell: str
@@ -97,7 +97,7 @@ class CellSummary:
     high: float
 
     def points(self, time_ms: int) -> list[Point]:
-        """Return n and every number that is finite, as of `time_ms`."""
+        """Return a point at `time_ms` for n and for every finite number."""
         return [Point(name, value, time_ms, 0) for name, value in self._values().items()]
 
     def _values(self) -> dict[str, float]:
@@ -119,7 +119,7 @@ class CellSummary:
 
 @dataclass(kw_only=True)
 class Shown:
-    """What one run shows, as far as this process knows; `sent` and `archived` count what it sent itself."""
+    """What one run shows, as far as this process knows. `sent` and `archived` cover only what it sent itself."""
 
     run_id: str
     name: str
@@ -132,18 +132,18 @@ class Shown:
     sent: set[tuple[str, int]] = field(default_factory=set)
 
     def is_whole(self, tags: Mapping[str, str]) -> bool:
-        """Return whether the run was once brought up to `tags` entirely."""
+        """Return whether the run once showed all that `tags` stand for."""
         return tags[TAG_SHOWN] != "" and self.tags.get(TAG_SHOWN) == tags[TAG_SHOWN]
 
 
 def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
-    """Return the swept axes by label, and the fields people filter by; an axis wins over a field of its name."""
+    """Return the swept axes by label, and the fields people filter by. An axis replaces a field of the same name."""
     config = _config(record)
     return {field: str(getattr(config, field)) for field in FILTERED_FIELDS} | dict(trial.labels)
 
 
 def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
-    """Return the run's tags, the last attempt's circumstances included."""
+    """Return the run's tags, including the circumstances of the last attempt."""
     message = in_one_line(record["message"])
     shortened = len(message) > LONGEST_MESSAGE or message != record["message"].strip()
     return {
@@ -165,7 +165,7 @@ def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
 
 
 def stride(target: int) -> int:
-    """Return the smallest power of two that cuts the steps 0..`target` into at most `POINTS_A_KEY` spans."""
+    """Return the smallest power of two that divides the steps 0..`target` into at most `POINTS_A_KEY` spans."""
     width = 1
     while target // width + 1 > POINTS_A_KEY:
         width *= 2
@@ -175,27 +175,27 @@ def stride(target: int) -> int:
 def points(record: TrialRecord) -> list[Point]:
     """Return every point the run shows, finite values only, training first.
 
-    Of the training curve the first step of every span is kept: at most 200 a key. Spans of a longer target are
-    unions of a shorter one's, so whatever was sent stays right when a target grows; each doubling of the target
-    then adds at most 100 to what was sent before.
+    The training curve keeps the first step of every span: at most 200 points per key. The spans of a longer target
+    are unions of the spans of a shorter one, so sent points stay right when a target grows. Each doubling of the
+    target then adds at most 100 points.
     """
     return _training_points(record) + _evaluation_points(record) + _probe_points(record)
 
 
 def artifact(record: TrialRecord) -> bytes:
-    """Return the record as gzipped JSON, the same bytes for the same record."""
+    """Return the record as gzipped JSON. Equal records give equal bytes."""
     text = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return gzip.compress(text.encode(), mtime=0)
 
 
 def last_time_ms(record: TrialRecord) -> int | None:
-    """Return when the newest record was made, in ms since 1970; None if there is none."""
+    """Return the time of the newest record, in ms since 1970; None if there is none."""
     stamped = [*passes(record), *record["probes"]]
     return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
 
 
 def first_time_ms(record: TrialRecord) -> int | None:
-    """Return when the trial was first dealt, in ms since 1970; None if it never was."""
+    """Return when the first attempt began, in ms since 1970; None if there is none."""
     return min((attempt["time_ms"] for attempt in record["attempts"]), default=None)
 
 
@@ -254,9 +254,9 @@ def _evaluation_points(record: TrialRecord) -> list[Point]:
 
 
 def _probe_points(record: TrialRecord) -> list[Point]:
-    """Return what a probe has as one number, and the median and the extreme of what it has for each episode.
+    """Return a probe's single numbers, and the median and the extreme of its numbers per episode.
 
-    Decimated like the training curve.
+    Thinned out like the training curve.
     """
     width, span, found = stride(record["target"]), -1, []
     for probe in record["probes"]:

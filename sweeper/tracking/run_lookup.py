@@ -1,4 +1,4 @@
-"""Which run of an MLflow experiment shows a trial or a cell: found, created, and never two, however many write."""
+"""Finds or creates the run of an MLflow experiment that shows a trial or a cell: one run, however many write."""
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -10,11 +10,11 @@ from sweeper.tracking.limits import LONGEST_NAME, fitted
 from sweeper.tracking.run_contents import IDENTITY_TAGS, Kind, Shown
 
 Run = Any
-"""MLflow's entity; MLflow itself is imported in one file, which hands it in."""
+"""MLflow's entity Run. Only one file imports MLflow, and passes it in here."""
 SUPERSEDED = "superseded"
-"""The kind of a run whose trial was trained again from nothing since."""
+"""The kind of a run whose trial was later trained again from step 0."""
 DUPLICATE = "duplicate"
-"""The kind of a run that lost to another of the same trial, both created at once; it is deleted too."""
+"""The kind of a run that was created at the same time as another one for its trial. It is deleted."""
 
 Key = tuple[Kind, str]
 
@@ -22,22 +22,22 @@ Key = tuple[Kind, str]
 class ShownRuns:
     """The runs of one experiment by trial and cell, as far as this process knows them.
 
-    Nothing in MLflow keeps two processes from creating a run each. So whoever has created one looks again, and of
-    several keeps the one that all would keep; the last to create sees them all. A process that loses its run that way
-    is told so by its next write.
+    MLflow lets two processes create a run each for one trial. So after creating, search again and keep one run: the
+    latest training, then the lowest id. Every writer applies the same rule, so all agree. A process that loses its run
+    this way learns it from its next write.
     """
 
     def __init__(self, mlflow: ModuleType, client: Any, experiment_id: str) -> None:
-        """Load what the experiment shows. Raises what MLflow raises."""
+        """Load the experiment's runs. Raises the errors of MLflow's client."""
         self._mlflow, self._client, self._experiment_id = mlflow, client, experiment_id
         self._runs: dict[Key, Shown] = {}
         self.deleted: dict[Key, None] = {}
         self._load()
 
     def open(self, key: Key, name: str, start_ms: int | None) -> Shown | None:
-        """Return the run of a trial or cell, created if there is none; None if it isn't to be written.
+        """Return the run of a trial or cell, created if there is none; None if it must not be written.
 
-        That is a run deleted by hand, and one that shows a later training of the trial.
+        Must not be written: a run that was deleted by hand, and one that shows a later training of the trial.
         """
         if key not in self._runs and key not in self.deleted:
             found = self._find(key)
@@ -53,7 +53,7 @@ class ShownRuns:
         return run
 
     def was_deleted(self, key: Key, run: Shown, error_code: str) -> bool:
-        """Return whether MLflow refused a write since the run is deleted; the next `open` then knows."""
+        """Return whether MLflow refused a write because the run is deleted. The next `open` then knows it."""
         if error_code not in ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST"):
             return False
         found = self._lifecycle(run.run_id)
@@ -65,7 +65,7 @@ class ShownRuns:
         return False
 
     def _lifecycle(self, run_id: str) -> Run:
-        """Return the run as the store has it; None if it was deleted for good."""
+        """Return the run as the store has it; None if it was deleted permanently."""
         try:
             return self._client.get_run(run_id)
         except self._mlflow.MlflowException as error:
@@ -78,7 +78,7 @@ class ShownRuns:
         for run in self._search(""):
             kind = run.data.tags.get(TAG_KIND)
             if kind not in IDENTITY_TAGS:
-                continue  # somebody else's run
+                continue  # not a run of sweeper
             key = (kind, run.data.tags[IDENTITY_TAGS[kind]])
             if run.info.lifecycle_stage == "deleted":
                 self.deleted[key] = None
@@ -95,7 +95,7 @@ class ShownRuns:
             token = page.token or ""
 
     def _find(self, key: Key) -> Shown | None:
-        """Look before creating: another process, or a call that seemed to fail, may have created it by now."""
+        """Search before creating: another process, or a call that seemed to fail, may have created the run."""
         wanted = f"tags.`{TAG_KIND}` = '{key[0]}' AND tags.`{IDENTITY_TAGS[key[0]]}` = '{key[1]}'"
         found = list(self._search(wanted))
         active = [run for run in found if run.info.lifecycle_stage != "deleted"]
@@ -113,8 +113,8 @@ class ShownRuns:
         return self._find(key) or _shown(made)
 
     def _keep_one(self, key: Key, runs: Iterable[Run]) -> Shown:
-        """Return the one that shows `key` and set the others aside: the latest training, then the lowest id."""
-        newest_first = -1 if key[0] == "trial" else 1  # a cell's runs start whenever somebody makes them
+        """Return the run to keep, the latest training, then the lowest id; set the others aside."""
+        newest_first = -1 if key[0] == "trial" else 1  # a cell's run starts when it is created
         kept, *others = sorted(runs, key=lambda run: (newest_first * run.info.start_time, run.info.run_id))
         for other in others:
             earlier = key[0] == "trial" and other.info.start_time != kept.info.start_time
@@ -129,12 +129,12 @@ class ShownRuns:
         except self._mlflow.MlflowException:
             found = self._lifecycle(run_id)
             if found is not None and found.info.lifecycle_stage != "deleted":
-                raise  # else another process was faster
+                raise  # otherwise another process was faster
 
     def _succeed(self, run: Shown, key: Key, name: str, start_ms: int) -> Shown:
-        """Return a new run for a trial that was trained again from nothing; the old one stays, as another kind.
+        """Return a new run for a trial that was trained again from step 0. Keep the old run under another kind.
 
-        So no curve has two values at a step, and nothing is lost.
+        So no curve has two values at one step, and nothing is lost.
         """
         self._set_aside(run.run_id, SUPERSEDED)
         self._runs[key] = self._create(key, name, start_ms)

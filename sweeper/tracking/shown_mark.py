@@ -1,4 +1,4 @@
-"""Remembers what a tracking store was last brought up to, so that a run with nothing to do needn't ask the store."""
+"""Remembers what a tracking store shows, so that a run with nothing new needn't ask it. Does not check the store."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from trainers.sealed_file import write_whole
 
 
 def note_shown(part: SurveyedSweep, results: Results, shown: str) -> None:
-    """Remember that a store shows every trial of `part` as it was when `shown` was taken by `state_of`."""
+    """Remember that a store shows every trial of `part` in the state that `state_of` returned as `shown`."""
     mark = results.run(part.experiment).shown
     mark.parent.mkdir(parents=True, exist_ok=True)
     write_whole(mark, shown.encode())
@@ -20,7 +20,7 @@ def note_shown(part: SurveyedSweep, results: Results, shown: str) -> None:
 def is_shown(part: SurveyedSweep, results: Results, uri: str) -> bool:
     """Return whether nothing has changed since `note_shown`, as far as this folder knows.
 
-    A server that lost its runs isn't asked: `sweeper sync` does so.
+    Does not ask the server, which may have lost its runs; `sweeper sync` asks.
     """
     if uri.startswith(SQLITE) and not sqlite_path(uri).exists():
         return False
@@ -31,7 +31,7 @@ def is_shown(part: SurveyedSweep, results: Results, uri: str) -> bool:
 
 
 def state_of(part: SurveyedSweep, results: Results, uri: str) -> str:
-    """Return a hash of the store's address, which may hold a password, and of all that is to be shown there now."""
+    """Return a hash of all that the store should show now, and of its address, which may hold a password."""
     known = briefs(results)
     shown = [
         (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))

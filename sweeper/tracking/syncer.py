@@ -1,6 +1,6 @@
-"""Brings a tracking store up to the journals, beside a run or after it, without ever holding training up.
+"""Pushes journals to a tracking store, during a run or after it, and never delays training.
 
-Knows nothing of any store: a tracker is whatever takes records.
+Knows no particular store: a tracker is any object that takes records.
 """
 
 import logging
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """A view of trials. Pushing a record twice, or an older one first, changes nothing."""
+    """A view of trials. Pushing a record again, or an older record before it, leaves the same view."""
 
     @property
     def deleted(self) -> list[str]:
-        """Trials that someone deleted from the view, which stay deleted."""
+        """Ids of trials that someone deleted from the view. They stay deleted."""
 
     def push(self, record: TrialRecord, trial: TrackedTrial) -> None:
-        """Show `record`. Raises TrackingError."""
+        """Bring the view of the trial up to `record`. Raises TrackingError."""
 
 
 AnyTracker = TypeVar("AnyTracker", bound=Tracker)
 
 
 class SyncReport(NamedTuple):
-    """What `sync_all` did, by trial id; `failed` says why."""
+    """What `sync_all` did: the ids of trials; `failed` says why for each id."""
 
     pushed: tuple[str, ...]
     deleted: tuple[str, ...]
@@ -42,7 +42,7 @@ class SyncReport(NamedTuple):
 
 
 def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Iterable[TrackedTrial]) -> SyncReport:
-    """Push every trial once; after three failures in a row the store is taken for gone and the rest count as failed."""
+    """Push every trial once. After three failures in a row the store counts as lost, and the rest as failed."""
     pushed, failed, in_a_row = list[str](), dict[str, str](), 0
     for trial in trials:
         if in_a_row == FAILURES_IN_A_ROW:
@@ -53,7 +53,7 @@ def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Itera
         except TrackingError as error:
             failed[trial.trial_id] = str(error)
             in_a_row += 1
-        except SweepError as error:  # a journal that can't be believed is no fault of the store's
+        except SweepError as error:  # a damaged journal says nothing about the store
             failed[trial.trial_id] = str(error)
         else:
             pushed.append(trial.trial_id)
@@ -63,10 +63,10 @@ def sync_all(tracker: Tracker, read: Callable[[str], TrialRecord], trials: Itera
 
 
 class Syncer(Generic[AnyTracker]):
-    """Pushes noted trials from a thread of its own; whatever the tracker does, the caller never waits or fails.
+    """Pushes noted trials from its own thread. Whatever the tracker does, the caller never waits or fails.
 
-    A tracker in trouble is tried again after `first_wait_s`, twice that, and so on up to `longest_wait_s`, for as long
-    as the run lives. Between rounds the thread rests `pace_s`, and a trial noted many times meanwhile is pushed once.
+    After a failure the thread waits `first_wait_s`, then twice as long, and so on up to `longest_wait_s`, for as long
+    as the run lives. Between rounds it waits `pace_s`; a trial that is noted many times meanwhile is pushed once.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Syncer(Generic[AnyTracker]):
     ) -> None:
         """`connect`, `read` and `last` are called in the thread, so a slow store delays nobody else.
 
-        `last` is called once the end has come and every trial is shown, for what needs them all.
+        `last` is called once, at the end, if every trial is shown: it shows what needs all of them.
         """
         self._connect = connect
         self._read = read
@@ -110,13 +110,13 @@ class Syncer(Generic[AnyTracker]):
         return trial_id in self._trials
 
     def note(self, trial_id: str) -> None:
-        """Say that there is more of `trial_id` in its journal; returns at once."""
+        """Note that the journal of `trial_id` has new lines. Returns at once."""
         with self._lock:
             self._noted[trial_id] = self._noted.get(trial_id, 0) + 1
 
     @property
     def problem(self) -> str | None:
-        """What keeps the view behind at this moment, as a sentence; None when nothing does."""
+        """Why the view is behind now, as a sentence; None if there is no problem."""
         return self._trouble or next(iter(self._broken.values()), None)
 
     @property
@@ -125,11 +125,11 @@ class Syncer(Generic[AnyTracker]):
         return [] if self._tracker is None else [found for found in self._tracker.deleted if self.shows(found)]
 
     def begin_to_close(self) -> None:
-        """Start on the last push without waiting for it."""
+        """Start the last push without waiting for it."""
         self._closing.set()
 
     def close(self, timeout_s: float) -> int:
-        """Push what is noted, each trial tried once, for at most `timeout_s`; return how many trials stayed behind."""
+        """Push each noted trial once, for at most `timeout_s` seconds; return how many trials are still behind."""
         self.begin_to_close()
         self._thread.join(timeout_s)
         self._abandoned.set()
@@ -155,10 +155,10 @@ class Syncer(Generic[AnyTracker]):
             self._trouble = str(error)
 
     def _push_noted(self) -> bool:
-        """Push each noted trial once; return False at the first trouble.
+        """Push each noted trial once; stop at the first failure. Return whether there was none.
 
-        If this is the end, one trial that is refused keeps no other back; a store that can't be opened, or refuses
-        several in a row, is taken for gone.
+        The last push goes on after a failure, so that one refused trial stops no other. It stops if the store can't be
+        opened or refuses several trials in a row.
         """
         trouble, in_a_row = None, 0
         with self._lock:
@@ -193,12 +193,12 @@ class Syncer(Generic[AnyTracker]):
             self._broken.pop(trial_id, None)
 
     def _put_last(self, trial_id: str) -> None:
-        """Let others go before a trial that the store won't take, so that one alone can't hold them all up."""
+        """Move a refused trial to the end, so that it can't block the others."""
         with self._lock:
             self._noted[trial_id] = self._noted.pop(trial_id)
 
     def _settle(self, trial_id: str, notes: int) -> None:
-        """Forget the notes that the push has covered; one that came during it stands."""
+        """Remove the notes that the push has covered. A note that came during the push stays."""
         with self._lock:
             self._noted[trial_id] -= notes
             if not self._noted[trial_id]:
@@ -206,41 +206,41 @@ class Syncer(Generic[AnyTracker]):
 
 
 class Views:
-    """The syncers of one run, one for each sweep that shows it; a trial goes to each of those that name it."""
+    """The syncers of one run, one for each sweep. A trial goes to every sweep that names it."""
 
     def __init__(self, syncers: Sequence[Syncer]) -> None:
         self._syncers = syncers
 
     def start(self, begun: Iterable[str]) -> None:
-        """Start every thread, with the trials that have `begun` before to be looked at."""
+        """Start every thread, and note the trials in `begun`, which have a journal already."""
         for syncer in self._syncers:
             syncer.start()
         for trial_id in begun:
             self.note(trial_id)
 
     def note(self, trial_id: str) -> None:
-        """Say that there is more of `trial_id` in its journal; returns at once."""
+        """Note that the journal of `trial_id` has new lines. Returns at once."""
         for syncer in self._syncers:
             if syncer.shows(trial_id):
                 syncer.note(trial_id)
 
     @property
     def problem(self) -> str | None:
-        """What keeps a view behind at this moment; None when nothing does."""
+        """Why a view is behind now, as a sentence; None if there is no problem."""
         return next((syncer.problem for syncer in self._syncers if syncer.problem), None)
 
     @property
     def late(self) -> bool:
-        """Whether time was all that a view lacked when it was closed."""
+        """Whether a view was closed before its last push had ended, without any problem."""
         return self.problem is None and any(syncer.late for syncer in self._syncers)
 
     @property
     def deleted(self) -> list[str]:
-        """Trials that someone deleted from a view, which stay deleted there."""
+        """Ids of trials that someone deleted from a view. They stay deleted there."""
         return [trial_id for syncer in self._syncers for trial_id in syncer.deleted]
 
     def close(self, timeout_s: float) -> int:
-        """Give all together `timeout_s` to push what is noted; return how many trials stayed behind."""
+        """Push what is noted, for at most `timeout_s` seconds in all; return how many trials are still behind."""
         for syncer in self._syncers:
             syncer.begin_to_close()
         ends_s = time.monotonic() + timeout_s

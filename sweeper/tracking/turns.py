@@ -1,8 +1,8 @@
-"""Who brings a tracking store up to date: one process at a time, also one that a `run` leaves behind when it ends.
+"""Serialises pushes to a tracking store, including those of a process that a `run` leaves behind when it ends.
 
-Whoever pushes an experiment holds the place `now`; whoever is to push it next holds `next` until then. A run hands
-`next` down to the process it leaves behind, so from its end to that one's last push one of the two is held at every
-moment, and who needs the store complete waits for both.
+Two locks do it: `now` is held while pushing, `next` while queued. A run hands `next` down to the process it leaves
+behind, so one of the two is held at every moment from the run's end to the last push. A reader that needs the complete
+store waits until both are free. Does not push; see `sweeper.tracking.syncer`.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ DIGITS = 8
 
 
 class Turns(NamedTuple):
-    """The locks of one experiment in one store, as seen from one results folder."""
+    """The two locks of one experiment in one store. They lie in the results folder."""
 
     next: RunPaths
     now: RunPaths
 
 
 def turns_of(results: Results, experiment: str, uri: str) -> Turns:
-    """Return the locks for `experiment` in the store at `uri`."""
+    """Return the locks of `experiment` in the store at `uri`."""
     store = hashlib.sha256(masked(uri).encode()).hexdigest()[:DIGITS]
     return Turns(results.push(experiment, f"{store}.next"), results.push(experiment, f"{store}.now"))
 
@@ -41,10 +41,10 @@ def turns_of(results: Results, experiment: str, uri: str) -> Turns:
 def only_pusher(
     turns: Turns, say: Callable[[str], None], *, inherited: Iterable[int] = (), in_line: bool = True
 ) -> Iterator[None]:
-    """Hold `now` for the block, once nobody else does; `say` is told whom this waits for.
+    """Hold `now` for the block. First wait until it is free; `say` gets a message for each process waited for.
 
-    `inherited` are open files, one of which may be the hold on `next` that a run handed down. Who won't push the
-    whole experiment isn't `in_line`, since those who find `next` held count on that.
+    `inherited` are open descriptors; one of them may be the lock `next` that a run handed down. Set `in_line` to False
+    to push only a part of the experiment: other processes rely on the holder of `next` to push all of it.
     """
     before, lock = _inherited(turns.next, inherited), Lock(turns.now)
     try:
@@ -62,19 +62,19 @@ def only_pusher(
 
 
 def wait_for_pusher(turns: Turns, say: Callable[[str], None]) -> None:
-    """Return once nobody brings the experiment up to date or is about to; `say` is told whom this waits for."""
-    told = _Told(say)
-    # In the order in which a pusher goes through them, so that none slips by between the two looks.
+    """Wait until no process pushes the experiment or is queued; `say` gets a message for each one waited for."""
+    waits = _Waits(say)
+    # `next` first, as a pusher takes them in this order: it can't move from one to the other unseen.
     while (holder := holder_of(turns.next)) is not None or (holder := holder_of(turns.now)) is not None:
-        told.of(holder)
+        waits.announce(holder)
         time.sleep(POLL_S)
 
 
 def leave_behind(turns: Sequence[Turns], results: Results, uri: str, words: Sequence[str]) -> int:
-    """Start `sweeper sync WORDS` in a process that outlives this one; return the id of the one that does the work.
+    """Start `sweeper sync WORDS` in a process that outlives this one; return the id of the process that will push.
 
-    That may be one that waits for its turn already: it reads the journals only then. The address of the store may hold
-    a password, so it goes by the environment, which nobody else may read. Raises OSError.
+    That may be one that is queued already, because it reads the journals only when its turn comes. The store's address
+    may hold a password, so it is passed in the environment, which other users can't read. Raises OSError.
     """
     locks = [Lock(each.next) for each in turns]
     taken = [lock for lock in locks if lock.take()]
@@ -105,7 +105,7 @@ def leave_behind(turns: Sequence[Turns], results: Results, uri: str, words: Sequ
 
 
 def _inherited(paths: RunPaths, descriptors: Iterable[int]) -> Lock | None:
-    """Return the lock among open files that is the one on `paths`."""
+    """Return the lock on `paths` if it is among the open `descriptors`."""
     for descriptor in descriptors:
         if os.path.samestat(os.fstat(descriptor), paths.lock.stat()):
             return Lock.inherited(paths, descriptor)
@@ -113,24 +113,24 @@ def _inherited(paths: RunPaths, descriptors: Iterable[int]) -> Lock | None:
 
 
 def _take(lock: Lock, say: Callable[[str], None]) -> None:
-    told = _Told(say)
+    waits = _Waits(say)
     while not lock.take():
-        told.of(holder_of(lock.paths))
+        waits.announce(holder_of(lock.paths))
         time.sleep(POLL_S)
 
 
-class _Told:
-    """Says of each process once that it is waited for."""
+class _Waits:
+    """Says once for each process that this one waits for it."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._pids: set[int] = set()
 
-    def of(self, holder: dict[str, Any] | None) -> None:
-        if not holder or holder["pid"] in self._pids:  # it has let go since, or hasn't signed yet
+    def announce(self, holder: dict[str, Any] | None) -> None:
+        if not holder or holder["pid"] in self._pids:  # it has released the lock since, or hasn't signed it yet
             return
         self._pids.add(holder["pid"])
         self._say(
             f"process {holder['pid']} on {holder['host']} is bringing the tracking store up to date; waiting for it "
-            "(Ctrl-C ends the waiting)"
+            "(Ctrl-C stops the waiting)"
         )

@@ -1,4 +1,4 @@
-"""What brings the tracking store up to the journals for the sweeps of one run or sync."""
+"""Builds and runs the syncers that bring the tracking store up to the journals for one run or sync."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _begun(batch: Batch, results: Results) -> list[str]:
-    """Return the trials that have a journal by now; one that is to be run again from nothing has none any more."""
+    """Return the trials that have a journal now. A trial to be trained again from step 0 no longer has one."""
     begun = [found.spec.trial_id for found in batch.standings if found.brief is not None and not found.unreadable]
     return [trial_id for trial_id in begun if results.trial(trial_id).journal.exists()]
 
@@ -25,10 +25,10 @@ def _begun(batch: Batch, results: Results) -> list[str]:
 def views_of(
     batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", SurveyedSweep], None] | None = None
 ) -> Views:
-    """Return what brings the store at `uri` up to the journals, not started yet.
+    """Return the syncers that bring the store at `uri` up to the journals, not started yet.
 
-    `last` shows what takes a sweep's trials together, once all of them are shown. A view's first push waits for another
-    process that brings it up to date.
+    `last` shows what needs all trials of a sweep, once they are shown. A view's first push waits while another process
+    pushes to it.
     """
 
     def syncer(part: SurveyedSweep) -> "Syncer[MlflowTracker]":
@@ -53,9 +53,9 @@ def views_of(
 
 
 def catch_up(batch: Batch, results: Results, uri: str, views: Views) -> int:
-    """Bring the store at `uri` up to the journals without training; return how many trials it stays behind by.
+    """Bring the store at `uri` up to the journals without training; return how many trials are still behind.
 
-    Asks the store nothing when this folder remembers that it has been shown all of this. Waits at most `GRACE_S`.
+    Does not ask the store if this folder remembers that the store shows everything. Waits at most `GRACE_S` seconds.
     """
     if all(is_shown(part, results, uri) for part in batch.parts):
         return 0
@@ -70,11 +70,11 @@ def connect(uri: str, experiment: str, results: Results) -> "MlflowTracker":
     return MlflowTracker(uri, experiment, results.artifacts)
 
 
-def tracked(prepared_specs: Iterable[TrialSpec], sweep: str) -> dict[str, TrackedTrial]:
-    """Return how each trial is shown in the tracking store, by id."""
+def tracked(specs: Iterable[TrialSpec], sweep: str) -> dict[str, TrackedTrial]:
+    """Return each trial as the tracking store shows it, by id."""
     return {
         spec.trial_id: TrackedTrial(trial_id=spec.trial_id, name=spec.name(), sweep=sweep, labels=spec.labels)
-        for spec in prepared_specs
+        for spec in specs
     }
 
 
@@ -83,4 +83,4 @@ def _unnoted(_: str) -> None:
 
 
 GRACE_S = 2.0
-"""How long the end of a run waits for the tracking store; what is late then is sent by another process."""
+"""Seconds that the end of a run waits for the tracking store. Another process sends the rest."""

@@ -86,5 +86,5 @@ def test_what_names_no_store_is_refused_in_one_sentence(uri: str, tmp_path: Path
 
 @pytest.mark.parametrize("letter", "?#%")
 def test_a_results_folder_that_no_uri_can_hold_is_refused(letter: str, tmp_path: Path) -> None:
-    with pytest.raises(SweepError, match=r"results folder .*; use another --results"):
+    with pytest.raises(SweepError, match=r"results folder .*; name another folder with --results"):
         default_uri(tmp_path / f"50{letter}")

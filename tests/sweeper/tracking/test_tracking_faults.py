@@ -101,9 +101,9 @@ def test_a_store_that_babbles_costs_no_training_tells_no_password_and_gets_all_l
     ("reply", "told"),
     [
         ((403, b"Forbidden"), "it answers 403 Forbidden, so this user may not write there"),
-        ((401, b""), "it answers 401 Unauthorized, so it wants MLFLOW_TRACKING_USERNAME"),
+        ((401, b""), "it answers 401 Unauthorized, so set MLFLOW_TRACKING_USERNAME"),
         ((500, b"x" * 9000), "it answers 500 Internal Server Error"),
-        ((404, b"<html>Not found</html>"), "it answers 404 Not Found, so it is no MLflow server"),
+        ((404, b"<html>Not found</html>"), "it answers 404 Not Found, so no MLflow server is at this address"),
         ((200, b"\0\xffgarbage"), "it answers, but not as an MLflow server does"),
         ((200, b"<html><body>Welcome!</body></html>"), "it answers, but not as an MLflow server does"),
         ((200, b"{}"), "it answers, but not as an MLflow server does"),
