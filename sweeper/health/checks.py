@@ -1,6 +1,7 @@
-"""What this machine has and lacks for a run: one `Check` a line, each saying what to do when it isn't good.
+"""Checks what this machine has and lacks for a run: one `Check` per line, with advice if it isn't ok.
 
-Every check really does what a run would do (writes, locks, computes, calls), on a small scale, and leaves nothing.
+Every check does on a small scale what a run would do (writes, locks, computes, calls). It leaves nothing behind and
+repairs nothing.
 """
 
 import fcntl
@@ -27,7 +28,7 @@ Verdict = Literal["ok", "warn", "bad"]
 
 LOW_DISK = 2**30
 LONGEST_SOCKET = 107
-"""Bytes of a Unix socket's path; Ray puts its sockets below its temporary folder."""
+"""Most bytes in the path of a Unix socket. Ray puts its sockets below its temporary folder."""
 SESSION = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 MOST_SKEW_S = 2.0
 PLAUSIBLE_YEARS = range(2025, 2100)
@@ -35,7 +36,7 @@ INSTALL = "install sweeper again: pip install --editable ."
 
 
 class Check(NamedTuple):
-    """One line: what was looked at, how it is, what was found, and what to do unless it is ok."""
+    """One line of output: what was checked, the verdict, what was found, and what to do unless it is ok."""
 
     name: str
     verdict: Verdict
@@ -44,9 +45,9 @@ class Check(NamedTuple):
 
 
 def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterator[Check]:
-    """Yield every check, quick ones first; data sets take about a second a GiB.
+    """Yield every check, quick ones first. Converted data sets take about one second per GiB.
 
-    `results` need not exist: the folder it would be made in is tried.
+    `results` need not exist: then the nearest existing folder above it is checked.
     """
     yield python()
     yield packages()
@@ -64,7 +65,7 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
 
 
 def python() -> Check:
-    """Return whether this Python is one that the package asks for."""
+    """Return whether the package allows this version of Python."""
     here = platform.python_version()
     try:
         asked = metadata("sweeper")["Requires-Python"]
@@ -72,38 +73,38 @@ def python() -> Check:
         return Check("python", "warn", f"{here}; sweeper itself isn't installed", INSTALL)
     if holds(here, asked):
         return Check("python", "ok", f"{here} at {sys.executable}")
-    return Check("python", "bad", f"{here}, asked for is {asked}", "install such a Python, and sweeper in it")
+    return Check("python", "bad", f"{here}, but {asked} is required", "install such a Python, and sweeper in it")
 
 
 def packages() -> Check:
-    """Return whether every package is there in a version that the package asks for; MLflow may be missing."""
+    """Return whether every required package is installed in an allowed version. MLflow may be missing."""
     try:
         found, missing, wrong = installed()
     except PackageNotFoundError:
-        return Check("packages", "warn", "not known, since sweeper itself isn't installed", INSTALL)
+        return Check("packages", "warn", "unknown, since sweeper itself isn't installed", INSTALL)
     if wrong or set(missing) - {"mlflow"}:
         return Check("packages", "bad", "; ".join([*wrong, *(f"{name} is missing" for name in missing)]), INSTALL)
     if missing:
         return Check("packages", "warn", "mlflow is missing", "pip install mlflow, or run with --tracking-uri none")
     main = ", ".join(f"{name} {found[name]}" for name in ("torch", "ray", "mlflow") if name in found)
-    return Check("packages", "ok", f"{len(found)} as asked for, among them {main}")
+    return Check("packages", "ok", f"{len(found)} installed as required, among them {main}")
 
 
 def cpu() -> Check:
-    """Return how many cores this process may use, which is how many workers a run has by itself."""
+    """Return how many cores this process may use. A run has as many workers by default."""
     usable, there = len(os.sched_getaffinity(0)), os.cpu_count()
     return Check("cpu", "ok", f"{usable} of {there} cores usable")
 
 
 def cuda(driver: Path = Path("/dev/nvidiactl")) -> Check:
-    """Return whether a CUDA device computes; torch is loaded only where there is a driver."""
+    """Return whether every CUDA device computes correctly. Imports torch only if there is an NVIDIA driver."""
     if not driver.exists():
         return Check("cuda", "ok", "no NVIDIA driver; runs use the CPU")
     import torch
 
     advice = "check nvidia-smi and that torch was built for this driver; until then use --device cpu"
     if not torch.cuda.is_available():
-        return Check("cuda", "warn", "a driver, but torch sees no device", advice)
+        return Check("cuda", "warn", "there is a driver, but torch sees no device", advice)
     names = []
     for index in range(torch.cuda.device_count()):
         names.append(torch.cuda.get_device_name(index))
@@ -113,26 +114,26 @@ def cuda(driver: Path = Path("/dev/nvidiactl")) -> Check:
         except RuntimeError as error:
             return Check("cuda", "bad", f"device {index} ({names[-1]}): {str(error).splitlines()[0]}", advice)
         if not right:
-            return Check("cuda", "bad", f"device {index} ({names[-1]}) computes 64 ones wrongly", advice)
-    return Check("cuda", "ok", f"{', '.join(names)}; each computed")
+            return Check("cuda", "bad", f"device {index} ({names[-1]}) computes a product of ones wrongly", advice)
+    return Check("cuda", "ok", f"{', '.join(names)}; each computes correctly")
 
 
 def nearest(folder: Path) -> Path:
-    """Return `folder`, or the nearest one above it that is there."""
+    """Return `folder`, or the nearest existing folder above it."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def disk(place: Path) -> Check:
-    """Return how much space is free where the results are."""
+    """Return how much disk space is free for the results; less than 1 GiB is a warning."""
     free = shutil.disk_usage(place).free
     found = f"{free / 2**30:.1f} GiB free in {place}"
     if free >= LOW_DISK:
         return Check("disk", "ok", found)
-    return Check("disk", "warn", found, "free some, or name a folder on another disk with --results")
+    return Check("disk", "warn", found, "free some space, or name a folder on another disk with --results")
 
 
 def writable(place: Path) -> Check:
-    """Return whether a file there can be written to the disk and renamed."""
+    """Return whether a file at `place` can be written to the disk and renamed."""
     try:
         with _scratch(place) as folder:
             with (folder / "part").open("wb") as file:
@@ -141,14 +142,14 @@ def writable(place: Path) -> Check:
                 os.fsync(file.fileno())
             (folder / "part").rename(folder / "whole")
     except OSError as error:
-        advice = "free space or permissions there, or name another folder with --results"
+        advice = "free space or fix permissions there, or name another folder with --results"
         return Check("results", "bad", f"{place} can't be written: {error.strerror}", advice)
     return Check("results", "ok", f"{place} can be written")
 
 
 def locks(place: Path) -> Check:
-    """Return whether a lock there keeps others out, which is what keeps two runs from one trial."""
-    advice = "name a folder on a local disk with --results; this file system can't tell two runs apart"
+    """Return whether a file lock at `place` excludes others. Without it two runs could write one trial."""
+    advice = "name a folder on a local disk with --results; on this one two runs could write the same trial"
     try:
         with _scratch(place) as folder, (folder / "lock").open("w") as ours, (folder / "lock").open() as theirs:
             fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,10 +163,10 @@ def locks(place: Path) -> Check:
 
 
 def clock(place: Path) -> Check:
-    """Return whether the clock is plausible and the file system of the results has the same."""
+    """Return whether the clock is plausible and agrees with the results' file system within 2 s."""
     year = time.gmtime().tm_year
     if year not in PLAUSIBLE_YEARS:
-        return Check("clock", "bad", f"it says the year {year}", "set the clock; every record carries its time")
+        return Check("clock", "bad", f"it says the year {year}", "set the clock; every record stores its time")
     try:
         with _scratch(place) as folder:
             before = time.time()
@@ -175,13 +176,13 @@ def clock(place: Path) -> Check:
         return Check("clock", "warn", f"{time.strftime('%F %T %Z')}; not compared with the disk", "see results above")
     skew = max(before - written, written - after, 0.0)
     if skew > MOST_SKEW_S:
-        advice = "let this machine and the file server keep time (NTP); ages of files and runs are off by as much"
+        advice = "synchronise this machine and the file server (NTP); ages of files and runs are wrong by as much"
         return Check("clock", "warn", f"{place} is {skew:.0f} s off this machine's clock", advice)
     return Check("clock", "ok", f"{time.strftime('%F %T %Z')}, the results' file system agrees")
 
 
 def sockets() -> Check:
-    """Return whether Ray's sockets fit below its temporary folder, and whether it can be used."""
+    """Return whether Ray's temporary folder is writable and its path short enough for Ray's sockets."""
     folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     length = len(f"{folder.rstrip('/')}{SESSION}".encode())
     if length > LONGEST_SOCKET:
@@ -195,41 +196,41 @@ def sockets() -> Check:
         with _scratch(Path(folder)):
             return Check("tmp", "ok", f"{folder} is short enough for Ray's sockets")
     except OSError as error:
-        return Check("tmp", "bad", f"{folder} can't be written: {error.strerror}", "set TMPDIR to a folder that can be")
+        return Check("tmp", "bad", f"{folder} can't be written: {error.strerror}", "set TMPDIR to a writable one")
 
 
 def tracking(results: Path, given: str | None) -> Check:
-    """Return whether the tracking store answers a real call, its password masked."""
+    """Return whether the tracking store answers a real request. Its password is masked."""
     try:
         uri = resolve_uri(given, results)
         if uri is None:
-            return Check("tracking", "ok", "none, as asked for; sweeper sync can send the journals later")
+            return Check("tracking", "ok", "none, as requested; sweeper sync can send the journals later")
         return Check("tracking", "ok", f"{masked(uri)}: {reach(uri)}")
     except SweepError as error:
-        advice = "trials run all the same; start the store, or name another with --tracking-uri, then sweeper sync FILE"
+        advice = "trials run without it; start the store or name another with --tracking-uri, then sweeper sync FILE"
         return Check("tracking", "bad", str(error), advice)
 
 
 def data(name: DatasetName, root: Path) -> Check:
-    """Return whether a data set is there, and whether its converted array, read whole, still has its digest."""
+    """Return whether a data set is available and its converted array, read completely, still has its digest."""
     label, entry = f"data {name}", datasets.describe(name, root)
     if entry.trouble:
         return Check(label, "warn", "can't be used here, so no sweep that names it can run", entry.trouble)
     if entry.converted is None:
-        made = "made when it is used" if entry.synthetic else "there, not converted yet"
-        return Check(label, "ok", f"{made}; sweeper data get {name} does it now, and checks every image")
+        status = "generated at its first use" if entry.synthetic else "available, not converted yet"
+        return Check(label, "ok", f"{status}; sweeper data get {name} does it now, and checks every image")
     array = converted.find(name, entry.sources, None)
-    advice = f"delete {entry.converted}, it is made again from the archives"
+    advice = f"delete {entry.converted}; it is made again from the archives"
     try:
         if array is None or converted.stored_digest(array) != array.digest:
             return Check(label, "bad", "its converted array has changed since it was made", advice)
     except (OSError, ValueError) as error:
         return Check(label, "bad", f"its converted array can't be read ({error})", advice)
-    return Check(label, "ok", f"converted, digest {array.digest[:16]} compared")
+    return Check(label, "ok", f"converted, digest {array.digest[:16]} verified")
 
 
 @contextmanager
 def _scratch(place: Path) -> Iterator[Path]:
-    """Yield a folder in `place` that is gone afterwards."""
+    """Yield a new folder in `place` and delete it afterwards."""
     with tempfile.TemporaryDirectory(prefix=".sweeper-doctor.", dir=place) as folder:
         yield Path(folder)

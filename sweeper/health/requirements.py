@@ -1,4 +1,4 @@
-"""Which of the packages that this one asks for are installed, and whether their versions are the right ones."""
+"""Which required packages are installed, and whether their versions are allowed. Imports and installs nothing."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 
 
 class Installed(NamedTuple):
-    """Versions of what is there, names of what is missing, and each version out of bounds as a phrase."""
+    """Versions of installed packages, names of missing ones, and a phrase for each version that isn't allowed."""
 
     found: dict[str, str]
     missing: list[str]
@@ -16,7 +16,7 @@ class Installed(NamedTuple):
 
 
 def installed(package: str = "sweeper") -> Installed:
-    """Look up everything that `package` needs, without importing any of it; extras aside.
+    """Look up every package that `package` requires, without its extras and without importing any.
 
     Raises PackageNotFoundError if `package` itself isn't installed.
     """
@@ -30,10 +30,10 @@ def installed(package: str = "sweeper") -> Installed:
             missing.append(asked.name)
         else:
             if not holds(found[asked.name], str(asked.specifier)):
-                wrong.append(f"{asked.name} {found[asked.name]} is there, asked for is {asked.specifier}")
+                wrong.append(f"{asked.name} {found[asked.name]} is installed, but {asked.specifier} is required")
     return Installed(found, missing, wrong)
 
 
 def holds(have: str, asked: str) -> bool:
-    """Return whether version `have` meets every bound of `asked`, as ">=3.13,<3.18"; a release candidate may."""
+    """Return whether version `have` meets every bound of `asked`, e.g. ">=3.13,<3.18". Pre-releases may."""
     return SpecifierSet(asked).contains(have, prereleases=True)

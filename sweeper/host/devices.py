@@ -1,4 +1,4 @@
-"""What there is to run on, found out without importing torch where no GPU can be."""
+"""The devices of this machine. Does not import torch where there can be no GPU."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from sweeper.errors import SweepError
 
 Device = Literal["cpu", "cuda"]
 THREADS = 1
-"""Of each worker."""
+"""Number of threads of each worker."""
 
 
 def usable_cpus() -> int:
@@ -19,12 +19,12 @@ def usable_cpus() -> int:
 
 
 def likely_device() -> Device:
-    """Return what `choose_device("auto")` would most likely choose, at no cost."""
+    """Return the device that `choose_device("auto")` most likely chooses, without importing torch."""
     return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
 
 
 def default_workers(device: Device) -> int:
-    """Return one worker a GPU, or one a CPU core that this process may use."""
+    """Return the default number of workers: one per GPU, or one per CPU core that this process may use."""
     if device == "cpu":
         return usable_cpus()
     import torch
@@ -33,13 +33,13 @@ def default_workers(device: Device) -> int:
 
 
 def gpu_share(workers: int | None, gpus: int) -> float:
-    """Return the part of a GPU that each of `workers` has where there are `gpus`: 1, or an equal one if they share."""
+    """Return the share in (0, 1] of a GPU for each of `workers` on `gpus` GPUs: 1, or equal parts if they share one."""
     together = 1 if workers is None else math.ceil(workers / gpus)
-    return math.floor(10_000 / together) / 10_000  # the least that Ray counts in
+    return math.floor(10_000 / together) / 10_000  # Ray counts in units of 1/10,000
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:
-    """Return the device and the reason for it. Raises SweepError when cuda is asked for and isn't there."""
+    """Return the device and the reason for it. Raises SweepError if cuda is wanted and can't be used."""
     if wanted == "cpu":
         return "cpu", "asked for"
     has_driver = Path("/dev/nvidiactl").exists()
@@ -50,13 +50,13 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:
             return "cuda", f"{torch.cuda.device_count()} CUDA device(s) found"
     if wanted == "cuda":
         seen = "a driver but no usable device" if has_driver else "no NVIDIA driver"
-        raise SweepError(f"--device cuda: {seen} here; use --device cpu, or run where a GPU is")
+        raise SweepError(f"--device cuda: {seen} here; use --device cpu, or a machine with a GPU")
     return "cpu", "no CUDA device found"
 
 
 def show_only(gpus: Sequence[str]) -> None:
-    """Let this process, which must have used no GPU yet, see just these; none at all when there are none.
+    """Make only `gpus` visible to this process, which must not have used a GPU yet; none if the list is empty.
 
-    Ray leaves a worker that it allots no GPU all those of its machine.
+    Ray itself lets a worker without an allotted GPU see all GPUs of its machine.
     """
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)

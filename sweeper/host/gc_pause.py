@@ -1,7 +1,7 @@
-"""When Python searches for cyclic garbage: not while 100,000 small objects are made, nor while Ray is taken down.
+"""Pauses Python's search for cyclic garbage: while 100,000 small objects are made, and while Ray shuts down.
 
-The search looks at ever more of those objects and finds nothing: a quarter of a large plan's time. Any thread may be
-the one that searches, and what it finds is finished there and then.
+The search visits ever more of those objects and finds nothing: a quarter of a large plan's time. It runs in any
+thread, and finalises what it finds in that thread.
 """
 
 import gc
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Collect no cycles while the block (or the decorated function) runs."""
+    """Collect no cyclic garbage while the block (or the decorated function) runs."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -24,7 +24,7 @@ def paused() -> Iterator[None]:
 
 
 def collect_all() -> None:
-    """Finish whatever is unreachable by now, in this thread or the one whose search is under way; call it `paused`."""
+    """Run a full collection and wait for one that already runs in another thread. Call inside `paused()`."""
     probe = _Cycle()
     gone = weakref.ref(probe)
     del probe

@@ -1,4 +1,4 @@
-"""What a number was made with: code, versions, machine. Read once a run, without importing what is described."""
+"""What a number was made with: code, versions, machine. Read once per run. Does not import the packages."""
 
 import hashlib
 import os
@@ -17,11 +17,11 @@ SOURCE_SUFFIXES = (".py", ".yaml")
 
 @lru_cache(maxsize=1)
 def commit() -> tuple[str, bool]:
-    """Return the commit of this code and whether the checkout has changes; ("unknown", False) outside a checkout."""
+    """Return the commit of this code and whether tracked files are changed; ("unknown", False) outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
-            return "unknown", False  # an install inside somebody else's checkout
+            return "unknown", False  # installed inside the checkout of another project
         head = _git(root, "rev-parse", "HEAD")
         return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
@@ -35,7 +35,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 @lru_cache(maxsize=1)
 def circumstances() -> dict[str, Any]:
-    """Return host, pid, processor, commit, dirty flag and package versions, JSON-able."""
+    """Return host, pid, processor, commit, dirty flag and package versions, as JSON values."""
     sha, dirty = commit()
     return {
         "host": socket.gethostname(),
@@ -48,7 +48,7 @@ def circumstances() -> dict[str, Any]:
 
 
 def installed() -> dict[str, str]:
-    """Return the versions of Python and of those of PACKAGES that are here, without importing them."""
+    """Return the versions of Python and of the installed ones of PACKAGES, without importing them."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -60,7 +60,7 @@ def installed() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return the sha256 of the files that sweeper and trainers are made of, by name and content."""
+    """Return the sha256 of the names and contents of all source files of sweeper and trainers."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted(path for name in SOURCES for path in (root / name).rglob("*") if path.suffix in SOURCE_SUFFIXES):

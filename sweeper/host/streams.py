@@ -1,4 +1,4 @@
-"""Keeps the chatter of Ray and MLflow out of our output: while they live, descriptors 1 and 2 go to a log file."""
+"""Keeps the output of Ray and MLflow out of ours: while they run, descriptors 1 and 2 go to a log file."""
 
 import io
 import os
@@ -11,10 +11,10 @@ from typing import IO, TextIO
 
 @contextmanager
 def chatter_to(log: Path, *, stdout: bool = True) -> Iterator[TextIO]:
-    """Send whatever this process and its children write to stdout and stderr to `log`; yield the real stderr.
+    """Redirect stdout and stderr of this process and its children to `log`; yield the real stderr.
 
-    The descriptors themselves move, since Ray's processes write without asking Python. Without `stdout` that one stays,
-    so that a debugger can talk. A stderr of Python's that is on no descriptor is yielded as it is.
+    The descriptors themselves are redirected, since Ray's processes don't write through Python. With `stdout` False,
+    stdout stays as it is for a debugger. If Python's stderr isn't on descriptor 2, it is yielded unchanged.
     """
     _flush()
     moved = (1, 2) if stdout else (2,)
@@ -31,18 +31,18 @@ def chatter_to(log: Path, *, stdout: bool = True) -> Iterator[TextIO]:
             os.dup2(original, descriptor)
             os.close(original)
         os.close(target)
-        with suppress(OSError):  # its reader may be gone, which must not hide how the run ended
+        with suppress(OSError):  # its reader may be gone; this must not hide how the run ended
             ours.close()
 
 
 def silence(stream: IO[str]) -> None:
-    """Send what `stream` still holds, and what it is given later, to nowhere: its reader is gone."""
+    """Discard what `stream` still holds and all that is written to it later: its reader is gone."""
     with suppress(OSError):  # a stream on no descriptor has no reader to lose
         _to_nowhere(stream.fileno())
 
 
 def open_closed() -> None:
-    """Open those of the descriptors 0, 1 and 2 that are closed, so that no file of ours becomes one of them."""
+    """Open descriptors 0, 1 and 2 if they are closed, so that no later file gets one of these numbers."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

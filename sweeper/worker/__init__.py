@@ -1,4 +1,4 @@
-"""The worker's side: one assignment is trained, checkpointed and logged.
+"""The worker's side: trains one assignment, writes its checkpoints and its log.
 
-Owns the worker's log and its time limits. Writes no journal: it sends records, and the dealer journals them.
+Owns the worker's log and its time limits. Writes no journal: it sends records, and the dealer writes them down.
 """

@@ -1,4 +1,4 @@
-"""What a worker writes down about one attempt for people: plain lines with UTC times, tracebacks in full."""
+"""A worker's log of one attempt, for people to read: plain lines with UTC times, and full tracebacks."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from pathlib import Path
 from sweeper.host.provenance import installed
 
 STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM})
-"""A results folder full or read-only: what no trial can go on with."""
+"""The results folder is full or read-only: no trial can continue."""
 STDERR = 2
 NUMERIC = ("torch", "numpy", "numba")
 
@@ -22,12 +22,12 @@ NUMERIC = ("torch", "numpy", "numba")
 class TrialLog:
     """The log of one attempt, open for appending until `close`.
 
-    A log that can't be written fails no trial, so any OSError but those of STORAGE_ERRORS is passed over.
+    A log that can't be written fails no trial: every OSError is ignored except those of STORAGE_ERRORS.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open `path`, whose folder exists. Raises OSError of STORAGE_ERRORS."""
-        self._logger = logging.Logger(str(path))  # its own, known to no registry: a worker writes many one after other
+        """Open `path`, whose folder must exist. Raises OSError of STORAGE_ERRORS."""
+        self._logger = logging.Logger(str(path))  # not in logging's registry, which would keep every log
         self._handler: logging.FileHandler | None = None
         try:
             self._handler = _StrictOnStorage(path, encoding="utf-8")
@@ -41,21 +41,21 @@ class TrialLog:
         self._logger.addHandler(self._handler)
 
     def say(self, text: str) -> None:
-        """Write `text` under the time of now. Raises OSError of STORAGE_ERRORS."""
+        """Write `text` with the current time. Raises OSError of STORAGE_ERRORS."""
         if self._handler is not None:
             self._logger.info("%s", text)
 
     def close(self) -> None:
         if self._handler is not None:
-            with contextlib.suppress(OSError):  # every line was flushed, or its trouble told, when it was written
+            with contextlib.suppress(OSError):  # each line was flushed, or its error raised, when it was written
                 self._handler.close()
             self._handler = None
 
     @contextmanager
     def watched(self, timeout_s: float) -> Iterator[None]:
-        """End this process if the block takes longer than `timeout_s`, after writing what every thread was doing.
+        """End this process if the block takes longer than `timeout_s`, after logging the stack of every thread.
 
-        The timer is no Python thread, so it also goes off while a call into C holds the interpreter.
+        The timer is not a Python thread, so it also fires while a call into C holds the interpreter.
         """
         stream = self._handler.stream if self._handler is not None else None
         faulthandler.dump_traceback_later(timeout_s, exit=True, file=STDERR if stream is None else stream)
@@ -74,6 +74,6 @@ class _StrictOnStorage(logging.FileHandler):
 
 @cache
 def versions() -> str:
-    """Return the versions that a worker's numbers depend on, in words, without importing the packages."""
+    """Return the versions that a worker's numbers depend on, as a phrase, without importing the packages."""
     found = installed()
     return ", ".join([f"Python {found['python']}", *(f"{name} {found[name]}" for name in NUMERIC if name in found)])

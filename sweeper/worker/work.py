@@ -1,6 +1,6 @@
-"""The worker's side: the one place where a trainer, a checkpoint and an assignment meet.
+"""Trains one assignment: the only place where a trainer, a checkpoint and an assignment meet.
 
-Trouble is data: `step` never raises, it returns an update that says what went wrong.
+An error is data: `step` never raises, it returns an update that says what went wrong. Writes no journal.
 """
 
 import os
@@ -24,10 +24,10 @@ CHECKPOINT_EVERY_S = 30.0
 
 
 class Work:
-    """One assignment under way in this process."""
+    """One assignment in progress in this process."""
 
     def __init__(self, assignment: Assignment, *, watched: bool = False) -> None:
-        """`watched` ends this process when a step takes longer than the assignment's timeout."""
+        """If `watched`, this process ends when a step takes longer than the assignment's timeout."""
         self._assignment = assignment
         self._watched = watched
         self._logs: list[TrialLog] = []
@@ -39,7 +39,7 @@ class Work:
         self._over = False
 
     def step(self) -> Update:
-        """Train one chunk further and return what is new."""
+        """Train one more chunk and return what is new, or what went wrong."""
         try:
             self._open_logs()
             with self._watch():
@@ -55,7 +55,7 @@ class Work:
         return update
 
     def save(self) -> None:
-        """Checkpoint the last chunk's boundary, if there is one and the work isn't over. Never raises OSError."""
+        """Write a checkpoint at the end of the last chunk, unless the work is over. Never raises OSError."""
         with suppress(OSError):
             if not self._over and self._last is not None:
                 try:
@@ -87,7 +87,7 @@ class Work:
             log.close()
 
     def _say(self, text: str) -> None:
-        """Write `text` to the log of every member still under way."""
+        """Write `text` to the log of every member that was not stopped."""
         for index, log in enumerate(self._logs):
             if index not in self._stopped:
                 log.say(text)
@@ -149,7 +149,7 @@ class Work:
         return Update(pack=self._assignment["pack"], members=members, over=self._over)
 
     def _status(self, index: int, status: UpdateStatus) -> UpdateStatus:
-        """Return the trainer's `status` of a member, or "stopped" if its driver has asked to leave it while it ran."""
+        """Return the trainer's `status` of a member, or "stopped" if its driver asked to stop it while it ran."""
         if index in self._stopped:
             return "stopped"
         member = self._assignment["members"][index]
@@ -160,22 +160,24 @@ class Work:
         for index, run in enumerate(chunk.runs):
             for step, key, value in run.records[self._resent[index] :]:
                 if key in _PASSES and index not in self._stopped:
-                    told = [f"{100 * found[-1]:.2f} % {_HEADS[head]}" for head, found in value["accuracy"].items()]
+                    by_head = value["accuracy"].items()  # lists by number of inner steps, the last one is logged
+                    accuracies = ", ".join(f"{100 * accuracy[-1]:.2f} % {_HEADS[head]}" for head, accuracy in by_head)
                     self._logs[index].say(
-                        f"step {step}: {_PASSES[key]}{value['split']} accuracy {', '.join(told)}, over "
+                        f"step {step}: {_PASSES[key]}{value['split']} accuracy {accuracies}, over "
                         f"{value['episodes']} episodes"
                     )
         self._resent = [0] * len(chunk.runs)
 
     def _log_ends(self, chunk: Any, statuses: list[UpdateStatus], asked: set[int]) -> None:
-        """Write how members ended, and with what memory: the stopped ones when they are, the others with the pack."""
+        """Log how members ended and their peak memory: stopped ones at once, the others when the pack is over."""
         from trainers.process.memory import peak_bytes
 
         peak = peak_bytes(self._assignment["device"])
-        told = f", at most {peak / 2**20:,.0f} MiB in use" if peak else ""
+        memory = f", at most {peak / 2**20:,.0f} MiB in use" if peak else ""
         for index, (run, status) in enumerate(zip(chunk.runs, statuses, strict=True)):
             if index in asked or (self._over and status != "stopped"):
-                self._logs[index].say(f"{status} at step {chunk.step}{f': {run.message}' if run.message else ''}{told}")
+                reason = f": {run.message}" if run.message else ""
+                self._logs[index].say(f"{status} at step {chunk.step}{reason}{memory}")
 
     def _save(self, chunk: Any) -> None:
         from trainers.maml.checkpoint import save
@@ -193,7 +195,7 @@ class Work:
 
     def _trouble(self, error: Exception) -> Update:
         status, message = _status_of(error), "".join(traceback.format_exception(error))
-        with suppress(OSError):  # a full disk is told to the driver, and can't be told to a log
+        with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
             self._say(message.rstrip())
         return Update(
             pack=self._assignment["pack"],
@@ -222,8 +224,8 @@ def _status_of(error: Exception) -> UpdateStatus:
     return "failed"
 
 
-class _Found(NamedTuple):
-    """The state in a member's furthest whole checkpoint, that file's name, and what is wrong with damaged ones."""
+class _Resumed(NamedTuple):
+    """The state in a member's furthest whole checkpoint, that file's name, and the errors of damaged ones."""
 
     state: Any | None
     file: str
@@ -231,32 +233,32 @@ class _Found(NamedTuple):
 
 
 def _states(members: list[Member], logs: list[TrialLog]) -> list[Any] | None:
-    """Return each member's furthest whole checkpoint of any attempt, or None if they start from nothing.
+    """Return the state in each member's furthest whole checkpoint of any attempt; None to start from step 0.
 
-    A damaged checkpoint is passed over for an earlier one. Members of a pack that are at different points start
-    again from nothing rather than wait for each other.
+    Skips a damaged checkpoint for an earlier one. If members of a pack are at different points, all start again from
+    step 0, so that none waits for another.
     """
     every = [_furthest(TrialPaths(Path(member["folder"])), member["config"]["outer_steps"]) for member in members]
     alike = len({found.state and (found.state.step, found.state.correct.shape) for found in every}) == 1
     for found, log in zip(every, logs, strict=True):
         for why in found.damaged:
-            log.say(f"passed over: {why}")
+            log.say(f"skipped: {why}")
         if found.state is None:
-            log.say("starts from nothing")
+            log.say("starts from step 0")
         elif alike:
-            log.say(f"goes on from step {found.state.step}, by {found.file}")
+            log.say(f"continues from step {found.state.step}, by checkpoint {found.file}")
         else:
-            log.say("starts from nothing: the members of its pack are at different points")
+            log.say("starts from step 0: the members of its pack are at different points")
     return [found.state for found in every] if alike and every[0].state is not None else None
 
 
-def _furthest(paths: TrialPaths, target: int) -> _Found:
+def _furthest(paths: TrialPaths, target: int) -> _Resumed:
     from trainers.maml.checkpoint import CheckpointError, read
 
     damaged: list[str] = []
     for path in paths.checkpoints(target):
         try:
-            return _Found(read(path), f"{path.parent.name}/{path.name}", damaged)
+            return _Resumed(read(path), f"{path.parent.name}/{path.name}", damaged)
         except CheckpointError as error:
             damaged.append(str(error))
-    return _Found(None, "", damaged)
+    return _Resumed(None, "", damaged)

@@ -52,7 +52,7 @@ def test_the_log_tells_the_trials_way_from_its_start_to_its_end(trained):
         r"Python \S+, torch \S+, numpy \S+, numba \S+",
         lines[0],
     )
-    assert lines[1] == "starts from nothing"
+    assert lines[1] == "starts from step 0"
     accuracy = r"test accuracy \d+\.\d\d % as trained, \d+\.\d\d % with the head zeroed, over 3 episodes"
     assert re.fullmatch(f"step 2: {accuracy}", lines[2])
     assert re.fullmatch(f"step 4: {accuracy}", lines[3])
@@ -74,8 +74,8 @@ def test_a_resume_names_its_checkpoint_and_those_passed_over_and_repeats_no_eval
     (folder / "tiny.yaml").write_text(TINY.replace("outer_steps: 4", "outer_steps: 6"))
     assert run(folder).code == 0
     lines = said(first_trial(folder).log(2).read_text())
-    assert lines[1].startswith(f"passed over: {damaged}: its content does not match its digest")
-    assert lines[2] == "goes on from step 4, by a1/step-00000004.ckpt"
+    assert lines[1].startswith(f"skipped: {damaged}: its content does not match its digest")
+    assert lines[2] == "continues from step 4, by checkpoint a1/step-00000004.ckpt"
     assert [line.partition(":")[0] for line in lines if "accuracy" in line] == ["step 6"]
 
 

@@ -243,6 +243,6 @@ def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_f
             assert step_of(results.trial(spec.trial_id).checkpoints(10**6)[0]) >= record["step"]
     again = start(["run", path, "--only", first, "--tracking-uri", "none", "--executor", "inline"], tmp_path)
     wait_until(lambda: len(fold(paths.journal)["attempts"]) == 2 and paths.log(2).exists())
-    wait_until(lambda: re.search(r"goes on from step [1-9]", paths.log(2).read_text()))
+    wait_until(lambda: re.search(r"continues from step [1-9]", paths.log(2).read_text()))
     assert sweeper("stop", cwd=tmp_path).code == 0
     again.communicate(timeout=HANG_S)
