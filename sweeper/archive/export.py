@@ -166,6 +166,4 @@ def storage_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResultsError(
-            f"{path}: {error.strerror or error}; free space or fix permissions, then try again"
-        ) from None
+        raise ResultsError(f"{path}: {error.strerror or error}; free space there or fix its permissions") from None

@@ -142,7 +142,7 @@ def writable(place: Path) -> Check:
                 os.fsync(file.fileno())
             (folder / "part").rename(folder / "whole")
     except OSError as error:
-        advice = "free space or fix permissions there, or name another folder with --results"
+        advice = "free space there or fix its permissions, or name another folder with --results"
         return Check("results", "bad", f"{place} can't be written: {error.strerror}", advice)
     return Check("results", "ok", f"{place} can be written")
 

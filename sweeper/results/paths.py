@@ -180,5 +180,5 @@ class Results:
         except OSError as error:
             raise ResultsError(
                 f"{self.root}: the results folder can't be written ({error.strerror}); "
-                "free space or fix permissions there, or name another with --results DIR"
+                "free space there or fix its permissions, or name another with --results DIR"
             ) from None
