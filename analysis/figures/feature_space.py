@@ -74,9 +74,7 @@ def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
             right.axvline(0, color=GREY, linewidth=0.7, zorder=1)
             left.set_xlim(left=0)
         places[-2].set_xlabel("norm of the outer gradient on the features\n(loss per unit of a feature)")
-        places[-1].set_xlabel(
-            "displacement along the other set's features\n(relative: change / norm per encoder step / norm)"
-        )
+        places[-1].set_xlabel("displacement along the other set's features\n(change / norm per encoder step / norm)")
     return figure
 
 

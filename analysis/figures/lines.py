@@ -73,7 +73,7 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
 
 
 def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float, hollow: bool = False) -> None:
-    """Draw one curve; `place` in [0, 1) shifts its markers along the curve, so that curves' markers don't coincide."""
+    """Draw one curve; `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide."""
     face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
 
     def line(steps: np.ndarray, values: np.ndarray, width: float, size: float, alpha: float, zorder: int) -> None:

@@ -121,8 +121,8 @@ def metric_sentence(endpoint: Endpoint) -> str:
         steps = "as many inner steps as in training"
     else:
         steps = f"{endpoint.steps} inner step{'' if endpoint.steps == 1 else 's'}"
-    head = "the head set to zero before adaptation" if endpoint.head == "zeroed" else "the head as trained"
-    return f"{endpoint.metric.removesuffix('_accuracy').capitalize()} accuracy after {steps}, {head}"
+    head = "with the head zeroed before adaptation" if endpoint.head == "zeroed" else "with the head as trained"
+    return f"{endpoint.metric.removesuffix('_accuracy').capitalize()} accuracy after {steps} {head}"
 
 
 def unit_of(endpoint: Endpoint) -> Unit:

@@ -115,7 +115,7 @@ def endpoint() -> Endpoint:
 
 
 class Store:
-    """A real MLflow store on disk, written the way a tracker writes it."""
+    """A real MLflow store on disk, written as a tracker writes it."""
 
     def __init__(self, folder: Path) -> None:
         from mlflow.tracking import MlflowClient
@@ -141,7 +141,7 @@ class Store:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store; making one takes a second, copying it nothing."""
+    """An empty store, made once and copied: making one takes a second."""
     folder = tmp_path_factory.mktemp("migrated")
     Store(folder).client.search_experiments()
     return folder / "store.db"

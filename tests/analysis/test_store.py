@@ -84,7 +84,7 @@ def test_a_damaged_record_is_an_error_that_names_the_run(store, trial, make_reco
 
 
 def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, make_record) -> None:
-    """An object store keeps it with its encoding, so that a client that downloads it there gets the JSON itself."""
+    """An object store may declare the encoding; a client that downloads the file then gets plain JSON."""
     record = make_record(trial, {60: 0.7})
     run_id = store.add(record)
     (path,) = store.folder.rglob(f"{run_id}/**/trial.json.gz")
@@ -97,7 +97,7 @@ def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, mak
 
 @pytest.mark.parametrize(("users", "used"), [(None, "false"), ("true", "true")])
 def test_records_come_by_the_server_and_not_past_it_from_its_object_store(store, monkeypatch, users, used) -> None:
-    """MLflow would hand out an address in the object store, which only the server need know."""
+    """By default MLflow returns an address in the object store, which only the server needs to reach."""
     from mlflow import MlflowClient
 
     name, seen = "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", []

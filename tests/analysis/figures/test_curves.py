@@ -21,7 +21,7 @@ SCORES = {seed: {20: 0.3 + 0.01 * seed**2, 40: 0.4 + 0.1 * seed, 60: 0.5 + 0.02 
 
 @pytest.fixture
 def make_info(make_trial, make_record, make_probe, endpoint):
-    """Four arms; of A the seed 2 of "none" stopped at 40, of B no "none" ran and two of "every step"."""
+    """Four arms. In A, seed 2 of "none" stopped at 40. In B, no seed of "none" ran and two of "every step" did."""
 
     def make(spec=SPEC, asked=endpoint, published=None, parts=False):
         plan, records = [], {}

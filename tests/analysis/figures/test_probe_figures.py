@@ -32,7 +32,7 @@ def request(plan, records, kind: str, endpoint: Endpoint = READ) -> FigureReques
 
 @pytest.fixture
 def scene(make_trial, make_record, make_probe):
-    """Two tasks by two zeroings, three seeds; A none lacks seed 1, B every step has nothing at all."""
+    """Two tasks by two zeroings, three seeds; "A none" lacks seed 1, and "B every step" has no record."""
     plan, records = [], {}
     for task in ("A", "B"):
         for zeroing in ("none", "every step"):

@@ -240,7 +240,7 @@ def test_the_answer_quotes_three_claims_of_a_verdict_and_counts_the_rest() -> No
 
 
 def _draw(rng: np.random.Generator) -> Callable[[Side], SideValues]:
-    """Four cells without any difference, arms paired by a common part of each seed."""
+    """Draw four cells without a true difference, paired by a common part of each seed."""
     common = rng.normal(0, 0.005, 4)
     cells = {cell: common + rng.normal(0, 0.005, 4) for cell in FIG_4}
     return lambda one: SideValues(dict(enumerate(cells[key(one)])), {})

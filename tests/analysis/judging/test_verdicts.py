@@ -229,7 +229,7 @@ def test_a_cell_that_spreads_too_much_is_judged_by_its_own_groups() -> None:
 def _verdicts(
     seed: int, n_theirs: int, n_ours: int, margin: float, difference: float, cells: int, draws: int
 ) -> Sequence[tuple[str, bool]]:
-    """Draw figures of `cells` cells of sd 0.5 and return the first cell's verdict and whether its interval held."""
+    """Draw values of `cells` cells with sd 0.5; return the first cell's verdict and whether its interval held."""
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
         theirs = {str(cell): rng.normal(0, 0.5, n_theirs) for cell in range(cells)}
@@ -263,7 +263,7 @@ def test_equal_values_differ_in_5_of_100_cases_at_most_and_the_interval_holds_in
 
 
 def test_error_rates_of_claim_verdicts() -> None:
-    """Without effect, 5 of 100 are called reproduced or reversed; at the margin, 5 of 100 equivalent."""
+    """Without an effect, 5 of 100 are called reproduced or reversed. At the margin, 5 of 100 are called equivalent."""
     rng = np.random.default_rng(14)
     effects, equivalences = [], []
     for _ in range(2000):

@@ -112,6 +112,6 @@ def test_what_an_evaluation_passed_by_is_no_number(trial, make_record, endpoint)
 
 def test_the_sentence_names_head_steps_time_and_window(endpoint) -> None:
     assert endpoint_sentence(endpoint) == (
-        "Test accuracy after 1 inner step, the head set to zero before adaptation, at the planned last outer step, "
+        "Test accuracy after 1 inner step with the head zeroed before adaptation, at the planned last outer step, "
         "one evaluation"
     )

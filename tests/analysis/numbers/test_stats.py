@@ -86,7 +86,7 @@ def test_the_level_of_an_interval_is_an_argument() -> None:
 
 
 def test_the_interval_of_seeds_that_share_a_list_holds_the_true_accuracy() -> None:
-    """Ten seeds of sd 0.5 on one list of 400 episodes of sd 10: the list's own error is as large as their spread."""
+    """Ten seeds of sd 0.5 share one list of 400 episodes of sd 10: the list's error is as large as their spread."""
     rng, part = np.random.default_rng(4), EpisodePart(10.0, 400)
     held = {True: 0, False: 0}
     for _ in range(2000):
@@ -186,7 +186,7 @@ def test_a_test_that_could_not_be_done_counts_in_the_family() -> None:
 
 
 def test_holm_rejects_a_true_hypothesis_in_5_of_100_families() -> None:
-    """Three of five hypotheses are true, the paired t-tests independent: without Holm 14 of 100 families would err."""
+    """Three of five hypotheses are true, with independent t-tests; without Holm, 14 of 100 families would err."""
     rng = np.random.default_rng(8)
     true = np.array([0.0, 0.0, 0.0, 3.0, 3.0])
     erred, erred_unadjusted = 0, 0
@@ -200,7 +200,7 @@ def test_holm_rejects_a_true_hypothesis_in_5_of_100_families() -> None:
 
 @pytest.mark.parametrize("difference", [0.0, 0.5, 1.2])
 def test_the_needed_seeds_decide_in_8_of_10_cases_and_one_fewer_in_less(difference: float) -> None:
-    """Drawn by normal means and a chi-square for the pooled variance, which the t-limits stand in for."""
+    """Simulated with normal means and a chi-square pooled variance, which the t-limits approximate."""
     spread, margin, n_theirs = Pooled(0.5, 20, (), ()), 1.0, 4
     needed = needed_seeds(Estimate(difference, 0.0, 20), spread, 3, n_theirs, margin)
     assert needed is not None and needed > 3

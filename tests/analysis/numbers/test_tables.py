@@ -15,7 +15,7 @@ SPEC = TableSpec(rows=("task", "zeroing"), columns="steps")
 
 @pytest.fixture
 def values(make_trial, make_record, endpoint):
-    """One task, zeroing none | every step, steps 1 | 5, three seeds; one seed diverged, one cell not run."""
+    """One task, zeroing none or every step, steps 1 or 5, three seeds; one seed diverged, one cell did not run."""
     scores = {
         ("none", "1"): (0.50, 0.52, 0.54),
         ("none", "5"): (0.60, 0.64, None),

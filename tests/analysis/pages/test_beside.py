@@ -16,7 +16,7 @@ ENDPOINT = Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", w
 
 @pytest.fixture
 def make_readings(make_trial, make_record):
-    """Readings of a random head's cell at 200 steps, three seeds around the authors' own mean there; more by head."""
+    """Return readings at 200 outer steps: for each head, three seeds around the authors' mean of that head."""
 
     def make(*heads: str, shift: float = 0.0, **changed) -> Readings:
         plan: list[PlannedTrial] = []

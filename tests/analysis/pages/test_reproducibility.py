@@ -49,7 +49,7 @@ def trained(record: TrialRecord, steps: list[int], times_ms: list[int], *attempt
 
 @pytest.fixture
 def record(make_trial, make_record) -> TrialRecord:
-    """Attempt 1 trains steps 1 to 4 in 8 s and dies; attempt 2, in a pack of 2, trains 5 to 10 in 20 s, idle before."""
+    """Attempt 1 trains steps 1 to 4 in 8 s and dies. Later, attempt 2, in a pack of 2, trains 5 to 10 in 20 s."""
     trial = make_trial({"a": "1"})
     steps = list(range(1, 11))
     times = [2_000 + 1_000_000 + 2_000 * n for n in range(4)] + [9_000_000 + 2_000 * n for n in range(5, 11)]
@@ -76,7 +76,7 @@ def test_compute_is_summed_by_data_set_and_machine(record) -> None:
 
 
 def runs(make_trial, make_record, **changes) -> dict[str, TrialRecord]:
-    """Three trials, the last one's attempt changed."""
+    """Three trials; the attempt of the last one is changed."""
     made = {}
     for seed in range(3):
         trial = make_trial({"a": "1"}, seed)
@@ -118,7 +118,7 @@ def test_recipes_are_compared_only_where_both_use_the_entry(make_trial, make_rec
 
 @pytest.fixture
 def page(make_trial, make_record, endpoint) -> dict[str, Section]:
-    """Two cells of three seeds: one done, one failed and one diverged; then one cell not run at all."""
+    """Two cells of three seeds. In the first, one is done, one failed, one diverged; the second did not run."""
     plan = [
         replace(make_trial({"zeroing": name}, seed), config={**CONFIG, "seed": seed}, origins=ORIGINS)
         for name in ("none", "every step")

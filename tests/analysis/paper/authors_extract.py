@@ -21,11 +21,11 @@ KEYS = ["family", "task", "order", "inner_steps", "zeroing", "head", "arm", "tes
 
 
 def extract(raw: pd.DataFrame) -> str:
-    """Return one row a curve: its cell, and the mean over seeds of every evaluation, drawn or not."""
+    """Return one row per curve: its cell, and the mean over seeds of every evaluation, drawn or not."""
     rows = {}
     for figure in FIGURES:
         for curve in curves(raw, figure):
-            mean = np.atleast_2d(curve.mean)  # of a mixed figure, as trained and zeroed
+            mean = np.atleast_2d(curve.mean)  # two rows for a mixed figure: trained and zeroed
             heads = ("trained", "zeroed") if len(mean) == 2 else (curve.cell["test_head"],)
             for head, values in zip(heads, mean, strict=True):
                 cell = {

@@ -61,7 +61,7 @@ SECTION = {
 
 @pytest.fixture(scope="session")
 def raw_path() -> Path:
-    """Return the authors' raw results, or skip the test where there are none."""
+    """Return the path of the authors' raw results, or skip the test without them."""
     beside = ROOT.parent / "shared" / "paper" / "authors_results.csv.gz"
     path = Path(os.environ.get("SWEEPER_AUTHORS", beside))
     if not path.is_file():
@@ -80,7 +80,7 @@ def stored(raw: pd.DataFrame) -> dict[str, list[Run]]:
 
 
 def seed_means(figure: Figure, row: pd.Series) -> dict[str, np.ndarray]:
-    """Return by head the extract's seed-averaged curves of one cell."""
+    """Return the extract's seed-averaged curves of one cell, by head."""
     found = table(EXTRACT.name)
     found = found[found["family"] == figure.family]
     for axis, label in named(row).items():
@@ -122,7 +122,7 @@ class TestSmoothing:
 
 
 class TestExtract:
-    """Without the raw results: smoothing of seed-averaged curves, against what is printed."""
+    """Tests without the raw results: smoothed seed-averaged curves against the printed ones."""
 
     @pytest.mark.parametrize("row", DRAWN, ids=lambda row: f"{row['figure']} {'-'.join(named(row).values())}")
     def test_smoothed_means_are_the_printed_curve(self, row):
@@ -135,7 +135,7 @@ class TestExtract:
 
     @pytest.mark.parametrize("name", ["Fig. 5", "Fig. 10", "Fig. 12", "Fig. 13"])
     def test_drawn_points_are_the_tables_means_over_five(self, name):
-        """A drawn point is the mean of its evaluation and the four after, so centred on the second of them."""
+        """A drawn point is the mean of its evaluation and the four after it; its centre is the second of these four."""
         figure, compared = FIGURE[name], 0
         for row in SUMMARY:
             if SECTION[row["section"]] != figure.family or row["test_steps"] != str(figure.test_steps):
@@ -163,7 +163,7 @@ class TestExtract:
 
 
 def true_updates(figure: Figure) -> np.ndarray:
-    """Return after how many updates a family's evaluations were made, row by row."""
+    """Return the number of updates before each evaluation of a family, row by row."""
     if figure.family in ("initialization_and_zeroing", "FOMAML_SOMAML"):
         return np.array([2500 * (row // 13) + 200 * (row % 13) + 1 for row in range(155)])
     return np.arange(150) * 200 + 1
@@ -171,7 +171,7 @@ def true_updates(figure: Figure) -> np.ndarray:
 
 @pytest.mark.slow
 class TestRaw:
-    """With the raw results, against every value of the tables."""
+    """Tests with the raw results, against every value of the tables."""
 
     @pytest.mark.parametrize(
         "row", SUMMARY, ids=lambda row: f"{row['section']} {'-'.join(named(row).values())} {row['test_head']}"
@@ -208,7 +208,7 @@ class TestRaw:
             assert {x: drawn[x] for x in expected} == pytest.approx(expected, abs=CLOSE)
 
     def test_contrastive_curves_end_where_the_paper_has_them(self, raw):
-        """At 15,000, as printed, to the 0.1 % to which they were noted."""
+        """The values at 15,000 were read from the print to 0.1 %."""
         expected = {
             ("Fig. 7", "first", "contrastive, no interference"): 0.461,
             ("Fig. 7", "first", "contrastive, zeroing"): 0.469,
@@ -242,7 +242,7 @@ class TestRaw:
 
     @pytest.mark.parametrize("sweep", sorted(SOURCES))
     def test_our_endpoint_on_their_records_gives_the_tables_values(self, raw, raw_path, sweep):
-        """Two ways to one number: records read as runs of ours, and the values computed from the raw rows."""
+        """Records read like our runs give the same number as the values computed from the raw rows."""
         theirs = as_records(raw_path, sweep)
         for _, rows in values(raw, sweep).groupby(["test_head", "test_steps", "outer_step"]):
             first = rows.iloc[0]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def make_report(store, make_trial, make_record, endpoint, tmp_path):
-    """Two zeroings, three seeds; `scores` lists what is tracked, as (zeroing, seed) to accuracy."""
+    """Two zeroings, three seeds; `scores` maps each tracked (zeroing, seed) to its accuracy."""
     plan = [make_trial({"zeroing": name, "steps": "1"}, seed) for name in ("none", "every step") for seed in range(3)]
 
     def make(scores: dict[tuple[str, int], float], out: str = "report", **changes) -> Report:
