@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
@@ -66,7 +66,7 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
     some = np.where(n >= SEEDS_FOR_INTERVAL, n, np.nan)
     mean = np.where(there, values, 0).sum(axis=0) / some
     variance = np.where(there, (values - mean) ** 2, 0).sum(axis=0) / (some - 1)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, some - 1) * np.sqrt(variance / some)
+    half = stdtrit(some - 1, (1 + CONFIDENCE) / 2) * np.sqrt(variance / some)
     return Curve(
         arm.hue if label is None else label, len(tracks), tuple(tracks), steps, n, mean, mean - half, mean + half
     )

@@ -7,8 +7,9 @@ from sweeper.planning.expand import expand
 from sweeper.results.journal import Journal
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
+from tests.budget import budget
 
-TRIALS = 300
+TRIALS = budget(200, 300)
 
 
 @pytest.mark.parametrize("pack", [1, 8])

@@ -69,17 +69,19 @@ def test_every_outer_step_has_its_panels(make_info) -> None:
     assert [panel.title for panel in info.panels] == titles and info.columns == 2
 
 
+CASES = {
+    "last": {},
+    "two outer steps": {"at": (20, 60)},
+    "no data": {"at": (40,)},  # never evaluated: every panel empty
+    "names": {"steps": ("few", "$many_{x}$")},
+    "logarithmic": {"steps": ("1e-4", "0.01", "0.1")},
+    "no hue": {"spec": FigureSpec(kind="inner_steps", x="steps", hue=None, facets=("task",))},
+}
+
+
 @pytest.mark.parametrize(
     "case",
-    [
-        {},
-        {"at": (20, 60)},
-        {"at": (40,)},  # never evaluated: every panel empty
-        {"steps": ("few", "$many_{x}$")},
-        {"steps": ("1e-4", "0.01", "0.1")},
-        {"spec": FigureSpec(kind="inner_steps", x="steps", hue=None, facets=("task",))},
-    ],
-    ids=["last", "two outer steps", "no data", "names", "logarithmic", "no hue"],
+    [pytest.param(case, marks=() if name == "last" else pytest.mark.slow, id=name) for name, case in CASES.items()],
 )
 def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     info = make_info(**case)

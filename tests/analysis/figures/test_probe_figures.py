@@ -153,7 +153,8 @@ MADE = {
 
 
 @pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("at", ["last", (2,)])
+@pytest.mark.parametrize("at", ["last", pytest.param((2,), marks=pytest.mark.slow)])
+@pytest.mark.usefixtures("coarse")
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:
     inform, draw = MADE[kind]
     asked = replace(READ, at=at)

@@ -20,9 +20,10 @@ def summary() -> list[pd.Series]:
     return [row for _, row in rows.iterrows()]
 
 
-def test_measured_means_around_a_step_are_those_of_the_tables():
+@pytest.mark.parametrize(("every", "total"), [pytest.param(1, 768, marks=pytest.mark.slow), (12, None)])
+def test_measured_means_around_a_step_are_those_of_the_tables(every, total):
     compared = 0
-    for row in summary():
+    for row in summary()[::every]:
         published = load(row["sweep"])
         labels = {axis: row[axis] for axis in LABELS if row[axis]}
         for pair in row["at"].split():
@@ -32,7 +33,9 @@ def test_measured_means_around_a_step_are_those_of_the_tables():
                 assert len(found) == int(row["n"])
                 assert np.mean(list(found.values())) == pytest.approx(float(expected), abs=CLOSE), (labels, step)
                 compared += 1
-    assert compared == 768  # all but nine whose window has the first evaluation of all in it
+    assert compared > 20
+    if total is not None:
+        assert compared == total  # all but nine whose window has the first evaluation of all in it
 
 
 def test_values_are_of_just_that_cell_head_and_step_or_there_are_none():
