@@ -1,7 +1,7 @@
 """MAML for one episode, as pure functions: parameters in, parameters out.
 
-Nothing here knows of meta-batches, packs or devices; `engines` maps these functions over episodes and runs. What
-differs between first order, second order and ANIL is which gradient is handed in and which parameters it covers.
+Nothing here knows meta-batches, packs or devices; `engines` maps these functions over episodes and runs. First order,
+second order and ANIL differ only in the gradient function that is passed in and in the parameters that it covers.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ Objective = Callable[[Params], Tensor]
 
 
 class Gradient(Protocol):
-    """The gradient of a scalar `loss` at `params`, itself differentiable exactly when the inner loop needs it."""
+    """Gives the gradient of a scalar `loss` at `params`, which is differentiable itself only in second order."""
 
     def __call__(self, loss: Objective, params: Params) -> Params: ...
 
 
 class QueryOutcome(NamedTuple):
-    """One episode after adaptation, all scalars.
+    """One episode after adaptation; every entry is a scalar.
 
-    The gradient of `objective` is the outer gradient; `loss` of the query set is what is reported (in nats for
-    cross-entropy), and `accuracy` is in [0, 1].
+    The gradient of `objective` is the outer gradient. `loss` is the reported query loss (in nats for cross-entropy),
+    and `accuracy` is the query accuracy in [0, 1].
     """
 
     objective: Tensor
@@ -37,7 +37,7 @@ class QueryOutcome(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """How the inner loop goes: which parameters move, in how many steps of which size, by which gradient."""
+    """The inner loop: the parameters that it updates, the number and the size of its steps, and the gradient."""
 
     names: tuple[str, ...]
     steps: int
@@ -46,7 +46,7 @@ class Adaptation(NamedTuple):
 
 
 def graph_gradient(order: Order) -> Gradient:
-    """Return the inner gradient by torch.autograd: with its graph kept for second order, as a constant for first."""
+    """Return the inner gradient by torch.autograd: with its graph for second order, as a constant for first."""
 
     def gradient(loss: Objective, params: Params) -> Params:
         if order == "first":
@@ -64,23 +64,23 @@ def transform_gradient(order: Order) -> Gradient:
         if order == "second":
             return torch.func.grad(loss)(params)
         slope = torch.func.grad(loss)({name: value.detach() for name, value in params.items()})
-        # The loss may hold parameters that the inner loop doesn't move (ANIL's encoder); they must not be seen either.
+        # The loss may also contain parameters that the inner loop doesn't update (ANIL's encoder); detach those too.
         return {name: value.detach() for name, value in slope.items()}
 
     return gradient
 
 
 def adapted_names(algorithm: Algorithm, params: Params) -> tuple[str, ...]:
-    """Return the parameters the inner loop moves: all for MAML, else the head alone (ANIL, the paper's EFIL)."""
+    """Return the parameters that the inner loop updates: all for MAML, else only the head (ANIL, the paper's EFIL)."""
     return tuple(name for name in params if algorithm == "maml" or name in HEAD)
 
 
 def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
     """Return the parameters after 0, 1, ..., `how.steps` full-batch gradient steps on `loss`.
 
-    With a first-order gradient the returned parameters still depend on `params` through the identity, so
-    differentiating a loss at the last of them with respect to `params` is the gradient at the adapted weights (FOMAML);
-    with a second-order one it passes through every step (MAML, Finn et al. 2017, eq. 1).
+    In first order the returned parameters depend on `params` only through the identity. The gradient of a loss at the
+    last of them with respect to `params` is then the gradient at the adapted weights (FOMAML). In second order it
+    passes through every step (MAML, Finn et al. 2017, eq. 1).
     """
     trajectory = [params]
     for _ in range(how.steps):
@@ -100,7 +100,7 @@ def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
 def adapt_to(model: Model, params: Params, episode: Episode, how: Adaptation) -> list[Params]:
     """Return the parameters after 0, 1, ..., `how.steps` steps on the loss of the support set.
 
-    Where the head alone moves, the support set is encoded once.
+    If only the head is updated, the support set is encoded once.
     """
     if how.steps > 1 and set(how.names) <= set(HEAD):
         features = model.support_features(params, episode)
@@ -117,9 +117,9 @@ def query_outcome(model: Model, params: Params, episode: Episode, how: Adaptatio
 
 
 def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation, scored: Sequence[int]) -> Tensor:
-    """Return how many query images are right after each number of inner steps in `scored`, integers (len(scored),).
+    """Return the number of correct query images after each number of inner steps in `scored`, (len(scored),).
 
-    Where the head alone moves, the query set is encoded once.
+    If only the head is updated, the query set is encoded once.
     """
     trajectory = adapt_to(model, params, episode, how)
     with torch.no_grad():
@@ -128,12 +128,12 @@ def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptati
             logits = [classify(trajectory[taken], features) for taken in scored]
         else:
             logits = [model.query_logits(trajectory[taken], episode) for taken in scored]
-    return torch.stack([is_right(found, episode.query_labels).sum() for found in logits])
+    return torch.stack([is_right(after, episode.query_labels).sum() for after in logits])
 
 
 def is_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return whether the largest entry of each row of `logits` (B, N) is its label's, as booleans (B,).
+    """Return whether each row of `logits` (B, N) is largest at its label, as booleans (B,).
 
-    Ties go to the first class; a row that isn't finite is no answer, so an adaptation that blew up scores nothing.
+    Ties go to the first class. A row that isn't finite is wrong, so an adaptation that diverged scores nothing.
     """
     return (logits.argmax(dim=-1) == labels) & logits.isfinite().all(dim=-1)

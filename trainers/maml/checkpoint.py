@@ -1,6 +1,7 @@
-"""A run's state in one file: atomic, checked by digest, and read without unpickling anything.
+"""Checkpoints: a run's state in one file, written atomically, checked by digest, and read without unpickling.
 
-Layout: 64 hexadecimal digits of sha256, a newline, and an npz archive (arrays and one JSON text) that they cover.
+Layout: 64 hexadecimal digits of sha256, a newline, and the npz archive (arrays and one JSON text) that they cover.
+Callers decide when to save and which file to keep.
 """
 
 import io
@@ -21,11 +22,11 @@ _GROUPS = ("params", "first", "second")
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be used: missing, cut short, or not what was written."""
+    """A checkpoint that cannot be used: missing, truncated or altered."""
 
 
 def save(path: Path, state: RunState) -> None:
-    """Write `state` to `path`, replacing an older file only after the new one is complete and on disk."""
+    """Write `state` to `path`, replacing an older file only once the new one is complete and on disk."""
     groups = dict(zip(_GROUPS, (state.params, *state.moments), strict=True))
     arrays: dict[str, Any] = {
         f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()
@@ -37,7 +38,7 @@ def save(path: Path, state: RunState) -> None:
 
 
 def read(path: Path) -> RunState:
-    """Return the state in `path`. Raises CheckpointError naming the file when it is missing or damaged."""
+    """Return the state in `path`. Raises CheckpointError with the file's name if it is missing or damaged."""
     try:
         payload = unseal(path.read_bytes())
     except OSError as error:
@@ -47,7 +48,7 @@ def read(path: Path) -> RunState:
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
-                raise ValueError("it is compressed, so a small one could fill the memory")
+                raise ValueError("it is compressed, so a small file could fill the memory")
             return _state({name: archive[name] for name in archive.files})
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path}: not a checkpoint ({error})") from None

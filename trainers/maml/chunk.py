@@ -1,4 +1,4 @@
-"""The data that a training yields and resumes from: records, chunks and states."""
+"""The data that a training yields and resumes from: records, chunks and states. Stores nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ RunStatus = Literal["running", "done", "diverged"]
 
 
 class Record(NamedTuple):
-    """One thing measured after `step` outer steps; (step, key) is unique in a trial.
+    """One measurement after `step` outer steps; (step, key) is unique in a trial.
 
     `key` is "training" (query_loss in nats and query_accuracy of that step's meta-batch), "evaluation" (split,
-    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes, None where it was
-    not scored), "final" (the same of a trial's separate last pass), "scores" (the last of these passes, query images
-    right in each episode) or "probe" (a `trainers.maml.probes.Probe`).
+    episodes, and per head and inner step the mean accuracy and its standard deviation over episodes, None where not
+    scored), "final" (the same for a trial's separate last pass), "scores" (correct query images of each episode in the
+    last of these passes) or "probe" (a `trainers.maml.probes.Probe`).
     """
 
     step: int
@@ -28,10 +28,10 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RunState:
-    """Everything needed to go on with one run as if it had never stopped.
+    """Everything needed to continue one run as if it had never stopped.
 
-    `correct` (heads, n, scored) holds the n episodes scored so far in the pass that is under way at `step`, of which
-    the records have nothing yet; see `trainers.maml.evaluation`.
+    `correct` (heads, n, scored) has the n episodes scored so far in the unfinished pass at `step`, which the records
+    don't have yet; see `trainers.maml.evaluation`.
     """
 
     step: int
@@ -43,7 +43,7 @@ class RunState:
 
 @dataclass(frozen=True)
 class RunChunk:
-    """News of one run; `message` says why it diverged."""
+    """News of one run; `message` says why it diverged, and is empty otherwise."""
 
     records: tuple[Record, ...]
     status: RunStatus
@@ -52,7 +52,7 @@ class RunChunk:
 
 @dataclass(frozen=True)
 class Chunk:
-    """News of a pack since the last chunk; `states()` is the whole resumable state at this boundary."""
+    """News of a pack since the last chunk; `states()` returns each run's resumable state at this boundary."""
 
     step: int
     runs: tuple[RunChunk, ...]

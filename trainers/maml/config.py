@@ -1,6 +1,6 @@
 """The complete description of one trial's training: fields, bounds, defaults, and the errors of an invalid config.
 
-Loads no torch. Every field but `outer_steps` is part of a trial's identity; a default may never change (raise a
+Loads no torch. Every field except `outer_steps` is part of a trial's identity. A default may never change (raise a
 recipe instead), because only fields that differ from their default enter the identity.
 """
 
@@ -22,7 +22,7 @@ Head = Literal["trained", "zeroed"]
 HEADS: tuple[Head, ...] = ("trained", "zeroed")
 
 PACKABLE = frozenset({"seed", "zero_head_every", "head_scale", "inner_lr", "outer_lr"})
-"""Fields in which trials that train together as one pack may differ."""
+"""The fields in which trials of one pack may differ."""
 
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -30,14 +30,14 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Problem(NamedTuple):
-    """One thing wrong with a config: the field it is about, and a sentence with the value and what is allowed."""
+    """One fault of a config: its field, and a sentence with the value and what is allowed."""
 
     field: str
     message: str
 
 
 class ConfigError(ValueError):
-    """An invalid config; `problems` has every reason, not only the first."""
+    """An invalid config; `problems` has every fault, not only the first."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
@@ -61,54 +61,58 @@ class TrialConfig(BaseModel):
     )
     bn_eps: Rate = Field(1e-5, description="added to the variance in batch norm")
     batch_norm: BatchNorm = Field(
-        "transductive", description="query images normalised by their own batch, or (inductive) by the support set's"
+        "transductive",
+        description="query images are normalised by their own batch, or (inductive) by the support set's",
     )
 
     algorithm: Algorithm = Field(
         "maml",
-        description="maml adapts every parameter, anil the head alone; contrastive is anil by the explicit loss",
+        description="maml adapts every parameter, anil only the head; contrastive is anil by the explicit loss",
     )
     loss: LossName = Field(
         "cross_entropy", description="mean cross-entropy, or half the sum of squared errors to one-hot labels"
     )
     order: Order = Field("second", description="whether the outer gradient passes through the inner gradients")
-    ways: Annotated[int, Field(ge=2)] = Field(5, description="classes of an episode")
-    shots: Positive = Field(1, description="support images of each class")
-    queries: Positive = Field(15, description="query images of each class")
+    ways: Annotated[int, Field(ge=2)] = Field(5, description="classes per episode")
+    shots: Positive = Field(1, description="support images per class")
+    queries: Positive = Field(15, description="query images per class")
     inner_steps: NotNegative = Field(5, description="gradient steps on the support set in training")
     inner_lr: Rate = Field(0.01, description="step size of the inner loop's SGD, in training and at test")
     head_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        1.0, description="factor on the head's initial weight and bias; 0 is zero-init"
+        1.0, description="factor on the head's initial weight and bias; 0 starts from a zero head"
     )
     zero_head_every: NotNegative = Field(
-        0, description="set the head to zero before every n-th outer step; 0 is never, 1 the paper's zeroing trick"
+        0,
+        description="set the head to zero before every n-th outer step; 0: never, 1: the paper's zeroing trick",
     )
 
     zero_head_when: Literal["before_inner_loop", "after_update"] = Field(
         "before_inner_loop",
-        description="the moment of zeroing: as in the released code, or after the outer update (and once at the start) "
-        "as in the paper's Algorithm; the encoder's training is the same",
+        description="when the head is zeroed: as in the released code, or after the outer update (and once at the "
+        "start) as in the paper's Algorithm; the encoder trains the same way",
     )
     zero_head_adam: Literal["kept", "reset"] = Field(
         "kept", description="Adam's moments of the head when it is zeroed: kept as in the paper, or reset to zero"
     )
-    interference: bool = Field(True, description="contrastive alone: whether the interference term is in the loss")
+    interference: bool = Field(True, description="only for contrastive: whether the loss has the interference term")
     coefficient: Literal["full", "reduced"] = Field(
-        "full", description="contrastive alone: the coefficient of Eqs. 7 and 8, or the noise-free one of Eqs. 9 and 10"
+        "full",
+        description="only for contrastive: the coefficient of Eqs. 7 and 8, or the noise-free one of Eqs. 9 and 10",
     )
     second_order_form: Literal["exact", "printed"] = Field(
-        "exact", description="contrastive, second order: Eq. 8 as it is exact, or with the whole coefficient stopped"
+        "exact",
+        description="only for contrastive, second order: Eq. 8 in exact form, or with the whole coefficient stopped",
     )
     head_update: Literal["paper", "released"] = Field(
         "paper",
-        description="contrastive alone: the head follows Eq. 5 (second order: Eq. 11), or never moves as in the "
+        description="only for contrastive: the head follows Eq. 5 (second order: Eq. 11), or never changes, as in the "
         "released code",
     )
 
-    meta_batch_size: Positive = Field(4, description="episodes of an outer step")
+    meta_batch_size: Positive = Field(4, description="episodes per outer step")
     outer_lr: Rate = Field(0.001, description="step size of the outer loop's Adam")
     outer_steps: Positive = Field(
-        1000, description="total outer steps; may grow later, since it is no part of the identity"
+        1000, description="total outer steps; may grow later, because it is not part of the identity"
     )
     episode_pool: NotNegative = Field(
         0,
@@ -121,68 +125,70 @@ class TrialConfig(BaseModel):
     train_classes: str = Field(
         "",
         max_length=2000,
-        description="the classes that training draws from, if not a split's: WordNet ids of mini-ImageNet or numbers, "
-        "with blanks between; Fig. 11 has five breeds of dog",
+        description="classes that training draws from, instead of a split's: WordNet ids of mini-ImageNet or numbers, "
+        "separated by blanks; Fig. 11 has five breeds of dog",
     )
     label_rule: LabelRule = Field(
         "random",
-        description="labels drawn for each episode; or a function of the class (memorisation): one class of each "
-        "of N fixed groups, or N consecutive classes",
+        description="labels are drawn for each episode, or are a function of the class (memorisation): one class of "
+        "each of N fixed groups, or N consecutive classes",
     )
-    rotations: bool = Field(False, description="training classes turned by 90, 180 and 270 degrees are further classes")
+    rotations: bool = Field(
+        False, description="training classes rotated by 90, 180 and 270 degrees are additional classes"
+    )
 
     eval_split: Literal["val", "test"] = Field("test", description="classes that evaluations draw from")
-    eval_every: NotNegative = Field(0, description="outer steps between evaluations; 0 is only at the end")
-    eval_episodes: Positive = Field(400, description="episodes of the fixed list every evaluation scores")
+    eval_every: NotNegative = Field(0, description="outer steps between evaluations; 0: only at the end")
+    eval_episodes: Positive = Field(400, description="episodes of the fixed list that every evaluation scores")
     eval_steps: NotNegative | None = Field(
-        None, description="inner steps taken at evaluation, scored after each; null is as many as inner_steps"
+        None, description="inner steps at evaluation, scored after each; null: as many as inner_steps"
     )
 
     eval_adapts: Literal["all", "head"] | None = Field(
-        None, description="parameters the inner loop moves at evaluation; null is as in training"
+        None, description="parameters that the inner loop updates at evaluation; null: as in training"
     )
     eval_heads: Literal["both", "trained", "zeroed"] = Field(
-        "both", description="the head that evaluations begin to adapt: as trained, set to zero, or both, each apart"
+        "both", description="the head from which evaluations adapt: as trained, set to zero, or both separately"
     )
     eval_each_step: bool = Field(
-        True, description="evaluations score after each inner step from 0, or (false) after the last alone"
+        True, description="evaluations score after each inner step from 0, or (false) only after the last"
     )
     final_episodes: NotNegative = Field(
         0,
-        description="test episodes of a separate last pass, which scores each inner step with both heads; 0 is no such "
-        "pass",
+        description="test episodes of a separate last pass, which scores each inner step with both heads; 0: no "
+        "such pass",
     )
     final_steps: NotNegative | None = Field(
-        None, description="inner steps that the last pass scores, from 0; null is as many as evaluations take"
+        None, description="inner steps that the last pass scores, from 0; null: as many as evaluations take"
     )
-    probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0 is never")
+    probe_every: NotNegative = Field(0, description="outer steps between probes of the training; 0: never")
     probe_first: NotNegative = Field(
-        0, description="outer step of the first probe, the next ones every probe_every; Fig. 2 has 1, 11, 21, ..."
+        0, description="outer step of the first probe; others follow every probe_every; Fig. 2 has 1, 11, 21, ..."
     )
-    probe_episodes: Positive = Field(8, description="fixed training episodes that probes look at")
+    probe_episodes: Positive = Field(8, description="fixed training episodes that probes measure")
     probe_orders: Literal["both", "own"] = Field(
-        "both", description="outer gradients that probes take: of both orders, or of the trial's order alone"
+        "both", description="outer gradients that probes compute: of both orders, or only of the trial's order"
     )
 
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of all numbers")
     arithmetic: Arithmetic = Field(
-        "full", description="products as precise as the numbers, or on a GPU by TF32 (10 bits) or bf16 (7 bits)"
+        "full", description="products at the precision of dtype, or on a GPU in TF32 (10 bits) or bf16 (7 bits)"
     )
     seed: NotNegative = Field(0, description="root of every random stream of the trial")
 
     @property
     def scored_steps(self) -> int:
-        """Inner steps taken at evaluation."""
+        """Inner steps that evaluations take."""
         return self.inner_steps if self.eval_steps is None else self.eval_steps
 
     @property
     def final_scored_steps(self) -> int:
-        """Inner steps taken by the last pass; accuracies exist after 0..final_scored_steps of them."""
+        """Inner steps that the last pass takes; it scores after 0..final_scored_steps of them."""
         return self.scored_steps if self.final_steps is None else self.final_steps
 
 
 def shared_by_pack(config: TrialConfig) -> tuple[tuple[str, Any], ...]:
-    """Return what trials must have in common to train together: names and values of all fields but PACKABLE."""
+    """Return what trials of one pack must share: names and values of all fields not in PACKABLE."""
     return tuple((name, value) for name, value in config if name not in PACKABLE)
 
 
@@ -195,7 +201,7 @@ _CONTRASTIVE_ALONE = {
 def resolve(values: dict[str, Any]) -> TrialConfig:
     """Return the config of `values` (plain field names to plain values).
 
-    Raises ConfigError with every field that is unknown, missing, of the wrong type or out of bounds, and with every
+    Raises ConfigError with every field that is unknown, missing, of the wrong type or out of bounds, or with every
     impossible combination (more images of a class than it has, more ways than classes).
     """
     try:
@@ -264,7 +270,7 @@ def _impossible_objective(config: TrialConfig) -> list[Problem]:
         changed = [name for name, default in _CONTRASTIVE_ALONE.items() if getattr(config, name) != default]
         given = {name: getattr(config, name) for name in changed}
         return [
-            Problem(name, f"{'false' if value is False else repr(value)} is for algorithm contrastive alone")
+            Problem(name, f"{'false' if value is False else repr(value)} is only for algorithm contrastive")
             for name, value in given.items()
         ]
     problems = []
@@ -299,7 +305,11 @@ def _impossible_labels(config: TrialConfig) -> list[Problem]:
     if not config.rotations:
         return []
     if config.dataset == "mini_imagenet":
-        return [Problem("rotations", "true, but a turned photograph is no class of its own; for characters alone")]
+        return [
+            Problem(
+                "rotations", "true, but a rotated photograph is not a new class; use rotations with characters only"
+            )
+        ]
     if config.label_rule != "random":
-        return [Problem("rotations", f"true, but that needs label_rule random, and it is {config.label_rule}")]
+        return [Problem("rotations", f"true, but rotations need label_rule random, and it is {config.label_rule}")]
     return []

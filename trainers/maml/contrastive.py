@@ -1,8 +1,8 @@
-"""The paper's explicit losses: what EFIL MAML does to encoder and head, written out without an inner loop to pass.
+"""The paper's explicit losses: EFIL MAML's gradients of encoder and head without backpropagation in the inner loop.
 
-Shape letters: S support images, T query images, N ways, D features (and a constant 1 when the head has a bias, which
-turns its bias into one more column). sg is stop-gradient, eta the inner learning rate. The head adapts on detached
-features; no gradient ever passes through its steps.
+Shape letters: S support images, T query images, N ways, D features (and a constant 1 if the head has a bias, so that
+the bias is one more column). sg is stop-gradient, eta the inner learning rate. The head adapts on detached features;
+no gradient passes through its steps.
 """
 
 from typing import Literal, NamedTuple
@@ -19,7 +19,7 @@ from trainers.maml.networks import Params
 
 
 class Explicit(NamedTuple):
-    """Which explicit loss: the fields of the same names in TrialConfig, `lr` its inner_lr, `steps` its inner_steps."""
+    """Which explicit loss, as in TrialConfig; `lr` is inner_lr, `steps` inner_steps, `form` second_order_form."""
 
     order: Order
     steps: int
@@ -31,7 +31,7 @@ class Explicit(NamedTuple):
 
 
 class HeadPath(NamedTuple):
-    """An inner loop of the head alone: `support` (steps, S, N) softmax before each step, `logits` (T, N) after all."""
+    """An inner loop of only the head: `support` (steps, S, N), softmax before each step; `logits` (T, N) at the end."""
 
     support: Tensor
     logits: Tensor
@@ -42,7 +42,7 @@ class HeadPath(NamedTuple):
 
 
 def explicit_outcome(model: Model, params: Params, episode: Episode, how: Explicit) -> QueryOutcome:
-    """Return an objective with the explicit gradient: that of Eqs. 7 to 10 for the encoder, Eq. 5 or 11 for the head.
+    """Return an objective whose gradient is explicit: Eqs. 7 to 10 for the encoder, Eq. 5 or 11 for the head.
 
     Loss and accuracy are those of the query set under the adapted head, as for MAML.
     """
@@ -98,8 +98,8 @@ def contrastive_loss(
 ) -> Tensor:
     """Return eta times the mean over all pairs of coefficient * phi(s).phi(q).
 
-    First order stops phi(s) (Eq. 7). Second order lets it move: with the coefficient stopped as Eq. 8 is printed, or
-    with only q stopped, which is exact, because s depends on phi(s) through the softmax.
+    First order stops phi(s) (Eq. 7). Second order doesn't. It stops the whole coefficient (Eq. 8 as printed), or only
+    q, which is exact, because s depends on phi(s) through the softmax.
     """
     if how.order == "first":
         support = support.detach()

@@ -1,4 +1,4 @@
-"""Few-shot episodes as index gathers from a device-resident array; sampling is a pure function of (seed, split, step).
+"""Few-shot episodes, gathered from an array on the device. Sampling is a pure function of (seed, split, step).
 
 Shape letters: E episodes, N ways, K shots, Q queries a class, S = N * K support images, T = N * Q query images,
 C, H, W an image.
@@ -20,7 +20,7 @@ from trainers.maml.rng import stream
 
 
 class Episode(NamedTuple):
-    """One few-shot task, or a stack of tasks on leading axes. Images are normalised; labels are 0..N-1."""
+    """One episode, or a stack of episodes on leading axes. Images are normalised; labels are 0..N-1."""
 
     support_images: Tensor  # (..., S, C, H, W)
     support_labels: Tensor  # (..., S)
@@ -33,9 +33,9 @@ class Episode(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which images make up E episodes: `classes` (E, N) and `images` (E, N, K + Q), shots before queries.
+    """The images of E episodes: `classes` (E, N) and `images` (E, N, K + Q), shots before queries.
 
-    `turns` (E, N) are quarter turns of each class; a turned character is another class.
+    `turns` (E, N) are quarter turns of each class; a rotated character is another class.
     """
 
     classes: np.ndarray
@@ -44,7 +44,7 @@ class Draw(NamedTuple):
 
 
 def training_draw(config: TrialConfig, step: int) -> Draw:
-    """Return the meta-batch of outer step `step` (from 0): fresh episodes, or the next visits to the fixed pool."""
+    """Return the meta-batch of outer step `step` (from 0): new episodes, or the next visits to the fixed pool."""
     if config.episode_pool:
         return _pool_draw(config, step)
     generator = stream(config.seed, "episodes", "train", step)
@@ -52,9 +52,9 @@ def training_draw(config: TrialConfig, step: int) -> Draw:
 
 
 def probe_draw(config: TrialConfig) -> Draw:
-    """Return the fixed training episodes that probes look at: the pool's first ones, else episodes of their own.
+    """Return the fixed training episodes of probes: the first of the pool, or without a pool their own episodes.
 
-    Their labels are never permuted; a pool smaller than `probe_episodes` gives all it has.
+    Their labels are never permuted. A pool smaller than `probe_episodes` gives all its episodes.
     """
     if config.episode_pool:
         return _stack([_pool_entry(config, n) for n in range(min(config.probe_episodes, config.episode_pool))])
@@ -65,8 +65,8 @@ def probe_draw(config: TrialConfig) -> Draw:
 def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
     """Return episodes first..last-1 of the trial's fixed evaluation list; every evaluation scores the same list.
 
-    The list follows the seed, as in the paper's code: seeds then carry the sampling of test episodes, so an interval
-    over seeds covers it, and configs that differ elsewhere are scored on equal episodes at equal seed.
+    The list depends on the seed, as in the paper's code. So an interval over seeds covers the sampling of test
+    episodes, and configs with the same seed are scored on the same episodes.
     """
     split = config.eval_split
     rows = class_ranges(config.dataset, config.omniglot_split)[split]
@@ -92,11 +92,11 @@ def _fresh_draw(
 
 
 def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.random.Generator) -> np.ndarray:
-    """Return (E, N) distinct numbers below `kinds`; position in the row is the label.
+    """Return (E, N) distinct numbers below `kinds`; the position in a row is the label.
 
-    "groups" gives label t to one class of the t-th of N runs of classes as equal as can be (13, 13, 13, 13, 12 of
-    mini-ImageNet's 64), "consecutive" takes classes cN to cN + N - 1; both as in the paper's released code, where a
-    class keeps its label for ever and the episodes can be memorised.
+    "groups" gives label t to one class of the t-th of N groups of nearly equal size (13, 13, 13, 13, 12 of
+    mini-ImageNet's 64). "consecutive" takes classes cN to cN + N - 1. Both are as in the paper's released code, where a
+    class always has the same label, so that episodes can be memorised.
     """
     if config.label_rule == "groups":
         size, larger = divmod(kinds, config.ways)
@@ -112,7 +112,7 @@ def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.r
 def _pool_draw(config: TrialConfig, step: int) -> Draw:
     """Visit the pool in an order shuffled each epoch, with new labels at every visit.
 
-    Where the label is a function of the class, labels are not permuted.
+    If the label is a function of the class, labels are not permuted.
     """
     visits = range(step * config.meta_batch_size, (step + 1) * config.meta_batch_size)
     draws = []
@@ -140,9 +140,9 @@ def _stack(draws: Sequence[Draw]) -> Draw:
 
 
 class Places(NamedTuple):
-    """Where the images of episodes lie in the data set, with any leading axes.
+    """The indices of episodes' images in the data set, with any leading axes.
 
-    `turns` is None where no class is turned.
+    `turns` is None if no class is rotated.
     """
 
     classes: Tensor  # (..., E, N)
@@ -151,7 +151,7 @@ class Places(NamedTuple):
 
 
 def places_of(draws: Sequence[Draw], *, turned: bool) -> Places:
-    """Return the places of R draws of one config, (R, E, ...), in the host's memory; with their turns if `turned`."""
+    """Return the places of R draws of one config, (R, E, ...), in host memory; with their turns if `turned`."""
     classes, images, turns = (torch.from_numpy(np.stack(parts)) for parts in zip(*draws, strict=True))
     return Places(classes, images, turns if turned else None)
 
@@ -182,7 +182,7 @@ def gather_at(places: Places, pixels: Tensor, config: TrialConfig) -> Episode:
 
 @lru_cache
 def _scale(dataset: DatasetName, dtype: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the data set's pixels, (C, 1, 1); sent once to a device."""
+    """Return mean and standard deviation of the data set's pixels, (C, 1, 1); sent to each device once."""
     facts = CATALOG[dataset]
     channels = (facts.pixel_mean, facts.pixel_std)
     mean, std = (torch.tensor(of, dtype=getattr(torch, dtype), device=device).view(-1, 1, 1) for of in channels)

@@ -1,7 +1,7 @@
-"""Which passes an evaluation of a trial has, and the records they give; `train` does the scoring.
+"""Which passes the evaluations of a trial have, and the records that they give; `train` does the scoring.
 
-A trial has passes that make its curves, one every `eval_every` outer steps and one at the end, and may have a final
-pass of its own, longer and with everything scored. All score the first episodes of one fixed list.
+A trial has evaluation passes, one every `eval_every` outer steps and one at the end. It may have a separate final pass,
+which is longer and scores everything. All passes score the first episodes of one fixed list.
 """
 
 from typing import Literal, NamedTuple
@@ -13,7 +13,7 @@ from trainers.maml.config import HEADS, Head, TrialConfig
 
 
 class Pass(NamedTuple):
-    """One pass: with which heads adaptation begins, after how many inner steps query sets are scored (ascending)."""
+    """One pass: the heads from which adaptation starts, and the inner steps after which it scores (ascending)."""
 
     key: Literal["evaluation", "final"]
     heads: tuple[Head, ...]
@@ -22,7 +22,7 @@ class Pass(NamedTuple):
 
 
 def due(config: TrialConfig, step: int) -> tuple[Pass, ...]:
-    """Return the passes that belong after outer step `step`, in order."""
+    """Return the passes that follow outer step `step`, in order."""
     ended = step >= config.outer_steps
     passes = []
     if ended or (config.eval_every > 0 and step > 0 and step % config.eval_every == 0):
@@ -35,15 +35,15 @@ def due(config: TrialConfig, step: int) -> tuple[Pass, ...]:
 
 
 def nothing_scored(passed: Pass | None, runs: int) -> np.ndarray:
-    """Return what `passed` has scored before its first episode: integers (runs, heads, 0, scored)."""
+    """Return the scores of `passed` before its first episode: integers (runs, heads, 0, scored)."""
     heads, scored = (len(passed.heads), len(passed.scored)) if passed else (0, 0)
     return np.zeros((runs, heads, 0, scored), dtype=np.int64)
 
 
 def records_of(passed: Pass, config: TrialConfig, step: int, correct: np.ndarray) -> list[Record]:
-    """Return the records of one run's whole pass, `correct` (heads, episodes, scored) query images right.
+    """Return the records of one run's complete pass; `correct` (heads, episodes, scored) counts correct query images.
 
-    The last pass of a trial also keeps each episode's scores.
+    The last pass of a trial also records each episode's scores.
     """
     queries = config.ways * config.queries
     scores = correct / queries
@@ -57,12 +57,12 @@ def records_of(passed: Pass, config: TrialConfig, step: int, correct: np.ndarray
     records = [Record(step, passed.key, value)]
     if step >= config.outer_steps and passed == due(config, step)[-1]:
         unscored: list[list[int]] = [[]] * passed.scored[0]
-        counts = {head: unscored + found.T.tolist() for head, found in zip(passed.heads, correct, strict=True)}
+        counts = {head: unscored + own.T.tolist() for head, own in zip(passed.heads, correct, strict=True)}
         records.append(Record(step, "scores", {"queries": queries, "correct": counts}))
     return records
 
 
 def _by_head(passed: Pass, numbers: np.ndarray) -> dict[str, list[float | None]]:
-    """Return `numbers` (heads, scored) in lists whose place k is k inner steps, None where nothing was scored."""
+    """Return `numbers` (heads, scored) as lists indexed by inner step, with None where nothing was scored."""
     unscored: list[float | None] = [None] * passed.scored[0]
-    return {head: unscored + found.tolist() for head, found in zip(passed.heads, numbers, strict=True)}
+    return {head: unscored + own.tolist() for head, own in zip(passed.heads, numbers, strict=True)}

@@ -1,7 +1,7 @@
 """What one outer step does to the features of a support and a query set, in either order (Figs. 1 and 6 of the paper).
 
-The paper speaks of a gradient on the features themselves; an encoder can only move them through its weights, and moves
-those of both sets. So both are measured: the gradient in feature space, and how far the features really go.
+The paper speaks of a gradient on the features themselves. But an encoder moves features only through its weights, and
+moves those of both sets. So both are measured: the gradient in feature space, and how far the features really move.
 """
 
 from typing import TypedDict
@@ -16,15 +16,15 @@ from trainers.maml.model import Model
 from trainers.maml.networks import HEAD, Params, classify
 
 STEP = 1e-4
-"""Length of the encoder's trial step, relative to the length of its parameters: small, and exact enough in float32."""
+"""Length of the encoder's trial step, relative to the norm of its parameters: small, yet accurate in float32."""
 
 
 class SetPull(TypedDict):
-    """Of one set of features, the support's or the query's; None stands for a number that isn't finite.
+    """Measurements of one set's features, support or query; None stands for a number that isn't finite.
 
-    `gradient`: norm of the outer objective's gradient with respect to all of the set's features, where the head alone
-    adapts. `same`, `other`: how far a feature moves along the unit features of the other set's images, mean over the
-    pairs of one class and over those of two. Unit: own lengths of the feature per own length of the encoder.
+    `gradient`: norm of the outer objective's gradient with respect to all features of the set, if only the head
+    adapts. `same`, `other`: how far a feature moves along the unit features of the other set's images, mean over pairs
+    of one class and over pairs of two. Relative: (change / norm of the feature) per (step / norm of the encoder).
     """
 
     gradient: float | None
@@ -42,9 +42,9 @@ class Pull(TypedDict):
 def feature_gradients(model: Model, params: Params, episode: Episode, how: Adaptation) -> tuple[Tensor, Tensor]:
     """Return the outer objective's gradient with respect to support (S, D) and query features (T, D).
 
-    The head alone adapts, on the support features. From a zero head and in one step, cross-entropy gives Eqs. 9 and 10:
-    phi(q) gets eta / T E_S[(q_t - 1{t=u}) phi(s)], and phi(s) in second order eta / S E_Q[(q_t - 1{t=u}) phi(q)], in
-    first order 0.
+    Only the head adapts, on the support features. For one step from a zero head, cross-entropy gives Eqs. 9 and 10: at
+    phi(q) eta / T E_S[(q_t - 1{t=u}) phi(s)]; at phi(s) eta / S E_Q[(q_t - 1{t=u}) phi(q)] in second order and 0 in
+    first order.
     """
     support = model.support_features(params, episode).detach().requires_grad_()
     query = model.query_features(params, episode).detach().requires_grad_()
@@ -56,9 +56,9 @@ def feature_gradients(model: Model, params: Params, episode: Episode, how: Adapt
 
 
 def displacements(model: Model, params: Params, episode: Episode, gradient: Params) -> list[tuple[Tensor, Tensor]]:
-    """Return (same, other) of `SetPull` for support and query: one plain step of the encoder against `gradient`.
+    """Return (same, other) of `SetPull` for support and query, after one plain step of the encoder against `gradient`.
 
-    Only the direction of the encoder's part of `gradient` counts; the step is STEP times the encoder's length.
+    Only the direction of the encoder's part of `gradient` counts; the step is STEP times the encoder's norm.
     """
     encoder = [name for name in params if name not in HEAD]
     length, steepness = (torch.cat([of[name].flatten() for name in encoder]).norm() for of in (params, gradient))

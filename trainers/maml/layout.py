@@ -1,4 +1,4 @@
-"""Shapes of the paper's two Conv-4 networks, as arithmetic: a plan needs them and no torch."""
+"""Shapes of the paper's two Conv-4 networks, by arithmetic, so that planning needs no torch."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ BLOCKS: dict[str, tuple[Block, ...]] = {
 
 
 def feature_count(config: TrialConfig) -> int:
-    """Return the number of features the encoder hands to the head."""
+    """Return the number of features that the encoder gives to the head."""
     size = CATALOG[config.dataset].image_shape[1]
     for block in BLOCKS[config.network]:
         size = (size + 2 * block.padding - block.kernel) // block.stride + 1
@@ -31,7 +31,7 @@ def feature_count(config: TrialConfig) -> int:
 
 
 def parameter_count(config: TrialConfig) -> int:
-    """Return the number of trained numbers: convolutions with bias, batch norm's scale and shift, and the head."""
+    """Return the number of trained parameters: convolutions with bias, batch norm's scale and shift, and the head."""
     in_channels = CATALOG[config.dataset].image_shape[0]
     count = config.ways * (feature_count(config) + config.head_bias)
     for block in BLOCKS[config.network]:

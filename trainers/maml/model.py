@@ -1,6 +1,7 @@
-"""What the maths of an episode needs of a network: features of the support and of the query images, and a loss.
+"""What the maths of an episode needs from a network: features of support and query images, and a loss.
 
-`adapt`, `contrastive` and `probes` are written against this, so a smooth twin or a toy can stand in for Conv-4.
+`adapt`, `contrastive` and `probes` use only this interface, so a smooth twin or a toy can replace Conv-4. The layers
+themselves are in `networks`.
 """
 
 from collections.abc import Callable
@@ -43,14 +44,14 @@ class Model(NamedTuple):
 
 
 def one_hot(labels: Tensor, like: Tensor) -> Tensor:
-    """Return `labels` (B,) as rows of zeros and a one, of the shape and dtype of `like` (B, N)."""
+    """Return `labels` (B,) as one-hot rows, of the shape and dtype of `like` (B, N)."""
     return (labels[:, None] == torch.arange(like.shape[1], device=like.device)).to(like.dtype)
 
 
 def half_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
     """Return half the sum over images and classes of (logit - one-hot label)^2: the paper's motivating example.
 
-    The sum and the half matter: only so is the head after one step from zero eta * sum_s phi(s) t_s^T.
+    The sum and the half matter: with them the head after one step from zero is eta * sum_s phi(s) t_s^T.
     """
     return (logits - one_hot(labels, logits)).square().sum() / 2
 
@@ -59,18 +60,18 @@ LOSSES: dict[LossName, Loss] = {"cross_entropy": F.cross_entropy, "squared_error
 
 
 def build_model(config: TrialConfig, *, vectorised: bool) -> Model:
-    """Return the network and loss of `config`; `vectorised` picks the batch norm that is exact under `vmap`."""
+    """Return the network and loss of `config`; `vectorised` selects the batch norm that is exact under `vmap`."""
     norm = split_norm if vectorised else native_norm
     return model_of(config, partial(norm, eps=config.bn_eps))
 
 
 def model_of(config: TrialConfig, normalise: Normalise) -> Model:
-    """Return the network and loss of `config` with `normalise` where a set is normalised by its own statistics."""
+    """Return the network and loss of `config`; `normalise` normalises a set by its own statistics."""
     return model_with(config, lambda params, images: encode(config, params, images, normalise))
 
 
 def model_with(config: TrialConfig, encoder: Encoder) -> Model:
-    """Return the network and loss of `config` with `encoder` for a set that is normalised by its own statistics."""
+    """Return the network and loss of `config`; `encoder` encodes a set normalised by its own statistics."""
 
     def support_features(params: Params, episode: Episode) -> Tensor:
         return encoder(params, episode.support_images)

@@ -1,4 +1,4 @@
-"""Named tuples and mappings of tensors, taken together."""
+"""Maps, lists and copies the tensors in nested named tuples and dicts."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def mapped(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
-    """Return `nest` with `function` of each tensor in its place; None stays None."""
+    """Return `nest` with each tensor replaced by `function` of it; None stays None."""
     if nest is None or isinstance(nest, Tensor):
         return None if nest is None else function(nest)
     if isinstance(nest, dict):
@@ -27,7 +27,7 @@ def leaves(nest: Any) -> Iterator[Tensor]:
 def write(where: Any, new: Any) -> None:
     """Copy every tensor of `new` into the one of `where` in the same place; the host doesn't wait for pinned memory.
 
-    Raises ValueError when the two don't have equally many.
+    Raises ValueError if the two have different numbers of tensors.
     """
     for old, value in zip(leaves(where), leaves(new), strict=True):
         old.copy_(value, non_blocking=True)

@@ -1,8 +1,7 @@
 """The paper's two Conv-4 networks as pure functions of a parameter dictionary.
 
-Both normalise with the statistics of images at hand, always, so there are no running buffers to leak between episodes:
-support and query sets each with their own (the transductive setting of the paper), or both with the support set's
-(inductive).
+Batch norm always uses the statistics of the given images, so no running buffers leak between episodes: support and
+query sets each use their own (transductive, as in the paper), or both use the support set's (inductive).
 """
 
 from collections.abc import Callable
@@ -24,10 +23,10 @@ HEAD = ("head.weight", "head.bias")
 
 
 def native_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float) -> Tensor:
-    """Normalise x (B, C, H, W) over batch and space, affine inside the native call: fastest in a plain loop.
+    """Normalise x (B, C, H, W) over batch and space, affine part inside the native call: fastest in a plain loop.
 
-    Under `vmap` its batching rule loses the path from the gradient of `scale` back to x, and second-order gradients
-    come out silently wrong; use `split_norm` there.
+    Under `vmap` its batching rule loses the path from the gradient of `scale` back to x, so second-order gradients
+    are silently wrong; use `split_norm` there.
     """
     return F.batch_norm(x, None, None, scale, shift, training=True, eps=eps)
 
@@ -47,7 +46,7 @@ def reference_norm(x: Tensor, scale: Tensor, shift: Tensor, *, eps: float, refer
 def initial_params(config: TrialConfig) -> Params:
     """Return one run's initial parameters on the CPU: Kaiming-normal weights (fan-in, gain sqrt 2), zero biases.
 
-    Encoder and head come from streams of their own; `head_scale` multiplies the head, so it never moves the encoder.
+    Encoder and head have separate random streams; `head_scale` multiplies the head and never changes the encoder.
     """
     dtype = getattr(torch, config.dtype)
     in_channels = CATALOG[config.dataset].image_shape[0]

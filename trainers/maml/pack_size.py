@@ -1,8 +1,8 @@
-"""How many runs to train together, measured before a sweep begins, in a process of its own that frees all memory.
+"""Measures how many runs to train together, before a sweep begins, in a separate process that frees all memory.
 
     python -m trainers.maml.pack_size CONFIG.json --device cuda --most 16
 
-prints a JSON object: `runs`, the size to use, what was `measured` of each size tried, and the GPU's `free_bytes`.
+prints a JSON object: `runs`, the size to use; `measured`, a result for each size tried; the GPU's `free_bytes`.
 """
 
 import argparse
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 ROUNDS = 5
 OF_MEMORY = 0.8
-"""The share of free memory that a pack may take; the rest is for the allocator's gaps."""
+"""The share of free memory that a pack may use; the rest is for gaps in the allocator."""
 GOOD_ENOUGH = 0.95
-"""A smaller pack this close to the best is better: less is lost with it."""
+"""A smaller pack this close to the best rate is preferred: less is lost with it."""
 
 
 class Measured(NamedTuple):
-    """A pack of `runs`: the median time of an outer step, and its peak memory, None where that is unknown."""
+    """A pack of `runs`: the median time of an outer step, and its peak memory (None: unknown)."""
 
     runs: int
     step_s: float
@@ -39,7 +39,7 @@ class Measured(NamedTuple):
 
 
 def best(measured: Sequence[Measured], free_bytes: int | None) -> int:
-    """Return how many runs to train together by what was `measured`: the size that makes most steps and fits."""
+    """Return how many runs to train together: the smallest size that fits and nearly has the best rate of steps."""
     fitting = [one for one in measured if _fits(one, free_bytes)] or measured[:1]
     rate = max(one.runs / one.step_s for one in fitting)
     return min(one.runs for one in fitting if one.runs / one.step_s >= GOOD_ENOUGH * rate)
@@ -50,16 +50,16 @@ def _fits(one: Measured, free_bytes: int | None) -> bool:
 
 
 def work(config: TrialConfig) -> int:
-    """Return a number that grows with the memory that a step of `config` takes, to tell which config takes most."""
+    """Return a number that grows with the memory of one step of `config`, to find the config that needs most."""
     images = config.ways * (config.shots * (config.inner_steps + 1) + config.queries) * config.meta_batch_size
     channels, height, width = CATALOG[config.dataset].image_shape
     return images * (config.channels + channels) * height * width
 
 
 def measure(config: TrialConfig, pixels: "Tensor", engine: EngineName, most: int) -> Iterator[Measured]:
-    """Yield packs of growing size up to `most` runs, until one doesn't fit any more.
+    """Yield packs of growing size up to `most` runs, until one no longer fits into the memory.
 
-    Each takes a few outer steps and a slice of an evaluation, which may take more memory than a step.
+    Each takes a few outer steps and a slice of an evaluation, which may need more memory than a step.
     """
     import torch
 
@@ -88,7 +88,7 @@ def _one(config: TrialConfig, pixels: "Tensor", engine: EngineName, runs: int) -
 
 
 def main() -> int:
-    """Measure and print; return 0, or 2 where the data or the device isn't there."""
+    """Measure and print; return 0, or 2 if the data or the device is not available."""
     parser = argparse.ArgumentParser(prog="python -m trainers.maml.pack_size", description=__doc__)
     parser.add_argument("config", type=Path)
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)

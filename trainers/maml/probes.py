@@ -1,7 +1,7 @@
 """Measurements during training on a few fixed training episodes; they never change the training.
 
-All use the parameters that the next inner loop would start from, so after zeroing where that is due. The
-maths is written against `Model`, one episode at a time.
+All use the parameters from which the next inner loop starts, so after zeroing if that is due. The maths uses only
+`Model`, one episode at a time.
 """
 
 import math
@@ -34,25 +34,25 @@ from trainers.maml.networks import HEAD, Params, native_norm
 ORDERS: tuple[Order, ...] = ("first", "second")
 
 FLAT = 1e-3
-"""Variance below which a live channel is called flat: batch norm then multiplies it by more than 30."""
+"""A live channel with a smaller variance is called flat: batch norm multiplies it by more than 30."""
 
 
 class Probe(TypedDict):
-    """One look at a training. Lists have one entry an episode; None stands for a number that isn't finite.
+    """One probe of a training. Lists have one entry per episode; None stands for a number that isn't finite.
 
     `cosine` (2N, 2N): mean cosine similarity between the features of the first episode's N support and N query
-    classes, self-pairs included (Fig. 2). `positive`, `negative`: shares of the (support, query) pairs with such a
-    contrastive coefficient (Fig. 9). `head_norm`: of weight and bias. `interference_norm`, `contrastive_norm`: of
-    the encoder gradient of either term of Eq. 7. These three are of the head's own inner loop under cross-entropy, of
-    at least one step, whatever algorithm and loss train. `gradient_norm`: of the outer gradient in each order of
-    `probe_orders`; for the explicit losses that of ANIL, which they stand for, with nothing left out.
-    `layer_change`: ||after - before|| of each layer's parameters in the inner loop, relative to ||before|| (absolute
-    for the head, which may be zero). `feature_change`: 1 - cosine of the query features before and after it.
-    `smallest_variance`, `smallest_live_variance`, `flat_channels`: of what batch norm divides by in the support set:
-    the smallest, the smallest that isn't zero, and the share of the last layer's channels above zero and below 1e-3.
-    `feature_pull`: what one outer step in each of these orders does to the features, mean over the episodes (Figs. 1
-    and 6): its gradients are of the head's own inner loop, of at least one step, under the trial's loss; its
-    displacements of the gradient whose norm is `gradient_norm`. Probes of older versions have no such entry.
+    classes, self-pairs included (Fig. 2). `positive`, `negative`: shares of the (support, query) pairs whose
+    contrastive coefficient has that sign (Fig. 9). `head_norm`: norm of weight and bias. `interference_norm`,
+    `contrastive_norm`: norms of the encoder gradients of the two terms of Eq. 7. The shares and these two norms come
+    from an inner loop of only the head under cross-entropy, of at least one step, whatever algorithm and loss train.
+    `gradient_norm`: norm of the outer gradient in each order of `probe_orders`; for the explicit losses it is ANIL's,
+    with no term left out. `layer_change`: ||after - before|| of each layer's parameters in the inner loop, relative to
+    ||before|| (absolute for the head, which may be zero). `feature_change`: 1 - cosine of the query features before
+    and after it. `smallest_variance`, `smallest_live_variance`, `flat_channels`: of the variances in batch norm on the
+    support set, the smallest, the smallest above zero, and the share of the last layer's between zero and 1e-3.
+    `feature_pull`: what one outer step in each of these orders does to the features, mean over episodes (Figs. 1 and
+    6). Its gradients come from an inner loop of only the head, of at least one step, under the trial's loss; its
+    displacements follow the gradient of `gradient_norm`. Probes of older versions lack this entry.
     """
 
     cosine: list[list[float | None]]
@@ -71,7 +71,7 @@ class Probe(TypedDict):
 
 
 def probe(config: TrialConfig, params: Params, episodes: Episode, engine: EngineName = "loop") -> Probe:
-    """Return what `params` (of one run), trained by `engine`, look like on `episodes` (stacked on E)."""
+    """Return the probe of `params` (one run, trained by `engine`) on `episodes` (stacked on E)."""
     model = episode_model(engine, config)
     leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
     each = [episodes.at(e) for e in range(len(episodes.support_labels))]

@@ -1,7 +1,7 @@
-"""Recipe numbers: raised by hand when a change moves the numbers a config produces, so that old results stay apart.
+"""Recipe numbers: raised by hand when a change alters the numbers of a config, so that old results stay apart.
 
-A trial's identity takes only the entries its config uses; golden losses in the tests fail when numbers move without
-a raise here.
+A trial's identity takes only the entries that its config uses. Golden losses in the tests fail if numbers change and
+no entry here is raised.
 """
 
 from trainers.maml.config import TrialConfig

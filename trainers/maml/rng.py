@@ -1,7 +1,7 @@
-"""One root seed to any number of independent, named random streams.
+"""Independent, named random streams from one root seed.
 
-A stream is found by its name and never by how much was drawn before, so an episode is a pure function of
-(seed, split, step), and a change to one stream (no bias, a zero head) leaves every other bit-equal.
+A stream depends on its name, never on what was drawn before. So an episode is a pure function of (seed, split, step),
+and a change to one stream (no bias, a zero head) leaves every other bit-equal.
 """
 
 import hashlib

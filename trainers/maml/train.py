@@ -1,7 +1,7 @@
-"""The one training loop, as a generator of chunks: callers decide what to log, when to save and when to stop.
+"""The training loop, as a generator of chunks: callers decide what to log, when to save and when to stop.
 
-R runs train together as a pack; configs of a pack differ only in `PACKABLE` fields. Bits do not depend on where chunks
-end: a chunk ends between two outer steps or between two slices of an evaluation, and every slice has a fixed size.
+R runs train together as a pack; their configs differ only in `PACKABLE` fields. No bit depends on where chunks end: a
+chunk ends between two outer steps or between two slices of an evaluation, and every slice has a fixed size.
 """
 
 import math
@@ -40,10 +40,10 @@ def train(
 ) -> Iterator[Chunk]:
     """Train the runs of `configs` together on the device of `pixels` (uint8 [classes, images, C, H, W]).
 
-    Yields a chunk about every `chunk_s` seconds, evaluations included; one outer step or one evaluation slice is
-    never cut. From `states` it goes on where they were taken and first yields their records again.
-    Raises ValueError when the configs cannot share a pack, the states are at different points, or the engine on this
-    device can't multiply as the configs say.
+    Yields a chunk about every `chunk_s` seconds, also during evaluations; an outer step or an evaluation slice is
+    never interrupted. With `states` it continues where they were taken, and first yields their records again.
+    Raises ValueError if the configs cannot share a pack, if the states are at different points, or if the engine on
+    this device does not support the arithmetic of the configs.
     """
     engine = engine or ENGINE_OF_DEVICE[pixels.device.type]
     if reason := cannot_multiply(configs[0].arithmetic, pixels.device.type, engine):
@@ -60,7 +60,7 @@ def train(
 
 
 class _Pack:
-    """The runs of one pack at one moment; `advance` moves them by one outer step or one slice of an evaluation."""
+    """The runs of one pack; `advance` takes one outer step, scores one slice of an evaluation, or takes a probe."""
 
     def __init__(
         self, configs: Sequence[TrialConfig], pixels: Tensor, engine: EngineName, states: Sequence[RunState] | None
@@ -98,7 +98,7 @@ class _Pack:
 
     @property
     def pending(self) -> Pass | None:
-        """The first pass of an evaluation that belongs after this step and is not yet complete."""
+        """The first pass that follows this step and is not yet complete."""
         for passed in due(self.shared, self.step):
             if self._lacked(passed.key):
                 return passed
@@ -106,14 +106,14 @@ class _Pack:
 
     @property
     def probing(self) -> bool:
-        """Whether a probe that belongs after this step is not yet taken."""
+        """Whether a probe that follows this step is not yet taken."""
         every, since = self.shared.probe_every, self.step - self.shared.probe_first
         return every > 0 and since >= 0 and since % every == 0 and bool(self._lacked("probe"))
 
     def _lacked(self, key: str) -> list[int]:
         """Return the living runs without the record `key` of this step.
 
-        Of each run, not of the pack: states may have been taken by themselves, one before a probe and one after.
+        Runs of a pack may differ in that: one state may have been taken before a probe and another after it.
         """
         return [n for n, known in enumerate(self.known) if not self.trouble[n] and (self.step, key) not in known]
 
@@ -134,7 +134,7 @@ class _Pack:
         self.step += 1
         recorded = self.step == 1 or self.step % RECORD_EVERY == 0
         if recorded or self.step >= self.shared.outer_steps or not self.pixels.is_cuda:
-            self._look()  # to look at what a GPU has found is to wait for it
+            self._look()  # to read a result of a GPU is to wait for it
         self.correct = nothing_scored(self.pending, len(self.configs))
         if recorded:
             losses, accuracies = (seen.tolist() for seen in self.mover.seen)
@@ -143,7 +143,7 @@ class _Pack:
                 self._record(run, Record(self.step, "training", value))
 
     def _look(self) -> None:
-        """Learn which runs have diverged since the last look."""
+        """Note the runs that have diverged since the last look."""
         at, losses = self.mover.carried.broken_at.tolist(), self.mover.carried.broken_loss.tolist()
         for run, (step, loss) in enumerate(zip(at, losses, strict=True)):
             if step and not self.trouble[run]:
@@ -162,7 +162,7 @@ class _Pack:
             self._record(run, Record(self.step, "probe", value))
 
     def _last_finite(self, run: int) -> str:
-        """Return the last recorded loss in words: from the records, so that a resumed run says the same."""
+        """Return the last recorded loss in words, from the records, so that a resumed run says the same."""
         seen = [record for record in self.records[run] if record.key == "training"]
         return f"; it was {seen[-1].value['query_loss']:.4g} at step {seen[-1].step}" if seen else ""
 
@@ -210,7 +210,7 @@ class _Pack:
 def _states(
     step: int, carried: Carried, correct: np.ndarray, records: list[tuple[Record, ...]]
 ) -> tuple[RunState, ...]:
-    """Return each run's state; these tensors never change, even when the pack has gone on."""
+    """Return each run's state; these tensors never change, even when the pack continues."""
     return tuple(
         RunState(
             step=step,
@@ -232,7 +232,7 @@ def _cut(stacked: Params, run: int) -> Params:
 
 
 def _scores_of_same(nothing: np.ndarray, states: Sequence[RunState]) -> bool:
-    """Return whether `states` have scores of the pass of which `nothing` is scored: (runs, heads, 0, scored)."""
+    """Return whether `states` have scores of the pass whose empty scores are `nothing`: (runs, heads, 0, scored)."""
     heads, _, scored = nothing.shape[1:]
     return heads > 0 and all(state.correct.shape[::2] == (heads, scored) for state in states)
 
@@ -241,6 +241,6 @@ def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | Non
     shared = [dict(shared_by_pack(config)) for config in configs]
     differing = sorted({name for other in shared for name in other if other[name] != shared[0][name]})
     if differing:
-        raise ValueError(f"runs of a pack may differ in {sorted(PACKABLE)} alone; these differ in {differing}")
+        raise ValueError(f"runs of a pack may differ only in {sorted(PACKABLE)}; these differ in {differing}")
     if states is not None and len({(state.step, state.correct.shape) for state in states}) != 1:
-        raise ValueError(f"runs of a pack go on from one step; these are at {[state.step for state in states]}")
+        raise ValueError(f"runs of a pack must continue from one step; these are at {[state.step for state in states]}")
