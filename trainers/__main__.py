@@ -1,4 +1,4 @@
-"""`python -m trainers CONFIG.yaml`: train one config and print what is measured as JSON lines, with nothing else."""
+"""`python -m trainers CONFIG.yaml`: train one config and print its measurements as JSON lines. Needs nothing else."""
 
 import argparse
 import json
@@ -14,9 +14,9 @@ from trainers.maml.config import ConfigError, TrialConfig, resolve
 
 
 def read_config(path: Path) -> TrialConfig:
-    """Return the config in `path`: field names to values, and `use:` for a protocol they override.
+    """Return the config in `path`: field names to values, and `use:` for a protocol that they override.
 
-    Raises ValueError with one line for the file, or one for each field, that is wrong.
+    Raises ValueError with one line for a faulty file, or one for each faulty field.
     """
     try:
         values: Any = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -27,7 +27,7 @@ def read_config(path: Path) -> TrialConfig:
     values = dict(values)
     protocol = values.pop("use", None)
     if protocol is not None and protocol not in protocols.names():
-        raise ValueError(f"{path}: use: {protocol!r} is no protocol; there are {', '.join(protocols.names())}")
+        raise ValueError(f"{path}: use: {protocol!r} is not a protocol; known are {', '.join(protocols.names())}")
     try:
         return resolve({**(protocols.load(protocol) if protocol else {}), **values})
     except ConfigError as error:
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("config", type=Path, help="YAML file of config fields; `use: omniglot` starts from a protocol")
     parser.add_argument("--data-root", type=Path, help="folder of the data sets (default: SWEEPER_DATA, or the cache)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="bits depend on it; sweeper's workers have one")
+    parser.add_argument("--threads", type=int, default=1, help="the last bits depend on it; sweeper's workers have one")
     options = parser.parse_args(arguments)
     try:
         config = read_config(options.config)

@@ -50,8 +50,8 @@ def test_it_prints_what_is_measured_as_json_lines_with_no_orchestrator_installed
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("use: omniglt\n", "config.yaml: use: 'omniglt' is no protocol; there are mini_imagenet, omniglot, strokes"),
-        ("use: strokes\narithmetic: tf32\n", "arithmetic tf32 is for --device cuda; a CPU has no such products"),
+        ("use: omniglt\n", "config.yaml: use: 'omniglt' is not a protocol; known are mini_imagenet, omniglot, strokes"),
+        ("use: strokes\narithmetic: tf32\n", "arithmetic tf32 needs --device cuda; a CPU does not support it"),
         ("use: strokes\nways: 1\nshotz: 2\n", "config.yaml: shotz: unknown field"),
         ("- a list\n", "config.yaml: a config maps field names to values"),
         ("a: [1\n", "config.yaml: "),

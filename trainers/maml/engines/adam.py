@@ -1,4 +1,4 @@
-"""Adam over parameters stacked on the run axis R, with a learning rate and a life of its own for each run.
+"""Adam over parameters stacked on the run axis R. Each run has its own learning rate and may have stopped.
 
 The moments of a zeroed head are kept, as in the paper's released code, unless the config resets them with the head.
 """
@@ -22,7 +22,7 @@ class Moments(NamedTuple):
 
 
 class Corrections(NamedTuple):
-    """One minus the power of each beta, (2, R): what the moments of all but the head, and of the head, are short of."""
+    """The bias corrections, 1 - beta**steps for each beta, (2, R): for the head and for all other parameters."""
 
     body: Tensor
     head: Tensor
@@ -37,7 +37,7 @@ def no_moments(params: Params) -> Moments:
 def corrections(step: int, runs: int, dtype: torch.dtype, head_steps: Sequence[int] | None = None) -> Corrections:
     """Return the corrections of step number `step` (from 1) for each of R `runs`.
 
-    `head_steps` are each run's steps of the head, this one included, where its moments were set to zero on the way.
+    `head_steps`: for each run, the steps since its head's moments were set to zero, including this one.
     """
     steps = [step] * runs
     return Corrections(_bias(steps, dtype), _bias(steps if head_steps is None else head_steps, dtype))
@@ -50,7 +50,7 @@ def _bias(steps: Sequence[int], dtype: torch.dtype) -> Tensor:
 def adam_step(
     params: Params, moments: Moments, gradient: Params, *, corrections: Corrections, lr: Tensor, alive: Tensor
 ) -> tuple[Params, Moments]:
-    """Return parameters and moments after one step of size `lr` (R,); dead runs stay as they are.
+    """Return parameters and moments after one step of size `lr` (R,); runs not `alive` don't change.
 
     Kingma and Ba (2015), algorithm 1, with bias correction.
     """

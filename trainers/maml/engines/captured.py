@@ -1,7 +1,7 @@
 """Outer steps as one CUDA graph, captured once and replayed: gather, inner loops, outer gradient and Adam.
 
-A graph reads and writes the same memory each time, so what changes from step to step is copied to where it reads, and
-no caller may keep a reference to what it writes. On a CPU the same code runs uncaptured; tests use that.
+A graph reads and writes the same memory at each replay. So the inputs of each step are copied to where it reads, and no
+caller may keep a reference to its outputs. On a CPU the same code runs uncaptured; tests use that.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ class CapturedMover(Mover):
     _replay: Any = None
 
     def take(self, step: int, alive: list[bool]) -> None:
-        """Take the step after `step` others, also for runs that aren't alive, which it leaves as they are."""
+        """Take the step after `step` others; it computes runs that aren't alive too, but doesn't change them."""
         given = self.inputs(step)
         if self._inputs is None:
             self.carried = _copy_of(self.carried)
@@ -32,7 +32,7 @@ class CapturedMover(Mover):
         self._replay()
 
     def kept(self) -> Carried:
-        """Return a copy of what is carried."""
+        """Return a copy of `carried`."""
         return _copy_of(self.carried)
 
     def _once(self) -> None:
@@ -42,7 +42,7 @@ class CapturedMover(Mover):
         write(self.seen, seen)
 
     def _captured(self) -> Any:
-        """Return what replays a step. Warming up changes nothing, since every run is broken meanwhile."""
+        """Return a function that replays a step. Warming up changes nothing: every run is marked broken meanwhile."""
         whole = _copy_of(self.carried)
         self.carried.broken_at.fill_(1)
         stream = torch.cuda.Stream(self._pixels.device)

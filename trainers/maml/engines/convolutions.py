@@ -1,7 +1,8 @@
-"""The convolution of a block and its transposes, on arrays (B, H, W, C), in the form that measured fastest for it.
+"""The convolution of a block and its transposes, on arrays (B, H, W, C), in the form that was measured as fastest.
 
-`Direct` leaves all to torch. `Columns` copies what each output sees into a row and multiplies matrices: faster where
-images are small and strides leave little to share, larger than caches where they aren't (benchmarks/LOG.md).
+`Direct` uses torch's convolutions. `Columns` copies the input patch of each output into a row and multiplies matrices:
+faster for small images and strides, where patches share little; for large images the rows exceed the caches
+(benchmarks/LOG.md).
 """
 
 from typing import Protocol
@@ -15,7 +16,7 @@ from trainers.maml.layout import Block
 
 
 class Convolution(Protocol):
-    """Linear maps of one block; `operand` and `kernel` make of images and weight what the others take, once for all."""
+    """Linear maps of one block. `operand` and `kernel` convert images and weight, once, to what the others take."""
 
     def operand(self, x: Tensor) -> Tensor: ...
 
@@ -32,7 +33,7 @@ class Convolution(Protocol):
 
 
 class Direct:
-    """By torch's own convolutions."""
+    """The maps by torch's own convolutions."""
 
     def __init__(self, block: Block) -> None:
         self._where = (block.stride, block.padding)
@@ -68,7 +69,7 @@ class Direct:
 
 
 class Columns:
-    """By a product of matrices; for blocks without padding."""
+    """The maps by products of matrices; only for blocks without padding."""
 
     def __init__(self, block: Block) -> None:
         assert block.padding == 0
@@ -99,10 +100,10 @@ class Columns:
 
     def to_weight(self, gradient: Tensor, operand: Tensor, kernel: Tensor) -> Tensor:
         """See Convolution."""
-        found = gradient.flatten(0, 2).T @ operand.flatten(0, 2)
-        return found.view(len(kernel), self._size, self._size, -1).permute(0, 3, 1, 2).contiguous()
+        product = gradient.flatten(0, 2).T @ operand.flatten(0, 2)
+        return product.view(len(kernel), self._size, self._size, -1).permute(0, 3, 1, 2).contiguous()
 
 
 def convolution_of(block: Block) -> Convolution:
-    """Return the faster form for `block`: those without padding are the strided ones of the Omniglot network."""
+    """Return the faster form for `block`; blocks without padding are the strided ones of the Omniglot network."""
     return Direct(block) if block.padding else Columns(block)

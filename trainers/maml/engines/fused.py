@@ -1,10 +1,10 @@
-"""One block of Conv-4 as one autograd function, with a derivative that can be differentiated once more.
+"""One block of Conv-4 as one autograd function, whose derivative can be differentiated once more.
 
-Images are (B, H, W, C) inside. `convolutions` has what is linear in them, `kernels` the rest. Float32 or float64
+Images are (B, H, W, C) inside. `convolutions` computes what is linear in them, `kernels` the rest. Float32 or float64
 on a CPU, one thread.
 
-With r the convolution's output raised to the ReLU's floor, z = (r - mean) * inverse, G what reaches scale * z + shift,
-means over the n entries of a channel, and P(y) = y - mean(y) - z * mean(y z), the first derivative is
+With r the convolution's output raised to the ReLU's floor, z = (r - mean) * inverse, G the gradient at
+scale * z + shift, means over the n entries of a channel, and P(y) = y - mean(y) - z * mean(y z), the derivative is
 
     d r     = scale * inverse * P(G)
     d scale = n * mean(G z),  d shift = n * mean(G)
@@ -34,7 +34,7 @@ from trainers.maml.networks import Params
 
 
 class _Form(NamedTuple):
-    """A block. A ReLU's floor is 0, `before` or `after` the normalisation; minus infinity is none there."""
+    """A block. `before` and `after` the normalisation is a floor: 0 for a ReLU, minus infinity for none."""
 
     convolution: Convolution
     pool: bool
@@ -44,8 +44,8 @@ class _Form(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What a forward pass leaves: what it convolved and with what; the outcome, the windows' `top` and value, all
-    (B, H, W, C); and the statistics (C,), in float64 and as the images are.
+    """What a forward pass keeps: operand and kernel of the convolution; its output `conv`, the windows' `top`, and the
+    block's output `y`, all (B, H, W, C); and the statistics (C,), in float64 and in the dtype of the images.
     """
 
     operand: Tensor
@@ -58,7 +58,7 @@ class _Seen(NamedTuple):
 
     @property
     def entries(self) -> int:
-        """How many entries each channel has."""
+        """The number of entries of each channel."""
         return self.conv[..., 0].size
 
 
@@ -101,7 +101,7 @@ class _Block(Function):
 class _BlockGradient(Function):
     """(gradient of the block's output) -> gradients of its images, weight, bias, scale and shift.
 
-    The bias is an input for the sake of the next derivative alone.
+    The bias is an input only because the next derivative needs it.
     """
 
     @staticmethod
@@ -158,7 +158,7 @@ class _BlockGradient(Function):
 
 
 def _arrived(dy: Array, seen: _Seen, form: _Form) -> Array:
-    """Return dy where the last ReLU lets it pass."""
+    """Return dy where the last ReLU passes it, else 0."""
     if form.after == -math.inf:
         return dy
     out = np.empty_like(dy)
@@ -178,9 +178,9 @@ def _spread(u: Array, gradient: Array, seen: _Seen, weights: Any, form: _Form) -
 
 
 def _reached(u: Tensor, gradient: Array, seen: _Seen, form: _Form) -> tuple[Array, Array, Array, Array]:
-    """Return u where the first ReLU lets it pass, and that at the windows' tops.
+    """Return u where the first ReLU passes it, the same at the windows' tops, and means.
 
-    After them its means alone and times z, (2, C), and that times G (C,).
+    The means are those of u and of u z, (2, C), and that of u G (C,).
     """
     passing, means = np.empty_like(seen.conv), np.empty((2, len(seen.inverse)))
     kernels.gathered(_flat(u.numpy()), _flat(seen.conv), *seen.statistics, form.before, means, _flat(passing))

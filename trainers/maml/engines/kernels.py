@@ -1,12 +1,12 @@
 """Batch norm, ReLU and 2x2 max pooling in few passes over memory, forwards and backwards.
 
-The channels of an image lie side by side: x, a convolution's output, is (B, H, W, C), or (N, C) where position doesn't
-matter. A channel is first raised to `before`, then normalised, scaled and shifted, then raised to `after`: 0 and minus
-infinity for ReLU before batch norm, the other way round for batch norm before ReLU. With r = max(x, before), z is
-(r - mean) * inverse. Sums are taken in float64; those that others are divided by, BLOCK rows at a time.
+Channels come last: x, a convolution's output, is (B, H, W, C), or (N, C) where position doesn't matter. An entry is
+first raised to the floor `before`, then normalised, scaled and shifted, then raised to the floor `after`: 0 and minus
+infinity for ReLU before batch norm, the reverse for batch norm before ReLU. With r = max(x, before), z is
+(r - mean) * inverse. Sums are taken in float64; `moments` and `passed` add up BLOCK rows at a time.
 
-Of a 2x2 window, `top` is the r that its value comes from: the first entry equal to it had it. The last odd row and
-column are in no window. Without pooling, every entry is a window of its own.
+In a 2x2 window, `top` is the r from which its value comes; the first entry equal to it gets the gradient. An odd last
+row or column is in no window. Without pooling, every entry is a window by itself.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ BLOCK = 512
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a kernel: compiled at its first call, and kept for later processes where there is a place for that."""
+    """Decorate a kernel: compile it at its first call, and cache it for later processes if a folder is writable."""
     how: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     try:
         return njit(function, cache=True, **how)
@@ -30,7 +30,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @compiled
 def _raised(value: float, floor: float) -> float:
-    return floor if value <= floor else value  # not max: what isn't a number stays so
+    return floor if value <= floor else value  # not max: a NaN stays a NaN
 
 
 @compiled
@@ -40,9 +40,9 @@ def _larger(best: float, found: float, value: float, other: float) -> tuple[floa
 
 @compiled
 def moments(x: Array, before: float, eps: float, mean: Array, inverse: Array) -> None:
-    """Set `mean` (C,) and `inverse` (C,), one over the root of biased variance plus eps, of x (N, C).
+    """Set `mean` (C,) and `inverse` (C,) of x (N, C); `inverse` is 1 / sqrt(biased variance + eps).
 
-    Sums are of the distance to a rough mean, so that a channel that hardly varies loses nothing.
+    Sums are of the distance to a rough mean, so that a nearly constant channel loses no precision.
     """
     count, channels = x.shape
     total, square, rough = np.zeros(channels), np.zeros(channels), np.zeros(channels)
@@ -69,7 +69,7 @@ def moments(x: Array, before: float, eps: float, mean: Array, inverse: Array) ->
 
 @compiled
 def emit(x: Array, mean: Array, slope: Array, shift: Array, before: float, after: float, y: Array) -> None:
-    """Set y (N, C) to what the block makes of x (N, C); `slope` is scale * inverse."""
+    """Set y (N, C) to the block's output for x (N, C); `slope` is scale * inverse."""
     count, channels = x.shape
     low, floor = x.dtype.type(before), x.dtype.type(after)
     for n in range(count):
@@ -81,7 +81,7 @@ def emit(x: Array, mean: Array, slope: Array, shift: Array, before: float, after
 def emit_pooled(
     x: Array, mean: Array, slope: Array, shift: Array, before: float, after: float, y: Array, top: Array
 ) -> None:
-    """Set y and `top` (B, h, w, C) to what the block makes of x (B, H, W, C), and where from."""
+    """Set y and `top` (B, h, w, C) to the block's pooled output for x (B, H, W, C), and the r behind it."""
     images, height, width, channels = y.shape
     low, floor = x.dtype.type(before), x.dtype.type(after)
     for b in range(images):
@@ -104,7 +104,7 @@ def emit_pooled(
 def passed(
     gradient: Array, top: Array, mean: Array, inverse: Array, before: float, count: int, means: Array
 ) -> None:  # fmt: skip
-    """Set `means` (2, C) to those of G and G z over a channel's `count` entries; `gradient` and `top` are (N, C)."""
+    """Set `means` (2, C) to the means of G and G z over a channel's `count` entries; `gradient`, `top`: (N, C)."""
     windows, channels = top.shape
     low = top.dtype.type(before)
     means[:] = 0
@@ -175,7 +175,7 @@ def spread_pooled(
     x: Array, u: Array, gradient: Array, top: Array, mean: Array, inverse: Array, weights: Array, before: float,
     out: Array, total: Array,
 ) -> None:  # fmt: skip
-    """Do as `spread` for x, u and `out` (B, H, W, C), gradient and top (B, h, w, C): G is at each window's `top`."""
+    """Like `spread`, for x, u and `out` (B, H, W, C), gradient and top (B, h, w, C): G is at each window's `top`."""
     images, rows, columns, channels = x.shape
     low = x.dtype.type(before)
     pair = np.zeros((2, columns, channels), x.dtype)
@@ -247,7 +247,7 @@ def weighed(
 
 @compiled
 def to_columns(x: Array, kernel: int, stride: int, seen: Array) -> None:
-    """Set `seen` (B, h, w, kernel * kernel * C) to what each output of a convolution sees of x (B, H, W, C)."""
+    """Set `seen` (B, h, w, kernel * kernel * C) to each output's input patch in a convolution on x (B, H, W, C)."""
     images, rows, columns, _ = seen.shape
     run = kernel * x.shape[3]
     flat = x.reshape(images, x.shape[1], -1)
@@ -262,7 +262,7 @@ def to_columns(x: Array, kernel: int, stride: int, seen: Array) -> None:
 
 @compiled
 def from_columns(seen: Array, kernel: int, stride: int, x: Array) -> None:
-    """Set each entry of x (B, H, W, C) to the sum of what `seen` (B, h, w, kernel * kernel * C) has for it."""
+    """Set each entry of x (B, H, W, C) to the sum of its copies in `seen` (B, h, w, kernel * kernel * C)."""
     images, height, width, channels = x.shape
     rows, columns = seen.shape[1:3]
     zero = x.dtype.type(0)

@@ -1,6 +1,6 @@
-"""One outer step of a pack as tensors in, tensors out, with nothing in it that the host must wait for.
+"""One outer step of a pack: tensors in, tensors out, and nothing for which the host must wait.
 
-Shape letters: R runs, E episodes of each. `Mover` calls it; `captured.CapturedMover` has a GPU replay it.
+Shape letters: R runs, E episodes of each. `Mover` calls it; `captured.CapturedMover` replays it on a GPU.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from trainers.maml.networks import Params, zero_head
 
 
 class Carried(NamedTuple):
-    """What one step hands to the next, stacked on R.
+    """What one step passes to the next, stacked on R.
 
-    `broken_at` (R,) is the number of the step whose gradient or loss was out of range, 0 while there is none, and
-    `broken_loss` (R,) its query loss. A broken run stays as it was before that step.
+    `broken_at` (R,) is the number of the step whose gradient or loss was out of range, 0 if there is none;
+    `broken_loss` (R,) is its query loss. A broken run keeps its state from before that step.
     """
 
     params: Params
@@ -33,7 +33,7 @@ class Carried(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the host knows of one step: its number from 1, its images, the heads to set to zero, Adam's corrections."""
+    """The host's inputs of one step: its number from 1, its images, the heads to set to zero, Adam's corrections."""
 
     number: Tensor  # ()
     places: Places  # (R, E, ...)
@@ -43,14 +43,14 @@ class Inputs(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Of each run's query sets before the update: mean loss in nats and accuracy in [0, 1], (R,)."""
+    """Mean loss in nats and accuracy in [0, 1] of each run's query sets before the update, (R,)."""
 
     loss: Tensor
     accuracy: Tensor
 
 
 class Mover:
-    """Takes the outer steps of a pack, one after the other. A `carried` that a caller holds never changes."""
+    """Takes the outer steps of a pack, one after another. A `carried` that a caller holds never changes."""
 
     def __init__(
         self,
@@ -71,20 +71,20 @@ class Mover:
         self.seen = Seen(torch.zeros_like(self.inner_lr), torch.zeros_like(self.inner_lr))
 
     def take(self, step: int, alive: list[bool]) -> None:
-        """Take the step after `step` others; runs not in `alive` may be left out."""
+        """Take the step after `step` others; runs not in `alive` may be skipped."""
         self.carried, self.seen = self.step(self.carried, self.sent(self.inputs(step)), alive)
 
     def kept(self) -> Carried:
-        """Return what is carried, never to change."""
+        """Return `carried`; it never changes."""
         return self.carried
 
     def zeroed(self, step: int) -> Params:
-        """Return the parameters that inner loops begin with after `step` outer steps."""
+        """Return the parameters from which inner loops start after `step` outer steps."""
         due = torch.tensor(self._due(step), device=self._pixels.device)
         return _zeroed_where(due & (self.carried.broken_at == 0), self.carried.params)
 
     def inputs(self, step: int) -> Inputs:
-        """Return what the step after `step` others needs of the host, in its memory."""
+        """Return the inputs of the step after `step` others, in host memory."""
         head_steps = None
         if self._shared.zero_head_adam == "reset":
             head_steps = [1 + step % n if (n := config.zero_head_every) else 1 + step for config in self._configs]
@@ -99,11 +99,11 @@ class Mover:
         )
 
     def sent(self, inputs: Inputs) -> Inputs:
-        """Return `inputs` in the device's memory; the host waits for nothing."""
+        """Return `inputs` in device memory; the host does not wait."""
         return mapped(partial(sent, device=self._pixels.device), inputs)
 
     def step(self, carried: Carried, inputs: Inputs, alive: list[bool]) -> tuple[Carried, Seen]:
-        """Return what a step makes of `carried`; a pure function."""
+        """Return `carried` after one step, and the query results before it; a pure function."""
         living = carried.broken_at == 0
         params, moments = _zeroed_where(inputs.zeroed_before & living, carried.params), carried.moments
         if self._shared.zero_head_adam == "reset":
@@ -112,7 +112,7 @@ class Mover:
         episodes = [stack.at(run) for run in range(len(self._configs))]
         with multiplying(self._shared.arithmetic, self._pixels.device):
             found = self._engine.meta_gradient(params, episodes, self.inner_lr, alive)
-        # Adam squares the gradient: an overflow there would freeze the weight for ever, unseen.
+        # Adam squares the gradient; an overflow there would silently freeze the weight for ever.
         usable = [grad.square().isfinite().flatten(1).all(dim=1) for grad in found.gradient.values()]
         sound = torch.stack(usable).all(dim=0) & found.loss.isfinite()
         breaking, going = living & ~sound, living & sound
@@ -128,10 +128,10 @@ class Mover:
         return moved, Seen(found.loss, found.accuracy)
 
     def _due(self, step: int) -> list[bool]:
-        """Return whose head is zeroed where `step` outer steps are taken: a multiple of its zero_head_every.
+        """Return for each run whether its head is zeroed after `step` outer steps: at multiples of its zero_head_every.
 
-        Before the inner loops, as the released code zeroes. The paper's Algorithm zeroes once at the start and after
-        each update; what the inner loops start from is the same, so that moment is only one call more.
+        Zeroing comes before the inner loops, as in the released code. The paper's Algorithm zeroes once at the start
+        and after each update. The inner loops start from the same parameters, so that only adds one call.
         """
         return [config.zero_head_every > 0 and step % config.zero_head_every == 0 for config in self._configs]
 
@@ -140,12 +140,12 @@ class Mover:
 
 
 def sent(here: Tensor, device: torch.device) -> Tensor:
-    """Return `here` on `device`, through pinned memory if that is a GPU, so that the host does not wait."""
+    """Return `here` on `device`; for a GPU through pinned memory, so that the host does not wait."""
     return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here
 
 
 def _zeroed_where(runs: Tensor, params: Params) -> Params:
-    """Return `params` with the head zero in each of `runs` (R,), booleans."""
+    """Return `params` with a zero head in each run for which `runs` (R,) is true."""
     zeroed = zero_head(params)
     return {
         name: torch.where(runs.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value)

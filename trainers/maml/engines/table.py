@@ -14,9 +14,9 @@ SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "vmap": 50, "gr
 
 
 def cannot_multiply(arithmetic: Arithmetic, device: str, engine: EngineName) -> str:
-    """Return why `engine` on `device` ("cpu" or "cuda") can't multiply so; nothing is ever done otherwise than said."""
+    """Return why `engine` on `device` ("cpu" or "cuda") does not support `arithmetic`, or ""; there is no fallback."""
     if arithmetic == "tf32" and device != "cuda":
-        return "arithmetic tf32 is for --device cuda; a CPU has no such products"
+        return "arithmetic tf32 needs --device cuda; a CPU does not support it"
     if arithmetic != "full" and engine == "fused":
-        return f"arithmetic {arithmetic} is for --device cuda; the CPU's fused engine has none but full"
+        return f"arithmetic {arithmetic} needs --device cuda; the CPU's fused engine supports only full"
     return ""

@@ -1,7 +1,7 @@
-"""Three misprints in the paper's appendix on several inner steps, first order: corrected they hold, as printed not.
+"""Three misprints in the paper's appendix on several inner steps, first order: only their corrections hold.
 
 Eq. 22 has the wrong sign before eta, Eq. 25 writes 1{i=u} where the inner step has 1{i=t}, and Eq. 26 is the negative
-of the loss whose gradient it is meant to have.
+of the loss whose gradient it should have.
 """
 
 from collections.abc import Callable

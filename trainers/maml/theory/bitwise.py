@@ -1,8 +1,8 @@
-"""Eqs. 7, 9 and 10 summed over the support first: the same algebra as MAML's autograd, in the order it is evaluated in.
+"""Eqs. 7, 9 and 10 summed over the support first: the algebra of MAML's autograd, in its order of evaluation.
 
 The equations are sums over (support, query) pairs, so a program that adds up pairs agrees with MAML only to rounding.
-Summed over the support first they are the inner product of each query's features with the head after one step, and
-each product and sum is then one that MAML makes too. The mean over episodes keeps bits because there are two.
+Summed over the support first, they are the inner product of each query's features with the head after one step, and
+MAML computes the same products and sums. The mean over episodes keeps all bits because there are two.
 
 Shape letters: S support images, T query images, N ways, D features.
 """
@@ -30,8 +30,8 @@ def support_first(model: Model, params: Params, episode: Episode, order: Order, 
     """Return the scalar sum of sg[dL_Q/dlogits] * (w1 . phi(q) + b1), w1 the head after one step of size `lr`.
 
     With the step's sg[dL_S/dlogits] (1/N - 1{k=t}) / S at a zero head, the sum over classes leaves Eq. 9 where
-    `order` stops the support's features and Eq. 10 where it doesn't. At any other head first order is Eq. 7 with the
-    head by Eq. 5, and second order is Eq. 8 as printed, which isn't exact: there dL_S/dlogits moves with the features.
+    `order` stops the support's features and Eq. 10 where it doesn't. At any other head, first order is Eq. 7 with the
+    head by Eq. 5. Second order is Eq. 8 as printed, which isn't exact: dL_S/dlogits depends on the features.
     """
     support = model.support_features(params, episode)
     pull = logit_gradient(model.loss, classify(params, support), episode.support_labels)  # (S, N)
@@ -79,7 +79,7 @@ def meta_gradient(model: Model, params: Params, episodes: Episode, config: Trial
 
 
 def zeroed_head(setting: Setting) -> list[Claim]:
-    """Return the rows for a head zeroed at every step: Eqs. 9 and 10 train what full MAML trains, to the bit."""
+    """Return the rows for a head zeroed at every step: Eqs. 9 and 10 train full MAML's encoder, to the bit."""
     claims = []
     for order, equation in zip(ORDERS, ("Eq. 9", "Eq. 10"), strict=True):
         for bias in (True, False):
@@ -98,7 +98,7 @@ def zeroed_head(setting: Setting) -> list[Claim]:
 
 
 def random_head(setting: Setting) -> list[Claim]:
-    """Return the rows for a random head in first order: there Eq. 7 trains what ANIL trains, and not full MAML."""
+    """Return the rows for a random head in first order: Eq. 7 trains the encoder of ANIL, not of full MAML."""
     claims = []
     for algorithm, words in (("anil", "ANIL's"), ("maml", "full MAML's")):
         other = trained(setting, RANDOM, {"order": "first", "algorithm": algorithm})

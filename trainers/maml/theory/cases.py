@@ -1,6 +1,6 @@
-"""What a claim about a formula is computed on: episodes, parameters with a chosen head, mean gradients, their distance.
+"""What claims about formulas share: episodes, parameters with a chosen head, mean gradients, and their distance.
 
-The true gradient is always that of `adapt.query_outcome` by autograd, with the head alone moving in the inner loop.
+The true gradient is always that of `adapt.query_outcome` by autograd, with only the head updated in the inner loop.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,10 +19,10 @@ from trainers.maml.rng import stream
 from trainers.maml.theory.claim import Claim, Setting
 
 EXACT = 1e-12
-"""Relative error within which a float64 gradient equals its formula; what is equal comes out near 1e-15."""
+"""Relative error within which a float64 gradient counts as equal to its formula; equal ones give about 1e-15."""
 
 WRONG = 1e-3
-"""Relative error that a wrong formula has to exceed to count as shown wrong."""
+"""Relative error that a wrong formula must exceed to count as shown wrong."""
 
 HeadStart = Literal["random", "zero", "bias alone"]
 Biases = Literal["drawn", "initial"]
@@ -46,10 +46,10 @@ class Case(NamedTuple):
 
 
 def case(setting: Setting, head: HeadStart, *, balanced: bool = True, biases: Biases = "drawn", **changes: Any) -> Case:
-    """Return `setting` with `changes` and a head that is random, zero, or zero but for its bias.
+    """Return `setting` with `changes` and a head that is random, zero, or zero except for its bias.
 
-    Biases, batch norm's shifts among them, are drawn unless told otherwise: they start at zero, where more holds than
-    has to (the mean support feature is then zero if batch norm ends the encoder). An unbalanced support set has
+    Biases, including batch norm's shifts, are drawn unless `biases` is "initial". They start at zero, where more holds
+    than in general (the mean support feature is zero if batch norm ends the encoder). An unbalanced support set has
     3, 1, 1, 2, 1 images of the classes.
     """
     config = setting.variant(**changes if balanced else changes | {"shots": 3})
@@ -98,7 +98,7 @@ def of_head(gradient: Params) -> Params:
 
 
 def worst(found: Params, true: Params) -> float:
-    """Return the largest relative difference of a tensor of `found` to its own in `true`."""
+    """Return the largest relative difference between a tensor of `found` and the same one in `true`."""
     return largest(distance(found[name], value) for name, value in true.items())
 
 
@@ -108,7 +108,7 @@ def largest(errors: Iterable[float]) -> float:
 
 
 def distance(found: Tensor, true: Tensor) -> float:
-    """Return ||found - true|| / ||true||: 0 where both are equal, infinite where `true` alone is zero."""
+    """Return ||found - true|| / ||true||: 0 if both are equal, infinite if only `true` is zero."""
     apart, true = (found - true).detach(), true.detach()
     return float(apart.norm() / true.norm()) if apart.count_nonzero() else 0.0
 

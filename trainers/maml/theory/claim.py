@@ -1,4 +1,4 @@
-"""One checked claim, and the setting that claims are checked in."""
+"""One checked claim, and the setting in which claims are checked. Checks nothing itself."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ Verdict = Literal["holds", "does not hold", "reported"]
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What claims are checked on: `config` is float64 and gives network, episodes and rates; variants are made of it.
+    """What claims are checked on: `config` (float64) gives network, episodes and rates; variants change its fields.
 
     `pixels` is the data set's uint8 array [classes, images, C, H, W].
     """
@@ -26,7 +26,7 @@ class Setting:
     pixels: Tensor
 
     def variant(self, **changes: Any) -> TrialConfig:
-        """Return the setting's config with `changes`; raises ConfigError where that can't be."""
+        """Return the setting's config with `changes`; raises ConfigError if that is invalid."""
         return resolve(self.config.model_dump() | changes)
 
     def params(self, config: TrialConfig) -> Params:
@@ -41,7 +41,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement with all its conditions, where it comes from, what was computed, and how far off it came out.
+    """A statement with all its conditions, its source, what was computed, and the error of the result.
 
     `error` is relative unless `computed` says otherwise. `should` is what is expected of the error: to stay within
     `bound` ("hold"), to exceed it ("fail": a control, or a formula known to be wrong), or nothing ("report").
@@ -56,14 +56,14 @@ class Claim:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what the error says of the statement; NaN never holds."""
+        """Return what the error says about the statement; with NaN it never holds."""
         if self.should == "report":
             return "reported"
         return "holds" if self.error <= self.bound else "does not hold"
 
     @property
     def as_expected(self) -> bool:
-        """Return whether the verdict is the one that was to be expected; a NaN never is."""
+        """Return whether the verdict is the expected one; with NaN it never is."""
         if self.error != self.error:
             return False
         return self.verdict == {"hold": "holds", "fail": "does not hold", "report": "reported"}[self.should]

@@ -1,7 +1,7 @@
 """Signs and shares of the contrastive coefficients: what makes MAML a supervised contrastive learner, or a noisy one.
 
 The coefficient c of a (support, query) pair is summed over the inner steps. The network is as initialised, because the
-shares with a random head depend on where one stands.
+shares with a random head depend on the parameters.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
 
 
 def same_class(setting: Setting) -> list[Claim]:
-    """Return the sign of same-class coefficients, and the identity that it follows from."""
+    """Return the claims about the sign of same-class coefficients, and the identity from which it follows."""
     negative = "The coefficient of a same-class pair is always negative, whatever the head and the number of steps."
     identity = "A same-class coefficient is -sum_{j != u} q_j s_j - (1 - q_u)(1 - s_u), summed over the inner steps."
     rows = []
@@ -55,7 +55,7 @@ def same_class(setting: Setting) -> list[Claim]:
 
 
 def shares(setting: Setting) -> list[Claim]:
-    """Return how many pairs have a positive and a negative coefficient (Fig. 9)."""
+    """Return the claims about the shares of positive and negative coefficients (Fig. 9)."""
     zero, random = _all_pairs(setting, "zero", 1), _all_pairs(setting, "random", 1)
     ways = setting.config.ways
     count = sum(pairs.same.numel() for pairs in zero)

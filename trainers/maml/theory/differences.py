@@ -1,8 +1,8 @@
-"""Gradients of our code against central finite differences on networks made for that, and against a quadratic.
+"""Gradients of our code against central finite differences on small networks, and on a quadratic.
 
-Which loss is differenced is the whole point. A second-order gradient is the slope of the meta-loss; a first-order or
-explicit one is the slope of a loss in which what it stops is held at its value. The networks are a smooth twin of
-Conv-4, whose slope exists everywhere, and one with ReLU and max-pooling, whose meta-loss jumps at kinks.
+The loss that is differenced matters. A second-order gradient is the slope of the meta-loss. A first-order or explicit
+one is the slope of a loss in which the stopped parts keep their values. The networks are a smooth twin of Conv-4,
+whose slope exists everywhere, and one with ReLU and max-pooling, whose meta-loss jumps at kinks.
 """
 
 from collections.abc import Callable
@@ -48,10 +48,10 @@ def second_order(setting: Setting) -> list[Claim]:
 
 
 def rounding(setting: Setting) -> list[Claim]:
-    """Return what becomes of the second-order slopes on the setting's own first episode.
+    """Return the error of the second-order slopes on the setting's own first episode.
 
-    On a nearly constant background the loss is rounded more coarsely than on noise, so the bound of noise is no bound
-    there; an error that grows as h shrinks is rounding, one that stayed would be a wrong gradient.
+    On a nearly constant background the loss is rounded more coarsely than on noise, so the bound for noise doesn't
+    apply. An error that grows as h shrinks is rounding; a constant one would be a wrong gradient.
     """
     case = smooth_twin(setting.episodes(setting.config)[0])
     how = case.how("maml", "second", 5)
@@ -72,7 +72,7 @@ def rounding(setting: Setting) -> list[Claim]:
 
 
 def first_order(setting: Setting) -> list[Claim]:
-    """Return rows for the first-order gradients, and the control that they are no slope of the meta-loss."""
+    """Return rows for the first-order gradients, and the control that they are not the slope of the meta-loss."""
     case = smooth_twin(noise_episode(28))
     claims, slopes_of_meta_loss = [], []
     for algorithm in ("maml", "anil"):
@@ -146,7 +146,7 @@ def explicit_losses(setting: Setting) -> list[Claim]:
 def kinks(setting: Setting) -> list[Claim]:
     """Return rows for ReLU and max-pooling: exact between kinks, and the jump of the meta-loss at them.
 
-    The network and its noise are fixed; nothing is taken of the setting.
+    The network and its noise are fixed and don't depend on the setting.
     """
     case = kinked_twin()
     best: list[float] = []
@@ -184,7 +184,7 @@ def _jump(case: Twin, steps: int, lr: float) -> Claim:
 
 
 def quadratic(setting: Setting) -> list[Claim]:
-    """Return the closed form of the meta-gradient on a quadratic, and the control with g at the wrong place."""
+    """Return the closed form of the meta-gradient on a quadratic, and the control with g at the wrong point."""
     generator = torch.Generator().manual_seed(3)
 
     def draw(*shape: int) -> Tensor:

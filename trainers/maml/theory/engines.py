@@ -1,8 +1,8 @@
 """The engines against each other in float64, for every variant, and each against itself in float32.
 
-Every combination of options goes through both engines on a network of few channels; the setting's own network goes
-through them once for each algorithm and order. A control shows that the comparison sees the batching rule that loses
-second-order gradients.
+Every combination of options goes through the engines on a network of few channels; the setting's own network goes
+through them once for each algorithm and order. A control shows that the comparison detects the batching rule that
+loses second-order gradients.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ NETWORKS = BIAS | {
 }
 LOSSES = {"loss": ("cross_entropy", "squared_error")}
 RATE_OF_LOSS = {"cross_entropy": 0.1, "squared_error": 0.01}
-"""A sum of squares is steeper than a mean: at 0.1 its inner loop runs away and blows up rounding with it."""
+"""A sum of squares is steeper than a mean: at 0.1 its inner loop diverges and amplifies rounding."""
 
 EXPLICIT = {
     "interference": (True, False),
@@ -46,7 +46,7 @@ FEW = {"channels": 3, "ways": 3, "shots": 2, "queries": 2, "meta_batch_size": 2,
 
 
 class Step(NamedTuple):
-    """What an engine is given for one outer step of one run: parameters stacked on R = 1, and E episodes."""
+    """The input of an engine for one outer step of one run: parameters stacked on R = 1, and E episodes."""
 
     params: Params
     episodes: Episode
@@ -60,7 +60,7 @@ class Step(NamedTuple):
         return Step(params, shown._replace(**images), self.inner_lr.to(dtype))
 
     def channels_last(self) -> "Step":
-        """Return the same numbers, images and convolution weights laid out with the channel running fastest."""
+        """Return the same numbers, with images and convolution weights in channels-last layout."""
         params = {name: _channels_last(value) if value.dim() == 5 else value for name, value in self.params.items()}
         support, query = (_channels_last(images) for images in (self.episodes[0], self.episodes[2]))
         return Step(params, self.episodes._replace(support_images=support, query_images=query), self.inner_lr)
@@ -85,15 +85,15 @@ def _channels_last(images: Tensor) -> Tensor:
 
 
 def before_norm(config: TrialConfig, name: str) -> bool:
-    """Return whether parameter `name` is a convolution's bias that batch norm takes off again: its gradient is zero."""
+    """Return whether parameter `name` is a convolution's bias that batch norm cancels, so that its gradient is zero."""
     return config.net_order == "bn_relu" and name.startswith("conv") and name.endswith(".bias")
 
 
 def difference(config: TrialConfig, found: Params, expected: Params) -> float:
     """Return the largest relative difference of a tensor of two gradients; NaN if any is NaN.
 
-    A gradient that is zero by algebra has only rounding to be relative to, so its tensor is held against the norm of
-    the whole gradient; so is one that is zero in `expected`.
+    A gradient that is zero by algebra, or zero in `expected`, has only rounding as its norm. So its tensor is compared
+    with the norm of the whole gradient.
     """
     whole = _flat(expected).norm()
     gaps = []
@@ -129,8 +129,8 @@ def _grid(options: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
 def engines_agree(setting: Setting) -> list[Claim]:
     """Return two rows for each algorithm and order, over all variants: loop = vectorised, and loop = fused.
 
-    The first two share torch's native batch norm, which is itself off where a channel hardly varies, by some 1e-10 of
-    the gradient in float64; so the fused blocks are held against a loop with batch norm written out.
+    The first two share torch's native batch norm, whose own error for a nearly constant channel is about 1e-10 of the
+    gradient in float64. So the fused blocks are compared with a loop with batch norm written out.
     """
     return [
         agreement(setting, algorithm, order, engine)
@@ -161,7 +161,7 @@ def agreement(setting: Setting, algorithm: Algorithm, order: Order, engine: Engi
 
 
 def written_out(step: Step, config: TrialConfig) -> Params:
-    """Return the gradient by a loop over episodes with batch norm as its formula says."""
+    """Return the gradient by a loop over episodes, with batch norm computed by its formula."""
 
     def normalise(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         return reference_norm(x, scale, shift, eps=config.bn_eps, reference=len(x))

@@ -28,9 +28,9 @@ CHECKS: tuple[Callable[[Setting], list[Claim]], ...] = (
     differences.rounding,
     *engines.CLAIMS,
 )
-"""What is computed on a setting's own network and episodes."""
+"""The checks that use a setting's own network and episodes."""
 
 CHECKS_ONCE: tuple[Callable[[Setting], list[Claim]], ...] = tuple(
     check for check in differences.CLAIMS if check is not differences.rounding
 )
-"""What is computed on toys and seeded noise, the same whatever the setting."""
+"""The checks that use toys and seeded noise, the same for every setting."""

@@ -1,6 +1,6 @@
 """The paper's outer gradients against autograd of the real query loss, through the real encoder.
 
-Encoder frozen in the inner loop (EFIL) throughout. Batch norm runs over the whole query batch, so the encoder claims
+The encoder is always frozen in the inner loop (EFIL). Batch norm runs over the whole query batch, so the encoder claims
 are about the gradient of all queries together.
 """
 
@@ -30,7 +30,7 @@ from trainers.maml.theory.claim import Claim, Setting
 from trainers.maml.theory.printed import Form, double_sum, features, hot
 
 SLIGHT = 1e-5
-"""What the missing + 1 has to exceed: it is a small share of the gradient, yet nine digits above rounding."""
+"""The error that a missing + 1 must exceed: a small share of the gradient, yet nine digits above rounding."""
 
 REDUCED: dict[str, Any] = {"interference": False, "coefficient": "reduced", "form": "printed"}
 
@@ -49,7 +49,7 @@ def head_first_order(setting: Setting) -> list[Claim]:
 
 
 def first_order(setting: Setting) -> list[Claim]:
-    """Return Eq. 7 for several inner steps, with and without a bias, balanced or not; and what it is without a term."""
+    """Return Eq. 7 for several inner steps, with and without a bias, balanced or not; and without a term."""
     statement = "Eq. 7 has FOMAML's encoder gradient (EFIL) with any head and any number of inner steps, bias or not."
     unequal = "Eq. 7 has FOMAML's encoder gradient (EFIL) for an unbalanced support set too."
     dropped = "Eq. 7 without its interference term has FOMAML's encoder gradient (EFIL) with a random head."
@@ -94,7 +94,7 @@ def _zeroed(setting: Setting, name: str, order: Order, algorithm: str) -> list[C
 
 
 def second_order(setting: Setting) -> list[Claim]:
-    """Return Eq. 8 as printed and in its exact form, and the + 1 that a bias asks for."""
+    """Return Eq. 8 as printed and in its exact form, and the + 1 that a bias needs."""
     gives = "has SOMAML's encoder gradient (EFIL)"
     rows = []
     for bias in (False, True):

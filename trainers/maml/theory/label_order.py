@@ -1,8 +1,8 @@
-"""Whether accuracy depends on which class is called 0: with a zero head never, with a random one it does.
+"""Whether accuracy depends on the order of the labels: with a zero head it doesn't, with a random head it does.
 
-Parameters are the initial ones. Counts of right queries are compared, after every inner step: integers, so equal means
-equal. Rounding differs between orders, and could tip a query whose two best classes tie to within 1e-15; none did where
-these rows say "holds".
+Parameters are the initial ones. Counts of correct queries are compared after every inner step; they are integers, so
+equality is exact. Rounding differs between orders and could change a query whose two best classes tie to within 1e-15;
+none did where these rows say "holds".
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def zero_head(setting: Setting) -> list[Claim]:
 
 
 def random_head(setting: Setting) -> list[Claim]:
-    """Return the spread over orders, and the control that it isn't zero."""
+    """Return the spread over label orders, and the control that it isn't zero."""
     rows = []
     for algorithm, name in _ALGORITHMS:
         counts = _counts(setting, "random", algorithm)
@@ -62,7 +62,7 @@ def permuted(episode: Episode, order: Tensor) -> Episode:
 
 
 def _counts(setting: Setting, head: HeadStart, algorithm: Algorithm) -> Tensor:
-    """Return how many queries are right, integers (E, permutations, steps + 1)."""
+    """Return the numbers of correct queries, (E, permutations, steps + 1)."""
     at = case(setting, head, biases="initial", algorithm=algorithm)
     how = Adaptation(adapted_names(algorithm, at.params), STEPS, at.config.inner_lr, graph_gradient("first"))
     orders = [_order(at, n) for n in range(PERMUTATIONS)]

@@ -1,7 +1,7 @@
 """The paper's motivating example (Fig. 1): squared error, a zero head without a bias, one inner step.
 
 The loss is half the sum over images and classes of (logit - one-hot label)^2, on the support and on the query set. The
-sum and the half matter, and so does the missing bias: the controls leave each of them out.
+sum and the half matter, and so does the missing bias; each control changes one of them.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def adapted_head(setting: Setting) -> list[Claim]:
 
 
 def encoder_gradient(setting: Setting) -> list[Claim]:
-    """Return the query loss written with inner products alone: 1 asked of the own class, 0 of any other."""
+    """Return the query loss written only with inner products: target 1 for the own class, 0 for any other."""
     at = _case(setting)
     loss = "1/2 sum_q sum_k (eta sum_s 1{k=t} phi(s).phi(q) - 1{k=u})^2"
     rows = []

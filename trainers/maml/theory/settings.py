@@ -1,4 +1,4 @@
-"""The two settings claims are checked on: a small random network on noise, and the paper's network on real episodes."""
+"""The two settings of the checks: a small random network on noise, and the paper's network on real episodes."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ SEED = 0
 
 
 def small() -> Setting:
-    """Return eight random channels on episodes of random pixels: whatever holds there holds by algebra, not by luck."""
+    """Return eight random channels on episodes of random pixels: what holds there holds by algebra, not by chance."""
     facts = CATALOG["strokes"]
     shape = (facts.classes, facts.images_per_class, *facts.image_shape)
     noise = np.random.default_rng(SEED).integers(0, 256, shape, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Theorem 1, Corollary 1 and what lies beyond them as trainings: other code, same start and episodes, same encoder?
+"""Theorem 1, Corollary 1 and extensions, as trainings: does other code train the same encoder from the same start?
 
-Encoders are compared after 20 Adam steps in float64, tensor by tensor, relative to how far training moved them. Left
-out are tensors that training doesn't move, and convolution biases before batch norm: their gradient is zero but for
+Encoders are compared after 20 Adam steps in float64, tensor by tensor, relative to how far training moved them. Tensors
+that training doesn't move are left out. So are convolution biases before batch norm: their gradient is zero up to
 rounding, which Adam turns into steps of full size.
 """
 
@@ -29,7 +29,7 @@ RANDOM = {"zero_head_every": 0, "inner_steps": 1}
 
 
 class Training(NamedTuple):
-    """A config and the parameters that 20 outer steps of it ended with."""
+    """A config and its parameters after 20 outer steps."""
 
     config: TrialConfig
     params: Params
@@ -54,9 +54,9 @@ class Training(NamedTuple):
 
 
 def trained(setting: Setting, *changes: dict[str, Any]) -> Training:
-    """Return a training of the setting's config by EFIL MAML, 2 episodes a step, with `changes`, the later winning.
+    """Return a training of the setting's config by EFIL MAML, 2 episodes a step, with `changes`; later ones override.
 
-    Raises ValueError where the training diverges: a claim can't be read from it.
+    Raises ValueError if the training diverges, because it then supports no claim.
     """
     plain = {"algorithm": "anil", "loss": "cross_entropy", "head_scale": 1.0}
     short = {"outer_steps": STEPS, "meta_batch_size": 2, "eval_every": 0, "eval_episodes": 1, "eval_steps": 0}
@@ -68,7 +68,7 @@ def trained(setting: Setting, *changes: dict[str, Any]) -> Training:
 
 
 def theorem_1(setting: Setting) -> list[Claim]:
-    """Return the rows for a random head: the explicit losses train what EFIL MAML trains, and two that must not."""
+    """Return the rows for a random head: explicit losses that train what EFIL MAML trains, and two that must not."""
     rows: tuple[tuple[Order, int, str, dict[str, Any], Expected], ...] = (
         ("first", 1, "Eq. 7 with the head by Eq. 5", {}, "hold"),
         ("first", 1, "Eq. 7 with the head never updated, as released,", {"head_update": "released"}, "fail"),
@@ -118,7 +118,7 @@ def corollary_1(setting: Setting) -> list[Claim]:
 
 
 def without_efil(setting: Setting) -> list[Claim]:
-    """Return the rows that show EFIL to be no assumption for a zeroed head and one inner step, and only there."""
+    """Return the rows that show that EFIL is needed, except for a zeroed head and one inner step."""
     claims = []
     for order in ORDERS:
         for bias in (True, False):
@@ -160,7 +160,7 @@ def _same_encoder(setting: Setting, order: Order, *, bias: bool) -> list[Claim]:
 
 
 def zeroing_details(setting: Setting) -> list[Claim]:
-    """Return the rows for what zeroing leaves open: Adam's moments of the head, and the moment of zeroing."""
+    """Return the rows for two choices in zeroing: Adam's moments of the head, and the moment of zeroing."""
     claims = []
     for order in ORDERS:
         zeroed = ZEROED | {"order": order, "algorithm": "maml"}

@@ -1,7 +1,7 @@
-"""Small networks that stand in for Conv-4, each with an episode, and the losses whose slopes our gradients should be.
+"""Small networks that replace Conv-4, each with an episode, and the losses whose slopes our gradients should be.
 
-The smooth twin has a slope everywhere, so finite differences can be sharp; the kinked one has ReLU and max-pooling,
-and its second-order meta-loss jumps where an inner gradient does.
+The smooth twin has a slope everywhere, so finite differences are precise. The kinked twin has ReLU and max-pooling, and
+its second-order meta-loss jumps where an inner gradient jumps.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from trainers.maml.model import Model, one_hot
 from trainers.maml.networks import Params, classify, native_norm
 
 TWIN_LR = 0.1
-"""The twins' own inner learning rate: at Omniglot's 0.4 five steps curve so much that a step of 1e-5 is too wide."""
+"""The twins' inner learning rate: at Omniglot's 0.4, five steps curve so much that h = 1e-5 is too large."""
 
 
 class Twin(NamedTuple):
@@ -40,7 +40,7 @@ class Twin(NamedTuple):
         return lambda params: query_outcome(self.model, params, self.episode, cheap).loss
 
     def meta_gradient(self, how: Adaptation) -> Params:
-        """Return what our code gives as the outer gradient."""
+        """Return the outer gradient of our code."""
         return self.gradient(lambda params: query_outcome(self.model, params, self.episode, how).objective)
 
     def gradient(self, objective: Objective) -> Params:
@@ -49,7 +49,7 @@ class Twin(NamedTuple):
         return dict(zip(leaves, torch.autograd.grad(objective(leaves), list(leaves.values())), strict=True))
 
     def displaced_loss(self, how: Adaptation) -> Objective:
-        """Return the query loss as a function of the parameters, plus the displacement of the inner loop frozen."""
+        """Return the query loss at the parameters plus the inner loop's displacement, held constant."""
         adapted = adapt_to(self.model, self.params, self.episode, how)[-1]
         displacement = {name: (adapted[name] - value).detach() for name, value in self.params.items()}
 
@@ -60,11 +60,11 @@ class Twin(NamedTuple):
         return loss
 
     def explicit_gradient(self, how: Explicit) -> Params:
-        """Return what our code gives as the outer gradient by the explicit loss."""
+        """Return the outer gradient of our code by the explicit loss."""
         return self.gradient(lambda params: explicit_outcome(self.model, params, self.episode, how).objective)
 
     def frozen_explicit_loss(self, how: Explicit) -> Objective:
-        """Return Eq. 7 or 8 as a function of the encoder, what it stops taken once by a real inner loop of the head."""
+        """Return Eq. 7 or 8 as a function of the encoder; its stopped parts come once from a real inner loop."""
         model, episode = self.model, self.episode
         inner = self.how("anil", "first", how.steps)
         path = [{n: v.detach() for n, v in fast.items()} for fast in adapt_to(model, self.params, episode, inner)]
@@ -104,7 +104,7 @@ class Twin(NamedTuple):
     def jumps(self, gradient: Params, loss: Objective, *, within: float, directions: int = 8) -> list[float]:
         """Return by how much `loss` changes over the last of 40 halvings of -`within` to `within`, a direction each.
 
-        Of two halves the one over which the loss changes more is kept. Where it is continuous, that ends in rounding.
+        Each time, the half over which the loss changes more is kept. Where the loss is continuous, rounding is left.
         """
         found = []
         for towards in _directions(gradient, directions):

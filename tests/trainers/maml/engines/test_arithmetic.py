@@ -67,7 +67,7 @@ def test_what_a_device_or_an_engine_can_not_do_is_refused(tiny, noise):
         == ""
     )
     for arithmetic in ("tf32", "bf16"):
-        with pytest.raises(ValueError, match=f"arithmetic {arithmetic} is for --device cuda"):
+        with pytest.raises(ValueError, match=f"arithmetic {arithmetic} needs --device cuda"):
             next(train([tiny(**SMALL | {"arithmetic": arithmetic})], noise))
     with pytest.raises(ConfigError, match="bf16, but dtype is float64"):
         tiny(arithmetic="bf16")
