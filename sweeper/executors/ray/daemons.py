@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sweeper.errors import SweepError
-from sweeper.executors.ray.environment import AWAKE, RayGone  # sets what ray reads as it is imported
+from sweeper.executors.ray.environment import AWAKE, RayGone  # sets what ray reads on import
 from sweeper.host import gc_pause as collector
 
 os.environ.update(

@@ -19,7 +19,7 @@ from sweeper.errors import SweepError
 from sweeper.executors.ray.node_check import TOKEN_FILE, Answer, Asked, examine, word_of
 from sweeper.executors.ray.place import room_on
 
-from sweeper.executors.ray.environment import RayGone  # isort: skip  # sets what ray reads as it is imported
+from sweeper.executors.ray.environment import RayGone  # isort: skip  # sets what ray reads on import
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -157,7 +157,7 @@ class Nodes:
         if unfit_s > EMPTY_S:
             return (
                 f"the Ray cluster at {self._address} has had no node that may train for {unfit_s:.0f} s; its nodes are "
-                f"gone or were refused above; {GO_ON}"
+                f"lost or were refused above; {GO_ON}"
             )
         return ""
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import sweeper.executors.ray.environment  # noqa: F401  # isort: skip  # sets what ray reads as it is imported
+import sweeper.executors.ray.environment  # noqa: F401  # isort: skip  # sets what ray reads on import
 
 import ray
 from ray import tune

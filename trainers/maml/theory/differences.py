@@ -123,7 +123,7 @@ def explicit_losses(setting: Setting) -> list[Claim]:
                 statement=f"The encoder's gradient of the explicit loss {source} is the slope of its formula "
                 f"with {frozen}; random head.",
                 source=source,
-                computed=f"{HOW}; the formula written out anew",
+                computed=f"{HOW}; the formula written out a second time",
                 error=largest(errors),
                 bound=1e-7,
             )
