@@ -2,13 +2,16 @@
 
 A fork is a process of its own: its id, signals, exit code, streams, folder, environment and the interpreter's end are
 real. It has imported more than a new interpreter has, under the environment of whoever asked first: a test of what is
-imported, or of variables that are read at import, starts a new interpreter instead.
+imported, or of variables that are read at import, starts a new interpreter instead. Its new MLflow stores are copies of
+one; see blank_store. The processes of pytest-xdist share one warm process, which ends when the last of them does.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
 import json
+import logging
 import os
 import pkgutil
 import select
@@ -25,6 +28,7 @@ from types import CodeType
 from typing import IO
 
 from tests.places import ROOT
+from tests.waiting import wait_until
 
 PARTS = ("sweeper", "trainers", "analysis")
 LATER = (
@@ -41,6 +45,19 @@ LATER = (
 """What the commands import only as they use it, of what takes long."""
 LARGEST = 2**17
 """Bytes of a request: an environment, a program and its arguments."""
+
+
+FOREVER = """
+from tests.forks import serve, note_end
+try:
+    exec(serve())
+except SystemExit as ended:
+    note_end(ended.code)
+    raise
+else:
+    note_end(None)
+"""
+"""The program of the process that forks, and what a fork does around its own."""
 
 
 class Forked:
@@ -137,43 +154,83 @@ def _opened(stack: contextlib.ExitStack, descriptor: int) -> int:
 
 @cache
 def _warm_process() -> socket.socket:
-    """Start the process that forks; it ends when this one does, since that closes the socket."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    program = f"import sys; sys.path.insert(1, {str(ROOT)!r}); from tests.forks import serve; exec(serve())"
+    """Connect to the process that forks, and start it if nobody has; its end comes with that of the last who asked."""
+    address = f"\0sweeper-forks-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, contextlib.suppress(OSError):
+        listener.bind(address)  # OSError: another of pytest's processes was faster
+        listener.listen()
+        _start_warm_process(listener)
+    asking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wait_until(lambda: asking.connect_ex(address) == 0, "the process that forks")
+    return asking
+
+
+def _start_warm_process(listener: socket.socket) -> None:
+    program = f"import sys; sys.path.insert(1, {str(ROOT)!r}); {FOREVER}"
     quiet = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with theirs:
-        subprocess.Popen([sys.executable, "-c", program], stdin=theirs, cwd=ROOT, env=os.environ | quiet)
-    return ours
+    subprocess.Popen([sys.executable, "-c", program], stdin=listener, cwd=ROOT, env=os.environ | quiet)
 
 
 def serve() -> CodeType:
-    """Fork for each request that comes by stdin until there are no more; return, in the fork, what it is to run."""
-    asking = socket.socket(fileno=os.dup(0))
+    """Fork for each request until nobody asks any more, listening at stdin; return, in the fork, what it is to run."""
+    atexit.register(_leave)  # before anybody else, so it comes last
+    listener = socket.socket(fileno=os.dup(0))
     _warm_up()
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
+    asking: list[socket.socket] = []
     running: dict[int, tuple[int, int]] = {}  # the process and where to tell of its end, by the end's descriptor
     while True:
-        for ready in select.select([asking, *running], [], [])[0]:
-            if ready in running:
+        for ready in select.select([listener, *asking, *running], [], [])[0]:
+            if isinstance(ready, int):
                 pid, telling = running.pop(ready)
                 _tell(telling, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 os.close(telling)
                 os.close(ready)
                 continue
-            request, descriptors, _, _ = socket.recv_fds(asking, LARGEST, 4)
+            if ready is listener:
+                asking.append(listener.accept()[0])
+                continue
+            request, descriptors, _, _ = socket.recv_fds(ready, LARGEST, 4)
             if not request:
-                sys.exit()
+                asking.remove(ready)
+                ready.close()
+                if not asking:
+                    sys.exit()
+                continue
             *streams, telling = descriptors
             if (pid := os.fork()) == 0:
                 for kept in (telling, *running, *(telling for _, telling in running.values())):
                     os.close(kept)
-                asking.close()
+                for kept in (listener, *asking):
+                    kept.close()
                 return _become(json.loads(request), streams)
             for given in streams:
                 os.close(given)
             _tell(telling, pid)
             running[os.pidfd_open(pid)] = (pid, telling)
+
+
+_code: int | None = None
+
+
+def note_end(code: object) -> None:
+    """Remember what `sys.exit(code)` is about to end this process with."""
+    global _code
+    _code = 0 if code is None else code if isinstance(code, int) else 1
+
+
+def _leave() -> None:
+    """End a process that has told all, and spare it the taking apart of all that is imported, most of a second.
+
+    What has Ray loaded is taken apart as it is for users, since Ray's own threads have ended processes meanwhile.
+    """
+    if _code is not None and "ray" not in sys.modules:
+        logging.shutdown()
+        with contextlib.suppress(OSError, ValueError):  # a stream that is closed is for Python to judge
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_code & 0xFF)
 
 
 def _tell(descriptor: int, number: int) -> None:
@@ -198,6 +255,10 @@ def _become(asked: Mapping[str, object], streams: Sequence[int]) -> CodeType:
 def _warm_up() -> None:
     for name in (*_modules(), *LATER):
         importlib.import_module(name)
+    from tests.blank_store import copy_from_now_on
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
+    copy_from_now_on()
 
 
 def _modules() -> Iterator[str]:

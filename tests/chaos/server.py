@@ -4,13 +4,13 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 from sweeper.tracking.address import UI_ENVIRONMENT
 from tests.chaos.program import environment
+from tests.forks import Forked
+from tests.mlflow_server import start_server
 from tests.waiting import HANG_S, wait_until
 
 
@@ -23,18 +23,16 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
         self.uri = f"http://127.0.0.1:{self._port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}", "--workers", "1"]
-        command += ["--artifacts-destination", str(self._folder / "artifacts")]
-        quiet = environment() | UI_ENVIRONMENT
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=self._folder, env=quiet, stdout=log, stderr=log, start_new_session=True
-            )
+        options = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        options += ["--backend-store-uri", f"sqlite:///{self._folder / 'mlflow.db'}"]
+        options += ["--artifacts-destination", str(self._folder / "artifacts")]
+        self._process = start_server(
+            options, cwd=self._folder, env=environment() | UI_ENVIRONMENT, log=self._folder / "server.log"
+        )
         wait_until(self._answers, "the MLflow server answers")
 
     def kill(self) -> None:

@@ -3,8 +3,6 @@
 import os
 import secrets
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -12,6 +10,8 @@ from pathlib import Path
 
 from sweeper.tracking.address import UI_ENVIRONMENT
 from tests.cluster.lab import free_port
+from tests.forks import Forked
+from tests.mlflow_server import start_server
 from tests.postgres import Postgres
 from tests.sweeper.command import environment
 from tests.waiting import HANG_S, wait_until
@@ -38,7 +38,7 @@ class AuthenticatedServer:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
             "MLFLOW_BACKEND_STORE_URI": postgres.uri("mlflow"),
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -47,17 +47,10 @@ class AuthenticatedServer:
 
     def start(self) -> None:
         """Start it, and wait until it lets us in and answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--app-name", "basic-auth", "--artifacts-destination", str(self._folder / "artifacts")]
-        with (self._folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--workers", "1"],
-                cwd=self._folder,
-                env=environment() | UI_ENVIRONMENT | self._secrets,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        options = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        options += ["--app-name", "basic-auth", "--artifacts-destination", str(self._folder / "artifacts")]
+        env = environment() | UI_ENVIRONMENT | self._secrets
+        self._process = start_server(options, cwd=self._folder, env=env, log=self._folder / "server.log")
         wait_until(self._lets_us_in, self.said)
 
     def _lets_us_in(self) -> bool:

@@ -4,7 +4,7 @@ import http.server
 import os
 import select
 import socket
-import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeper.tracking.address import default_uri, ui_command, ui_environment
+from tests.mlflow_server import start_server
 from tests.waiting import HANG_S, wait_until
+
+MLFLOW_SERVER = (sys.executable, "-m", "mlflow", "server")
 
 
 def free_port() -> int:
@@ -29,15 +32,10 @@ def real_server(folder: Path) -> Iterator[int]:
     """
     port = free_port()
     (folder / "cwd").mkdir(parents=True)
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            ui_command(default_uri(folder), port),
-            env=os.environ | ui_environment(default_uri(folder)),
-            cwd=folder / "cwd",
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    options = ui_command(default_uri(folder), port)[len(MLFLOW_SERVER) :]
+    process = start_server(
+        options, cwd=folder / "cwd", env=os.environ | ui_environment(default_uri(folder)), log=folder / "server.log"
+    )
     try:
         wait_until(lambda: process.poll() is not None or answers(port), "the server")
         assert process.poll() is None, (folder / "server.log").read_text()

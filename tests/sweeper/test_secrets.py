@@ -5,7 +5,6 @@ import secrets
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from sweeper.tracking.address import UI_ENVIRONMENT
+from tests.mlflow_server import start_server
 from tests.sweeper.command import sweeper
 from tests.sweeper.stores import free_port
 from tests.sweeper.tiny import TINY, trained_in
@@ -31,6 +31,7 @@ AUTH = """\
 default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{folder}/auth.db
 admin_username = {user}
+auth_cache_ttl_seconds = 60
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 """
 LOCAL = ("--executor", "inline")
@@ -62,12 +63,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(16),
     }
     options = ["--backend-store-uri", f"sqlite:///{folder}/store.db", "--artifacts-destination", str(folder / "kept")]
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *options, "--app-name", "basic-auth", "--host", "127.0.0.1",
-             "--port", str(port), "--workers", "1"],
-            cwd=folder, env=os.environ | UI_ENVIRONMENT | environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+    options += ["--app-name", "basic-auth", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    env = os.environ | UI_ENVIRONMENT | environment
+    process = start_server(options, cwd=folder, env=env, log=folder / "server.log")
     try:
         deadline = time.monotonic() + 90
         while "200" not in _answer(port):
