@@ -15,6 +15,9 @@ WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 SPREAD := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 CLUSTER := build/cluster.log
 
+# Each process of the tests would compile every test module for itself
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all test-fast test-long chaos cluster-test store-test bench docs lint clean
 
 # What running needs. The version is checked before pip starts, since pip downloads gigabytes before it refuses.
