@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainers.maml.adams import ADAMS
 from tests.trainers.trained import same_bits, whole
 from trainers.maml import checkpoint
 from trainers.maml.chunk import RunState
@@ -152,20 +153,17 @@ def test_a_head_zeroed_with_its_memory_moves_by_the_outer_rate(tiny, noise, ever
     assert not torch.allclose(kept.params["head.weight"].abs(), torch.tensor(0.02).double(), rtol=1e-3)
 
 
-def test_a_reset_head_counts_its_own_steps_from_each_zeroing(tiny, noise):
-    """From steps 0 and 3 on, torch's own Adam started anew on the same gradients takes the head the same way."""
+@pytest.mark.parametrize("adam", ADAMS)
+def test_a_reset_head_counts_its_own_steps_from_each_zeroing(tiny, noise, adam):
+    """From steps 0 and 3 on, Adam started anew on the same gradients takes the head the same way."""
     config = tiny(zero_head_every=3, zero_head_adam="reset", outer_lr=0.02, outer_steps=6)
     states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)][:6]
     for cycle in (states[:3], states[3:]):
-        weight = torch.zeros_like(cycle[0].params["head.weight"], requires_grad=True)
-        adam = torch.optim.Adam([weight], lr=0.02)
-        first = torch.zeros_like(weight)
-        for state in cycle:
-            found = state.moments.first["head.weight"]
-            weight.grad = ((found - 0.9 * first) / 0.1).detach()
-            first = found
-            adam.step()
-            torch.testing.assert_close(state.params["head.weight"], weight.detach(), rtol=1e-9, atol=1e-12)
+        start = torch.zeros_like(cycle[0].params["head.weight"])
+        moments = [start, *(state.moments.first["head.weight"] for state in cycle)]
+        gradients = [(after - 0.9 * before) / 0.1 for before, after in itertools.pairwise(moments)]
+        for state, weight in zip(cycle, adam(start, gradients, 0.02), strict=True):
+            torch.testing.assert_close(state.params["head.weight"], weight, rtol=1e-9, atol=1e-12)
 
 
 def test_reset_without_zeroing_changes_nothing(tiny, noise):
