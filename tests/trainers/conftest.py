@@ -9,9 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.data import strokes
 from trainers.data.catalog import CATALOG
-from trainers.data.datasets import STROKES_SEED
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.theory.claim import Setting
 
@@ -23,14 +21,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def characters() -> NDArray[np.uint8]:
-    """Return the synthetic characters, drawn once; they can't be written to."""
-    drawn = strokes.make(STROKES_SEED)
-    drawn.flags.writeable = False
-    return drawn
 
 
 @pytest.fixture(scope="session")

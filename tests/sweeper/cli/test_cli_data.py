@@ -13,7 +13,7 @@ from trainers.data.catalog import CATALOG
 
 
 @pytest.fixture
-def sweeper_data(tmp_path, monkeypatch):
+def sweeper_data(tmp_path, monkeypatch, drawn_before):
     """Return a function that runs `sweeper data` with a cache of its own and an empty data root."""
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path / "data"))
@@ -45,7 +45,7 @@ def test_get_strokes_prints_the_path_of_the_array_alone(sweeper_data, tmp_path):
     result = sweeper_data("get", "strokes")
     assert result.exit_code == 0
     assert Path(result.stdout.strip()).parent == tmp_path / "cache"
-    assert "converting, once" in result.stderr
+    assert "checking and converting it, once" in result.stderr
     assert "converting" not in sweeper_data("get", "strokes").stderr
 
 
