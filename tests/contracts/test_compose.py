@@ -123,6 +123,7 @@ def test_all_that_is_kept_is_in_named_volumes():
     assert {"results:/lab/results", "data:/data"} <= set.intersection(*shared)
 
 
+@pytest.mark.slow
 def test_mlflow_is_on_postgresql_behind_a_password_and_serves_the_artefacts_itself():
     command = parsed("mlflow", SERVICES["mlflow"]["command"])
     assert command["backend_store_uri"].startswith("postgresql+psycopg2://mlflow@postgres")

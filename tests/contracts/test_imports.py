@@ -1,6 +1,7 @@
 """Who may import what: each outside engine in one place, and the quick commands without any of them."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ ALLOWED = {  # a folder stands for every file in it
 }
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Return the top-level packages that a module imports anywhere in it, by statement."""
     found = set()
@@ -52,15 +54,20 @@ HEAVY = ("torch", "ray", "mlflow", "click", "pandas", "matplotlib", "scipy")
     [
         ("import trainers", HEAVY),
         ("import trainers.maml.config, trainers.data.catalog, trainers.maml.recipe", HEAVY),
-        (
+        pytest.param(
             "import trainers.maml.train, trainers.maml.checkpoint",
             ("ray", "mlflow", "click", "pandas", "sweeper", "analysis"),
+            marks=pytest.mark.slow,  # torch itself
         ),
         (
             "import sweeper.planning.expand, sweeper.results.survey, sweeper.running.session",
             ("torch", "ray", "mlflow", "click", "pandas"),
         ),
-        ("import analysis.report.sweep_report", ("torch", "ray", "click", "mlflow", "trainers")),
+        pytest.param(
+            "import analysis.report.sweep_report",
+            ("torch", "ray", "click", "mlflow", "trainers"),
+            marks=pytest.mark.slow,  # pandas and matplotlib
+        ),
         ("import sweeper.cli.plan, sweeper.cli.status", ("torch", "ray", "mlflow", "pandas")),
         ("import sys; sys.argv = ['sweeper', '--help']; import sweeper.cli\n"
          "try: sweeper.cli.main()\nexcept SystemExit: pass", ("torch", "ray", "mlflow", "pandas", "numpy", "pydantic")),

@@ -43,7 +43,16 @@ def sweep(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("stream", [(name, how) for name in ("stdout", "stderr") for how in ("unread", "closed")])
+@pytest.mark.parametrize(
+    "stream",
+    [
+        ("stdout", "unread"),
+        *(
+            pytest.param(s, marks=pytest.mark.slow)
+            for s in (("stdout", "closed"), ("stderr", "unread"), ("stderr", "closed"))
+        ),
+    ],
+)
 def test_a_run_trains_everything_and_a_plan_ends_quietly(sweep, stream):
     code, told = without(stream, RUN, sweep)
     assert code == 0, told

@@ -15,6 +15,7 @@ from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import load
 from sweeper.sweepfile.yaml_source import LARGEST_FILE
+from tests.budget import budget
 from tests.sweeper.sweepfile.bad_sweeps import GOOD, MISTAKES
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig
@@ -23,7 +24,10 @@ LONGEST = 2.0  # seconds for a file of a few kilobytes
 
 # The same examples in every run: a failure belongs to the change that made it.
 fuzzed = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=budget(50, 300),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
