@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, survey
 from sweeper.sweepfile.sweep import load
@@ -90,7 +90,7 @@ def main() -> None:
         path, results = write_sweep(folder, arguments.commands), Results.at(folder / "few")
         finish(results, expand(load(path)))
         begun = time.perf_counter()
-        briefs(results)
+        summaries(results)
         found["index_made_s"] = time.perf_counter() - begun
         for command in ("plan", "status"):
             words = (command, str(path), "--results", str(results.root))

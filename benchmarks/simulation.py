@@ -30,7 +30,7 @@ from sweeper.dealing import dealer as dealer_module
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.journal import Journal
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.locks import Lock
@@ -103,7 +103,7 @@ def simulate(folder: Path, *, trials: int, slots: int, pack: int = 1, seed: int 
         tick()
         assert dealer.fatal is None, dealer.fatal
         with watch.part("index"):
-            briefs(results)
+            summaries(results)
         with watch.part("surveying"):
             states = counts(survey(results, specs).standings)
         with watch.part("checking"):
@@ -130,7 +130,7 @@ def _parts() -> dict[str, list[tuple[object, str]]]:
         "taking back": [(Dealer, "ended")],
         "looking around": [(Dealer, "poll"), (Dealer, "overdue")],
         "locks": [(Lock, "take"), (Lock, "release")],
-        "reading journals": [(Journal, "__init__"), (dealer_module, "read_brief")],
+        "reading journals": [(Journal, "__init__"), (dealer_module, "read_summary")],
         "writing journals": [(Journal, "open_attempt"), (Journal, "add"), (Journal, "end")],
         "waiting for the disk": [(os, "fsync")],
     }

@@ -54,9 +54,9 @@ def _where(standing: Standing, results: Results) -> str:
     if standing.state == "running":
         holder = holder_of(paths)
         return f", by process {holder['pid']} on {holder['host']}" if holder else ""
-    if standing.state not in ("failed", "diverged") or standing.brief is None or standing.unreadable:
+    if standing.state not in ("failed", "diverged") or standing.summary is None or standing.unreadable:
         return ""
-    log = paths.log(standing.brief.attempt)
+    log = paths.log(standing.summary.attempt)
     return f"; {log if log.exists() else paths.journal}"
 
 

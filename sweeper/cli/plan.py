@@ -62,7 +62,7 @@ def plan(
     chosen = {spec.trial_id for spec in select(specs, only, "--only")}
     standings = [standing for standing in surveyed.standings if standing.spec.trial_id in chosen]
     todo = [standing for standing in standings if standing.state not in FINISHED | {"running", "failed"}]
-    cost = estimate(todo, surveyed.briefs, likely_device())
+    cost = estimate(todo, surveyed.summaries, likely_device())
     if as_json:
         facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings), "estimate": asdict(cost)}
         print_out(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
@@ -70,8 +70,10 @@ def plan(
     print_out(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
     print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
     print_out(cost.sentence(workers or usable_cpus()))
-    for brief in orphans(surveyed.briefs, expand_every(sweep, folder.digests()), sweep.name):
-        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}; no profile names it any more")
+    for orphan in orphans(surveyed.summaries, expand_every(sweep, folder.digests()), sweep.name):
+        print_out(
+            f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}; no profile names it any more"
+        )
 
 
 def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:

@@ -43,10 +43,10 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     digests = folder.digests()
     surveyed = survey(folder, select(expand(sweep, profile, digests), only, "--only"))
     standings, counted = surveyed.standings, counts(surveyed.standings)
-    orphaned = orphans(surveyed.briefs, expand_every(sweep, digests), sweep.name)
+    orphaned = orphans(surveyed.summaries, expand_every(sweep, digests), sweep.name)
     if as_json:
         facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **counted}
-        print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [brief.trial_id for brief in orphaned]}))
+        print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [orphan.trial_id for orphan in orphaned]}))
         return
     print_out(f"{'planned':<12}{len(standings):>6}")
     for state, count in counted.items():
@@ -55,5 +55,5 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     for standing in standings:
         if standing.state in ("running", "interrupted", "failed", "diverged"):
             print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
-    for brief in orphaned:
-        print_out(f"{brief.trial_id}  orphan, kept: {brief.status} at step {brief.step}")
+    for orphan in orphaned:
+        print_out(f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}")

@@ -82,7 +82,7 @@ def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked:
     )
     shown = state_of(part, results, uri)
     left_out = {spec.trial_id for spec in specs} - picked if picked is not None else set()
-    begun = [each.spec for each in part.standings if each.brief is not None and each.spec.trial_id not in left_out]
+    begun = [each.spec for each in part.standings if each.summary is not None and each.spec.trial_id not in left_out]
     tracker = connect(uri, part.experiment, results)
     report = sync_all(tracker, lambda name: read_record(results, name), tracked(begun, part.experiment).values())
     torn = {spec.cell for spec in specs if spec.trial_id in left_out}

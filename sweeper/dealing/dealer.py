@@ -20,7 +20,7 @@ from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
-from sweeper.results.trial_summary import in_one_line, read_brief
+from sweeper.results.trial_summary import in_one_line, read_summary
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -182,7 +182,7 @@ class Dealer:
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._enter(trial, "skip", f"held by process {holder['pid']} on {holder['host']}")
             return False
-        reason = why_not(trial.spec, read_brief(paths.journal), self._worker, self._retry_failed)
+        reason = why_not(trial.spec, read_summary(paths.journal), self._worker, self._retry_failed)
         if reason:
             lock.release()
             self._enter(trial, "skip", reason)

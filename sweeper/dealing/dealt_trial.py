@@ -10,7 +10,7 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
 from sweeper.results.survey import judge
-from sweeper.results.trial_summary import Brief
+from sweeper.results.trial_summary import TrialSummary
 from trainers.data.catalog import DatasetName
 from trainers.maml.engines.table import EngineName
 
@@ -93,17 +93,17 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
     }
 
 
-def why_not(spec: TrialSpec, brief: Brief | None, worker: Worker, retry_failed: bool) -> str:
+def why_not(spec: TrialSpec, summary: TrialSummary | None, worker: Worker, retry_failed: bool) -> str:
     """Return why a locked trial must not train, or "". It may have ended since the run was planned.
 
     Another run may have trained it, or this run may have, to a shorter target.
     """
-    if brief is None:
+    if summary is None:
         return ""
-    if brief.trouble:
-        return brief.trouble
-    if brief.device != worker.device:
-        return f"began on {brief.device}; go on with --device {brief.device}"
-    state, why = judge(brief, spec.target, held=False)
+    if summary.trouble:
+        return summary.trouble
+    if summary.device != worker.device:
+        return f"began on {summary.device}; go on with --device {summary.device}"
+    state, why = judge(summary, spec.target, held=False)
     ended = state in FINISHED or (state == "failed" and not retry_failed)
     return f"{why}, since this run began" if ended else ""

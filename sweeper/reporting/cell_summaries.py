@@ -28,7 +28,7 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], results: Results) -> li
     for standing in survey(results, specs).standings:
         trial = standing.spec.planned()
         step = trial.target if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
-        record = None if standing.brief is None or standing.unreadable else read_record(results, trial.trial_id)
+        record = None if standing.summary is None or standing.unreadable else read_record(results, trial.trial_id)
         reading = read(trial, record, sweep.endpoint, step)
         if not reading.reason:
             values[trial.cell].append(reading.value)

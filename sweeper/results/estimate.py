@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sweeper.host.devices import Device
 from sweeper.results.paths import CHECKPOINTS_KEPT
 from sweeper.results.survey import Standing
-from sweeper.results.trial_summary import Brief, cost_class_of
+from sweeper.results.trial_summary import TrialSummary, cost_class_of
 from trainers.maml.layout import parameter_count
 
 COPIES_IN_A_CHECKPOINT = 3  # parameters and Adam's two moments
@@ -44,7 +44,7 @@ class Estimate:
         return f"{self.trials} to run: {cost}; {_size(self.disk_bytes)} of disk"
 
 
-def estimate(todo: Iterable[Standing], known: Mapping[str, Brief], device: Device) -> Estimate:
+def estimate(todo: Iterable[Standing], known: Mapping[str, TrialSummary], device: Device) -> Estimate:
     """Return the cost of the trials of `todo`, estimated from the finished trials among `known`.
 
     A trial with several targets counts once, with its furthest target.
@@ -62,21 +62,21 @@ def estimate(todo: Iterable[Standing], known: Mapping[str, Brief], device: Devic
         numbers = parameter_count(spec.cell_config) * COPIES_IN_A_CHECKPOINT * CHECKPOINTS_KEPT
         disk_bytes += numbers * BYTES[spec.cell_config.dtype] + JOURNAL_BYTES
         if steps[cost_class]:
-            left = spec.target - (standing.brief.step if standing.brief else 0)
+            left = spec.target - (standing.summary.step if standing.summary else 0)
             worker_s += max(left, 0) * seconds[cost_class] / steps[cost_class]
         else:
             unknown += 1
     return Estimate(trials=len(furthest), worker_s=worker_s, unknown=unknown, disk_bytes=disk_bytes, device=device)
 
 
-def _finished(known: Iterable[Brief]) -> tuple[Mapping[str, float], Mapping[str, int]]:
+def _finished(known: Iterable[TrialSummary]) -> tuple[Mapping[str, float], Mapping[str, int]]:
     """Return the worker seconds and the outer steps of the finished trials, by cost class."""
     seconds: dict[str, float] = defaultdict(float)
     steps: dict[str, int] = defaultdict(int)
-    for brief in known:
-        if brief.status == "done":
-            seconds[brief.cost_class] += brief.worker_s
-            steps[brief.cost_class] += brief.step
+    for summary in known:
+        if summary.status == "done":
+            seconds[summary.cost_class] += summary.worker_s
+            steps[summary.cost_class] += summary.step
     return seconds, steps
 
 

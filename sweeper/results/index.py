@@ -12,10 +12,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from sweeper.results.paths import JOURNAL, Results
-from sweeper.results.trial_summary import Brief, read_brief
+from sweeper.results.trial_summary import TrialSummary, read_summary
 
 VERSION = 3
-"""Increase this when Brief changes; entries of another version are made again."""
+"""Increase this when TrialSummary changes; entries of another version are made again."""
 
 BUSY_S = 1.0
 """Seconds to wait for another command that is writing. After that the journals are read."""
@@ -28,7 +28,7 @@ Stamp = tuple[int, int]
 """A journal's size in bytes and modification time in ns."""
 
 
-def briefs(results: Results) -> dict[str, Brief]:
+def summaries(results: Results) -> dict[str, TrialSummary]:
     """Return the summary of every trial that has begun, by trial id, and bring the index up to date.
 
     A journal that can't be read is never cached, because another version may be able to read it.
@@ -36,7 +36,7 @@ def briefs(results: Results) -> dict[str, Brief]:
     journals = dict(_journals(results))
     known = _read(results.index)
     valid = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}
-    read = {trial_id: read_brief(results.trial(trial_id).journal) for trial_id in journals.keys() - valid.keys()}
+    read = {trial_id: read_summary(results.trial(trial_id).journal) for trial_id in journals.keys() - valid.keys()}
     fresh = {trial_id: entry for trial_id, entry in read.items() if entry is not None}
     rows = [(trial_id, journals[trial_id], entry) for trial_id, entry in fresh.items() if not entry.trouble]
     gone = known.keys() - journals.keys()
@@ -60,13 +60,13 @@ def _journals(results: Results) -> Iterable[tuple[str, Stamp]]:
             yield folder.name, (journal.st_size, journal.st_mtime_ns)
 
 
-def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
+def _read(path: Path) -> dict[str, tuple[Stamp, TrialSummary]]:
     if not path.exists():
         return {}
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_S)) as database:
             rows = database.execute("SELECT trial_id, size, mtime_ns, brief FROM briefs WHERE version = ?", (VERSION,))
-            return {name: ((size, mtime_ns), Brief(*json.loads(text))) for name, size, mtime_ns, text in rows}
+            return {name: ((size, mtime_ns), TrialSummary(*json.loads(text))) for name, size, mtime_ns, text in rows}
     except sqlite3.Error as error:
         if _code(error) in _DAMAGED:
             _throw_away(path)
@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, tuple[Stamp, Brief]]:
         return {}
 
 
-def _renew(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
+def _renew(path: Path, fresh: Sequence[tuple[str, Stamp, TrialSummary]], gone: Iterable[str]) -> None:
     """Write new entries and delete old ones. Replace a file that can't be used; skip what can't be written."""
     try:
         _write(path, fresh, gone)
@@ -98,7 +98,7 @@ def _throw_away(path: Path) -> None:
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)
 
 
-def _write(path: Path, fresh: Sequence[tuple[str, Stamp, Brief]], gone: Iterable[str]) -> None:
+def _write(path: Path, fresh: Sequence[tuple[str, Stamp, TrialSummary]], gone: Iterable[str]) -> None:
     rows = [(name, VERSION, *stamp, json.dumps(entry)) for name, stamp, entry in fresh]
     with closing(sqlite3.connect(path, timeout=BUSY_S)) as database, database:
         database.execute(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from analysis.contract.lifecycle import STATES, State
 from sweeper.host.gc_pause import paused
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
-from sweeper.results.trial_summary import Brief
+from sweeper.results.trial_summary import TrialSummary
 from sweeper.sweepfile.sweep import Sweep
 from trainers.data.catalog import DatasetName
 
@@ -22,12 +22,12 @@ class Standing:
     spec: TrialSpec
     state: State
     why: str
-    brief: Brief | None
+    summary: TrialSummary | None
 
     @property
     def unreadable(self) -> bool:
         """Whether its journal can't be read. Then no run may continue it or train over it."""
-        return self.brief is not None and bool(self.brief.trouble)
+        return self.summary is not None and bool(self.summary.trouble)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +35,35 @@ class Survey:
     """A plan compared with a results folder: `standings` in plan order, and the summary of each begun trial by id."""
 
     standings: list[Standing]
-    briefs: Mapping[str, Brief]
+    summaries: Mapping[str, TrialSummary]
 
 
 @paused()
 def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
     """Return the state of every planned trial."""
-    known = briefs(results)
-    newest_last = sorted(known.values(), key=lambda brief: (sum(brief.recipe.values()), brief.trial_id))
-    past = {brief.point: brief for brief in newest_last}
-    return Survey(standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], briefs=known)
-
-
-def _standing(results: Results, spec: TrialSpec, brief: Brief | None, past: Mapping[str, Brief]) -> Standing:
-    held = (
-        brief is not None and not _is_done(brief, spec.target) and holder_of(results.trial(spec.trial_id)) is not None
+    known = summaries(results)
+    newest_last = sorted(known.values(), key=lambda summary: (sum(summary.recipe.values()), summary.trial_id))
+    past = {summary.point: summary for summary in newest_last}
+    return Survey(
+        standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], summaries=known
     )
-    state, why = judge(brief, spec.target, held=held)
-    if brief is None and spec.point in past:
+
+
+def _standing(
+    results: Results, spec: TrialSpec, summary: TrialSummary | None, past: Mapping[str, TrialSummary]
+) -> Standing:
+    held = (
+        summary is not None
+        and not _is_done(summary, spec.target)
+        and holder_of(results.trial(spec.trial_id)) is not None
+    )
+    state, why = judge(summary, spec.target, held=held)
+    if summary is None and spec.point in past:
         why = _why_new(spec, past[spec.point])
-    return Standing(spec=spec, state=state, why=why, brief=brief)
+    return Standing(spec=spec, state=state, why=why, summary=summary)
 
 
-def _why_new(spec: TrialSpec, before: Brief) -> str:
+def _why_new(spec: TrialSpec, before: TrialSummary) -> str:
     """Return why a point that was trained before is another trial now."""
     if before.digest != spec.digest:
         return f"new: the data changed since {before.trial_id}"
@@ -67,29 +73,29 @@ def _why_new(spec: TrialSpec, before: Brief) -> str:
     return f"new: recipe raised since {before.trial_id} ({', '.join(raised)})"
 
 
-def _is_done(brief: Brief, target: int) -> bool:
-    return brief.done_step >= target and target in brief.evaluated
+def _is_done(summary: TrialSummary, target: int) -> bool:
+    return summary.done_step >= target and target in summary.evaluated
 
 
-def judge(brief: Brief | None, target: int, *, held: bool) -> tuple[State, str]:
+def judge(summary: TrialSummary | None, target: int, *, held: bool) -> tuple[State, str]:
     """Return the state of a trial with a target of `target` outer steps, and why. `held`: a living run holds it."""
-    if brief is None:
+    if summary is None:
         return "new", "new"
-    if brief.trouble:
-        return "running" if held else "failed", brief.trouble
-    if _is_done(brief, target):
-        return "done", f"done at step {brief.done_step}"
+    if summary.trouble:
+        return "running" if held else "failed", summary.trouble
+    if _is_done(summary, target):
+        return "done", f"done at step {summary.done_step}"
     if held:
-        return "running", f"running at step {brief.step} of {brief.target}"
-    if brief.status == "diverged":
-        return "diverged", brief.message
-    if brief.status == "failed":
-        return "failed", f"failed at step {brief.step}: {brief.message}"
-    if brief.done_step >= target:
-        return "interrupted", f"trained to step {brief.done_step}, not evaluated at step {target}"
-    if brief.status == "done":
-        return "interrupted", f"longer target: at step {brief.step} of {target}"
-    return "interrupted", f"interrupted at step {brief.step} of {target}"
+        return "running", f"running at step {summary.step} of {summary.target}"
+    if summary.status == "diverged":
+        return "diverged", summary.message
+    if summary.status == "failed":
+        return "failed", f"failed at step {summary.step}: {summary.message}"
+    if summary.done_step >= target:
+        return "interrupted", f"trained to step {summary.done_step}, not evaluated at step {target}"
+    if summary.status == "done":
+        return "interrupted", f"longer target: at step {summary.step} of {target}"
+    return "interrupted", f"interrupted at step {summary.step} of {target}"
 
 
 def counts(standings: Iterable[Standing]) -> dict[str, int]:
@@ -98,7 +104,7 @@ def counts(standings: Iterable[Standing]) -> dict[str, int]:
     return {state: number[state] for state in STATES}
 
 
-def orphans(known: Mapping[str, Brief], planned: Iterable[TrialSpec], sweep: str) -> list[Brief]:
+def orphans(known: Mapping[str, TrialSummary], planned: Iterable[TrialSpec], sweep: str) -> list[TrialSummary]:
     """Return the summaries of the trials that `sweep` once ran and no longer plans, in order of their ids."""
     named = {spec.trial_id for spec in planned}
     return [known[name] for name in sorted(known.keys() - named) if sweep in known[name].sweeps]

@@ -12,7 +12,7 @@ from sweeper.results.journal_lines import JournalError, Line, NewerJournalError,
 from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 
 
-class Brief(NamedTuple):
+class TrialSummary(NamedTuple):
     """The summary of a trial's journal.
 
     `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
@@ -39,11 +39,11 @@ class Brief(NamedTuple):
     trouble: str = ""
 
 
-def read_brief(path: Path) -> Brief | None:
+def read_summary(path: Path) -> TrialSummary | None:
     """Return the summary of the journal at `path`, or None if it holds no attempt. Never raises JournalError."""
     try:
         with understood(path):
-            return brief_of(list(read_lines(path)))
+            return summary_of(list(read_lines(path)))
     except ConfigError as error:
         newer = NewerJournalError(path, f"a config that this version doesn't know ({error})")
         return _unreadable(path.parent.name, newer)
@@ -51,8 +51,8 @@ def read_brief(path: Path) -> Brief | None:
         return _unreadable(path.parent.name, error)
 
 
-def _unreadable(trial_id: str, error: JournalError) -> Brief:
-    return Brief(
+def _unreadable(trial_id: str, error: JournalError) -> TrialSummary:
+    return TrialSummary(
         trial_id=trial_id,
         point="",
         digest="",
@@ -72,13 +72,13 @@ def _unreadable(trial_id: str, error: JournalError) -> Brief:
     )
 
 
-def brief_of(lines: Sequence[Line]) -> Brief | None:
+def summary_of(lines: Sequence[Line]) -> TrialSummary | None:
     """Return the summary of a journal's `lines`, or None if they hold no attempt."""
     record = fold_lines(lines)
     if record is None:
         return None
     first, last = record["attempts"][0], record["attempts"][-1]
-    return Brief(
+    return TrialSummary(
         trial_id=record["trial_id"],
         point=record["point"],
         digest=last["digest"],

@@ -70,9 +70,9 @@ def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_
     """Raise SweepError if a trial that would go on began on another kind of device, where it gets other bits."""
     for standing in standings:
         stays = FINISHED | {"running"} | (set() if retry_failed else {"failed"})
-        if standing.brief is None or standing.unreadable or standing.state in stays:
+        if standing.summary is None or standing.unreadable or standing.state in stays:
             continue
-        began_on = standing.brief.device
+        began_on = standing.summary.device
         if began_on != device:
             raise SweepError(
                 f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "

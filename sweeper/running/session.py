@@ -15,7 +15,7 @@ from sweeper.executors.ray.node_check import asked
 from sweeper.executors.ray.place import slot_of
 from sweeper.host.devices import THREADS, Device, default_workers
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch
 from sweeper.running.signals import Signals
@@ -86,10 +86,10 @@ def execute(
                 break
     finally:
         signals.restore()
-    now = briefs(options.results)  # updates the index, so that the next plan need not read the journals
+    now = summaries(options.results)  # updates the index, so that the next plan need not read the journals
     if views:
         for standing in batch.standings:  # another run may have trained what this one only shows
-            if now.get(standing.spec.trial_id) != standing.brief:
+            if now.get(standing.spec.trial_id) != standing.summary:
                 views.note(standing.spec.trial_id)
     behind = views.close(GRACE_S) if views else 0
     if dealer is not None and dealer.fatal is not None:

@@ -94,7 +94,7 @@ def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
     refuse_other_device(going_on, room.device, retry_failed=wishes.retry_failed)
     trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
     refuse_arithmetic(trials, room.device)
-    begun = [each for each in batch.standings if each.spec.trial_id in ids and each.brief is not None]
+    begun = [each for each in batch.standings if each.spec.trial_id in ids and each.summary is not None]
     return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun)
 
 
@@ -122,9 +122,9 @@ def estimated(todo: Todo, wishes: Wishes) -> str:
     wanted = {(spec.trial_id, spec.target) for spec in todo.trials}
     from_nothing = {standing.spec.trial_id for standing in todo.begun}
     left = [
-        replace(standing, brief=None) if standing.spec.trial_id in from_nothing else standing
+        replace(standing, summary=None) if standing.spec.trial_id in from_nothing else standing
         for standing in todo.batch.standings
         if (standing.spec.trial_id, standing.spec.target) in wanted
     ]
     workers = 1 if wishes.executor == "inline" else wishes.workers or todo.room.workers
-    return estimate(left, todo.batch.parts[0].survey.briefs, todo.room.device).sentence(workers)
+    return estimate(left, todo.batch.parts[0].survey.summaries, todo.room.device).sentence(workers)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep
 from sweeper.tracking.address import SQLITE, sqlite_path
@@ -32,7 +32,7 @@ def is_shown(part: SurveyedSweep, results: Results, uri: str) -> bool:
 
 def state_of(part: SurveyedSweep, results: Results, uri: str) -> str:
     """Return a hash of all that the store should show now, and of its address, which may hold a password."""
-    known = briefs(results)
+    known = summaries(results)
     shown = [
         (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))
         for spec in part.specs

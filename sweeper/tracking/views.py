@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def _begun(batch: Batch, results: Results) -> list[str]:
     """Return the trials that have a journal now. A trial to be trained again from step 0 no longer has one."""
-    begun = [found.spec.trial_id for found in batch.standings if found.brief is not None and not found.unreadable]
+    begun = [found.spec.trial_id for found in batch.standings if found.summary is not None and not found.unreadable]
     return [trial_id for trial_id in begun if results.trial(trial_id).journal.exists()]
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from analysis.contract.lifecycle import STATES
 from sweeper.results.fold import fold
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.journal_lines import DamagedJournalError, JournalError, NewerJournalError
 from sweeper.results.survey import survey
-from sweeper.results.trial_summary import read_brief
+from sweeper.results.trial_summary import read_summary
 from sweeper.running.batch import pending
 from tests.sweeper.played import begin, command, finish, reach, run
 
@@ -85,7 +85,7 @@ def test_a_damaged_journal_says_where_and_what_to_do(whole, specs, name):
     damage, where = DAMAGED[name]
     damaged(whole, specs[0], damage)
     path = whole.trial(specs[0].trial_id).journal
-    entry = read_brief(path)
+    entry = read_summary(path)
     assert (entry.trial_id, entry.status) == (specs[0].trial_id, "failed")
     newer = name == "a form of text"
     begins = "its journal is from a newer sweeper: " if newer else "its journal is damaged: "
@@ -98,7 +98,7 @@ def test_a_damaged_journal_says_where_and_what_to_do(whole, specs, name):
 def test_a_newer_journal_names_the_trial_the_field_and_what_to_do(whole, specs, name):
     damage, where = NEWER[name]
     damaged(whole, specs[0], damage)
-    told = read_brief(whole.trial(specs[0].trial_id).journal).trouble
+    told = read_summary(whole.trial(specs[0].trial_id).journal).trouble
     assert told.startswith("its journal is from a newer sweeper: ")
     assert re.search(where, told), told
     assert f"update sweeper, or set it aside and train again with --rerun {specs[0].trial_id}" in told
@@ -132,16 +132,16 @@ def test_plan_and_status_show_it_as_failed_and_their_sums_hold(whole, specs, wri
 
 def test_only_journals_in_trouble_are_read_again_so_that_an_update_helps_at_once(whole, specs, monkeypatch):
     damaged(whole, specs[1], NEWER["a field"][0])
-    assert briefs(whole)[specs[1].trial_id].trouble
+    assert summaries(whole)[specs[1].trial_id].trouble
     with monkeypatch.context() as patched:
         patched.setattr("sweeper.results.trial_summary.resolve", lambda values: specs[1].config)
-        patched.setattr("sweeper.results.index.read_brief", lambda path: read_only(path, specs[1].trial_id))
-        assert briefs(whole)[specs[1].trial_id].status == "done"
+        patched.setattr("sweeper.results.index.read_summary", lambda path: read_only(path, specs[1].trial_id))
+        assert summaries(whole)[specs[1].trial_id].status == "done"
 
 
 def read_only(path, trial_id):
     assert path.parent.name == trial_id
-    return read_brief(path)
+    return read_summary(path)
 
 
 @pytest.mark.parametrize("options", [[], ["--retry-failed"]])

@@ -42,7 +42,7 @@ def train(results, spec, clock, seconds, step=None, **facts):
 def left(results, specs, device="cpu") -> Estimate:
     surveyed = survey(results, specs)
     todo = [standing for standing in surveyed.standings if standing.state != "done"]
-    return estimate(todo, surveyed.briefs, device)
+    return estimate(todo, surveyed.summaries, device)
 
 
 def seconds_of_another(results, clock, mine, other, **facts) -> float | None:

@@ -15,19 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sweeper.results import index as index_module
-from sweeper.results.index import briefs
+from sweeper.results.index import summaries
 from sweeper.results.journal import Journal
 from sweeper.results.paths import Results
-from sweeper.results.trial_summary import Brief, read_brief
+from sweeper.results.trial_summary import TrialSummary, read_summary
 from tests.sweeper.played import begin, command, finish, reach, run
 from tests.waiting import HANG_S
 
 OPERATIONS = ("begin", "record", "end", "cut a line", "tear a line", "delete", "set aside")
 
 
-def folded(results: Results) -> dict[str, Brief]:
+def folded(results: Results) -> dict[str, TrialSummary]:
     """Return what every journal says, read without the index."""
-    found = {path.parent.name: read_brief(path) for path in results.root.glob("trials/*/journal.jsonl")}
+    found = {path.parent.name: read_summary(path) for path in results.root.glob("trials/*/journal.jsonl")}
     return {trial_id: entry for trial_id, entry in found.items() if entry is not None}
 
 
@@ -45,11 +45,11 @@ def begun(results, specs):
     return results
 
 
-def no_reading(results: Results, monkeypatch: pytest.MonkeyPatch) -> dict[str, Brief]:
-    """Return the briefs while journals can't be read: what the index alone knows."""
+def no_reading(results: Results, monkeypatch: pytest.MonkeyPatch) -> dict[str, TrialSummary]:
+    """Return the summaries while journals can't be read: what the index alone knows."""
     with monkeypatch.context() as patched:
-        patched.setattr(index_module, "read_brief", lambda path: pytest.fail(f"{path} was read"))
-        return briefs(results)
+        patched.setattr(index_module, "read_summary", lambda path: pytest.fail(f"{path} was read"))
+        return summaries(results)
 
 
 def change(results: Results, spec, operation: str) -> None:
@@ -79,33 +79,33 @@ def test_whatever_happens_to_the_journals_the_index_says_what_they_say(specs, ch
         results = Results.at(Path(folder))
         for number, operation in changes:
             change(results, specs[number], operation)
-            assert briefs(results) == folded(results)
-            assert briefs(results) == folded(results)
+            assert summaries(results) == folded(results)
+            assert summaries(results) == folded(results)
 
 
 def test_an_unchanged_journal_is_not_read_again_and_a_changed_one_is(begun, specs, monkeypatch):
-    before = briefs(begun)
+    before = summaries(begun)
     assert no_reading(begun, monkeypatch) == before
     finish(begun, specs[2])
-    assert briefs(begun)[specs[2].trial_id].status == "done"
+    assert summaries(begun)[specs[2].trial_id].status == "done"
     os.utime(begun.trial(specs[0].trial_id).journal)
     with pytest.raises(pytest.fail.Exception, match=specs[0].trial_id):
         no_reading(begun, monkeypatch)
 
 
 def test_a_journal_of_another_size_is_read_again_even_if_its_time_is_the_same(begun, specs):
-    briefs(begun)
+    summaries(begun)
     journal = begun.trial(specs[2].trial_id).journal
     before = journal.stat()
     finish(begun, specs[2])
     os.utime(journal, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert briefs(begun)[specs[2].trial_id].status == "done"
+    assert summaries(begun)[specs[2].trial_id].status == "done"
 
 
 def test_a_trial_that_is_gone_leaves_the_index(begun, specs):
-    briefs(begun)
+    summaries(begun)
     shutil.rmtree(begun.trial(specs[0].trial_id).folder)
-    briefs(begun)
+    summaries(begun)
     assert indexed(begun).keys() == {specs[1].trial_id, specs[2].trial_id}
 
 
@@ -152,66 +152,66 @@ def statement(text: str):
     ids=lambda damage: damage.__name__,
 )  # fmt: skip
 def test_a_damaged_index_loses_nothing_and_is_made_again(begun, damage, monkeypatch):
-    before = briefs(begun)
+    before = summaries(begun)
     damage(begun.index)
-    assert briefs(begun) == before == folded(begun)
+    assert summaries(begun) == before == folded(begun)
     assert no_reading(begun, monkeypatch) == before
 
 
 def test_entries_of_another_version_are_made_again(begun, monkeypatch):
-    before = briefs(begun)
+    before = summaries(begun)
     statement("UPDATE briefs SET version = version - 1, brief = replace(brief, 'done', 'failed')")(begun.index)
     assert indexed(begun) == {}
-    assert briefs(begun) == before
+    assert summaries(begun) == before
     assert indexed(begun).keys() == before.keys()
     assert no_reading(begun, monkeypatch) == before
 
 
 def test_while_another_command_writes_the_journals_are_read(begun, specs, monkeypatch):
     monkeypatch.setattr(index_module, "BUSY_S", 0.05)
-    briefs(begun)
+    summaries(begun)
     with closing(sqlite3.connect(begun.index, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         finish(begun, specs[3])
-        assert briefs(begun) == folded(begun)
+        assert summaries(begun) == folded(begun)
         other.execute("ROLLBACK")
     assert specs[3].trial_id not in indexed(begun)
-    assert briefs(begun) == folded(begun)
+    assert summaries(begun) == folded(begun)
     assert specs[3].trial_id in indexed(begun)
 
 
 def test_where_no_index_can_be_written_nothing_but_time_is_lost(begun):
     begun.index.mkdir()
-    assert briefs(begun) == folded(begun)
+    assert summaries(begun) == folded(begun)
     assert begun.index.is_dir()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders too")
 def test_a_read_only_folder_is_read(begun, specs):
-    before = briefs(begun)
+    before = summaries(begun)
     finish(begun, specs[3])
     begun.root.chmod(0o555)
     begun.index.chmod(0o444)
     try:
-        assert briefs(begun) == folded(begun) != before
+        assert summaries(begun) == folded(begun) != before
     finally:
         begun.root.chmod(0o755)
 
 
 def test_a_last_line_torn_by_a_crash_counts_for_nothing(begun, specs):
-    before = briefs(begun)
+    before = summaries(begun)
     journal = begun.trial(specs[2].trial_id).journal
     with journal.open("a") as file:
         file.write('{"kind":"done","attempt":1,"time_ms":1,"st')
-    assert briefs(begun) == before == folded(begun)
+    assert summaries(begun) == before == folded(begun)
 
 
 def test_of_two_processes_at_once_both_are_right_and_the_index_too(begun, monkeypatch):
     code = (
         "import sys; from pathlib import Path\n"
-        "from sweeper.results.index import briefs; from sweeper.results.paths import Results\n"
+        "from sweeper.results.index import summaries; from sweeper.results.paths import Results\n"
         "results = Results.at(Path(sys.argv[1]))\n"
-        "for _ in range(20): found = briefs(results); results.index.unlink(missing_ok=True); found = briefs(results)\n"
+        "for _ in range(20): summaries(results); results.index.unlink(missing_ok=True); found = summaries(results)\n"
         "print(*sorted(found))"
     )
     processes = [
@@ -221,7 +221,7 @@ def test_of_two_processes_at_once_both_are_right_and_the_index_too(begun, monkey
         out, _ = process.communicate(timeout=HANG_S)
         assert process.returncode == 0
         assert out.split() == sorted(folded(begun))
-    assert briefs(begun) == folded(begun)
+    assert summaries(begun) == folded(begun)
 
 
 @pytest.mark.slow

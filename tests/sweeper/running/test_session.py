@@ -5,37 +5,37 @@ import pytest
 from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
 from sweeper.results.survey import Standing, judge, survey
-from sweeper.results.trial_summary import Brief
+from sweeper.results.trial_summary import TrialSummary
 from sweeper.running.batch import pending, prepare_run, refuse_arithmetic, refuse_other_device
 from sweeper.sweepfile.sweep import load
 
 
-def brief(**changed) -> Brief:
+def summary(**changed) -> TrialSummary:
     known = {"trial_id": "t", "point": "p", "digest": "d", "recipe": {"core": 1}, "sweeps": ["tiny"], "message": ""}
     known |= {"attempt": 1, "status": "done", "step": 4, "target": 4, "done_step": 4, "evaluated": [2, 4]}
-    return Brief(**known | {"device": "cpu", "cost_class": "k", "worker_s": 8.0} | changed)
+    return TrialSummary(**known | {"device": "cpu", "cost_class": "k", "worker_s": 8.0} | changed)
 
 
 @pytest.mark.parametrize(
     ("known", "target", "held", "state", "why"),
     [
         (None, 4, False, "new", "new"),
-        (brief(), 4, False, "done", "done at step 4"),
-        (brief(), 2, False, "done", "done at step 4"),
-        (brief(), 3, False, "interrupted", "trained to step 4, not evaluated at step 3"),
-        (brief(), 9, False, "interrupted", "longer target: at step 4 of 9"),
-        (brief(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
-        (brief(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
-        (brief(status="running", done_step=0, step=2), 4, False, "interrupted", "interrupted at step 2 of 4"),
+        (summary(), 4, False, "done", "done at step 4"),
+        (summary(), 2, False, "done", "done at step 4"),
+        (summary(), 3, False, "interrupted", "trained to step 4, not evaluated at step 3"),
+        (summary(), 9, False, "interrupted", "longer target: at step 4 of 9"),
+        (summary(status="interrupted", step=6, target=9), 4, False, "done", "done at step 4"),
+        (summary(status="running", done_step=0), 4, True, "running", "running at step 4 of 4"),
+        (summary(status="running", done_step=0, step=2), 4, False, "interrupted", "interrupted at step 2 of 4"),
         (
-            brief(status="diverged", done_step=0, message="diverged at step 2"),
+            summary(status="diverged", done_step=0, message="diverged at step 2"),
             4,
             False,
             "diverged",
             "diverged at step 2",
         ),
         (
-            brief(status="failed", done_step=0, message="ValueError: x"),
+            summary(status="failed", done_step=0, message="ValueError: x"),
             4,
             False,
             "failed",
@@ -50,7 +50,8 @@ def test_a_trial_stands_where_its_journal_and_its_lock_say(known, target, held, 
 def test_a_run_takes_new_and_interrupted_trials_and_failed_ones_when_asked(specs):
     states = ["done", "diverged", "running", "interrupted", "failed", "new"]
     standings = [
-        Standing(spec=specs[index % len(specs)], state=state, why="", brief=None) for index, state in enumerate(states)
+        Standing(spec=specs[index % len(specs)], state=state, why="", summary=None)
+        for index, state in enumerate(states)
     ]
     taken = {id(standing): standing.state for standing in standings}
     assert len(taken) == 6
@@ -73,7 +74,7 @@ def test_later_plans_name_the_copy_of_the_data_that_was_trained_on(write_sweep, 
 
 
 def test_a_failed_trial_of_another_device_blocks_a_run_only_if_it_is_to_be_retried(specs):
-    standing = Standing(spec=specs[0], state="failed", why="", brief=brief(status="failed"))
+    standing = Standing(spec=specs[0], state="failed", why="", summary=summary(status="failed"))
     refuse_other_device([standing], "cuda")
     with pytest.raises(SweepError, match="began on cpu"):
         refuse_other_device([standing], "cuda", retry_failed=True)
