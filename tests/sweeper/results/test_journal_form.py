@@ -59,8 +59,8 @@ def test_a_feature_pull_of_another_form_is_refused(results, specs, pull):
         ([[float("-inf")]], "isn't finite"),
         (nested(DEEPEST), "deeper than 6 levels"),
         ({"a": {"b": {"c": {"d": {"e": {"f": 1}}}}}}, "deeper than 6 levels"),
-        ([0] * (LONGEST + 1), "letters or entries"),
-        ("x" * (LONGEST + 1), "letters or entries"),
+        ([0] * (LONGEST + 1), "characters or entries"),
+        ("x" * (LONGEST + 1), "characters or entries"),
     ],
 )
 def test_no_value_is_endless_deep_or_not_finite_also_where_nobody_reads_it(results, specs, key, value, said):
