@@ -11,7 +11,7 @@ from sweeper.results.fold import fold
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
-from tests.sweeper.command import PATIENT, start, sweeper
+from tests.sweeper.command import PATIENT, PROGRAM, start, sweeper
 from tests.sweeper.tiny import TINY, write_tiny
 from tests.waiting import HANG_S, wait_until
 from trainers.data.catalog import CATALOG
@@ -149,7 +149,13 @@ def test_a_new_seed_runs_only_new_trials_and_a_longer_target_goes_on(write_sweep
         assert kept == records
 
 
-STOPPED = ("  outer_steps: 600", "seeds: 1", "  eval_every: 200", "  inner_steps: [1]")
+STOPPED = ("  outer_steps: 250", "seeds: 1", "  eval_every: 100", "  inner_steps: [1]")
+CHATTY = f"""
+import functools, sweeper.running.session as session
+session.Worker = functools.partial(session.Worker, chunk_s=0.1)
+{PROGRAM}
+"""
+"""`sweeper` with chunks of a tenth of a second, so that a record comes long before the end."""
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +171,7 @@ def not_stopped(tmp_path_factory) -> Results:
 def test_a_run_that_is_stopped_or_killed_ends_with_the_bits_of_one_that_is_not(not_stopped, tmp_path, number, code):
     """A kill leaves no checkpoint so early, a signal does; either way the rerun completes the plan, each trial once."""
     path = write_tiny(tmp_path, *STOPPED)
-    process = start(["run", path, "--executor", "inline", "--tracking-uri", "none"], tmp_path)
+    process = start(["run", path, "--executor", "inline", "--tracking-uri", "none"], tmp_path, program=CHATTY)
     results = Results.at(tmp_path / "results")
     wait_until(lambda: any(measured(results).values()), "a record")
     os.kill(process.pid, number)
