@@ -32,6 +32,18 @@ def worker_killed(scene: Scene, draw: random.Random) -> str:
     return moment
 
 
+def worker_and_raylet_killed(scene: Scene, draw: random.Random) -> str:
+    """The raylet goes when the trial of the killed worker has been dealt again."""
+    moment = _midway(scene, draw, most=0.4)
+    victim = draw.choice(scene.begun())
+    before = scene.attempts(victim)
+    scene.kill(scene.worker_of(victim))
+    wait_until(lambda: scene.attempts(victim) > before, "the trial to be dealt again")
+    (daemon,) = scene.processes_of("raylet")
+    scene.kill(daemon)
+    return f"{moment}, and when its trial was dealt again"
+
+
 def driver_killed(scene: Scene, draw: random.Random) -> str:
     moment = _any_time(scene, draw)
     scene.kill(scene.driver)
@@ -140,11 +152,13 @@ def disk_full(scene: Scene, draw: random.Random) -> str:
     return moment
 
 
+BOTH = "kill -9 of a worker, then of the raylet"
 FAULTS = {
     "kill -9 of a worker": Fault(worker_killed, (0,)),
     "kill -9 of the driver": Fault(driver_killed, (-9, 0)),
     "kill -9 of the driver's process group": Fault(group_killed, (-9, 0)),
     "kill -9 of the raylet": Fault(raylet_killed, (0,)),
+    BOTH: Fault(worker_and_raylet_killed, (0,)),
     "kill -9 of the GCS server": Fault(gcs_killed, (0,)),
     "kill -9 and restart of the MLflow server": Fault(server_killed, (0,)),
     "SIGSTOP and late SIGCONT of a worker": Fault(worker_frozen, (0,)),

@@ -13,20 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.budget import budget
 from tests.chaos.ending import Ending, undisturbed_ending
-from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.faults import BOTH, FAULTS, Fault
 from tests.chaos.scene import Scene, small_disk
 from tests.chaos.server import Server
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-SHORT = (
-    "kill -9 of a worker",
-    "kill -9 of the driver's process group",
-    "kill -9 of the raylet",
-    "SIGSTOP of a worker that outlives its driver",
-)
+OF_A_DRIVER = ("kill -9 of the driver's process group", "SIGSTOP of a worker that outlives its driver")
+SHORT = budget((BOTH, *OF_A_DRIVER), ("kill -9 of a worker", "kill -9 of the raylet", *OF_A_DRIVER))
 ROUNDS = int(os.environ.get("SWEEPER_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("SWEEPER_CHAOS_SEED", "1"))
 TABLE = os.environ.get("SWEEPER_CHAOS_TABLE")
