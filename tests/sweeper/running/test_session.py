@@ -82,6 +82,6 @@ def test_a_failed_trial_of_another_device_blocks_a_run_only_if_it_is_to_be_retri
 
 def test_an_arithmetic_that_a_device_lacks_is_refused_before_anything_runs(write_sweep):
     specs = expand(load(write_sweep("  use: strokes\n  arithmetic: bf16")))
-    with pytest.raises(SweepError, match=f"{specs[0].trial_id} .* can't run here: arithmetic bf16 is for"):
+    with pytest.raises(SweepError, match=f"{specs[0].trial_id} .* can't run here: arithmetic bf16 needs --device cuda"):
         refuse_arithmetic(specs, "cpu")
     refuse_arithmetic(specs, "cuda")
