@@ -31,7 +31,7 @@ from trainers.maml import protocols
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outer_step import Mover
-from trainers.maml.engines.table import ENGINE_OF_DEVICE, EngineName
+from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
 from trainers.maml.episodes import gather, training_draw
 from trainers.maml.layout import BLOCKS
 from trainers.maml.networks import Params, initial_params
@@ -168,7 +168,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
-    engines = arguments.engines or [ENGINE_OF_DEVICE[arguments.device]]
+    engines = arguments.engines or [ENGINES_OF_DEVICE[arguments.device][0]]
     if arguments.paired:
         for engine in engines:
             found = paired(arguments.paired, engine, arguments.device)

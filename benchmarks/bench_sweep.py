@@ -32,6 +32,7 @@ from sweeper.worker.work import MemberUpdate, Update
 from trainers.data import strokes
 from trainers.data.catalog import CATALOG
 from trainers.data.datasets import DataError, data_root, prepare
+from trainers.maml.engines.table import fastest
 from trainers.maml.train import train
 
 SWEEP = """\
@@ -70,6 +71,7 @@ import os, sys
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_AIR_NEW_OUTPUT="0")
 import ray
 from ray import tune
+from trainers.maml.engines.table import fastest
 slots, trials, storage = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
 def nothing(config):
@@ -163,9 +165,16 @@ def our_share_s(folder: Path) -> float:
     begun = time.perf_counter()
     batch = prepare_run([load(folder / "overhead.yaml")], None, results, folder)
     specs = batch.parts[0].specs
-    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=batch.data, timeout_s=60.0)
+    worker = Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0)
     sweeps = {spec.trial_id: "overhead" for spec in specs}
-    dealer = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    dealer = Dealer(
+        specs,
+        sweeps=sweeps,
+        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
+        results=results,
+        worker=worker,
+        note=lambda trial_id: None,
+    )
     assert dealer.next_assignment() is not None
     return time.perf_counter() - begun
 
@@ -176,9 +185,16 @@ def driver(folder: Path, workers: int = 10, records: int = 100, chunks: int = 20
     results = Results.at(folder / "driver")
     batch = prepare_run([sweep], None, results, folder)
     specs = batch.parts[0].specs[:workers]
-    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=batch.data, timeout_s=60.0)
+    worker = Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0)
     sweeps = {spec.trial_id: "overhead" for spec in specs}
-    dealer = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    dealer = Dealer(
+        specs,
+        sweeps=sweeps,
+        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
+        results=results,
+        worker=worker,
+        note=lambda trial_id: None,
+    )
     dealt = [dealer.next_assignment() for _ in specs]
     taken = []
     for chunk in range(chunks):

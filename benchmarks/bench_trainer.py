@@ -35,7 +35,7 @@ from trainers.data.on_device import load_pixels
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.engines import build
-from trainers.maml.engines.table import ENGINE_OF_DEVICE
+from trainers.maml.engines.table import ENGINES_OF_DEVICE
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.layout import BLOCKS
 from trainers.maml.networks import Params, initial_params
@@ -46,7 +46,7 @@ CELLS = {
     for protocol in ("omniglot", "mini_imagenet", "strokes")
     for order in ("first", "second")
 }
-ENGINES = ("loop", "fused", "vmap")
+ENGINES = ("loop", "fused", "compiled", "vmap")
 CORES = len(os.sched_getaffinity(0))
 BASE = "plain modules"
 
@@ -207,7 +207,7 @@ def main() -> None:
         _serve(arguments.keep, arguments.peak, arguments.cells[0])
         return
     keep_freed_memory()
-    arguments.rows = arguments.rows or [*PEERS, "loop", ENGINE_OF_DEVICE[arguments.device]]
+    arguments.rows = arguments.rows or [*PEERS, "loop", *ENGINES_OF_DEVICE[arguments.device][:2]]
     found = [
         one for cell in arguments.cells for one in measure(cell, arguments.rows, arguments.rounds, arguments.device)
     ]

@@ -21,7 +21,7 @@ from trainers.data.on_device import load_pixels
 from trainers.maml import protocols
 from trainers.maml.chunk import Chunk
 from trainers.maml.config import resolve
-from trainers.maml.engines.table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE
+from trainers.maml.engines.table import ENGINES_OF_DEVICE, SLICE_OF_ENGINE
 from trainers.maml.train import train
 from trainers.process.allocator import keep_freed_memory
 
@@ -63,7 +63,7 @@ def measure(name: str, device: str, rounds: int) -> list[dict[str, Any]]:
             taken[part].append(time.perf_counter() - begun)
     median = {part: statistics.median(seconds[1:]) for part, seconds in taken.items()}
     training = config.outer_steps * median["outer step"]
-    size = SLICE_OF_ENGINE[ENGINE_OF_DEVICE[device]]
+    size = SLICE_OF_ENGINE[ENGINES_OF_DEVICE[device][0]]
     rows = []
     for kind in PASSES:
         curve = kind.startswith("curves")

@@ -142,10 +142,16 @@ def _driving(watch: Stopwatch) -> float:
 
 def _dealer(specs: Sequence[TrialSpec], results: Results, pack: int, cluster: Cluster) -> Dealer:
     data = {"omniglot": {"name": "omniglot", "path": "", "digest": ""}}
-    worker = Worker(device="cpu", engine="fused", threads=1, pack=pack, data=data, timeout_s=TIMEOUT_S)
+    worker = Worker(device="cpu", threads=1, pack=pack, data=data, timeout_s=TIMEOUT_S)
     sweeps = {spec.trial_id: "simulated" for spec in specs}
     return Dealer(
-        specs, sweeps=sweeps, results=results, worker=worker, note=lambda _: None, clock=lambda: cluster.now_s
+        specs,
+        sweeps=sweeps,
+        engines=dict.fromkeys(sweeps, "loop"),
+        results=results,
+        worker=worker,
+        note=lambda _: None,
+        clock=lambda: cluster.now_s,
     )
 
 

@@ -54,12 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     from trainers.data.datasets import DataError, data_root, prepare
     from trainers.data.on_device import DeviceError, load_pixels
-    from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
+    from trainers.maml.engines.table import fastest
     from trainers.maml.train import train
 
-    reason = cannot_multiply(config.arithmetic, options.device, ENGINE_OF_DEVICE[options.device])
-    if reason:
-        print(reason, file=sys.stderr)
+    try:
+        engine = fastest(config, options.device)
+    except ValueError as error:
+        print(error, file=sys.stderr)
         return 2
     try:
         pixels = load_pixels(prepare(config.dataset, data_root(options.data_root)), options.device)
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     torch.set_num_threads(options.threads)
-    for chunk in train([config], pixels):
+    for chunk in train([config], pixels, engine=engine):
         (run,) = chunk.runs
         for record in run.records:
             print(json.dumps(record._asdict()), flush=True)

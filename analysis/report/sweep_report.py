@@ -15,6 +15,7 @@ from analysis.figures.style import encode
 from analysis.judging.claims import Judged, judge
 from analysis.judging.readings import Readings
 from analysis.numbers.endpoint import endpoint_sentence, unit_of
+from analysis.numbers.engines import engine_remarks, engines_of_cells, refuse_mixed
 from analysis.numbers.tables import Cell, Table, contrast, table, where
 from analysis.numbers.tidy import axis_column
 from analysis.pages.beside import drawn_table, values_table
@@ -32,7 +33,10 @@ LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seab
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The questions of one sweep file. `paper` is the result it rebuilds ("" for none), `command` the command line."""
+    """The questions of one sweep file. `paper` is the result it rebuilds ("" for none), `command` the command line.
+
+    If `mix_engines`, a cell may have trials of two engines.
+    """
 
     plan: Sequence[PlannedTrial]
     axes: Sequence[str]
@@ -45,6 +49,7 @@ class Asked:
     figures: Sequence[FigureSpec]
     command: str
     commit: str
+    mix_engines: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +67,12 @@ class Found:
 def find(asked: Asked, loaded: Loaded, published: Published | None, source: str, *, figures: bool = True) -> Found:
     """Return the contents of the report of `asked`; with `published`, the authors' numbers are shown beside ours.
 
-    `source` names the store of the records, without a password. If `figures` is false, no figure is drawn.
+    `source` names the store of the records, without a password. If `figures` is false, no figure is drawn. Raises
+    AnalysisError if two engines trained one cell and that is not asked for.
     """
+    engines = engines_of_cells(asked.plan, loaded.records)
+    if not asked.mix_engines:
+        refuse_mixed(engines)
     readings = Readings(asked.plan, asked.axes, loaded.records, frozenset(loaded.unreadable.values()))
     cells = readings.cells(asked.endpoint)
     tables = {f"table_{number}": _table(readings, spec, asked) for number, spec in enumerate(asked.tables, 1)}
@@ -87,7 +96,7 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         values=texts.get("values"),
         tables=(*grids, texts["drawn"]) if "drawn" in texts else tuple(grids),
         figures=shown,
-        remarks=tuple(published.differences.values()) if published is not None else (),
+        remarks=(*(published.differences.values() if published is not None else ()), *engine_remarks(engines)),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
         differences=paper_differences(asked.plan),
         holes=tuple(

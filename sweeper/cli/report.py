@@ -24,6 +24,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--all", "every", is_flag=True, help="Report every FILE (default: sweeps/*.yaml), and one page of all.")
 @click.option("--compare-authors", "raw", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours.")
 @click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format to write [default: all].")
+@click.option("--mix-engines", is_flag=True, help="Accept cells whose trials were trained by different engines.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: RESULTS/reports/NAME].")
 @with_errors_shown
 def report(
@@ -35,6 +36,7 @@ def report(
     every: bool,
     raw: Path | None,
     formats: tuple[str, ...],
+    mix_engines: bool,
     out: Path | None,
 ) -> None:
     """Write the tables, figures and pages of sweep FILE, and print the first table and the path of every file.
@@ -59,6 +61,7 @@ def report(
             raw=raw,
             formats=formats,
             out=out,
+            mix_engines=mix_engines,
         )
     )
     if asked.left_out:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
@@ -27,6 +27,7 @@ from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.tracking.address import resolve_uri
+from trainers.maml.engines.table import EngineName
 
 if TYPE_CHECKING:
     from sweeper.running.session import Options
@@ -68,6 +69,11 @@ class PackSize(click.ParamType):
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
 )
 @click.option(
+    "--engine",
+    type=click.Choice(get_args(EngineName)),
+    help="Engine of new trials [default: that of their cell, or else the fastest that can train them].",
+)
+@click.option(
     "--address",
     metavar="HOST:PORT",
     envvar="SWEEPER_ADDRESS",
@@ -106,6 +112,7 @@ def run(
     device: Literal["auto", "cpu", "cuda"],
     workers: int | None,
     pack: int | None,
+    engine: EngineName | None,
     address: str | None,
     executor: Literal["ray", "inline"],
     timeout: float,
@@ -137,6 +144,7 @@ def run(
         device=device,
         workers=workers,
         pack=pack,
+        engine=engine,
         address=address,
         executor=executor,
     )
@@ -186,6 +194,7 @@ def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pac
         executor=wishes.executor,
         retry_failed=wishes.retry_failed,
         timeout_s=timeout_s,
+        engines=todo.engines,
     )
     with only_run(todo.batch, folder):
         supersede(folder, [standing.spec.trial_id for standing in todo.begun])

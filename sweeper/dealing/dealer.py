@@ -12,7 +12,7 @@ from queue import SimpleQueue
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
-from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, why_not
+from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, other_kernels, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
@@ -21,6 +21,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
+from trainers.maml.engines.table import EngineName
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -34,17 +35,20 @@ class Dealer:
         specs: Iterable[TrialSpec],
         *,
         sweeps: Mapping[str, str],
+        engines: Mapping[str, EngineName],
         results: Results,
         worker: Worker,
         note: Callable[[str], None],
         retry_failed: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take `specs` in plan order; `sweeps` maps each trial's id to the sweep that it runs for.
+        """Take `specs` in plan order. By a trial's id, `sweeps` has the sweep that it runs for, `engines` its engine.
 
         `note` gets the id of each trial whose journal has grown; it must return at once. `clock` counts seconds.
         """
-        self.trials = {spec.trial_id: Dealt(spec=spec, largest_pack=worker.pack) for spec in specs}
+        self.trials = {
+            spec.trial_id: Dealt(spec=spec, engine=engines[spec.trial_id], largest_pack=worker.pack) for spec in specs
+        }
         self._waiting = Waiting(self.trials.values())
         self._left = len(self.trials)
         self._clock = clock
@@ -195,8 +199,10 @@ class Dealer:
         self._dealt += 1
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
-        fixed = members[0].open_journal.first or {"engine": self._worker.engine, "threads": self._worker.threads}
+        fixed = members[0].open_journal.first or {"engine": members[0].engine, "threads": self._worker.threads}
         for trial in members:
+            if sentence := other_kernels(trial, fixed["engine"]):
+                self.changes.put(sentence)
             trial.attempt = trial.open_journal.open_attempt(
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from analysis.contract.lifecycle import FINISHED, Phase
-from sweeper.host.provenance import circumstances
+from sweeper.host.provenance import circumstances, kernels
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
@@ -23,7 +23,6 @@ class Worker:
     """
 
     device: str
-    engine: EngineName
     threads: int
     pack: int
     data: Mapping[DatasetName, dict[str, str]]
@@ -34,9 +33,10 @@ class Worker:
 
 @dataclass(kw_only=True)
 class Dealt:
-    """One trial of this run and its progress, as a progress view shows it."""
+    """One trial of this run and its progress, as a progress view shows it. `engine` is for its first attempt."""
 
     spec: TrialSpec
+    engine: EngineName
     phase: Phase = "waiting"
     step: int = 0
     first_step: int = 0
@@ -89,8 +89,21 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
         "threads": fixed["threads"],
         "pack": pack,
         "device": worker.device,
+        "kernels": kernels(fixed["engine"]),
         **circumstances(),
     }
+
+
+def other_kernels(trial: Dealt, engine: str) -> str:
+    """Return a sentence if the kernels of `engine` are compiled otherwise here than in the trial's first attempt."""
+    first, here = (trial.open_journal.first or {}).get("kernels"), kernels(engine)
+    if not first or first == here:
+        return ""
+    before, now = (", ".join(f"{name} {value}" for name, value in facts.items()) for facts in (first, here))
+    return (
+        f"{trial.spec.trial_id} began with kernels of {before} and goes on with {now}: its last bits may differ from "
+        "those of a run on one machine"
+    )
 
 
 def why_not(spec: TrialSpec, summary: TrialSummary | None, worker: Worker, retry_failed: bool) -> str:

@@ -46,7 +46,8 @@ class Waiting:
     def take_mates(self, first: Dealt, size: int, fresh: Callable[[Dealt], bool]) -> list[Dealt]:
         """Take up to `size` - 1 trials to train with `first`: they differ from it only in PACKABLE fields.
 
-        Each is `fresh` and may join a pack of `size`. A trial that isn't fresh never becomes fresh again.
+        They have its engine. Each is `fresh` and may join a pack of `size`. A trial that isn't fresh
+        never becomes fresh again.
         """
         alike, mates = self._alike[self._shape(first)], list[Dealt]()
         while len(mates) < size - 1:
@@ -79,4 +80,4 @@ class Waiting:
         config: TrialConfig = trial.spec.cell_config
         if id(config) not in self._shapes:
             self._shapes[id(config)] = shared_by_pack(config)
-        return self._shapes[id(config)]
+        return trial.engine, self._shapes[id(config)]

@@ -35,7 +35,7 @@ class Options:
     """What the user asks for. `raw` is a CSV file with the authors' results, read instead of a tracking store.
 
     `every` adds a page of all `files`; without files, it takes sweeps/*.yaml. Without `formats`, all of FORMATS are
-    written.
+    written. If `mix_engines`, a cell may have trials of two engines.
     """
 
     files: Sequence[Path]
@@ -47,6 +47,7 @@ class Options:
     raw: Path | None
     formats: Sequence[str]
     out: Path | None
+    mix_engines: bool = False
 
 
 class Part(NamedTuple):
@@ -158,6 +159,7 @@ def _part(options: Options, file: Path, sweep: Sweep) -> Part:
         figures=sweep.figures,
         command=_command(file, profile, options.only, options.raw),
         commit=f"{sha}{' with changes' if dirty else ''}",
+        mix_engines=options.mix_engines,
     )
     return Part(sweep, asked)
 

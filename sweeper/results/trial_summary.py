@@ -15,9 +15,9 @@ from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 class TrialSummary(NamedTuple):
     """The summary of a trial's journal.
 
-    `digest` and `recipe` are the last attempt's, `device` the first's. `message` says in one line why it ended.
-    `evaluated` lists the outer steps with an evaluation. Trials of one `cost_class` cost the same per outer step.
-    `worker_s` is the time of its attempts in seconds; a pack's time is shared equally. If `trouble` says why the
+    `digest` and `recipe` are the last attempt's, `device` and `engine` the first's. `message` says in one line why it
+    ended. `evaluated` lists the outer steps with an evaluation. Trials of one `cost_class` cost the same per outer
+    step. `worker_s` is the time of its attempts in seconds; a pack's time is shared equally. If `trouble` says why the
     journal can't be read, the trial counts as failed and the other fields are empty.
     """
 
@@ -34,6 +34,7 @@ class TrialSummary(NamedTuple):
     done_step: int
     evaluated: Sequence[int]
     device: str
+    engine: str
     cost_class: str
     worker_s: float
     trouble: str = ""
@@ -66,6 +67,7 @@ def _unreadable(trial_id: str, error: JournalError) -> TrialSummary:
         done_step=0,
         evaluated=[],
         device="",
+        engine="",
         cost_class="",
         worker_s=0.0,
         trouble=str(error),
@@ -92,6 +94,7 @@ def summary_of(lines: Sequence[Line]) -> TrialSummary | None:
         done_step=record["done_step"],
         evaluated=[evaluation["step"] for evaluation in record["evaluations"]],
         device=first["device"],
+        engine=first["engine"],
         cost_class=cost_class_of(resolve(record["config"]), first["device"]),
         worker_s=_worker_s(lines),
     )

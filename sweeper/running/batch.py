@@ -17,7 +17,6 @@ from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep, load
 from trainers.data.datasets import DataError, prepare
-from trainers.maml.engines.table import ENGINE_OF_DEVICE, cannot_multiply
 
 
 def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
@@ -78,13 +77,6 @@ def refuse_other_device(standings: Iterable[Standing], device: Device, *, retry_
                 f"{standing.spec.trial_id} began on {began_on}, and a trial doesn't move between kinds of device; "
                 f"go on with --device {began_on}, or name another folder with --results to start again on {device}"
             )
-
-
-def refuse_arithmetic(specs: Iterable[TrialSpec], device: Device) -> None:
-    """Raise SweepError if `device` does not support the arithmetic of a trial."""
-    for spec in specs:
-        if reason := cannot_multiply(spec.cell_config.arithmetic, device, ENGINE_OF_DEVICE[device]):
-            raise SweepError(f"{spec.trial_id} ({spec.name()}) can't run here: {reason}; --only picks others")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from sweeper.results.survey import Batch
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
-from trainers.maml.engines.table import ENGINE_OF_DEVICE
+from trainers.maml.engines.kernel_cache import nothing_kept
+from trainers.maml.engines.table import COMPILING, EngineName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Options:
 
     A worker that reports nothing for `timeout_s` seconds is given up, and its trials are dealt again. `address` is the
     Ray cluster that this process has joined, or None; without `workers`, nodes that join later train too. `share` is
-    the fraction of a GPU that each worker has, at most 1.
+    the fraction of a GPU that each worker has, at most 1. `engines` has the engine of each trial, by its id.
     """
 
     results: Results
@@ -43,6 +44,7 @@ class Options:
     executor: Literal["ray", "inline"]
     retry_failed: bool
     timeout_s: float
+    engines: Mapping[str, EngineName]
 
 
 class InterruptedRunError(Exception):
@@ -115,7 +117,6 @@ def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
 def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callable[[str], None]) -> Dealer:
     worker = Worker(
         device=options.device,
-        engine=ENGINE_OF_DEVICE[options.device],
         threads=THREADS,
         pack=options.pack,
         data=batch.data,
@@ -123,9 +124,18 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
         share=options.share,
     )
     sweeps = {spec.trial_id: part.sweep.name for part in reversed(batch.parts) for spec in part.specs}
-    return Dealer(
-        specs, sweeps=sweeps, results=options.results, worker=worker, note=note, retry_failed=options.retry_failed
+    dealer = Dealer(
+        specs,
+        sweeps=sweeps,
+        engines=options.engines,
+        results=options.results,
+        worker=worker,
+        note=note,
+        retry_failed=options.retry_failed,
     )
+    if COMPILING & set(options.engines.values()) and nothing_kept():
+        dealer.changes.put("This machine has no kernels of this version yet: they are compiled once, in about 20 s")
+    return dealer
 
 
 def _executor(batch: Batch, options: Options) -> Executor:

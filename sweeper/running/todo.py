@@ -3,7 +3,7 @@
 Trains nothing, prints nothing and changes no file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,13 +14,15 @@ from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
 from sweeper.results.survey import Batch, Standing
-from sweeper.running.batch import pending, refuse_arithmetic, refuse_other_device
+from sweeper.running.batch import pending, refuse_other_device
+from sweeper.running.engine_choice import engines_of
 from sweeper.running.pack_size import check_share, pack_size
+from trainers.maml.engines.table import EngineName
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user asks of a run. `workers` and `pack` are None if the user gives no number."""
+    """What the user asks of a run. `workers` and `pack` are None without a number, `engine` without a name."""
 
     data_root: Path
     only: Sequence[str]
@@ -29,6 +31,7 @@ class Wishes:
     device: Literal["auto", "cpu", "cuda"]
     workers: int | None
     pack: int | None
+    engine: EngineName | None
     address: str | None
     executor: Literal["ray", "inline"]
 
@@ -46,7 +49,7 @@ class Room(NamedTuple):
 class Todo:
     """The work of a run. `trials` are trained; those in `begun` start from step 0 after their results are moved away.
 
-    `standings` are the trials that --only picks, with their states.
+    `standings` are the trials that --only picks, with their states. `engines` has the engine of each trial, by its id.
     """
 
     batch: Batch
@@ -54,6 +57,7 @@ class Todo:
     standings: list[Standing]
     trials: list[TrialSpec]
     begun: list[Standing]
+    engines: Mapping[str, EngineName]
 
 
 def room_for(wishes: Wishes) -> Room:
@@ -93,9 +97,10 @@ def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
     going_on = [standing for standing in standings if standing.spec.trial_id not in ids]
     refuse_other_device(going_on, room.device, retry_failed=wishes.retry_failed)
     trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
-    refuse_arithmetic(trials, room.device)
     begun = [each for each in batch.standings if each.spec.trial_id in ids and each.summary is not None]
-    return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun)
+    kept = [each for each in batch.standings if each.spec.trial_id not in ids]
+    engines = engines_of(trials, kept, room.device, wishes.engine)
+    return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun, engines=engines)
 
 
 def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]:

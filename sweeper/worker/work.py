@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
+from sweeper.host.provenance import kernels
 from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
 
@@ -69,6 +70,8 @@ class Work:
         if self._logs:
             return
         work, members = self._assignment, self._assignment["members"]
+        here = kernels(work["engine"])
+        compiled_for = f", kernels for {here['instruction_set']}" if here else ""
         for member in members:
             paths = TrialPaths(Path(member["folder"]))
             paths.attempt(member["attempt"]).mkdir(parents=True, exist_ok=True)
@@ -77,7 +80,7 @@ class Work:
             log.say(
                 f"attempt {member['attempt']} of {member['trial_id']} begun by process {os.getpid()} on "
                 f"{socket.gethostname()}: engine {work['engine']}, device {work['device']}, "
-                f"threads {work['threads']}, {versions()}"
+                f"threads {work['threads']}, {versions()}{compiled_for}"
             )
             if len(members) > 1:
                 log.say(f"in a pack of {len(members)}: {', '.join(mate['trial_id'] for mate in members)}")

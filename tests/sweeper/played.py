@@ -15,7 +15,7 @@ EVALUATION = {"split": "test", "episodes": 3, "accuracy": HEADS, "sd": HEADS}
 
 
 def worker(device: str = "cpu", pack: int = 1) -> Worker:
-    return Worker(device=device, engine="loop", threads=1, pack=pack, data={}, timeout_s=60.0)
+    return Worker(device=device, threads=1, pack=pack, data={}, timeout_s=60.0)
 
 
 def begin(results: Results, spec: TrialSpec, *, device: str = "cpu", pack: int = 1, sweep: str = "tiny") -> Journal:

@@ -1,7 +1,6 @@
 """Small float64 configs and pixels that need no data set on disk, computed on one thread."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainers.data.catalog import CATALOG
-from trainers.maml.config import TrialConfig, resolve
+from tests.trainers.small import noise_pixels, tiny_config
+from trainers.maml.config import TrialConfig
 from trainers.maml.theory.claim import Setting
 
 
@@ -31,24 +30,14 @@ def pixels(characters: NDArray[np.uint8]) -> Tensor:
 
 @pytest.fixture
 def tiny() -> Callable[..., TrialConfig]:
-    """Return a maker of small configs: 4 channels, 3 ways, float64, everything overridable."""
-
-    def make(**values: Any) -> TrialConfig:
-        small = {
-            "dataset": "strokes", "channels": 4, "ways": 3, "shots": 2, "queries": 3, "inner_steps": 2,
-            "inner_lr": 0.1, "meta_batch_size": 2, "outer_steps": 6, "eval_episodes": 3, "dtype": "float64",
-        }  # fmt: skip
-        return resolve(small | values)
-
-    return make
+    """Return the maker of small configs."""
+    return tiny_config
 
 
 @pytest.fixture(scope="session")
 def noise() -> Tensor:
-    """Return pixels of the shape of strokes, drawn at random: enough for what does not depend on what they show."""
-    facts = CATALOG["strokes"]
-    shape = (facts.classes, facts.images_per_class, *facts.image_shape)
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    """Return pixels of the shape of strokes, drawn at random."""
+    return noise_pixels()
 
 
 @pytest.fixture

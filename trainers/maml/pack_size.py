@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trainers.data.catalog import CATALOG
 from trainers.maml.config import TrialConfig, resolve
-from trainers.maml.engines.table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName
+from trainers.maml.engines.table import SLICE_OF_ENGINE, EngineName, fastest
 from trainers.process.memory import forget_peak, peak_bytes
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def main() -> int:
     except (DataError, DeviceError) as error:
         print(error, file=sys.stderr)
         return 2
-    measured = list(measure(config, pixels, options.engine or ENGINE_OF_DEVICE[options.device], options.most))
+    measured = list(measure(config, pixels, options.engine or fastest(config, options.device), options.most))
     if not measured:
         print("one run alone does not fit into the memory of this GPU", file=sys.stderr)
         return 2

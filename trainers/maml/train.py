@@ -20,7 +20,7 @@ from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.captured import CapturedMover
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outer_step import Carried, Mover
-from trainers.maml.engines.table import ENGINE_OF_DEVICE, SLICE_OF_ENGINE, EngineName, cannot_multiply
+from trainers.maml.engines.table import SLICE_OF_ENGINE, EngineName, cannot_treat, fastest
 from trainers.maml.episodes import evaluation_draw, gather, probe_draw
 from trainers.maml.evaluation import Pass, due, nothing_scored, records_of
 from trainers.maml.networks import Params, initial_params, zero_head
@@ -43,10 +43,10 @@ def train(
     Yields a chunk about every `chunk_s` seconds, also during evaluations; an outer step or an evaluation slice is
     never interrupted. With `states` it continues where they were taken, and first yields their records again.
     Raises ValueError if the configs cannot share a pack, if the states are at different points, or if the engine on
-    this device does not support the arithmetic of the configs.
+    this device can't train the configs. Without `engine`, the fastest that can is taken.
     """
-    engine = engine or ENGINE_OF_DEVICE[pixels.device.type]
-    if reason := cannot_multiply(configs[0].arithmetic, pixels.device.type, engine):
+    engine = engine or fastest(configs[0], pixels.device.type)
+    if reason := cannot_treat(engine, configs[0], pixels.device.type):
         raise ValueError(reason)
     pack = _Pack(configs, pixels, engine, states)
     while not pack.finished:

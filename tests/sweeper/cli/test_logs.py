@@ -48,8 +48,8 @@ def said(text):
 def test_the_log_tells_the_trials_way_from_its_start_to_its_end(trained):
     lines = said(first_trial(trained).log(1).read_text())
     assert re.fullmatch(
-        r"attempt 1 of [0-9a-f]{16} begun by process \d+ on \S+: engine fused, device cpu, threads 1, "
-        r"Python \S+, torch \S+, numpy \S+, numba \S+",
+        r"attempt 1 of [0-9a-f]{16} begun by process \d+ on \S+: engine compiled, device cpu, threads 1, "
+        r"Python \S+, torch \S+, numpy \S+, numba \S+, kernels for \S+",
         lines[0],
     )
     assert lines[1] == "starts from step 0"

@@ -13,9 +13,16 @@ from sweeper.dealing.dealer import Dealer, Worker
 @pytest.fixture
 def dealer(specs, results):
     data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
-    worker = Worker(device="cpu", engine="loop", threads=1, pack=1, data=data, timeout_s=60.0)
+    worker = Worker(device="cpu", threads=1, pack=1, data=data, timeout_s=60.0)
     sweeps = {spec.trial_id: "tiny" for spec in specs}
-    made = Dealer(specs, sweeps=sweeps, results=results, worker=worker, note=lambda trial_id: None)
+    made = Dealer(
+        specs,
+        sweeps=sweeps,
+        engines=dict.fromkeys(sweeps, "loop"),
+        results=results,
+        worker=worker,
+        note=lambda trial_id: None,
+    )
     done, running, *_ = made.trials.values()
     done.phase, done.step = "done", done.spec.target
     running.phase, running.step, running.accuracy, running.started_s = "running", 2, 0.613, time.monotonic() - 4

@@ -7,7 +7,9 @@ import weakref
 
 import pytest
 
+from sweeper.dealing import dealt_trial
 from sweeper.dealing.dealer import LOST_RETRIES, Dealer, Worker
+from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.locks import Lock, holder_of
@@ -25,11 +27,13 @@ def noted():
 
 @pytest.fixture
 def make_dealer(specs, results, noted):
-    def make(chosen=specs, pack=1, device="cpu", clock=time.monotonic) -> Dealer:
+    def make(chosen=specs, pack=1, device="cpu", engine="loop", clock=time.monotonic) -> Dealer:
         data = {"strokes": {"name": "strokes", "path": "/nowhere.npy", "digest": "0"}}
-        worker = Worker(device=device, engine="loop", threads=1, pack=pack, data=data, timeout_s=60.0)
+        worker = Worker(device=device, threads=1, pack=pack, data=data, timeout_s=60.0)
         sweeps = {spec.trial_id: "tiny" for spec in chosen}
-        return Dealer(chosen, sweeps=sweeps, results=results, worker=worker, note=noted.append, clock=clock)
+        engines = {spec.trial_id: engine for spec in chosen}
+        return Dealer(chosen, sweeps=sweeps, engines=engines, results=results, worker=worker, note=noted.append,
+                      clock=clock)  # fmt: skip
 
     return make
 
@@ -83,8 +87,8 @@ def test_a_resume_keeps_the_first_attempts_engine_and_threads(make_dealer, specs
     first.next_assignment()
     first.stop()
     first.end_all()
-    again = make_dealer(specs[:1])
-    again._worker = dataclasses.replace(again._worker, engine="vmap", threads=7)
+    again = make_dealer(specs[:1], engine="vmap")
+    again._worker = dataclasses.replace(again._worker, threads=7)
     assignment = again.next_assignment()
     assert (assignment["engine"], assignment["threads"]) == ("loop", 1)
     assert assignment["members"][0]["attempt"] == 2
@@ -178,6 +182,32 @@ def test_a_pack_holds_new_trials_that_are_alike_but_for_what_a_pack_may_differ_i
         packs.append([member["trial_id"] for member in assignment["members"]])
     by_steps = {spec.trial_id: spec.config.inner_steps for spec in specs}
     assert [[by_steps[trial] for trial in pack] for pack in packs] == [[1, 1], [2, 2]]
+
+
+def test_a_pack_never_mixes_engines(make_dealer, specs):
+    dealer = make_dealer(pack=4)
+    for trial, engine in zip(dealer.trials.values(), ("fused", "compiled", "compiled", "compiled"), strict=True):
+        trial.engine = engine
+    dealer._waiting = Waiting(dealer.trials.values())
+    packs = []
+    while (assignment := dealer.next_assignment()) is not None:
+        packs.append((assignment["engine"], len(assignment["members"])))
+    assert packs == [("fused", 1), ("compiled", 1), ("compiled", 2)]
+
+
+def test_going_on_with_other_kernels_is_said_and_journalled(make_dealer, specs, results, monkeypatch):
+    first = make_dealer(specs[:1], engine="compiled")
+    first.next_assignment()
+    first.stop()
+    first.end_all()
+    began = journal_of(results, specs[0])["attempts"][0]["kernels"]
+    assert began.keys() == {"instruction_set", "numba", "llvmlite"}
+    now = began | {"numba": "9.9"}
+    monkeypatch.setattr(dealt_trial, "kernels", lambda engine: now)
+    again = make_dealer(specs[:1])
+    again.next_assignment()
+    assert "goes on with" in (sentence := again.changes.get_nowait()) and "numba 9.9" in sentence
+    assert journal_of(results, specs[0])["attempts"][1]["kernels"] == now
 
 
 def test_out_of_memory_halves_a_pack_and_fails_a_trial_alone(make_dealer, write_sweep, results):

@@ -44,7 +44,7 @@ def plain(trials, rest_until, now_s, size_of, begun):
 def test_every_pack_is_the_one_that_looking_at_all_trials_finds(many, seed):
     draw = random.Random(seed)
     pack = draw.choice([1, 2, 4, 8])
-    trials = [Dealt(spec=spec, largest_pack=draw.choice([pack, max(1, pack // 2)])) for spec in many]
+    trials = [Dealt(spec=spec, engine="loop", largest_pack=draw.choice([pack, max(1, pack // 2)])) for spec in many]
     waiting, now_s = Waiting(trials), 0.0
     rest_until, begun, out, taken = {spec.trial_id: 0.0 for spec in many}, set(), [], 0
 
@@ -93,7 +93,7 @@ class Watched(Dealt):
 
 @pytest.mark.parametrize("pack", [1, 8])
 def test_taking_all_trials_looks_at_each_a_few_times_and_not_at_all_each_time(many, pack):
-    trials = [Watched(spec=spec, largest_pack=pack) for spec in many]
+    trials = [Watched(spec=spec, engine="loop", largest_pack=pack) for spec in many]
     Watched.looks, taken = 0, 0
     waiting = Waiting(trials)
     while (first := waiting.take(0.0)) is not None:

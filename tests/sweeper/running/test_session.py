@@ -6,14 +6,15 @@ from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
 from sweeper.results.survey import Standing, judge, survey
 from sweeper.results.trial_summary import TrialSummary
-from sweeper.running.batch import pending, prepare_run, refuse_arithmetic, refuse_other_device
+from sweeper.running.batch import pending, prepare_run, refuse_other_device
+from sweeper.running.engine_choice import engines_of
 from sweeper.sweepfile.sweep import load
 
 
 def summary(**changed) -> TrialSummary:
     known = {"trial_id": "t", "point": "p", "digest": "d", "recipe": {"core": 1}, "sweeps": ["tiny"], "message": ""}
     known |= {"attempt": 1, "status": "done", "step": 4, "target": 4, "done_step": 4, "evaluated": [2, 4]}
-    return TrialSummary(**known | {"device": "cpu", "cost_class": "k", "worker_s": 8.0} | changed)
+    return TrialSummary(**known | {"device": "cpu", "engine": "loop", "cost_class": "k", "worker_s": 8.0} | changed)
 
 
 @pytest.mark.parametrize(
@@ -83,5 +84,5 @@ def test_a_failed_trial_of_another_device_blocks_a_run_only_if_it_is_to_be_retri
 def test_an_arithmetic_that_a_device_lacks_is_refused_before_anything_runs(write_sweep):
     specs = expand(load(write_sweep("  use: strokes\n  arithmetic: bf16")))
     with pytest.raises(SweepError, match=f"{specs[0].trial_id} .* can't run here: arithmetic bf16 needs --device cuda"):
-        refuse_arithmetic(specs, "cpu")
-    refuse_arithmetic(specs, "cuda")
+        engines_of(specs, [], "cpu", None)
+    assert set(engines_of(specs, [], "cuda", None).values()) == {"vmap"}

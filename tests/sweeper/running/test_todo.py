@@ -29,7 +29,15 @@ def batch(write_sweep, specs, results):
 
 
 def wishes(tmp_path, **changes):
-    usual = {"only": (), "rerun": (), "retry_failed": False, "device": "cpu", "workers": None, "pack": None}
+    usual = {
+        "only": (),
+        "rerun": (),
+        "retry_failed": False,
+        "device": "cpu",
+        "workers": None,
+        "pack": None,
+        "engine": None,
+    }
     return Wishes(data_root=tmp_path, address=None, executor="inline", **(usual | changes))
 
 
@@ -68,7 +76,7 @@ def test_a_trial_that_began_on_a_cpu_is_not_moved_to_a_gpu(batch, tmp_path):
 
 def test_an_address_is_refused_for_training_in_this_process(tmp_path):
     given = Wishes(
-        data_root=tmp_path, only=(), rerun=(), retry_failed=False, device="cpu", workers=None, pack=None,
+        data_root=tmp_path, only=(), rerun=(), retry_failed=False, device="cpu", workers=None, pack=None, engine=None,
         address="head:6379", executor="inline",
     )  # fmt: skip
     with pytest.raises(SweepError, match="not at --address head:6379"):

@@ -8,7 +8,7 @@ from scipy import stats
 from tests.budget import budget
 from tests.trainers.trained import same_bits, whole
 from trainers.maml.config import resolve
-from trainers.maml.engines.engines import LoopEngine
+from trainers.maml.engines.compiled.engine import CompiledEngine
 from trainers.maml.networks import initial_params
 from trainers.maml.train import train
 
@@ -52,7 +52,7 @@ def test_a_pack_refuses_runs_that_are_not_alike(tiny, noise):
 @pytest.mark.parametrize("kind", ["kept", "reset"])
 def test_a_diverged_runs_head_stays_as_it_was_while_its_neighbour_is_zeroed_on(tiny, noise, monkeypatch, when, kind):
     """Run 0 diverges at step 2, the very step after which the trick zeroes; its last finite head is of interest."""
-    honest, calls = LoopEngine.meta_gradient, []
+    honest, calls = CompiledEngine.meta_gradient, []
 
     def failing(self, *arguments):
         found = honest(self, *arguments)
@@ -63,13 +63,13 @@ def test_a_diverged_runs_head_stays_as_it_was_while_its_neighbour_is_zeroed_on(t
 
     values = {"zero_head_every": 2, "zero_head_when": when, "zero_head_adam": kind}
     _, expected = whole(tiny(outer_steps=1, **values), noise)
-    monkeypatch.setattr(LoopEngine, "meta_gradient", failing)
+    monkeypatch.setattr(CompiledEngine, "meta_gradient", failing)
     *_, chunk = train([tiny(seed=seed, outer_steps=5, **values) for seed in (0, 1)], noise, chunk_s=60)
     dead, alive = chunk.states()
     assert [run.status for run in chunk.runs] == ["diverged", "done"]
     assert all(torch.equal(dead.params[name], expected.params[name]) for name in dead.params)
     assert all(torch.equal(dead.moments.first[name], expected.moments.first[name]) for name in dead.params)
-    monkeypatch.setattr(LoopEngine, "meta_gradient", honest)
+    monkeypatch.setattr(CompiledEngine, "meta_gradient", honest)
     assert same_bits(alive, whole(tiny(seed=1, outer_steps=5, **values), noise)[1])
 
 

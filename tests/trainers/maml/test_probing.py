@@ -5,7 +5,7 @@ import torch
 
 from tests.trainers.trained import probed, whole
 from trainers.maml import checkpoint
-from trainers.maml.engines.engines import LoopEngine
+from trainers.maml.engines.compiled.engine import CompiledEngine
 from trainers.maml.episodes import gather, training_draw
 from trainers.maml.networks import initial_params, zero_head
 from trainers.maml.probes import probe
@@ -125,14 +125,14 @@ def test_a_probe_is_taken_of_the_episodes_it_is_said_to_be_of(tiny, noise):
 
 def test_training_goes_on_when_a_probe_has_nothing_finite_to_say(tiny, noise, monkeypatch):
     """Divergence is the training's to find, not the probe's."""
-    honest = LoopEngine.meta_gradient
+    honest = CompiledEngine.meta_gradient
     calls = []
 
     def tame(self, params, episodes, inner_lr, alive):
         calls.append(1)
         return honest(self, params, episodes, torch.full_like(inner_lr, 0.1), alive)
 
-    monkeypatch.setattr(LoopEngine, "meta_gradient", tame)
+    monkeypatch.setattr(CompiledEngine, "meta_gradient", tame)
     config = tiny(outer_steps=2, inner_lr=1e200, probe_every=1, probe_episodes=1)
     records, _ = whole(config, noise)
     assert probes_of(records) == [0, 1, 2]

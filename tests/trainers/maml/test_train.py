@@ -12,7 +12,7 @@ from tests.trainers.maml.adams import ADAMS
 from tests.trainers.trained import same_bits, whole
 from trainers.maml import checkpoint
 from trainers.maml.chunk import RunState
-from trainers.maml.engines.engines import LoopEngine
+from trainers.maml.engines.compiled.engine import CompiledEngine
 from trainers.maml.train import train
 
 
@@ -255,14 +255,14 @@ def test_a_divergence_tells_the_last_recorded_loss_and_tells_the_same_when_resum
     states = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0)]
     at_ten = next(r.value["query_loss"] for r in states[-1].records if (r.step, r.key) == (10, "training"))
     checkpoint.save(tmp_path / "x.ckpt", states[10])  # after 11 outer steps
-    honest = LoopEngine.meta_gradient
+    honest = CompiledEngine.meta_gradient
 
     def failing(self, params, *arguments):
         found = honest(self, params, *arguments)
         at_twelve = torch.equal(params["conv1.weight"][0], states[11].params["conv1.weight"])
         return found._replace(loss=found.loss * torch.nan) if at_twelve else found
 
-    monkeypatch.setattr(LoopEngine, "meta_gradient", failing)
+    monkeypatch.setattr(CompiledEngine, "meta_gradient", failing)
     for resumed in (None, [checkpoint.read(tmp_path / "x.ckpt")]):
         *_, chunk = train([config], noise, states=resumed)
         assert chunk.runs[0].message == f"diverged at step 13: query loss nan; it was {at_ten:.4g} at step 10"
@@ -270,7 +270,7 @@ def test_a_divergence_tells_the_last_recorded_loss_and_tells_the_same_when_resum
 
 def test_a_gradient_that_adam_cannot_square_is_a_divergence(tiny, noise, monkeypatch):
     """A finite gradient beyond 1e19 overflows in float32 when squared, and would freeze its weight for ever."""
-    honest = LoopEngine.meta_gradient
+    honest = CompiledEngine.meta_gradient
 
     def exploding(self, *arguments):
         found = honest(self, *arguments)
@@ -278,7 +278,7 @@ def test_a_gradient_that_adam_cannot_square_is_a_divergence(tiny, noise, monkeyp
             gradient=found.gradient | {"conv1.bias": torch.full_like(found.gradient["conv1.bias"], 1e25)}
         )
 
-    monkeypatch.setattr(LoopEngine, "meta_gradient", exploding)
+    monkeypatch.setattr(CompiledEngine, "meta_gradient", exploding)
     (chunk,) = train([tiny(dtype="float32", outer_steps=1)], noise)
     assert chunk.runs[0].status == "diverged"
     assert chunk.runs[0].message.startswith("diverged at step 1: gradient out of range, query loss ")

@@ -5,7 +5,6 @@ Every engine computes the same gradients, tested in float64 for every variant; `
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from trainers.maml.adapt import (
 )
 from trainers.maml.config import Algorithm, Order, TrialConfig
 from trainers.maml.contrastive import Explicit, explicit_outcome
+from trainers.maml.engines.engine import Engine, MetaGradient
 from trainers.maml.engines.table import EngineName
 from trainers.maml.episodes import Episode
 from trainers.maml.model import Model, build_model, model_with
@@ -32,39 +32,18 @@ Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
 Scores = Callable[[Params, Episode, Rate, Sequence[int]], Tensor]
 
 
-class MetaGradient(NamedTuple):
-    """Mean over episodes, for each of R runs: `gradient` (R, ...), `loss` (R,) in nats, `accuracy` (R,) in [0, 1]."""
-
-    gradient: Params
-    loss: Tensor
-    accuracy: Tensor
-
-
-class Engine(Protocol):
-    """One way to map the maths over episodes and runs.
-
-    `params` are stacked on R; `episodes` has one stack of E episodes per run; `inner_lr` is (R,); runs that are not
-    in `alive` may be skipped and their results are meaningless.
-    """
-
-    def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
-    ) -> MetaGradient: ...
-
-    def correct(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
-    ) -> Tensor:
-        """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
-
-
 def build(name: EngineName, config: TrialConfig) -> Engine:
     """Return engine `name` for the algorithm, order and network of `config`."""
+    if name == "compiled":
+        from trainers.maml.engines.compiled.engine import CompiledEngine  # needs a compiler that others don't need
+
+        return CompiledEngine(config)
     return VmapEngine(config) if name in ("vmap", "graph") else LoopEngine(config, episode_model(name, config))
 
 
 def episode_model(name: EngineName, config: TrialConfig) -> Model:
     """Return the model with which engine `name`, or what looks at its training, treats one episode at a time."""
-    if name != "fused":
+    if name not in ("fused", "compiled"):
         return build_model(config, vectorised=False)
     from trainers.maml.engines.fused import encode_fused  # needs a compiler of kernels that no other engine needs
 

@@ -9,23 +9,14 @@ In a 2x2 window, `top` is the r from which its value comes; the first entry equa
 row or column is in no window. Without pooling, every entry is a window by itself.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from trainers.maml.engines.kernel_cache import compiled
 
 Array = np.ndarray[Any, Any]
 BLOCK = 512
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a kernel: compile it at its first call, and cache it for later processes if a folder is writable."""
-    how: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
-    try:
-        return njit(function, cache=True, **how)
-    except RuntimeError:  # neither this folder nor the user's can be written
-        return njit(function, **how)
 
 
 @compiled

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainers.maml.config import TrialConfig
 from trainers.maml.engines.adam import Corrections, Moments, adam_step, corrections, no_moments
 from trainers.maml.engines.arithmetic import multiplying
-from trainers.maml.engines.engines import Engine
+from trainers.maml.engines.engine import Engine
 from trainers.maml.episodes import Places, gather_at, places_of, training_draw
 from trainers.maml.nested import mapped
 from trainers.maml.networks import Params, zero_head

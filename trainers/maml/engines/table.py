@@ -1,22 +1,46 @@
-"""Which engine a device uses: a committed table, not a timing at run time, so that equal configs give equal bits."""
+"""Which engine trains a trial: a committed table, not a timing at run time, so that equal configs give equal bits.
+
+A trial keeps the engine that it began with, for ever. Loads no torch.
+"""
 
 from typing import Literal
 
-from trainers.maml.config import Arithmetic
+from trainers.maml.config import TrialConfig
 
-EngineName = Literal["loop", "fused", "vmap", "graph"]
+EngineName = Literal["loop", "fused", "compiled", "vmap", "graph"]
 
-ENGINE_OF_DEVICE: dict[str, EngineName] = {"cpu": "fused", "cuda": "vmap"}
-"""Filled from benchmarks/LOG.md. A trial keeps the engine that it began with."""
+ENGINES_OF_DEVICE: dict[str, tuple[EngineName, ...]] = {
+    "cpu": ("compiled", "fused", "loop", "vmap"),
+    "cuda": ("vmap", "graph", "loop"),
+}
+"""The engines that a device has, the fastest first. Filled from benchmarks/LOG.md."""
 
-SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "vmap": 50, "graph": 50}
+COMPILING: frozenset[EngineName] = frozenset(("fused", "compiled"))
+"""Engines whose kernels are compiled on the machine that trains."""
+
+SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "compiled": 1, "vmap": 50, "graph": 50}
 """Episodes scored between two chances to stop during an evaluation; fixed, since it may change bits under vmap."""
 
 
-def cannot_multiply(arithmetic: Arithmetic, device: str, engine: EngineName) -> str:
-    """Return why `engine` on `device` ("cpu" or "cuda") does not support `arithmetic`, or ""; there is no fallback."""
-    if arithmetic == "tf32" and device != "cuda":
+def cannot_treat(engine: EngineName, config: TrialConfig, device: str) -> str:
+    """Return why `engine` on `device` ("cpu" or "cuda") can't train `config`, or "". There is no fallback."""
+    if config.arithmetic == "tf32" and device != "cuda":
         return "arithmetic tf32 needs --device cuda; a CPU does not support it"
-    if arithmetic != "full" and engine == "fused":
-        return f"arithmetic {arithmetic} needs --device cuda; the CPU's fused engine supports only full"
+    if config.arithmetic != "full" and engine in ("fused", "compiled"):
+        return f"arithmetic {config.arithmetic} needs --device cuda; the CPU's {engine} engine supports only full"
+    if config.algorithm == "contrastive" and engine == "compiled":
+        return "the compiled engine has no explicit losses (algorithm contrastive); the fused engine has"
     return ""
+
+
+def fastest(config: TrialConfig, device: str) -> EngineName:
+    """Return the engine for a new trial on `device`: the fastest that can train `config`.
+
+    Raises ValueError with the reason if none can that is made for speed on this device.
+    """
+    preferred = ENGINES_OF_DEVICE[device][: 2 if device == "cpu" else 1]
+    reasons = [cannot_treat(engine, config, device) for engine in preferred]
+    for engine, reason in zip(preferred, reasons, strict=True):
+        if not reason:
+            return engine
+    raise ValueError(reasons[-1])

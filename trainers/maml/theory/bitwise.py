@@ -16,12 +16,11 @@ from trainers.maml.adapt import QueryOutcome
 from trainers.maml.config import Order, TrialConfig
 from trainers.maml.engines.adam import adam_step, corrections, no_moments
 from trainers.maml.engines.engines import Rate, episode_model, mean_gradient
-from trainers.maml.engines.table import ENGINE_OF_DEVICE
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import Loss, Model
 from trainers.maml.networks import HEAD, Params, classify, initial_params, zero_head
 from trainers.maml.theory.claim import Claim, Setting
-from trainers.maml.theory.trainings import BITS, ORDERS, RANDOM, ZEROED, Training, trained
+from trainers.maml.theory.trainings import BITS, ENGINE, ORDERS, RANDOM, ZEROED, Training, trained
 
 FORM = "summed over the support first"
 
@@ -52,7 +51,7 @@ def logit_gradient(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
 
 def trained_support_first(setting: Setting, config: TrialConfig) -> Training:
     """Return a training by `support_first` with the start, episodes, rates and zeroing of `config`."""
-    model = episode_model(ENGINE_OF_DEVICE[setting.pixels.device.type], config)  # as `trained` does
+    model = episode_model(ENGINE[setting.pixels.device.type], config)  # as `trained` does
     params = {name: value[None] for name, value in initial_params(config).items()}  # one run: R = 1
     moments = no_moments(params)
     lr, alive = torch.tensor([config.outer_lr], dtype=getattr(torch, config.dtype)), torch.tensor([True])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from trainers.maml.config import Order, TrialConfig
+from trainers.maml.engines.table import EngineName
 from trainers.maml.networks import HEAD, Params, initial_params
 from trainers.maml.theory.cases import largest
 from trainers.maml.theory.claim import Claim, Expected, Setting
@@ -53,6 +54,10 @@ class Training(NamedTuple):
         return sum(int((self.params[name] != other.params[name]).sum()) for name in names)
 
 
+ENGINE: dict[str, EngineName] = {"cpu": "fused", "cuda": "vmap"}
+"""The engine of all trainings: one that has every loss, so that bits of two losses can be compared."""
+
+
 def trained(setting: Setting, *changes: dict[str, Any]) -> Training:
     """Return a training of the setting's config by EFIL MAML, 2 episodes a step, with `changes`; later ones override.
 
@@ -61,7 +66,7 @@ def trained(setting: Setting, *changes: dict[str, Any]) -> Training:
     plain = {"algorithm": "anil", "loss": "cross_entropy", "head_scale": 1.0}
     short = {"outer_steps": STEPS, "meta_batch_size": 2, "eval_every": 0, "eval_episodes": 1, "eval_steps": 0}
     config = setting.variant(**ChainMap(*reversed(changes), short, plain))
-    *_, last = train([config], setting.pixels)
+    *_, last = train([config], setting.pixels, engine=ENGINE[setting.pixels.device.type])
     if last.runs[0].status != "done":
         raise ValueError(f"{last.runs[0].message}, and a claim needs {STEPS} steps; lower inner_lr or outer_lr")
     return Training(config, last.states()[0].params)

@@ -8,7 +8,7 @@ from trainers.maml.config import ConfigError
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outer_step import Mover
-from trainers.maml.engines.table import cannot_multiply
+from trainers.maml.engines.table import cannot_treat
 from trainers.maml.networks import initial_params
 from trainers.maml.train import train
 
@@ -60,12 +60,9 @@ def test_parameters_and_records_stay_float32(tiny, noise):
 
 
 def test_what_a_device_or_an_engine_can_not_do_is_refused(tiny, noise):
-    assert (
-        cannot_multiply("tf32", "cuda", "vmap")
-        == cannot_multiply("bf16", "cuda", "graph")
-        == cannot_multiply("full", "cpu", "fused")
-        == ""
-    )
+    able = (("tf32", "cuda", "vmap"), ("bf16", "cuda", "graph"), ("full", "cpu", "fused"), ("full", "cpu", "compiled"))
+    for arithmetic, device, engine in able:
+        assert cannot_treat(engine, tiny(**SMALL | {"arithmetic": arithmetic, "dtype": "float32"}), device) == ""
     for arithmetic in ("tf32", "bf16"):
         with pytest.raises(ValueError, match=f"arithmetic {arithmetic} needs --device cuda"):
             next(train([tiny(**SMALL | {"arithmetic": arithmetic})], noise))

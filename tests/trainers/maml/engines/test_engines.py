@@ -12,7 +12,7 @@ import trainers.maml.model
 import trainers.maml.theory.engines
 from tests.budget import budget
 from trainers.maml.engines.engines import build
-from trainers.maml.engines.table import EngineName
+from trainers.maml.engines.table import EngineName, cannot_treat
 from trainers.maml.episodes import evaluation_draw, gather, training_draw
 from trainers.maml.networks import initial_params, native_norm
 from trainers.maml.theory.claim import Setting
@@ -70,13 +70,15 @@ def expected_of(configs, pixels):
 IN_A_MINUTE = VARIANTS[::5] + OPTIONS[::5]
 
 
-@pytest.mark.parametrize("engine", ["vmap", "fused"])
+@pytest.mark.parametrize("engine", ["vmap", "fused", "compiled"])
 @pytest.mark.parametrize(
     "variant",
     [pytest.param(v, marks=() if v in IN_A_MINUTE else pytest.mark.slow, id=label(v)) for v in VARIANTS + OPTIONS],
 )
 def test_every_engine_equals_the_loop(tiny, noise, variant, engine):
     configs = [tiny(seed=seed, inner_lr=rate, **variant) for seed, rate in ((0, 0.1), (1, 0.3))]
+    if reason := cannot_treat(engine, configs[0], "cpu"):
+        pytest.skip(reason)
     params, episodes, rates = stacked(configs, noise)
     alive = [True, True]
     loop = expected_of(tuple(configs), noise)

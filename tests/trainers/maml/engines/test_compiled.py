@@ -1,0 +1,208 @@
+"""The compiled engine: its tiles against numpy, its Hessian against differences, other processors, and kept kernels.
+
+`test_engines` compares its gradients and scores with the loop's; `test_golden`, `test_train`, `test_packs` train by it.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from tests.places import ROOT
+from tests.trainers.small import noise_pixels, tiny_config
+from trainers.maml.engines.compiled import loops
+from trainers.maml.engines.compiled.network import Network
+from trainers.maml.engines.compiled.sizes import SIZES, instruction_set
+from trainers.maml.engines.engines import build
+from trainers.maml.episodes import gather, training_draw
+from trainers.maml.networks import initial_params
+from trainers.maml.theory.claim import Setting
+from trainers.maml.theory.engines import difference, first_step, written_out
+
+
+def random(*shape, seed=0, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+@pytest.mark.parametrize("count", range(1, 3 * loops.PIXELS))
+def test_a_run_of_pixels_of_any_length_is_one_product(count):
+    lanes = loops.WIDTH // 8
+    x, w, first = random(count + 2, 3), random(1, 2 * 6, lanes, seed=1), random(1, 1, 1, lanes, seed=2)
+    out = np.zeros((1, 1, count + 1, lanes))
+    loops.pixel_run(x[None, None], 0, 3, 3, w, 0, 6 * lanes, 2, 6, first, 0, 0, out, 0, lanes, count)
+    flat = x.reshape(-1)
+    for p in range(count):
+        seen = np.concatenate([flat[3 * (p + row) : 3 * (p + row) + 6] for row in range(2)])
+        np.testing.assert_allclose(out[0, 0, p], seen @ w[0] + first[0, 0, 0], rtol=1e-13, atol=1e-13)
+    assert not out[0, 0, count].any()  # nothing is written behind the run
+
+
+@pytest.mark.parametrize("inputs", [1, 3, 4, 8, 9, 12, 15, 25, 36])
+def test_a_run_of_inputs_of_any_number_is_one_product(inputs):
+    lanes = loops.WIDTH // 8
+    x, d = random(5, inputs + 2), random(5, lanes, seed=1)
+    out = np.ones((1, inputs + 1, lanes))
+    loops.input_run(x, 0, 2 * (inputs + 2), inputs + 2, d, 0, 2 * lanes, lanes, 2, 2, out, 0, inputs)
+    expected = 1 + x[:4, :inputs].T @ d[:4]
+    np.testing.assert_allclose(out[0, :inputs], expected, rtol=1e-13, atol=1e-13)
+    assert (out[0, inputs] == 1).all()
+
+
+@pytest.mark.parametrize("options", [
+    {"ways": 3, "shots": 1, "queries": 1},
+    {"ways": 3, "shots": 3, "queries": 11, "network": "conv4_pooled"},
+    {"ways": 5, "shots": 7, "queries": 9, "channels": 17},
+    {"channels": 33, "dtype": "float64"},
+])  # fmt: skip
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_any_ways_shots_queries_and_channels(tiny, noise, options, order):
+    config = tiny(order=order, inner_steps=2, **options)
+    step = first_step(Setting(name="small", config=config, pixels=noise), config)
+    assert difference(config, step.gradient("compiled", config), written_out(step, config)) < 1e-11
+
+
+@pytest.mark.parametrize("network", ["conv4_strided", "conv4_pooled"])
+def test_the_hessian_is_the_difference_of_gradients(tiny, noise, network):
+    """Knows nothing of the loop: two gradients of this engine, a small step apart along a direction."""
+    config = tiny(network=network, channels=3, bn_eps=0.1)
+    engine = build("compiled", config)
+    start = engine._layout.flat_of(initial_params(config))
+    way = engine._layout.flat_of({name: torch.randn(value.shape, dtype=value.dtype)
+                                  for name, value in initial_params(config).items()})  # fmt: skip
+    (sets,) = engine._episodes(
+        gather(training_draw(config.model_copy(update={"meta_batch_size": 1}), 0), noise, config)
+    )
+
+    support = engine._support(sets, 0)
+
+    def gradient(weights):
+        engine._encode(weights, support)
+        return engine._gradient(weights, support)[0]
+
+    h = 1e-6
+    apart = (gradient(start + h * way) - gradient(start - h * way)) / (2 * h)
+    gradient(start)
+    bent = engine._bent(start, support, way)
+    assert np.linalg.norm(bent - apart) < 1e-6 * np.linalg.norm(apart)
+
+
+def test_channels_that_fill_up_vectors_stay_zero(tiny, noise):
+    config = tiny(channels=3)
+    engine = build("compiled", config)
+    layout = engine._layout
+    assert layout.channels > 3
+    gradient, *_ = engine._mean_gradient(
+        initial_params(config), gather(training_draw(config, 0), noise, config), config.inner_lr
+    )
+    for block in layout.views(gradient).blocks:
+        assert not block.scale[3:].any() and not block.bias[3:].any() and not block.weight[..., 3:].any()
+        assert block.scale[:3].any()
+
+
+def test_equal_numbers_give_equal_bits_in_another_process_with_two_threads(tiny, noise):
+    """Sums are never shared out among threads, so their number changes nothing."""
+    assert bits() == bits(threads=2)
+
+
+def bits(**options):
+    program = f"""
+import torch
+torch.set_num_threads({options.get("threads", 1)})
+from tests.trainers.small import noise_pixels, tiny_config
+from tests.trainers.maml.engines.test_compiled import digest
+print(digest(tiny_config(order="second"), noise_pixels()))
+"""
+    return run(program)
+
+
+def digest(config, pixels):
+    """Return a hash of the bits of one outer gradient."""
+    step = first_step(Setting(name="small", config=config, pixels=pixels), config)
+    gradient = step.gradient("compiled", config)
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in gradient.values())).hexdigest()
+
+
+def apart(network, order):
+    """Print how far the engine is from the loop with batch norm written out; run for another processor."""
+    config = tiny_config(order=order, network=network, channels=5, inner_steps=2)
+    step = first_step(Setting(name="small", config=config, pixels=noise_pixels()), config)
+    print(instruction_set(), difference(config, step.gradient("compiled", config), written_out(step, config)))
+
+
+def run(program, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processor", "expected"), [("haswell", "avx2"), ("x86-64", "plain")])
+def test_processors_without_avx512_or_avx2_get_the_same_gradients(processor, expected):
+    program = """
+from tests.trainers.maml.engines.test_compiled import apart
+apart("conv4_strided", "second")
+apart("conv4_pooled", "first")
+"""
+    for line in run(program, NUMBA_CPU_NAME=processor).splitlines():
+        found, error = line.split()
+        assert found == expected
+        assert float(error) < 1e-11
+
+
+def test_the_table_has_the_processor_here_and_tiles_that_fit_its_registers():
+    assert instruction_set() in SIZES
+    registers = {"avx512": (32, 64), "avx2": (16, 32), "plain": (16, 16)}
+    for name, sizes in SIZES.items():
+        count, size = registers[name]
+        each = sizes.width // size
+        assert sizes.width == each * size and sizes.half % size == 0
+        for tile in (sizes.pixels, sizes.inputs):
+            assert each * tile + each + 1 <= count  # sums, the vector that is read, and the number that is spread
+
+
+def test_a_formula_that_is_wrong_is_seen(tiny, noise, monkeypatch):
+    """The comparison can fail: with the tangent's bend left out, second order is another gradient."""
+    config = tiny(order="second", inner_steps=1)
+    step = first_step(Setting(name="small", config=config, pixels=noise), config)
+    engine = build("compiled", config)
+    honest = Network.tangent_forward
+
+    def unbent(self, *given):
+        t = honest(self, *given)
+        t.bend[:] = 0
+        return t
+
+    monkeypatch.setattr(Network, "tangent_forward", unbent)
+    found = engine.meta_gradient(step.params, [step.episodes], step.inner_lr, [True]).gradient
+    assert difference(config, found, written_out(step, config)) > 1e-4
+
+
+def test_what_is_not_a_number_stays_so(tiny, noise):
+    config = tiny()
+    step = first_step(Setting(name="small", config=config, pixels=noise), config)
+    broken = {name: value.clone() for name, value in step.params.items()}
+    broken["conv2.weight"][0, 0, 0, 0, 0] = float("nan")
+    found = build("compiled", config).meta_gradient(broken, [step.episodes], step.inner_lr, [True])
+    assert not torch.isfinite(found.loss).any()
+
+
+@pytest.mark.slow
+def test_kernels_are_kept_for_the_next_process_and_a_folder_that_cant_be_written_only_costs_time(tmp_path):
+    program = "from tests.trainers.maml.engines.test_compiled import apart; apart('conv4_strided', 'first')"
+    kept = tmp_path / "kept"
+    first = run(program, NUMBA_CACHE_DIR=str(kept))
+    files = sorted(path for path in kept.rglob("*.nbc"))
+    assert files
+    stamps = [path.stat().st_mtime_ns for path in files]
+    assert run(program, NUMBA_CACHE_DIR=str(kept)) == first
+    assert [path.stat().st_mtime_ns for path in files] == stamps
+    nowhere = tmp_path / "file"
+    nowhere.write_text("in the way", encoding="utf-8")
+    assert run(program, NUMBA_CACHE_DIR=str(nowhere)) == first

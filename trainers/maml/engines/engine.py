@@ -1,0 +1,34 @@
+"""What every engine offers: outer gradients and scores of all runs of a pack. Computes nothing."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from trainers.maml.episodes import Episode
+from trainers.maml.networks import Params
+
+
+class MetaGradient(NamedTuple):
+    """Mean over episodes, for each of R runs: `gradient` (R, ...), `loss` (R,) in nats, `accuracy` (R,) in [0, 1]."""
+
+    gradient: Params
+    loss: Tensor
+    accuracy: Tensor
+
+
+class Engine(Protocol):
+    """One way to map the maths over episodes and runs.
+
+    `params` are stacked on R; `episodes` has one stack of E episodes per run; `inner_lr` is (R,); runs that are not
+    in `alive` may be skipped and their results are meaningless.
+    """
+
+    def meta_gradient(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+    ) -> MetaGradient: ...
+
+    def correct(
+        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
+    ) -> Tensor:
+        """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
