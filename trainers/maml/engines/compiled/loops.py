@@ -213,7 +213,7 @@ def forward(
     images, height, width, channels = r.shape
     first, sign = bias.reshape(1, 1, 1, channels), np.sign(scale)
     total, square, rough = np.zeros(channels), np.zeros(channels), np.empty(channels, r.dtype)
-    part = np.empty((2, channels), r.dtype)
+    part = np.empty((2, channels))
     group, band = group_of(images, along), band_of(height, width, along)
     for begin in range(0, images, group):
         stop = min(begin + group, images)
@@ -245,7 +245,7 @@ def forward(
 def arrive(g, y, padding, top, last, mean, inverse, sums):
     """Stop in the images g what the last ReLU stopped in y; add to `sums` (2, K) G and G z."""
     images, h, wide, channels = g.shape
-    part = np.empty((2, channels), g.dtype)
+    part = np.empty((2, channels))
     for m in range(images):
         part[:] = 0
         for i in range(h):
@@ -396,7 +396,7 @@ def backward(
     counted = (floor, *own, as_is(-slope * sums[0] / entries, r), as_is(-slope * sums[1] / entries, r))
     beside = (floor, *own, np.zeros_like(own[0]), np.zeros_like(own[0]))  # images that the statistics are not of
     under = as_is(below_mean, r), as_is(below_inverse, r)
-    part, total = np.empty(channels, r.dtype), np.zeros(channels)
+    part, total = np.empty(channels), np.zeros(channels)
     weight[:] = 0
     group, band = group_of(images, along), band_of(height, width, along)
     for begin in range(0, images, group):

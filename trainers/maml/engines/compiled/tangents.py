@@ -62,7 +62,7 @@ def forward(
     """Set t, `picked` (t itself without pooling), mean(t) and i mean(t z), from x and, where `moved`, tx."""
     images, height, width, channels = r.shape
     first = tbias.reshape(1, 1, 1, channels)
-    part, sums = np.empty((2, channels), r.dtype), np.zeros((2, channels))
+    part, sums = np.empty((2, channels)), np.zeros((2, channels))
     center, factor = as_is(mean, r), as_is(inverse, r)
     group, band = group_of(images, along), band_of(height, width, along)
     for begin in range(0, images, group):
@@ -111,7 +111,7 @@ def arrive(tg, g, y, padding, top, picked, last, mean, inverse, tmean, bend, sum
     """Stop in the images tg what the last ReLU stopped in y; add to `sums` (2, K) tG and the tangent of G z."""
     images, h, wide, channels = g.shape
     step = (channels, channels, channels, channels, channels)
-    part = np.empty((2, channels), g.dtype)
+    part = np.empty((2, channels))
     constants = (last, as_is(mean, g), as_is(inverse, g), as_is(tmean, g), as_is(bend, g))
     for m in range(images):
         part[:] = 0
@@ -190,7 +190,7 @@ def backward(
         as_is(-slope * means[1], r), as_is(tmean, r), as_is(bend, r), as_is(tslope, r),
         as_is(-tslope * means[0] - slope * tmeans[0], r), as_is(-tslope * means[1] - slope * tmeans[1], r),
     )  # fmt: skip
-    part, total = np.empty(channels, r.dtype), np.zeros(channels)
+    part, total = np.empty(channels), np.zeros(channels)
     weight[:] = 0
     group, band = group_of(images, along), band_of(height, width, along)
     for begin in range(0, images, group):

@@ -99,9 +99,9 @@ def formula_tile(width: int, formula: Callable[..., tuple[list[Vector], list[Vec
     """Return tile(n, reads, at, steps, constants, begin, writes, to, strides, sums).
 
     For each of n pixels, (written, added) = formula(*vectors read, *constants). Vector k is read from reads[k] at
-    at[k], and steps[k] further at each pixel; the vectors written go to writes[k] at to[k] by strides[k] likewise.
-    Constants, and the sums that `added` is added to, are arrays by channel, of which `begin` is the first. All but `n`
-    and `begin` are tuples. What is written may lie where something was read for the same pixel.
+    at[k], and steps[k] further at each pixel. The vectors written go to writes[k] at to[k] by strides[k] likewise; that
+    may be where something was read for the same pixel. `added` is added to `sums`, in float64. Constants and sums are
+    arrays by channel, of which `begin` is the first. All but `n` and `begin` are tuples.
     """
 
     @intrinsic
@@ -123,18 +123,19 @@ def formula_tile(width: int, formula: Callable[..., tuple[list[Vector], list[Vec
             read = pointers(reads, kinds[1], parts(at, kinds[2]))
             written = pointers(writes, kinds[6], parts(to, kinds[7]))
             fixed = [code.load(p) for p in pointers(constants, kinds[4], [begin] * len(kinds[4]))]
-            totals = pointers(sums, kinds[9], [begin] * len(kinds[9]))
+            wide = code.in_float64()
+            totals = [wide.at(kinds[9][k], array, begin) for k, array in enumerate(parts(sums, kinds[9]))]
 
             def pixel(sums: list[Vector], *here: Any) -> list[Vector]:
                 values, added = formula(code, *(code.load(p) for p in here[: len(read)]), *fixed)
                 for value, place in zip(values, here[len(read) :], strict=True):
                     code.store(value, place)
-                return [total + more for total, more in zip(sums, added, strict=True)]
+                return [total + wide.extended(more) for total, more in zip(sums, added, strict=True)]
 
             moves = parts(steps, kinds[3]) + parts(strides, kinds[8])
-            found = code.loop(n, read + written, moves, [code.load(p) for p in totals], pixel)
+            found = wide.loop(n, read + written, moves, [wide.load(p) for p in totals], pixel)
             for total, place in zip(found, totals, strict=True):
-                code.store(total, place)
+                wide.store(total, place)
             return context.get_dummy_value()
 
         return signature, build

@@ -72,6 +72,15 @@ class Code:
         self._bytes = 4 if dtype == types.float32 else 8
         self.type = ir.VectorType(self._element, width // self._bytes)
 
+    def in_float64(self) -> "Code":
+        """Return instructions on as many numbers of float64."""
+        return Code(self.context, self.b, types.float64, 8 * self.type.count)
+
+    def extended(self, vector: Vector) -> Vector:
+        """Return `vector` as numbers of this type, which is at least as precise."""
+        same = vector.value.type == self.type
+        return Vector(self, vector.value if same else self.b.fpext(vector.value, self.type))
+
     def at(self, kind: Any, array: Any, offset: Any) -> Any:
         """Return a pointer to number `offset` of `array`, whose numba type is `kind`."""
         return self.b.gep(self.context.make_array(kind)(self.context, self.b, array).data, [offset])
