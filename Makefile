@@ -11,8 +11,9 @@ ROUNDS ?= 30
 RUNS ?= 2000
 SEED ?= $(shell date +%j%H%M%S)
 CHAOS := build/chaos.md
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
-SPREAD := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS ?= $(shell echo $$(($(CORES) + 2)))
+SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 CLUSTER := build/cluster.log
 
 # Each process of the tests would compile every test module for itself
@@ -52,14 +53,16 @@ demo: $(INSTALLED)
 	@echo "store   $(DEMO)/mlflow.db"
 	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
 
-# Lint beside the tests. A file's tests stay together, since they share what they train; one process more than there are
-# cores, since some wait for Ray and servers.
+# Lint beside the tests. A file's tests stay together, since they share what they train; two processes more than there
+# are cores, since some wait for Ray and servers.
 test: $(DEV)
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-all
 
 test-all: $(DEV)
 	$(BIN)/python -m pytest $(SPREAD)
 
+# Imports and CPU alone: nothing waits, so as many processes as cores
+test-fast: WORKERS = $(CORES)
 test-fast: $(DEV)
 	$(BIN)/python -m pytest $(SPREAD) -m 'not slow'
 

@@ -1,7 +1,9 @@
 """Errors for the user, each kind with its exit code. Prints nothing: the commands do."""
 
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -16,6 +18,43 @@ class TrackingError(SweepError):
     """The tracking store can't be reached or refuses data. The journals are complete; only the store lags behind."""
 
     exit_code: ClassVar[int] = 4
+
+
+class PathError(SweepError):
+    """A path that the user gave can't be what it was given for."""
+
+
+class StorageError(SweepError):
+    """The operating system refuses a file: no space, no permission, a broken disk."""
+
+    exit_code: ClassVar[int] = 4
+
+
+_BAD_PATH: Mapping[int | None, str] = {
+    errno.EINVAL: "give the path of a file",
+    errno.EISDIR: "give the path of a file",
+    errno.ELOOP: "its links lead back to themselves; correct them",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.ENOTDIR: "a part of this path is not a folder; give another path",
+}
+_BAD_PLACE: Mapping[int | None, str] = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give this user the right to read and write there"),
+    **dict.fromkeys((errno.EDQUOT, errno.EFBIG, errno.ENOSPC), "free space there"),
+}
+
+
+def of_os(error: OSError, place: Path | None = None) -> SweepError:
+    """Return the error for the user that says what the operating system refused, where, and what to do.
+
+    `place` replaces the path in `error`, for example where that is a temporary one.
+    """
+    path = place or error.filename
+    where = f"{os.fsdecode(path)}: " if isinstance(path, str | bytes | Path) else ""
+    what = f"{where}{error.strerror or error}"
+    if error.errno in _BAD_PATH:
+        return PathError(f"{what}; {_BAD_PATH[error.errno]}")
+    advice = _BAD_PLACE.get(error.errno, "repair that, then run the same command again")
+    return StorageError(f"{what}; {advice}")
 
 
 class Position(NamedTuple):

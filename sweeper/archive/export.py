@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Entry, Manifest, sha256
-from sweeper.errors import SweepError
+from sweeper.errors import SweepError, of_os
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
@@ -58,9 +58,10 @@ def export(
     """
     if not out.parent.is_dir():
         raise SweepError(f"{out}: the folder {out.parent} doesn't exist; create it, or name another file with --out")
-    if out.is_dir() or (out.exists() and not force):
-        hint = "name a file with --out" if out.is_dir() else "replace it with --force, or name another with --out"
-        raise SweepError(f"{out}: {'is a folder' if out.is_dir() else 'already exists'}; {hint}")
+    if out.exists() and not out.is_file():
+        raise SweepError(f"{out}: {'is a folder' if out.is_dir() else 'is not a file'}; name a file with --out")
+    if out.exists() and not force:
+        raise SweepError(f"{out}: already exists; replace it with --force, or name another with --out")
     running: list[str] = []
     with storage_explained(results.root):
         sources = [source for spec in specs for source in _trial_sources(results, spec, running)]
@@ -75,7 +76,7 @@ def export(
         schema_version=1,
         sweep=sweep.name,
         profile=profile,
-        sweep_file=sweep.path.name,
+        sweep_file=os.fsencode(sweep.path.name).decode(errors="replace"),
         sweep_text=sweep.path.read_text(encoding="utf-8"),
         commit=facts["commit"],
         dirty=facts["dirty"],
@@ -162,8 +163,8 @@ def _header(name: str, compression: int) -> zipfile.ZipInfo:
 
 @contextmanager
 def storage_explained(path: Path) -> Iterator[None]:
-    """Turn an OSError into a ResultsError about `path`."""
+    """Turn an OSError into an error for the user about `path`."""
     try:
         yield
     except OSError as error:
-        raise ResultsError(f"{path}: {error.strerror or error}; free space there or fix its permissions") from None
+        raise of_os(error, path) from None

@@ -18,9 +18,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sweeper.errors import SweepError
+from sweeper.errors import SweepError, of_os
 from sweeper.results.journal_form import TRIAL_ID, Digest, JournalFormError, check
-from sweeper.results.paths import ResultsError
+from trainers.regular_file import require_regular
 from trainers.sealed_file import unseal
 
 MANIFEST = "manifest.json"
@@ -71,9 +71,10 @@ class Archive:
     """An archive open for reading, with every byte checked; `trials` maps an id to its journal and checkpoints."""
 
     def __init__(self, path: Path) -> None:
-        """Open and check the file. Raises ArchiveError that says what is wrong, ResultsError if it can't be read."""
+        """Open and check the file. Raises ArchiveError that says what is wrong, SweepError if it can't be read."""
         self.path = path
         with self._explained():
+            require_regular(path)
             self._zip = zipfile.ZipFile(path)
         try:
             self.manifest = self._checked_manifest()
@@ -160,9 +161,9 @@ class Archive:
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError) as error:
             raise self._bad(str(error) or type(error).__name__) from None
         except OSError as error:
-            if error.errno == errno.EINVAL:  # an offset before the start of the file
+            if error.errno == errno.EINVAL and error.filename is None:  # an offset before the start of the file
                 raise self._bad("it refers to bytes outside the file") from None
-            raise ResultsError(f"{self.path}: can't be read ({error.strerror})") from None
+            raise of_os(error, self.path) from None
 
 
 def _fault(header: zipfile.ZipInfo) -> str:

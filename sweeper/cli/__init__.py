@@ -4,17 +4,20 @@ Owns the words on the terminal and the exit codes. Decides nothing about trials.
 """
 
 import importlib
+import io
 import keyword
 import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sweeper.cli.printing import say
-from sweeper.host.streams import open_closed
+from sweeper.cli.printing import OutputError, say
+from sweeper.host.streams import open_closed, silence
 from sweeper.tracking import pushing_thread
 
 _COMMANDS = {
@@ -47,6 +50,14 @@ class _LazyGroup(click.Group):
                 _leave(int(ended.code or 0))
             raise
 
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _click_shown():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, context: click.Context) -> Any:
+        with _click_shown():
+            return super().invoke(context)
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -59,6 +70,26 @@ class _LazyGroup(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+
+@contextmanager
+def _click_shown() -> Iterator[None]:
+    """Print what click says itself (help, wrong options, errors of commands), whatever the streams are."""
+    try:
+        yield
+    except click.ClickException as error:
+        text = io.StringIO()
+        error.show(text)
+        if text.getvalue():
+            say(text.getvalue().removesuffix("\n"))
+        raise click.exceptions.Exit(error.exit_code) from None
+    except BrokenPipeError:  # a command's own are told by the command
+        silence(sys.stdout)
+        raise click.exceptions.Exit(0) from None
+    except OSError as error:
+        silence(sys.stdout)
+        say(f"standard output can't be written ({error.strerror})")
+        raise click.exceptions.Exit(OutputError.exit_code) from None
 
 
 class _Said(logging.Handler):
@@ -86,6 +117,10 @@ def main() -> None:
     diverged or are unfinished; 4 the environment failed; 130 and 143 ended by
     a signal.
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise click.UsageError(f"the current folder is gone ({error.strerror}); go to another with cd") from None
     trainers = logging.getLogger("trainers")  # logs slow work that is done once for a data set
     if not trainers.handlers:
         trainers.addHandler(_Said())

@@ -1,39 +1,20 @@
 """`sweeper data`: list the data sets, get one, and verify every image of them."""
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from sweeper.cli.options import data_root_option, json_option, with_errors_shown
 from sweeper.cli.printing import hand_out, say
-from sweeper.errors import SweepError
 from trainers.data.catalog import DatasetName
 
 if TYPE_CHECKING:
     from trainers.data.datasets import Description
 
 NAMES: tuple[DatasetName, ...] = get_args(DatasetName)
-
-
-def _data_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command's function so that a DataError ends it with its message and exit code 2."""
-
-    @with_errors_shown
-    @wraps(command)
-    def guarded(*arguments: Any, **options: Any) -> Any:
-        from trainers.data.datasets import DataError
-
-        try:
-            return command(*arguments, **options)
-        except DataError as error:
-            raise SweepError(str(error)) from None
-
-    return guarded
 
 
 @click.group()
@@ -49,7 +30,7 @@ def data() -> None:
 @data.command("list")
 @data_root_option
 @json_option
-@_data_errors_shown
+@with_errors_shown
 def list_(data_root: Path | None, as_json: bool) -> None:
     """Show what each data set holds and whether it is there. Reads no images.
 
@@ -73,7 +54,7 @@ def list_(data_root: Path | None, as_json: bool) -> None:
 @data.command()
 @click.argument("name", type=click.Choice(NAMES))
 @data_root_option
-@_data_errors_shown
+@with_errors_shown
 def get(name: DatasetName, data_root: Path | None) -> None:
     """Get data set NAME: download it if needed and allowed, convert it, and print the path of the array.
 
@@ -101,7 +82,7 @@ def get(name: DatasetName, data_root: Path | None) -> None:
 @data_root_option
 @json_option
 @click.pass_context
-@_data_errors_shown
+@with_errors_shown
 def verify(context: click.Context, names: tuple[DatasetName, ...], data_root: Path | None, as_json: bool) -> None:
     """Decode every image and compare it with the known facts of its data set.
 

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from sweeper.cli.printing import ReaderGoneError, say
-from sweeper.errors import SweepError
+from sweeper.errors import SweepError, of_os
+from trainers.data.archives import DataError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -45,19 +46,25 @@ class _Failure(click.ClickException):
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Turn an error for the user into its message and exit code. Any other error is a bug and keeps its traceback."""
+    """Turn an error for the user into its message and exit code. Any other error is a bug and keeps its traceback.
+
+    What the operating system refuses is an error for the user too: nearly always it is about a path that the user gave.
+    """
     try:
         yield
     except SweepError as error:
         raise _Failure(str(error), error.exit_code) from None
+    except DataError as error:
+        raise _Failure(str(error), SweepError.exit_code) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
     except ReaderGoneError:  # the command only prints, and its reader is gone
         raise click.exceptions.Exit(0) from None
     except BrokenPipeError as error:
         raise _Failure(f"{error}: a process or a store closed its connection; run the same command again", 4) from None
-    except PermissionError as error:
-        raise _Failure(f"{error.filename}: {error.strerror}; give this user the right to write there", 4) from None
+    except OSError as error:
+        told = of_os(error)
+        raise _Failure(str(told), told.exit_code) from None
 
 
 def with_errors_shown(command: Callable[..., Any]) -> Callable[..., Any]:

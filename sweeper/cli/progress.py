@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.contract.lifecycle import Phase
+from sweeper.cli.printing import printable
 from sweeper.dealing.dealer import Change, Dealer, Dealt
 from sweeper.host.streams import silence
 from sweeper.results.estimate import duration
@@ -106,7 +107,7 @@ class Watcher:
                 self._line(_change_line(change))
 
     def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def _sentence(self, trials: list[Dealt]) -> str:
         by_phase = Counter(trial.phase for trial in trials)

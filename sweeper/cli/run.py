@@ -1,5 +1,6 @@
 """`sweeper run`: train the trials of sweeps that are not finished. Decisions are in `sweeper.running`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -149,7 +150,7 @@ def run(
         executor=executor,
     )
     room = room_for(wishes)
-    files = tuple({file.resolve(): file for file in files}.values())
+    files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
     todo = decide(prepare_run(read_sweeps(files), profile, folder, wishes.data_root), wishes, room)
     say(_headline(todo))
     if dry_run:

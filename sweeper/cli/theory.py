@@ -11,7 +11,6 @@ import click
 
 from sweeper.cli.options import json_option, with_errors_shown
 from sweeper.cli.printing import hand_out, say
-from sweeper.errors import SweepError
 
 if TYPE_CHECKING:
     from trainers.maml.theory.claim import Claim, Setting
@@ -66,10 +65,7 @@ def _settings(data: Path | None) -> Iterator["Setting"]:
 
     torch.set_num_threads(1)  # like a worker: claims about bits hold for one thread
     # Report a missing data set before a minute is spent on the claims that need no data.
-    try:
-        prepared = None if data is None else datasets.prepare("omniglot", data)
-    except datasets.DataError as error:
-        raise SweepError(str(error)) from None
+    prepared = None if data is None else datasets.prepare("omniglot", data)
     yield settings.small()
     if prepared is not None:
         yield settings.real(prepared)

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -55,7 +55,7 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
     yield cuda()
     place = nearest(results)
     yield disk(place)
-    yield writable(place)
+    yield writable(results)
     yield locks(place)
     yield clock(place)
     yield sockets()
@@ -120,7 +120,7 @@ def cuda(driver: Path = Path("/dev/nvidiactl")) -> Check:
 
 def nearest(folder: Path) -> Path:
     """Return `folder`, or the nearest existing folder above it."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110  # never raises
 
 
 def disk(place: Path) -> Check:
@@ -132,9 +132,13 @@ def disk(place: Path) -> Check:
     return Check("disk", "warn", found, "free some space, or name a folder on another disk with --results")
 
 
-def writable(place: Path) -> Check:
-    """Return whether a file at `place` can be written to the disk and renamed."""
+def writable(results: Path) -> Check:
+    """Return whether a file in `results`, or in the nearest folder above it, can be written and renamed."""
+    place = nearest(results)
+    advice = "free space there or fix its permissions, or name another folder with --results"
     try:
+        with suppress(FileNotFoundError):
+            results.stat()  # tells of a name that is too long, or of a file above it
         with _scratch(place) as folder:
             with (folder / "part").open("wb") as file:
                 file.write(b"\0" * 4096)
@@ -142,8 +146,7 @@ def writable(place: Path) -> Check:
                 os.fsync(file.fileno())
             (folder / "part").rename(folder / "whole")
     except OSError as error:
-        advice = "free space there or fix its permissions, or name another folder with --results"
-        return Check("results", "bad", f"{place} can't be written: {error.strerror}", advice)
+        return Check("results", "bad", f"{results} can't be written: {error.strerror}", advice)
     return Check("results", "ok", f"{place} can be written")
 
 
@@ -206,7 +209,7 @@ def tracking(results: Path, given: str | None) -> Check:
         if uri is None:
             return Check("tracking", "ok", "none, as requested; sweeper sync can send the journals later")
         return Check("tracking", "ok", f"{masked(uri)}: {reach(uri)}")
-    except SweepError as error:
+    except (SweepError, OSError) as error:
         advice = "trials run without it; start the store or name another with --tracking-uri, then sweeper sync FILE"
         return Check("tracking", "bad", str(error), advice)
 

@@ -20,6 +20,7 @@ from sweeper.results.survey import experiment_name
 from sweeper.sweepfile.sweep import Sweep, load
 from sweeper.tracking.address import resolve_uri
 from sweeper.tracking.turns import turns_of, wait_for_pusher
+from trainers.regular_file import require_regular
 
 if TYPE_CHECKING:
     from analysis.pages.contents import TextTable
@@ -84,7 +85,12 @@ class Written:
 
 
 def understand(options: Options) -> Request:
-    """Return the request for `options`. Raises SweepError if they contradict each other or a file has faults."""
+    """Return the request for `options`.
+
+    Raises SweepError if they contradict each other or a file has faults, OSError if `raw` is not a file.
+    """
+    if options.raw is not None and options.raw.exists():
+        require_regular(options.raw)
     files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
     if not files or (len(files) > 1 and not options.every):
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")

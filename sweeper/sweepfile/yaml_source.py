@@ -26,6 +26,7 @@ from ruamel.yaml.nodes import ScalarNode
 
 from sweeper.errors import Position, Problem, SweepFileError, shown
 from sweeper.sweepfile.yaml_syntax import OTHER_VERSION, REFUSALS, one_line, position_of, syntax_problem
+from trainers.regular_file import require_regular
 
 Scalar = bool | int | float | str | None
 Place = tuple[str | int, ...]
@@ -115,6 +116,7 @@ def read(path: Path) -> Document:
 
 def _text(path: Path) -> str:
     try:
+        require_regular(path)
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:

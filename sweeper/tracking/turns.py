@@ -85,7 +85,9 @@ def leave_behind(turns: Sequence[Turns], results: Results, uri: str, words: Sequ
     try:
         with results.sync_log.open("ab") as log:
             now = datetime.now().astimezone().isoformat(" ", "seconds")
-            log.write(f"{now} {shlex.join(['sweeper', 'sync', *words])}, to {masked(uri)}\n".encode())
+            log.write(
+                f"{now} {shlex.join(['sweeper', 'sync', *words])}, to {masked(uri)}\n".encode(errors="backslashreplace")
+            )
             log.flush()
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "sweeper", "sync", *words, *handed],

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from trainers.data.archives import DataError, sha256
+from trainers.data.archives import DataError, everything_in, sha256, unreadable
 from trainers.sealed_file import write_whole
 
 Shape = tuple[int, ...]
@@ -49,21 +49,31 @@ class Converted:
 def cache_folder() -> Path:
     """Return the folder of converted arrays: SWEEPER_CACHE, else `user_folder`; it need not exist."""
     folder = os.environ.get("SWEEPER_CACHE")
-    return Path(folder).expanduser() if folder else user_folder()
+    return expanded(Path(folder)) if folder else user_folder()
 
 
 def user_folder() -> Path:
     """Return the folder sweeper in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sweeper"
+    return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "sweeper"
+
+
+def expanded(path: Path) -> Path:
+    """Return `path` with the home folder in place of ~. Raises DataError if there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise DataError(f"{path}: no home folder is known for {path.parts[0]}; give the full path") from None
 
 
 def find(name: str, sources: tuple[Path, ...], digest: str | None) -> Converted | None:
     """Return the array made from exactly these files as they are now (by path, size and time), or None. Reads no data.
 
-    If `digest` is given, an array with another digest is ignored.
+    If `digest` is given, an array with another digest is ignored. Raises DataError.
     """
     stats = [_stat(source) for source in sources]
-    for array in _arrays(name):
+    with _explained(cache_folder()):
+        arrays = list(_arrays(name))
+    for array in arrays:
         made_of = [(known.path, known.size, known.mtime_ns) for known in array.sources]
         if made_of == stats and digest in (None, array.digest):
             return array
@@ -168,10 +178,15 @@ def _header(shape: Shape) -> bytes:
 
 
 def _stat(source: Path) -> tuple[str, int, int]:
-    """Return path, size and newest time of a file, or of a folder with everything in it."""
-    inside = source.rglob("*") if source.is_dir() else ()
-    stats = [path.stat() for path in (source, *inside)]
-    return str(source.resolve()), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    """Return path, size and newest time of a file, or of a folder with everything in it. Raises DataError."""
+    size, newest_ns = 0, 0
+    for path in (source, *(everything_in(source) if source.is_dir() else ())):
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise unreadable(path, error) from None
+        size, newest_ns = size + stat.st_size, max(newest_ns, stat.st_mtime_ns)
+    return str(source.resolve()), size, newest_ns
 
 
 def _fingerprint(source: Path) -> Source:
@@ -183,11 +198,18 @@ def _fingerprint(source: Path) -> Source:
 def _locked(name: str) -> Iterator[Path]:
     """Hold the lock on converting `name`; a second process waits here and then finds the array."""
     folder = cache_folder()
-    try:
+    with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f".{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn an OSError about the cache into a DataError."""
+    try:
+        yield
     except OSError as error:
         raise DataError(
             f"{folder}: {error.strerror}; name a writable folder with enough space in SWEEPER_CACHE"

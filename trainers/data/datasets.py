@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainers.data import converted, mini_imagenet, omniglot, strokes
 from trainers.data.archives import DataError
 from trainers.data.catalog import CATALOG, DatasetName, Split, class_ranges
-from trainers.data.converted import Converted, cache_folder, user_folder
+from trainers.data.converted import Converted, cache_folder, expanded, user_folder
 
 __all__ = [
     "DataError",
@@ -63,11 +63,14 @@ class Description:
 
 
 def data_root(explicit: Path | None) -> Path:
-    """Return `explicit`, else SWEEPER_DATA, else `data` in the user's cache folder; it need not exist."""
+    """Return `explicit`, else SWEEPER_DATA, else `data` in the user's cache folder; it need not exist.
+
+    Raises DataError if it begins with ~ and no home folder is known.
+    """
     if explicit is not None:
-        return explicit
+        return expanded(explicit)
     if folder := os.environ.get("SWEEPER_DATA"):
-        return Path(folder).expanduser()
+        return expanded(Path(folder))
     return user_folder() / "data"
 
 

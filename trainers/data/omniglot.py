@@ -71,7 +71,7 @@ def classes(sources: tuple[Path, ...], extent: Extent = OMNIGLOT) -> Iterator[ND
 
 def _half(folder: Path, half: str) -> Path | None:
     for place in (folder / f"{half}.zip", folder / half):
-        if place.exists():
+        if place.exists() or place.is_symlink():  # a link to nowhere is told by name
             return place
     return None
 

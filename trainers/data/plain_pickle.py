@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.archives import DataError, damaged
+from trainers.data.archives import DataError, damaged, unreadable
+from trainers.regular_file import require_regular
 
 _NUMERIC = re.compile(r"[<>|=]?([biuf][1248])")
 
@@ -25,10 +26,11 @@ def read(path: Path) -> Any:
     Raises DataError if the pickle is damaged or names anything but plain values and numeric arrays.
     """
     try:
+        require_regular(path)
         with path.open("rb") as file:
             return _numpy(_PlainUnpickler(file, path).load())
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; fix the file or its permissions") from None
+        raise unreadable(path, error) from None
     except (
         pickle.UnpicklingError,
         EOFError,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.data import mini_imagenet
+from trainers.data import datasets, mini_imagenet
 from trainers.data.archives import DataError
 from trainers.data.mini_imagenet import MINI_IMAGENET, Extent
 
@@ -68,6 +68,46 @@ def as_tables(root: Path) -> None:
         (folder / f"{split}.csv").write_text("\n".join(["filename,label", *lines]) + "\n")
 
 
+def as_split_tables(root: Path) -> None:
+    """The tables lie in a folder `split`, and the pictures end in .JPEG."""
+    as_tables(root)
+    folder = root / "mini-imagenet"
+    (folder / "split").mkdir()
+    for split in WNIDS:
+        (folder / f"{split}.csv").rename(folder / "split" / f"{split}.csv")
+    for path in (folder / "images").iterdir():
+        path.rename(path.with_suffix(".JPEG"))
+
+
+def as_class_folders(root: Path, folder: str = "miniImageNet", suffix: str = ".JPEG") -> None:
+    """A folder of each class below train, val and test, as MAML's own script makes them."""
+    for split in WNIDS:
+        for name, content in pictures(split).items():
+            place = root / folder / split / name[:9] / Path(name).with_suffix(suffix)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+
+
+def as_classes(root: Path) -> None:
+    """All class folders in one, and names of files that don't tell their class."""
+    for split in WNIDS:
+        for name, content in pictures(split).items():
+            place = root / "mini imagenet" / name[:9] / f"{name[9:-4]}.jpeg"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+
+
+def as_links(root: Path) -> None:
+    """Class folders behind links, in folders with spaces; one leads back to where it is."""
+    as_class_folders(root / "my disk", suffix=".JPG")
+    for split in WNIDS:
+        (root / "mini imagenet" / split).mkdir(parents=True)
+        for wnid in WNIDS[split]:
+            (root / "mini imagenet" / split / wnid).symlink_to(root / "my disk" / "miniImageNet" / split / wnid)
+    (root / "mini imagenet" / "val" / "again").symlink_to(root / "mini imagenet" / "val")
+    (root / "mini imagenet" / "val" / "n00000001" / "._n0000000100000003.JPG").write_bytes(b"of macOS")
+
+
 def cache_of(split: str) -> dict[str, object]:
     names = [name for name in SHADES if name[:9] in WNIDS[split]]
     decoded = [np.asarray(Image.open(io.BytesIO(picture(SHADES[name])))) for name in names]
@@ -85,7 +125,22 @@ def read(root: Path, extent: Extent = SMALL) -> np.ndarray:
     return np.stack(list(mini_imagenet.classes(mini_imagenet.find(root), extent)))
 
 
-@pytest.mark.parametrize("layout", [as_zips, as_folder, as_tables, as_pickles])
+LAYOUTS = [as_zips, as_folder, as_tables, as_pickles, as_split_tables, as_class_folders, as_classes, as_links]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_every_layout_gives_the_same_bits(tmp_path, layout):
+    as_zips(tmp_path / "zips")
+    layout(tmp_path / "a copy") if layout is not as_pickles else layout(_made(tmp_path / "a copy"))
+    np.testing.assert_array_equal(read(tmp_path / "a copy"), read(tmp_path / "zips"))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_rows_by_split_and_wnid_and_images_by_name(tmp_path, layout):
     layout(tmp_path)
     images = read(tmp_path)
@@ -107,6 +162,50 @@ def test_zips_are_found_in_each_folder_they_may_lie_in(tmp_path, folder):
     as_zips(tmp_path, folder)
     names = [source.name for source in mini_imagenet.find(tmp_path)]
     assert names == ["train-0.zip", "train-1.zip", "val.zip", "test.zip"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".JPEG"])
+@pytest.mark.parametrize("folder", ["miniImagenet", "mini_imagenet_full_size", "mini ImageNet", ""])
+def test_pictures_of_every_spelling_are_found_in_folders_of_every_spelling(tmp_path, folder, suffix):
+    as_class_folders(tmp_path, folder, suffix)
+    assert [source.name for source in mini_imagenet.find(tmp_path)] == ["train", "val", "test"]
+    assert read(tmp_path).shape == (4, 2, 3, 84, 84)
+
+
+@pytest.mark.parametrize(
+    "place", ["miniimagenet", "miniimagenet/train.zip", "miniimagenet/images/n0000000100000003.jpg"]
+)
+def test_a_link_to_nowhere_is_named_with_what_is_missing(tmp_path, place):
+    as_folder(tmp_path) if "images" in place else None
+    (tmp_path / "mini-imagenet").rename(tmp_path / "miniimagenet") if "images" in place else None
+    link = tmp_path / place
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / "unmounted")
+    (link.parent / "val.zip").touch() if place.endswith(".zip") else None
+    (link.parent / "test.zip").touch() if place.endswith(".zip") else None
+    with pytest.raises(DataError, match=rf"{link}: a link to {tmp_path}/unmounted, which is missing"):
+        read(tmp_path)
+    assert f"{link}: a link to" in datasets.describe("mini_imagenet", tmp_path).trouble
+
+
+def test_a_pipe_among_the_pictures_is_no_endless_wait(tmp_path):
+    as_folder(tmp_path)
+    pipe = tmp_path / "mini-imagenet" / "images" / "n0000000300000005.jpg"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match="a named pipe, not a file"):
+        read(tmp_path)
+
+
+def test_that_pictures_are_resized_is_said_once(tmp_path, caplog):
+    as_class_folders(tmp_path)
+    for path in (tmp_path / "miniImageNet/train/n00000002").iterdir():
+        path.write_bytes(picture(20, size=(500, 375)))
+    with caplog.at_level("INFO", logger="trainers"):
+        read(tmp_path)
+    (said,) = caplog.messages
+    assert "is 500x375, not 84x84; such pictures are resized (bilinear)" in said
 
 
 def test_images_of_another_size_are_resized_to_84(tmp_path):

@@ -1,0 +1,133 @@
+"""Paths that a shell lets through, given to every command: one sentence, no traceback, no endless wait."""
+
+import os
+
+import pytest
+
+from sweeper.cli import _COMMANDS
+from tests.sweeper.command import PROGRAM, sweeper
+from tests.sweeper.tiny import TINY
+
+INLINE = ("--executor", "inline", "--device", "cpu")
+WORDS = {
+    "data": [
+        "data list --data-root PATH",
+        "data verify omniglot --data-root PATH",
+        "data get omniglot --data-root PATH",
+    ],
+    "doctor": [
+        "doctor --tracking-uri none --results PATH",
+        "doctor --tracking-uri none --data-root PATH",
+        "doctor --tracking-uri sqlite:///PATH/mlflow.db",
+    ],
+    "export": ["export PATH", "export tiny.yaml --results PATH", "export tiny.yaml --out PATH --force"],
+    "import": ["import PATH", "import tiny.yaml --results PATH"],
+    "logs": ["logs a --results PATH"],
+    "plan": ["plan PATH", "plan tiny.yaml --results PATH"],
+    "report": ["report PATH", "report tiny.yaml --results PATH", "report tiny.yaml --compare-authors PATH"],
+    "run": [
+        "run PATH",
+        "run tiny.yaml --executor inline --device cpu --tracking-uri none --results PATH",
+        "run omniglot.yaml --executor inline --device cpu --tracking-uri none --data-root PATH",
+    ],
+    "status": ["status PATH", "status tiny.yaml --results PATH"],
+    "stop": ["stop --results PATH"],
+    "sync": ["sync PATH", "sync tiny.yaml --results PATH"],
+    "theory": ["theory --data PATH"],
+    "ui": ["ui --results PATH"],
+}
+NOT_REFUSED = ("plan tiny.yaml", "status tiny.yaml", "data list", "sync tiny.yaml")
+"""What an empty results folder or missing data is no error for, and so a path to nowhere is none."""
+GONE = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {PROGRAM}"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with a sweep, a file, a named pipe, a link to itself and a link to nowhere."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "omniglot.yaml").write_text(TINY.replace("use: strokes", "use: omniglot"))
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("absent")
+    return tmp_path
+
+
+def test_every_command_is_tried():
+    assert WORDS.keys() == _COMMANDS.keys()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["x" * 300, *(pytest.param(path, marks=pytest.mark.slow) for path in ("file/below", "loop", "pipe", "nowhere"))],
+    ids=lambda path: path[:12],
+)
+@pytest.mark.parametrize("words", [words for each in WORDS.values() for words in each])
+def test_a_path_that_can_be_nothing_is_one_sentence(folder, words, path):
+    cache = str(folder / "cache")
+    ended = sweeper(*(word.replace("PATH", path) for word in words.split()), cwd=folder, SWEEPER_CACHE=cache)
+    assert "Traceback" not in ended.err, ended.err
+    refused = (1, 2, 4) if words.startswith(("doctor", "data verify")) else (2, 4)
+    allowed = (0, *refused) if words.startswith((*NOT_REFUSED, "doctor")) else refused
+    assert ended.code in allowed, (ended.code, ended.err)
+    assert not (folder / "absent").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/below", "~nobody-of-this-name/data"], ids=["long", "below", "home"])
+@pytest.mark.parametrize("variable", ["SWEEPER_CACHE", "SWEEPER_DATA"])
+def test_a_folder_that_a_variable_names_and_can_be_none_is_one_sentence(folder, variable, name):
+    sweep = "tiny.yaml" if variable == "SWEEPER_CACHE" else "omniglot.yaml"
+    given = {"SWEEPER_CACHE": str(folder / "cache"), variable: name}
+    ended = sweeper("run", sweep, *INLINE, cwd=folder, **given)
+    assert ended.code == 2, ended.err
+    assert name in ended.err and "Traceback" not in ended.err
+
+
+def test_a_pipe_and_a_device_are_no_sweep_file(folder):
+    assert "pipe:1:1: can't be read: a named pipe, not a file" in sweeper("plan", "pipe", cwd=folder).err
+    assert "can't be read: a device, not a file" in sweeper("plan", "/dev/zero", cwd=folder).err
+
+
+@pytest.mark.parametrize("words", [words for each in WORDS.values() for words in each[:1]])
+def test_a_current_folder_that_is_gone_is_said(folder, words):
+    ended = sweeper(*words.replace("PATH", str(folder / "tiny.yaml")).split(), cwd=folder, program=GONE)
+    assert (ended.code, ended.out) == (2, ""), ended.err
+    assert "the current folder is gone" in ended.err and "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize("words", ["plan tiny.yaml", "status tiny.yaml", "--help", "plan --help", "data list"])
+def test_standard_output_that_is_full_ends_a_command_with_4(folder, words):
+    program = f"import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); {PROGRAM}"
+    ended = sweeper(*words.split(), cwd=folder, program=program)
+    assert ended.code == 4, ended.err
+    assert "standard output can't be written (No space left on device)" in ended.err and "Traceback" not in ended.err
+
+
+def test_standard_error_that_is_full_changes_no_exit_code(folder):
+    program = f"import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 2); {PROGRAM}"
+    assert sweeper("plan", cwd=folder, program=program).code == 2
+    assert sweeper("plan", "absent.yaml", cwd=folder, program=program).code == 2
+
+
+def test_a_device_is_not_replaced_by_an_archive(folder):
+    ended = sweeper("export", "tiny.yaml", "--out", "pipe", "--force", cwd=folder)
+    assert ended.code == 2 and "pipe: is not a file" in ended.err
+
+
+@pytest.mark.parametrize(
+    "name", ["a\u202eb.yaml", "a\x1b[2Jb.yaml", "a\udcffb.yaml"], ids=["direction", "escape", "byte"]
+)
+def test_a_message_shows_what_is_not_seen_in_a_path(folder, name):
+    for words in (("plan", name), ("plan", "tiny.yaml", name), ("plan", "tiny.yaml", "--show", name)):
+        ended = sweeper(*words, cwd=folder)
+        assert ended.code == 2 and "Traceback" not in ended.err
+        assert not {"\u202e", "\x1b", "\udcff"} & set(ended.err), ended.err
+
+
+def test_a_sweep_whose_name_is_not_utf8_is_exported(folder):
+    name = os.fsdecode(b"tiny-\xff.yaml")
+    (folder / name).write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    assert sweeper("run", name, *INLINE, "--tracking-uri", "none", cwd=folder).code == 0
+    ended = sweeper("export", name, cwd=folder)
+    assert (ended.code, ended.out) == (0, "tiny.zip\n"), ended.err
+    assert sweeper("import", "tiny.zip", "--results", "other", cwd=folder).code == 0
