@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Entry, Manifest, sha256
-from sweeper.errors import SweepError, of_os
+from sweeper.errors import PathError, SweepError, of_os
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
@@ -167,4 +167,5 @@ def storage_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise of_os(error, path) from None
+        told = of_os(error, path)
+        raise told if isinstance(told, PathError) else ResultsError(str(told)) from None

@@ -55,6 +55,7 @@ def test_a_file_that_may_not_be_read_is_named_with_the_reason(tmp_path: Path, mo
     def refuse(*arguments, **options):
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "bad.yaml").touch()
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SweepFileError, match="1:1: can't be read: Permission denied"):
         load(tmp_path / "bad.yaml")
