@@ -157,7 +157,8 @@ def run(
         print_todo(todo.standings, todo.trials, as_json)
         return
     words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
-    store = Store(batch=todo.batch, results=folder, uri=uri, named=bool(tracking_uri), words=words) if uri else None
+    named = bool(tracking_uri)
+    store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
     if not todo.trials:
         if store:
             store.bring_up()

@@ -88,6 +88,8 @@ def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked:
     torn = {spec.cell for spec in specs if spec.trial_id in left_out}
     push_cells(tracker, sweep, [spec for spec in specs if spec.cell not in torn], results)
     say(f"{len(report.pushed)} trials in {part.experiment} of {masked(uri)}")
+    for remark in tracker.remarks:
+        say(remark)
     for trial_id in report.deleted:
         say(f"{trial_id}: its run was deleted in the store and is not made again")
     if report.failed:

@@ -10,7 +10,8 @@ from sweeper.cli.options import results_option, tracking_option, with_errors_sho
 from sweeper.cli.printing import say
 from sweeper.errors import SweepError
 from sweeper.results.paths import Results
-from sweeper.tracking.address import SQLITE, resolve_uri, ui_command, ui_environment, ui_url
+from sweeper.tracking.address import SQLITE, resolve_uri, sqlite_path, ui_command, ui_environment, ui_url
+from sweeper.tracking.moved_store import rebind
 
 
 @click.command()
@@ -37,6 +38,8 @@ def ui(results: Path, tracking_uri: str | None, port: int) -> None:
         raise SweepError("--tracking-uri none: there is no store to open; leave it out, or name one")
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
         raise SweepError(f"{uri.removeprefix(SQLITE)}: there is no tracking store yet; `sweeper run FILE` makes it")
+    if uri.startswith(SQLITE):
+        rebind(sqlite_path(uri), folder.artifacts)
     command = ui_command(uri, port)
     if command:
         _refuse_taken(port)

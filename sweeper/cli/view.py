@@ -3,13 +3,15 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.cli.printing import say
 from sweeper.results.paths import Results
-from sweeper.results.survey import Batch
+from sweeper.results.survey import Batch, SurveyedSweep
 from sweeper.tracking.address import masked
 from sweeper.tracking.turns import leave_behind, turns_of
+from trainers.sealed_file import write_whole
 
 if TYPE_CHECKING:
     from sweeper.tracking.syncer import Views
@@ -24,6 +26,7 @@ class Store:
     uri: str
     named: bool
     words: Sequence[str]
+    profile: str | None
 
     def views(self) -> "Views":
         """Return the views of the batch. They push the summary runs of its cells last."""
@@ -63,11 +66,21 @@ class Store:
             say(f"{lacking}; process {pid} sends them now and writes to {self.results.sync_log}")
 
     def _leave_behind(self) -> int | None:
+        """Start the process with copies of the sweep files: a person may edit, move or delete them meanwhile."""
         turns = [turns_of(self.results, part.experiment, self.uri) for part in self.batch.parts]
         try:
-            return leave_behind(turns, self.results, self.uri, self.words)
+            copies = [self._kept(part) for part in self.batch.parts]
+            words = [*map(str, copies), "--results", str(self.results.root)]
+            words += ["--profile", self.profile] if self.profile else []
+            return leave_behind(turns, self.results, self.uri, words)
         except OSError:  # no room for a log or a process; the command does the same later
             return None
+
+    def _kept(self, part: SurveyedSweep) -> Path:
+        copy = self.results.run(part.experiment).sweep
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(copy, part.sweep.document.text.encode())
+        return copy
 
     def _command(self) -> str:
         return shlex.join(

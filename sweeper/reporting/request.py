@@ -124,6 +124,8 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
     formats, every = request.options.formats or FORMATS, request.options.every
     with _explained(request.out):
         answers = list(_answers(request))
+    for damaged in answers[0][1].damaged.values():
+        say(damaged)
     for found, _ in answers:
         with _explained(request.out):
             written = _write_sweep(found, request, formats)
@@ -190,7 +192,8 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         from analysis.report.files import store_in_words
         from analysis.store import load as load_runs
 
-        loaded = load_runs(request.uri, {trial.trial_id for part in request.parts for trial in part.asked.plan})
+        wanted = {trial.trial_id for part in request.parts for trial in part.asked.plan}
+        loaded = load_runs(request.uri, wanted, request.options.results.artifacts)
         store = store_in_words(request.uri)
         for sweep, asked in request.parts:
             yield find(asked, loaded, published(sweep.name), store, figures=drawn), loaded

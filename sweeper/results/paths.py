@@ -75,6 +75,11 @@ class RunPaths:
         return self.folder / f"{self.experiment}.lock"
 
     @property
+    def sweep(self) -> Path:
+        """Return the copy of the sweep file as it stood when it last ran. The process that a run leaves reads it."""
+        return self.folder / f"{self.experiment}.yaml"
+
+    @property
     def shown(self) -> Path:
         """Return the file that remembers what a tracking store shows."""
         return self.folder / f"{self.experiment}.shown"

@@ -1,11 +1,12 @@
 """Moves a trial's results aside, so that it can be trained again from step 0. Deletes nothing."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from sweeper.errors import SweepError
+from sweeper.results.journal_lines import JournalError, read_lines
 from sweeper.results.locks import Lock
-from sweeper.results.paths import Results
+from sweeper.results.paths import JOURNAL, Results
 
 
 def supersede(results: Results, trial_ids: Iterable[str]) -> None:
@@ -31,3 +32,14 @@ def _move(results: Results, trial_id: str) -> None:
         number += 1
     aside.parent.mkdir(exist_ok=True)
     results.trial(trial_id).folder.replace(aside)
+
+
+def starts_of_superseded(results: Results, trial_id: str) -> set[int]:
+    """Return when each training of a trial that was moved aside began, in ms since 1970. Skips unreadable journals."""
+    starts: set[int] = set()
+    number = 1
+    while (aside := results.superseded(trial_id, number)).exists():
+        with suppress(JournalError, OSError, KeyError):
+            starts.update(line["time_ms"] for line in read_lines(aside / JOURNAL) if line["kind"] == "attempt")
+        number += 1
+    return starts

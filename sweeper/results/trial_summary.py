@@ -119,5 +119,5 @@ def _worker_s(lines: Sequence[Line]) -> float:
     for before, line in pairwise(lines):
         share = before["pack"] if before["kind"] == "attempt" else share
         if line["kind"] != "attempt":  # no worker runs between two attempts
-            total_s += (line["time_ms"] - before["time_ms"]) / 1000 / share
+            total_s += max(line["time_ms"] - before["time_ms"], 0) / 1000 / share  # a clock may be set back
     return total_s

@@ -50,6 +50,7 @@ class Document:
     """
 
     path: Path
+    text: str
     value: Any
     keys: dict[Place, Position]
     values: dict[Place, Position]
@@ -111,7 +112,9 @@ def read(path: Path) -> Document:
         value = reader.document()
     except REFUSALS as error:
         raise SweepFileError(path, [syntax_problem(error, text, reader.reached)]) from None
-    return Document(path=path, value=value, keys=reader.keys, values=reader.values, problems=tuple(reader.problems))
+    return Document(
+        path=path, text=text, value=value, keys=reader.keys, values=reader.values, problems=tuple(reader.problems)
+    )
 
 
 def _text(path: Path) -> str:

@@ -8,12 +8,15 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from analysis.contract.store_schema import other_schema
 from sweeper.errors import SweepError, TrackingError
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 SERVERS = ("http", "https")
 SQLITE = "sqlite:///"
 HIDDEN = "***"
+ARTIFACTS = "artifacts"
+"""The folder for artefacts in a results folder."""
 
 CREDENTIALS = re.compile(r"(?P<before>[^:/?#]+://[^:/?#@]*):(?P<password>.*)@", re.DOTALL)
 """Matches up to the last @: an unescaped password may hold any character, and hiding too much is safer."""
@@ -51,22 +54,24 @@ def sqlite_path(uri: str) -> Path:
 
 def default_artifact_root(results: Path) -> Path:
     """Return the folder for artefacts if the store is a database that this process writes itself."""
-    return results.absolute() / "artifacts"
+    return results.absolute() / ARTIFACTS
 
 
-def artifact_folder(stored: str, uri: str, experiment: str) -> Path | None:
+def artifact_folder(stored: str, uri: str, root: Path | None) -> Path | None:
     """Return the local folder of a run's artefacts, or None if they are remote. `stored` is the store's address for it.
 
-    If the experiment's folder is gone, as after the results were moved, it is looked for beside the sqlite file.
+    A results folder may be copied or moved, and the store then names the folder that it was. So artefacts that lie in a
+    results folder are always taken to lie below `root`, the artefacts of the folder that is opened.
     """
     location = urlsplit(stored)
     if location.scheme not in ("", "file"):
         return None
-    folder = Path(unquote(location.path) if location.scheme else stored)  # <experiment's folder>/<run id>/artifacts
-    if folder.parent.parent.is_dir() or not uri.startswith(SQLITE):
+    folder = Path(unquote(location.path) if location.scheme else stored)  # <root>/<experiment>/<run id>/artifacts
+    if root is None and uri.startswith(SQLITE) and not folder.parent.parent.is_dir():
+        root = default_artifact_root(sqlite_path(uri).parent)
+    if root is None or len(folder.parents) < 4 or folder.parents[2].name != ARTIFACTS:
         return folder
-    beside = default_artifact_root(Path(uri.removeprefix(SQLITE)).parent)
-    return beside.joinpath(experiment, *folder.parts[-2:])
+    return root.joinpath(*folder.parts[-3:])
 
 
 def resolve_uri(option: str | None, results: Path) -> str | None:
@@ -139,6 +144,11 @@ def explain(error: Exception, uri: str) -> TrackingError:
         return TrackingError(
             f"the tracking server refuses the host name {urlsplit(uri).netloc.rpartition('@')[2]!r} (403); start it "
             f"with that name in MLFLOW_SERVER_ALLOWED_HOSTS, or give --tracking-uri with a name it allows"
+        )
+    if other := other_schema(text):
+        return TrackingError(
+            f"the tracking store {masked(uri)} {other}; trials and their journals go on without it; then run "
+            f"`sweeper sync FILE`"
         )
     reason = " ".join(_without_secrets(_answer(text) or _root_cause(error), uri).split())
     shortened = reason if len(reason) <= 300 else f"{reason[:297]}..."

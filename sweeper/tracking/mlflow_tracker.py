@@ -4,31 +4,36 @@ The store is a view: everything in it can be made again from the journals. Repea
 interrupted push is simply repeated. Uses no active run, no global URI and no default store.
 """
 
+import gzip
 import importlib
 import json
 import logging
 import os
 import random
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from analysis.contract.record import ARTIFACT, TrialRecord, passes
+from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_SWEEP, TrialRecord, passes
 from sweeper.errors import TrackingError
 from sweeper.tracking import run_contents as tracked
 from sweeper.tracking.address import SQLITE, artifact_folder, explain, is_server, masked, sqlite_path
 from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
+from sweeper.tracking.moved_store import rebind
 from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
-from sweeper.tracking.run_lookup import Key, ShownRuns
+from sweeper.tracking.run_lookup import ShownRuns, Sought
+from trainers.sealed_file import write_whole
 
 METRICS_A_BATCH = 1000  # MLflow's limit
 LONGEST_DIGEST = 36  # MLflow's limit
+EXPERIMENTS_A_PAGE = 1000
 TRIES = 6
 COLLISION = "IntegrityError"
 """MLflow searches before it inserts. If two processes insert one row at once, one of them gets this error."""
@@ -38,13 +43,23 @@ LONGEST_PAUSE_S = 0.5
 class MlflowTracker:
     """One experiment of one store. Only one thread may use it at a time."""
 
-    def __init__(self, uri: str, experiment: str, artifact_root: Path | None) -> None:
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        artifact_root: Path | None,
+        read: Callable[[str], TrialRecord] | None = None,
+        replaced: Callable[[str], Collection[int]] = lambda trial_id: frozenset(),
+    ) -> None:
         """Open the store, create its tables if it is new, and load the experiment's runs.
 
         `artifact_root` is the folder for artefacts if this process writes the database itself; a server has its own.
+        `read` reads a trial's journal again, `replaced` returns the starts of its trainings that were set aside.
         Raises TrackingError.
         """
-        self.uri, self.experiment = uri, experiment
+        self.uri, self.experiment, self._root = uri, experiment, artifact_root
+        self._read, self._replaced = read, replaced
+        self._renamed = ""
         self._mlflow = _load_mlflow()
         with self._explaining():
             with only_opener(uri):
@@ -52,6 +67,8 @@ class MlflowTracker:
                     self._make(sqlite_path(uri))
                 self._client = self._mlflow.MlflowClient(tracking_uri=uri)
                 self._experiment_id = self._open_experiment(artifact_root)
+                if uri.startswith(SQLITE):
+                    rebind(sqlite_path(uri), artifact_root)
             self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
 
     def _make(self, database: Path) -> None:
@@ -69,40 +86,103 @@ class MlflowTracker:
         """Ids of trials whose run was deleted by hand. They stay deleted."""
         return [identity for kind, identity in self._runs.deleted if kind == "trial"]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What people changed in the store and what became of it, in sentences."""
+        return [*([self._renamed] if self._renamed else []), *self._runs.remarks.values()]
+
     def push(self, record: TrialRecord, trial: TrackedTrial) -> None:
         """Bring the trial's run up to `record`. Create it if needed; do nothing if it was deleted by hand.
 
         Raises TrackingError; a later push of this record or a newer one repairs the run.
         """
         with self._explaining():
-            tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
-            start_ms, name = tracked.first_time_ms(record), fitted(trial.name, LONGEST_NAME)
-            self._show(("trial", trial.trial_id), name, start_ms, lambda run: self._push(run, record, trial, tags))
+            self._show(self._sought(record, trial), lambda run: self._push(run, record, trial))
 
-    def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial, tags: Mapping[str, str]) -> None:
-        if run.is_whole(tags) and not self._lost_artifact(run):
-            return
+    def _sought(self, record: TrialRecord, trial: TrackedTrial) -> Sought:
+        tags = tracked.tags(record, trial)
+        starts = tracked.starts_ms(record)
+        last = max((point.step for point in tracked.points(record)), default=0)
+        return Sought(
+            key=("trial", trial.trial_id),
+            name=trial.name,
+            starts=starts,
+            facts={tag: tags[tag] for tag in tracked.FACT_TAGS},
+            params=tracked.params(record, trial),
+            furthest=(last, len(starts)),
+            replaced=partial(self._replaced, trial.trial_id),
+        )
+
+    def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial) -> None:
+        tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
+        params, points, status = tracked.params(record, trial), tracked.points(record), RUN_STATUS[record["status"]]
+        if run.is_whole(tags):
+            if run.is_untouched(tags, params, {point.key for point in points}, status):
+                if not self._lost_artifact(run):
+                    return None
+                run.archived = None
+            else:
+                self._remark(run, trial, "was changed in the store; what the journal says is written again")
+        if not run.compared and record["status"] != "running":
+            if run.metrics and (beyond := self._beyond_mending(run, record, points)):
+                fresh = record if self._read is None else self._read(trial.trial_id)
+                if fresh != record:  # another process has sent what this one had not read
+                    return self._push(run, fresh, trial)
+                old, run = run, self._runs.succeed(run, self._sought(record, trial))
+                self._remark(run, trial, f"takes the place of run {old.run_id}, in which {beyond}")
+            run.compared = True
         self._describe_data(run, record, tags[tracked.TAG_DATA_DIGEST])
         self._archive(run, record)
-        name = fitted(trial.name, LONGEST_NAME)
-        self._set_state(run, name, RUN_STATUS[record["status"]], tracked.last_time_ms(record))
-        unsent = [point for point in tracked.points(record) if (point.key, point.step) not in run.sent]
-        self._write(run, unsent, tracked.params(record, trial), tags)
+        self._set_state(run, fitted(trial.name, LONGEST_NAME), status, tracked.last_time_ms(record))
+        if run.was_renamed:
+            self._remark(run, trial, f"was renamed to {run.name!r} in the store and keeps that name")
+        else:
+            tags[tracked.TAG_NAME] = run.name
+        unsent = [point for point in points if (point.key, point.step) not in run.sent]
+        self._write(run, unsent, params, tags)
+        run.metrics.update(point.key for point in points)
         if record["status"] != "running":
             run.sent.clear()  # saves memory; a trial that grows sends all again, and the store ignores duplicates
+        return None
+
+    def _remark(self, run: Shown, trial: TrackedTrial, what: str) -> None:
+        self._runs.remarks["trial", trial.trial_id] = f"{trial.trial_id}: its run {run.run_id} {what}"
+
+    def _beyond_mending(self, run: Shown, record: TrialRecord, points: list[Point]) -> str:
+        """Return why sending `points` can't make the run show `record`; empty if it can. MLflow removes no point."""
+        keys = {point.key for point in points} | {key for key in run.metrics if key.startswith(tracked.OUR_METRICS)}
+        rows = {
+            Point(row.key, row.value, row.timestamp, row.step)
+            for key in sorted(keys)
+            for row in self._client.get_metric_history(run.run_id, key)
+        }
+        strange = rows.difference(points)
+        if strange and strange.difference(tracked.every_point(record)):
+            return "there are measurements that the journal no longer has"
+        hidden = {point.key for point in points if point in rows} - run.metrics
+        return "a metric was deleted in part" if hidden else ""
 
     def push_cells(self, cells: Iterable[CellSummary]) -> None:
         """Bring the summary run of each cell up to date. Create it if needed. Raises TrackingError."""
         now_ms = time.time_ns() // 1_000_000
         for cell in cells:
             with self._explaining():
-                self._show(("cell", cell.cell), cell.name, now_ms, partial(self._push_cell, cell, now_ms))
+                sought = Sought(key=("cell", cell.cell), name=cell.name, params=cell.labels)
+                self._show(sought, partial(self._push_cell, cell, now_ms))
 
     def _push_cell(self, cell: CellSummary, now_ms: int, run: Shown) -> None:
         tags = fitted_values(cell.tags(self.experiment), LONGEST_TAG)
-        if not run.is_whole(tags):
-            self._set_state(run, fitted(cell.name, LONGEST_NAME), "FINISHED", now_ms)
-            self._write(run, cell.points(now_ms), cell.labels, tags)
+        metrics = {point.key for point in cell.points(now_ms)}
+        if run.is_whole(tags) and run.is_untouched(tags, cell.labels, metrics, "FINISHED"):
+            return
+        self._set_state(run, fitted(cell.name, LONGEST_NAME), "FINISHED", now_ms)
+        if not run.was_renamed:
+            tags[tracked.TAG_NAME] = run.name
+        # MLflow takes the latest time as the present value, and a clock may have been ahead
+        sent = (row.timestamp for key in run.metrics for row in self._client.get_metric_history(run.run_id, key))
+        time_ms = max([now_ms, *(stamp + 1 for stamp in sent)])
+        self._write(run, cell.points(time_ms), cell.labels, tags)
+        run.metrics |= metrics
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
@@ -120,20 +200,20 @@ class MlflowTracker:
         except errors as error:
             raise explain(error, self.uri) from error
 
-    def _show(self, key: Key, name: str, start_ms: int | None, write: Callable[[Shown], None]) -> None:
+    def _show(self, sought: Sought, write: Callable[[Shown], None]) -> None:
         """Call `write` with the run of a trial or cell.
 
         Tries again if another process interfered: it set the run aside, or wrote the same rows at the same time.
         """
         for tried in range(TRIES):
-            run = self._runs.open(key, name, start_ms)
+            run = self._runs.open(sought)
             if run is None:
                 return
             try:
                 write(run)
             except self._mlflow.MlflowException as error:
                 collided = COLLISION in str(error)
-                if tried + 1 == TRIES or not (collided or self._runs.was_deleted(key, run, error.error_code)):
+                if tried + 1 == TRIES or not (collided or self._runs.was_deleted(sought.key, run, error.error_code)):
                     raise
                 if collided:
                     time.sleep(random.uniform(0.0, LONGEST_PAUSE_S))
@@ -141,7 +221,7 @@ class MlflowTracker:
                 return
 
     def _open_experiment(self, artifact_root: Path | None) -> str:
-        found = self._client.get_experiment_by_name(self.experiment)
+        found = self._client.get_experiment_by_name(self.experiment) or self._renamed_experiment()
         if found is None:
             location = None
             if artifact_root is not None and not is_server(self.uri):
@@ -163,6 +243,21 @@ class MlflowTracker:
             )
         return found.experiment_id
 
+    def _renamed_experiment(self) -> Any:
+        """Return the experiment that a person renamed, known by a tag of its runs; None if there is none."""
+        every = self._mlflow.entities.ViewType.ALL
+        page = self._client.search_experiments(every, max_results=EXPERIMENTS_A_PAGE)
+        known = {one.experiment_id: one for one in page if isinstance(one.experiment_id, str)}
+        wanted = f"tags.`{TAG_SWEEP}` = '{self.experiment}' AND tags.`{TAG_KIND}` = 'trial'"
+        runs = self._client.search_runs(list(known), wanted, every, max_results=1) if known else []
+        if not runs:
+            return None
+        found = known[runs[0].info.experiment_id]
+        self._renamed = (
+            f"experiment {self.experiment!r} was renamed to {found.name!r} in the store; its runs stay there"
+        )
+        return found
+
     def _describe_data(self, run: Shown, record: TrialRecord, digest: str) -> None:
         if tracked.TAG_DATA_DIGEST in run.tags:
             return
@@ -177,22 +272,30 @@ class MlflowTracker:
         stage = (len(passes(record)), record["status"], ended_at)
         if run.archived == stage:
             return
-        folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)
-        with tempfile.TemporaryDirectory() as outbox:
-            path = Path(outbox) / ARTIFACT
-            path.write_bytes(tracked.artifact(record))
-            if folder is None:
+        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
+        if folder is None:
+            with tempfile.TemporaryDirectory() as outbox:
+                path = Path(outbox) / ARTIFACT
+                path.write_bytes(tracked.artifact(record))
                 self._client.log_artifact(run.run_id, str(path))
-            else:
-                folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
-                shutil.copy(path, folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
+            write_whole(folder / ARTIFACT, tracked.artifact(record))
         run.archived = stage
 
     def _lost_artifact(self, run: Shown) -> bool:
-        folder = artifact_folder(run.artifact_uri, self.uri, self.experiment)
-        return folder is not None and not (folder / ARTIFACT).is_file()
+        """Return whether the run's local artefact is gone or damaged."""
+        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
+        if folder is None:
+            return False
+        try:
+            json.loads(gzip.decompress((folder / ARTIFACT).read_bytes()))
+        except (OSError, EOFError, zlib.error, ValueError):
+            return True
+        return False
 
     def _set_state(self, run: Shown, name: str, status: str, end_ms: int | None) -> None:
+        name = run.name if run.was_renamed else name
         if status != "RUNNING":
             self._client.set_terminated(run.run_id, status, end_ms)
         if (run.status, run.name) != (status, name):

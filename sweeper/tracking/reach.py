@@ -12,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from analysis.contract.store_schema import newer_than_installed
 from sweeper.errors import TrackingError
 from sweeper.tracking.address import SQLITE, explain, is_server, masked, sqlite_path
 
@@ -36,10 +37,13 @@ def _open_sqlite(path: Path) -> str:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=TIMEOUT_S)
         try:
             (count,) = connection.execute("SELECT COUNT(*) FROM experiments").fetchone()
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
         finally:
             connection.close()
     except sqlite3.Error as error:
         raise TrackingError(f"{path}: not a readable MLflow store ({error}); move it away") from None
+    if newer := newer_than_installed(str(revision)):
+        raise TrackingError(f"{path} {newer}")
     return f"opened, {count} experiments"
 
 
@@ -112,6 +116,10 @@ def _log_in(uri: str) -> str:
             with sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool).connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT 1"))
                 begun = sqlalchemy.inspect(connection).has_table("experiments")
+                revisions = sqlalchemy.text("SELECT version_num FROM alembic_version")
+                revision = connection.execute(revisions).scalar() if begun else None
+            if revision and (newer := newer_than_installed(str(revision))):
+                raise TrackingError(f"{masked(uri)} {newer}")
             answers.append("queried, it answers" if begun else "queried, it answers; the first run creates its tables")
         except Exception as error:  # every driver has its own errors
             answers.append(error)
@@ -122,6 +130,8 @@ def _log_in(uri: str) -> str:
     answer = answers[0] if answers else None
     if answer is None:
         raise TrackingError(f"{masked(uri)}: its port answers, but no login succeeded within {TIMEOUT_S:g} s")
+    if isinstance(answer, TrackingError):
+        raise answer
     if isinstance(answer, ModuleNotFoundError):
         raise TrackingError(f"{masked(uri)} needs the Python package {answer.name}, which isn't installed")
     if isinstance(answer, Exception):

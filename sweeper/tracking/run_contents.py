@@ -50,6 +50,11 @@ TAG_DATA_DIGEST = "data_digest"
 TAG_MESSAGE = "message"
 TAG_SHOWN = "sweeper.shown"
 """Hash of all that a run shows, empty while its trial runs. It is written last: an equal hash means nothing to do."""
+TAG_NAME = "sweeper.run_name"
+"""The last name that we gave the run. If the run has another one, a person renamed it."""
+NOTE = "mlflow.note.content"
+OUR_METRICS = ("train_", "test_accuracy/", "val_accuracy/", "final_accuracy/", "probe_")
+"""How the names of a trial's metrics begin. Others are a person's."""
 LONGEST_MESSAGE = 500
 FILTERED_FIELDS = (
     "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
@@ -57,6 +62,8 @@ FILTERED_FIELDS = (
 PROBED_PER_EPISODE = (
     "positive", "negative", "interference_norm", "contrastive_norm", "smallest_live_variance", "flat_channels",
 )  # fmt: skip
+FACT_TAGS = (TAG_POINT, TAG_CELL, TAG_SEED, TAG_DATA_DIGEST)
+"""Tags that never change while a trial is the same one."""
 ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
 
 
@@ -128,12 +135,25 @@ class Shown:
     params: dict[str, str]
     tags: dict[str, str]
     artifact_uri: str
+    metrics: set[str] = field(default_factory=set)
     archived: tuple[int, Status, int] | None = None
     sent: set[tuple[str, int]] = field(default_factory=set)
+    compared: bool = False
+    """Whether its points were compared with the journal, or are all from this process."""
 
     def is_whole(self, tags: Mapping[str, str]) -> bool:
         """Return whether the run once showed all that `tags` stand for."""
         return tags[TAG_SHOWN] != "" and self.tags.get(TAG_SHOWN) == tags[TAG_SHOWN]
+
+    def is_untouched(self, tags: Mapping[str, str], params: Mapping[str, str], metrics: set[str], status: str) -> bool:
+        """Return whether a whole run still has all of that: nobody has changed it by hand."""
+        same = all(self.tags.get(tag, "") == value for tag, value in tags.items())
+        return same and self.status == status and params.keys() <= self.params.keys() and metrics <= self.metrics
+
+    @property
+    def was_renamed(self) -> bool:
+        """Whether a person gave the run another name."""
+        return self.tags.get(TAG_NAME, self.name) != self.name
 
 
 def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
@@ -182,6 +202,19 @@ def points(record: TrialRecord) -> list[Point]:
     return _training_points(record) + _evaluation_points(record) + _probe_points(record)
 
 
+def every_point(record: TrialRecord) -> list[Point]:
+    """Return the point of every measurement. A run may show any of them: a shorter target thins out less."""
+    return _training_points(record, 1) + _evaluation_points(record) + _probe_points(record, 1)
+
+
+def is_of_a_person(tag: str) -> bool:
+    """Return whether a person may have written `tag`: neither we nor MLflow do, apart from the run's description."""
+    ours = (TAG_SCHEMA, TAG_KIND, TAG_SWEEP, TAG_TRIAL_ID, TAG_POINT, TAG_CELL, TAG_SEED, TAG_STATUS, *ATTEMPT_TAGS)
+    if tag in ours or tag in (TAG_DATA_DIGEST, TAG_MESSAGE, "n", "planned"):
+        return False
+    return tag == NOTE or not tag.startswith(("sweeper.", "version.", "mlflow."))
+
+
 def artifact(record: TrialRecord) -> bytes:
     """Return the record as gzipped JSON. Equal records give equal bytes."""
     text = json.dumps(record, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -189,14 +222,16 @@ def artifact(record: TrialRecord) -> bytes:
 
 
 def last_time_ms(record: TrialRecord) -> int | None:
-    """Return the time of the newest record, in ms since 1970; None if there is none."""
-    stamped = [*passes(record), *record["probes"]]
-    return max(record["training"]["time_ms"] + [found["time_ms"] for found in stamped], default=None)
+    """Return the time of the record of the highest outer step, in ms since 1970; None if there is none."""
+    training = record["training"]
+    stamped = [(found["step"], found["time_ms"]) for found in (*passes(record), *record["probes"])]
+    last = max([*zip(training["step"], training["time_ms"], strict=True), *stamped], default=None)
+    return None if last is None else last[1]
 
 
-def first_time_ms(record: TrialRecord) -> int | None:
-    """Return when the first attempt began, in ms since 1970; None if there is none."""
-    return min((attempt["time_ms"] for attempt in record["attempts"]), default=None)
+def starts_ms(record: TrialRecord) -> tuple[int, ...]:
+    """Return when each attempt began, the first one first, in ms since 1970."""
+    return tuple(attempt["time_ms"] for attempt in record["attempts"])
 
 
 def _hash(shown: Any) -> str:
@@ -221,9 +256,9 @@ def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
-def _training_points(record: TrialRecord) -> list[Point]:
+def _training_points(record: TrialRecord, width: int | None = None) -> list[Point]:
     training = record["training"]
-    width = stride(max([record["target"], *training["step"][-1:]]))
+    width = width or stride(max([record["target"], *training["step"][-1:]]))
     kept, span = [], -1
     for index, step in enumerate(training["step"]):
         if step // width != span:
@@ -253,12 +288,12 @@ def _evaluation_points(record: TrialRecord) -> list[Point]:
     ]
 
 
-def _probe_points(record: TrialRecord) -> list[Point]:
+def _probe_points(record: TrialRecord, width: int | None = None) -> list[Point]:
     """Return a probe's single numbers, and the median and the extreme of its numbers per episode.
 
     Thinned out like the training curve.
     """
-    width, span, found = stride(record["target"]), -1, []
+    width, span, found = width or stride(record["target"]), -1, []
     for probe in record["probes"]:
         if probe["step"] // width != span:
             span = probe["step"] // width

@@ -95,6 +95,7 @@ def leave_behind(turns: Sequence[Turns], results: Results, uri: str, words: Sequ
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "MLFLOW_TRACKING_URI": uri},
+                cwd=results.root,  # the present folder may go before the process has begun
                 pass_fds=descriptors,
                 start_new_session=True,
             )

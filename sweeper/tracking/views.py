@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
+from sweeper.results.supersede import starts_of_superseded
 from sweeper.results.survey import Batch, SurveyedSweep
 from sweeper.tracking.run_contents import TrackedTrial
 from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
@@ -67,7 +68,13 @@ def connect(uri: str, experiment: str, results: Results) -> "MlflowTracker":
     """Return a tracker of `experiment` in the store at `uri`. Raises TrackingError."""
     from sweeper.tracking.mlflow_tracker import MlflowTracker
 
-    return MlflowTracker(uri, experiment, results.artifacts)
+    return MlflowTracker(
+        uri,
+        experiment,
+        results.artifacts,
+        read=lambda trial_id: read_record(results, trial_id),
+        replaced=lambda trial_id: starts_of_superseded(results, trial_id),
+    )
 
 
 def tracked(specs: Iterable[TrialSpec], sweep: str) -> dict[str, TrackedTrial]:

@@ -75,12 +75,30 @@ def test_a_run_without_a_record_yet_is_listed_and_not_read(store, trial, make_re
     assert loaded.records == {} and loaded.unreadable == {run_id: trial.trial_id}
 
 
-def test_a_damaged_record_is_an_error_that_names_the_run(store, trial, make_record) -> None:
+def flipped(content: bytes) -> bytes:
+    """Return `content` with bits flipped in the middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 8]) + content[middle + 8 :]
+
+
+DAMAGE = [
+    lambda whole: whole[:50],
+    flipped,
+    lambda whole: b"",
+    lambda whole: b"[]",
+    lambda whole: b"\xff",
+    lambda whole: gzip.compress(b'{"trial_id": "another", "schema": 1}'),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_told_with_its_run_and_the_way_out_and_left_out(store, trial, make_record, damage) -> None:
     run_id = store.add(make_record(trial, {60: 0.7}))
     (path,) = store.folder.rglob(f"{run_id}/**/trial.json.gz")
-    path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(AnalysisError, match=run_id):
-        load(store.uri, [trial.trial_id])
+    path.write_bytes(damage(path.read_bytes()))
+    loaded = load(store.uri, [trial.trial_id])
+    assert loaded.records == {} and loaded.unreadable == {run_id: trial.trial_id}
+    assert run_id in loaded.damaged[run_id] and "`sweeper sync FILE` sends it again" in loaded.damaged[run_id]
 
 
 def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, make_record) -> None:
@@ -91,8 +109,7 @@ def test_a_record_that_was_unpacked_on_the_way_is_read_as_well(store, trial, mak
     path.write_bytes(gzip.decompress(path.read_bytes()))
     assert load(store.uri, [trial.trial_id]).records == {trial.trial_id: record}
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(AnalysisError, match=run_id):
-        load(store.uri, [trial.trial_id])
+    assert run_id in load(store.uri, [trial.trial_id]).damaged[run_id]
 
 
 @pytest.mark.parametrize(("users", "used"), [(None, "false"), ("true", "true")])

@@ -19,6 +19,7 @@ from sweeper.errors import TrackingError
 from sweeper.tracking.address import default_uri, ui_url
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.run_contents import POINTS_A_KEY, CellSummary, TrackedTrial, last_time_ms, points
+from sweeper.tracking.run_lookup import Sought
 from tests.sweeper.stores import free_port
 from trainers.maml.config import resolve
 
@@ -192,9 +193,10 @@ def test_an_ended_trial_costs_another_process_no_write(connect: Callable[[], Mlf
     connect().push(record, TRIAL)
     tracker = connect()
     artefact = Path(runs_of(tracker)[0].info.artifact_uri) / ARTIFACT
-    artefact.write_bytes(b"untouched")
+    untouched = gzip.compress(json.dumps(record).encode(), mtime=1)  # whole, and not as we write it
+    artefact.write_bytes(untouched)
     tracker.push(record, TRIAL)
-    assert artefact.read_bytes() == b"untouched"
+    assert artefact.read_bytes() == untouched
 
 
 def test_a_lost_artefact_of_an_ended_trial_is_written_again(connect: Callable[[], MlflowTracker]) -> None:
@@ -235,7 +237,7 @@ def test_artefacts_of_a_store_elsewhere_go_where_they_were_said_to(
 
 def test_a_run_that_was_only_created_blocks_no_report(connect: Callable[[], MlflowTracker]) -> None:
     tracker = connect()
-    tracker._runs.open(("trial", TRIAL.trial_id), TRIAL.name, START_MS)
+    tracker._runs.open(Sought(key=("trial", TRIAL.trial_id), name=TRIAL.name, starts=(START_MS,)))
     assert len(load(tracker.uri, [TRIAL.trial_id]).unreadable) == 1
 
 

@@ -180,7 +180,7 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
     assert stopped.wait(HANG_S) == 130
     assert (report.poll(), sync.poll()) == (None, None)
     tracker = MlflowTracker(uri, "tiny", results.artifacts)
-    assert sum(kind == "trial" for kind, _ in tracker._runs._runs) == 3
+    assert sum(kind == "trial" for kind, _ in tracker._runs._loaded) == 3
     lock.release()
     said = [process.communicate(timeout=HANG_S)[1] for process in (report, sync)]
     assert (report.returncode, sync.returncode) == (0, 0), said
