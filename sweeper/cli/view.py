@@ -59,6 +59,8 @@ class Store:
             return
         counted = f"{behind} trials are" if behind else "the summaries of cells are"
         lacking = f"{counted} not yet in {masked(self.uri)}" if behind or views.late else views.problem
+        if views.problem and views.problem != lacking:
+            say(views.problem)
         pid = self._leave_behind() if views.late and not stopped else None
         if pid is None:
             say(f"{lacking}; once the store answers, this sends the rest: {self._command()}")

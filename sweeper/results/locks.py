@@ -5,12 +5,21 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sweeper.results.paths import RunPaths, TrialPaths
 
 PROBE_S = 0.02
 """Seconds. A status command holds a shared lock for less than this; `take` tries a second time after it."""
+
+
+_signed: set[tuple[int, int]] = set()
+
+
+def signed_here(holder: Mapping[str, Any]) -> bool:
+    """Return whether this process has signed a lock as `holder`. No other process of this or another host has."""
+    return holder.get("host") == socket.gethostname() and (holder.get("pid"), holder.get("since_ms")) in _signed
 
 
 class Lock:
@@ -35,6 +44,7 @@ class Lock:
 
     def _sign(self, pid: int) -> None:
         holder = {"host": socket.gethostname(), "pid": pid, "since_ms": time.time_ns() // 1_000_000}
+        _signed.add((pid, holder["since_ms"]))
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, json.dumps(holder).encode(), 0)
 

@@ -124,7 +124,8 @@ class MlflowTracker:
             else:
                 self._remark(run, trial, "was changed in the store; what the journal says is written again")
         if not run.compared and record["status"] != "running":
-            if run.metrics and (beyond := self._beyond_mending(run, record, points)):
+            begun = run.metrics or run.tags.get(tracked.TAG_SHOWN)
+            if begun and (beyond := self._beyond_mending(run, record, points)):
                 fresh = record if self._read is None else self._read(trial.trial_id)
                 if fresh != record:  # another process has sent what this one had not read
                     return self._push(run, fresh, trial)

@@ -140,6 +140,26 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
 
 
 @slow
+@pytest.mark.parametrize("change", ["deleted", "edited", "made unreadable"])
+def test_the_process_left_behind_sends_the_sweep_as_it_ran_whatever_becomes_of_its_file(
+    backlog, results: Results, tmp_path: Path, change: str
+) -> None:
+    path, uri = backlog("gone", 4), default_uri(results.root)
+    working = Lock(turns_of(results, "gone", uri).now)
+    assert working.take()
+    process = start(["run", path, *LOCAL], tmp_path)
+    _, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 0, err
+    if change == "deleted":
+        path.unlink()
+    else:
+        path.write_text(path.read_text().replace("name: gone", "name: other") if change == "edited" else "}{")
+    working.release()
+    wait_for_pushes(tmp_path)
+    assert stored(uri, "gone") == everything(results)
+
+
+@slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_process_and_tells_the_command(
     backlog, results: Results, tmp_path: Path, server: int, number: int
