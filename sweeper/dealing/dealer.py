@@ -60,7 +60,6 @@ class Dealer:
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
         self._silence = Silence(worker.timeout_s, clock)
-        self._began_ms = time.time_ns() // 1_000_000
         self._polled_s = 0.0
         self.changes: SimpleQueue[Change | str] = SimpleQueue()
         """What a view of the run shows: changes of trials, and sentences about the run."""
@@ -151,7 +150,7 @@ class Dealer:
             return
         self._polled_s = self._clock()
         with self._storage_guarded():
-            for trial_id in taken(self._results, self._began_ms):
+            for trial_id in taken(self._results):
                 if trial_id is None:
                     self.stop_requested = True
                     self.stop()

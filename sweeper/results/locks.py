@@ -43,8 +43,9 @@ class Lock:
         return True
 
     def _sign(self, pid: int) -> None:
-        holder = {"host": socket.gethostname(), "pid": pid, "since_ms": time.time_ns() // 1_000_000}
-        _signed.add((pid, holder["since_ms"]))
+        since_ms = time.time_ns() // 1_000_000
+        holder = {"host": socket.gethostname(), "pid": pid, "since_ms": since_ms}
+        _signed.add((pid, since_ms))
         os.ftruncate(self.descriptor, 0)
         os.pwrite(self.descriptor, json.dumps(holder).encode(), 0)
 

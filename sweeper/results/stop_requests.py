@@ -4,14 +4,12 @@ A request names the lock holder it is for; any other process ignores it. The nex
 """
 
 import json
-import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sweeper.results.locks import holder_of
+from sweeper.results.locks import holder_of, signed_here
 from sweeper.results.paths import Results, RunPaths, TrialPaths
 from trainers.sealed_file import write_whole
 
@@ -69,10 +67,10 @@ class Request:
         return True
 
 
-def taken(results: Results, since_ms: int) -> Iterator[str | None]:
+def taken(results: Results) -> Iterator[str | None]:
     """Take the requests to this process: yield the id of each trial to stop, and None for the whole run.
 
-    Only trials that this process locked at `since_ms` (ms since 1970) or later count. Deletes stale requests.
+    Only trials that this process has locked count. Deletes stale requests.
     """
     try:
         files = sorted(results.stops.iterdir())
@@ -85,11 +83,7 @@ def taken(results: Results, since_ms: int) -> Iterator[str | None]:
         holder = _read(file)
         alive = holder is not None and holder_of(paths) == holder
         # Between two attempts a trial's lock is free; the request stays valid.
-        mine = (
-            holder is not None
-            and (holder.get("host"), holder.get("pid")) == (socket.gethostname(), os.getpid())
-            and (alive or (file.suffix == _TRIAL and holder["since_ms"] >= since_ms))
-        )
+        mine = holder is not None and signed_here(holder) and (alive or file.suffix == _TRIAL)
         if mine or not alive:
             file.unlink(missing_ok=True)
         if mine:
