@@ -2,25 +2,46 @@
 
 import hashlib
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _DIGITS = 64
 
 
+def part_of(path: Path) -> Path:
+    """Return the name under which this process writes `path` first. Nodes share process ids, so it holds the host."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file the name of `path`: calls on an open file don't know it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`, replacing an older file only after the new one is complete and on disk.
 
-    Raises OSError, and then leaves what was there as it was.
+    Raises OSError that names the file, and then leaves what was there as it was.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    part = part_of(path)
+    with naming(path):
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            with suppress(OSError):  # what failed before says more
+                part.unlink()
 
 
 def seal(payload: bytes) -> bytes:

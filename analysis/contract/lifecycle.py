@@ -18,7 +18,7 @@ State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
 Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
 UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit"]
 """`stopped`: saved and stopped on request. `failed`: the trainer raised an exception. `memory`: too little memory.
-`storage`: the results folder is full or read-only. `unfit`: this machine may not train for this run.
+`storage`: a file of the project can't be read or written. `unfit`: this machine may not train for this run.
 """
 
 End = Literal["done", "diverged", "failed", "interrupted"]
@@ -45,7 +45,7 @@ _GOES_ON: Mapping[Event, Phase] = {
 NEXT: Mapping[State | Phase, Mapping[Event, Phase]] = {
     "new": {"attempt": "running"},
     "waiting": {"attempt": "running", "interrupted": "interrupted", "skip": "skipped"},
-    "running": _GOES_ON,
+    "running": {**_GOES_ON, "skip": "skipped"},  # another run has taken the trial over
     # After an end only an attempt follows, unless two runs wrote one journal on a file system without working locks.
     # That journal stays readable: its last line decides.
     "done": _GOES_ON,

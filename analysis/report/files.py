@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def write_whole(out: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     """Write each file atomically, in order; return the paths."""
     out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
-        temporary = out / f".{name}.{os.getpid()}"
+        temporary = out / f".{name}.{socket.gethostname()}.{os.getpid()}"  # nodes share process ids
         temporary.write_bytes(data)
         temporary.replace(out / name)
     return tuple(out / name for name in files)

@@ -5,20 +5,19 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Entry, Manifest, sha256
-from sweeper.errors import PathError, SweepError, of_os
+from sweeper.errors import SweepError
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
 from sweeper.results.locks import holder_of
-from sweeper.results.paths import FURTHEST, Results, ResultsError, TrialPaths
+from sweeper.results.paths import FURTHEST, Results, ResultsError, TrialPaths, storage_explained
 from sweeper.sweepfile.sweep import Sweep
-from trainers.sealed_file import unseal
+from trainers.sealed_file import part_of, unseal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +135,7 @@ def whole_lines(journal: Path) -> bytes:
 
 
 def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part = part_of(out)
     try:
         with part.open("xb") as file:
             with zipfile.ZipFile(file, "w") as archive:
@@ -159,13 +158,3 @@ def _header(name: str, compression: int) -> zipfile.ZipInfo:
     header = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     header.compress_type, header.create_system, header.external_attr = compression, 3, (stat.S_IFREG | 0o644) << 16
     return header
-
-
-@contextmanager
-def storage_explained(path: Path) -> Iterator[None]:
-    """Turn an OSError into an error for the user about `path`."""
-    try:
-        yield
-    except OSError as error:
-        told = of_os(error, path)
-        raise told if isinstance(told, PathError) else ResultsError(str(told)) from None

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sweeper.archive.export import storage_explained, whole_lines
+from sweeper.archive.export import whole_lines
 from sweeper.archive.format import CHECKPOINT, Archive, Entry
 from sweeper.errors import SweepError
-from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import Results, ResultsError, TrialPaths
-from trainers.sealed_file import unseal, write_whole
+from sweeper.results.locks import Lock, holder_of, require_locks
+from sweeper.results.paths import Results, ResultsError, TrialPaths, storage_explained
+from trainers.sealed_file import naming, unseal, write_whole
 
 Taken = Literal["added", "updated", "unchanged", "kept", "diverging", "held"]
 REFUSED: frozenset[Taken] = frozenset({"diverging", "held"})
@@ -37,6 +37,7 @@ def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
     """
     _refuse_other_data(archive.manifest.digests, results)
     results.ensure_writable()
+    require_locks(results)
     needed = sum(entry.size for entry in archive.manifest.members)
     free = shutil.disk_usage(results.root).free
     if needed > free:
@@ -137,7 +138,7 @@ def _place(paths: TrialPaths, entry: Entry) -> Path:
 
 def _append(journal: Path, ours: bytes, theirs: bytes) -> None:
     """Extend the journal from `ours`, its whole lines, to `theirs`. On an error leave it at `ours`. Raises OSError."""
-    with journal.open("r+b" if journal.exists() else "xb", buffering=0) as file:
+    with naming(journal), journal.open("r+b" if journal.exists() else "xb", buffering=0) as file:
         file.truncate(len(ours))
         file.seek(len(ours))
         try:

@@ -22,6 +22,7 @@ from sweeper.cli.printing import say
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.streams import chatter_to
+from sweeper.results.locks import require_locks
 from sweeper.results.paths import Results
 from sweeper.results.supersede import supersede
 from sweeper.results.survey import Standing
@@ -170,6 +171,7 @@ def run(
     say(estimated(todo, wishes))
     _ask(folder, todo.begun, yes)
     folder.ensure_writable()
+    require_locks(folder)
     _train(todo, wishes, folder, store, together, timeout)
     finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json)
 

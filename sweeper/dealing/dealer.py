@@ -16,9 +16,9 @@ from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, other_kern
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.journal import Journal
+from sweeper.results.journal import Journal, TakenOverError
 from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import Results, ResultsError, step_of
+from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
 from trainers.maml.engines.table import EngineName
@@ -97,7 +97,10 @@ class Dealer:
             for member in update["members"]:
                 trial = self.trials[member["trial_id"]]
                 if trial.phase == "running" and trial.attempt == member["attempt"]:
-                    self._receive(trial, member)
+                    try:
+                        self._receive(trial, member)
+                    except TakenOverError as error:
+                        self._let_go(trial, "skip", str(error))
 
     def heard(self, pack: int) -> None:
         """Note that the worker of `pack` is alive; no effect after the pack was taken back."""
@@ -127,8 +130,8 @@ class Dealer:
             self._end(trial, "failed", f"{silence}; {times}" if silence else times)
         else:
             trial.lost += 1
-            self._end(trial, "interrupted", silence or "its worker was lost")
-            self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
+            if self._end(trial, "interrupted", silence or "its worker was lost"):
+                self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
 
     def _put_back(self, trial: Dealt, largest_pack: int, not_before_s: float) -> None:
         self._apply(trial, "put_back")
@@ -190,7 +193,14 @@ class Dealer:
             lock.release()
             self._enter(trial, "skip", reason)
             return False
-        trial.lock, trial.journal = lock, Journal(paths.journal)
+        journal = Journal(paths.journal)
+        try:
+            journal.claim()
+        except TakenOverError as error:
+            lock.release()
+            self._enter(trial, "skip", str(error))
+            return False
+        trial.lock, trial.journal = lock, journal
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True
 
@@ -239,29 +249,36 @@ class Dealer:
         if update["status"] in ("memory", "failed") and pack > 1:
             # Training each member alone shows which one an error in a pack belongs to.
             size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
-            self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
-            if not trial.stop_asked:
+            ended = self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")
+            if ended and not trial.stop_asked:
                 self._put_back(trial, size, self._clock())
         elif update["status"] == "unfit":  # not the trial's fault, so not counted as a loss
-            self._end(trial, "interrupted", update["message"])
-            if not trial.stop_asked:
+            if self._end(trial, "interrupted", update["message"]) and not trial.stop_asked:
                 self._put_back(trial, trial.largest_pack, self._clock())
         elif update["status"] == "storage":
             raise OSError(in_one_line(update["message"]))
         elif (event := EVENT_OF[update["status"]]) != "record":
             self._end(trial, event, STOPPED if update["status"] == "stopped" else update["message"])
 
-    def _end(self, trial: Dealt, end: End, message: str) -> None:
+    def _end(self, trial: Dealt, end: End, message: str) -> bool:
+        """Journal the end of a trial and let it go. Return False if another run has taken it over."""
+        event: Event = end
         try:
             trial.open_journal.end(trial.attempt, end, step=trial.step, message=message)
+        except TakenOverError as error:
+            event, message = "skip", str(error)
         finally:
-            self._enter(trial, end, message)
-            if trial.stop_asked:
-                self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
-            if trial.lock is not None:
-                trial.lock.release()
-            trial.journal = None  # it holds every record in memory, and a run has thousands of trials
+            self._let_go(trial, event, message)
         self._note(trial.spec.trial_id)
+        return event == end
+
+    def _let_go(self, trial: Dealt, event: Event, message: str) -> None:
+        self._enter(trial, event, message)
+        if trial.lock is not None:
+            trial.lock.release()
+        trial.journal = None  # it holds every record in memory, and a run has thousands of trials
+        if trial.stop_asked:
+            self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt).unlink(missing_ok=True)
 
     def _enter(self, trial: Dealt, event: Event, message: str = "") -> None:
         self._apply(trial, event)
@@ -274,12 +291,14 @@ class Dealer:
 
     @contextmanager
     def _storage_guarded(self) -> Iterator[None]:
-        """End the run on an OSError of the results folder: training that can't be recorded is wasted."""
+        """End the run if the results folder fails: training that can't be recorded is wasted."""
         try:
             yield
         except OSError as error:
             self.fatal = ResultsError(
-                f"{self._results.root}: the results folder can't be written ({error}); "
-                "free space there or fix its permissions, then run the same command again"
+                f"{self._results.root}: the results folder can't be used ({error}); {STORAGE_ADVICE}"
             )
+            self.stop()
+        except ResultsError as error:  # it has no locks
+            self.fatal = error
             self.stop()

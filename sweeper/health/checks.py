@@ -4,7 +4,6 @@ Every check does on a small scale what a run would do (writes, locks, computes, 
 repairs nothing.
 """
 
-import fcntl
 import os
 import platform
 import shutil
@@ -19,6 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 from sweeper.errors import SweepError
 from sweeper.health.requirements import holds, installed
+from sweeper.results.locks import fault_of_locks
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.reach import reach
 from trainers.data import converted, datasets
@@ -154,15 +154,11 @@ def locks(place: Path) -> Check:
     """Return whether a file lock at `place` excludes others. Without it two runs could write one trial."""
     advice = "name a folder on a local disk with --results; on this one two runs could write the same trial"
     try:
-        with _scratch(place) as folder, (folder / "lock").open("w") as ours, (folder / "lock").open() as theirs:
-            fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            try:
-                fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return Check("locks", "ok", "a lock keeps others out")
-            return Check("locks", "bad", f"a file in {place} can be locked twice", advice)
+        with _scratch(place) as folder:
+            fault = fault_of_locks(folder / "lock", place)
     except OSError as error:
-        return Check("locks", "bad", f"no file in {place} can be locked: {error.strerror}", advice)
+        fault = f"no file in {place} can be locked: {error.strerror}"
+    return Check("locks", "bad", fault, advice) if fault else Check("locks", "ok", "a lock keeps others out")
 
 
 def clock(place: Path) -> Check:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from sweeper.results.paths import JOURNAL, Results
+from sweeper.results.paths import JOURNAL, Results, storage_explained
 from sweeper.results.trial_summary import TrialSummary, read_summary
 
 VERSION = 4
@@ -31,8 +31,14 @@ Stamp = tuple[int, int]
 def summaries(results: Results) -> dict[str, TrialSummary]:
     """Return the summary of every trial that has begun, by trial id, and bring the index up to date.
 
-    A journal that can't be read is never cached, because another version may be able to read it.
+    A journal that can't be understood is never cached, because another version may understand it. Raises ResultsError
+    if the disk fails to read one.
     """
+    with storage_explained(results.root):
+        return _summaries(results)
+
+
+def _summaries(results: Results) -> dict[str, TrialSummary]:
     journals = dict(_journals(results))
     known = _read(results.index)
     valid = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}

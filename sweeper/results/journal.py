@@ -16,61 +16,140 @@ from typing import Any
 
 from analysis.contract.lifecycle import End
 from sweeper.results.journal_lines import FORM, Line, read_lines
+from sweeper.results.paths import TrialPaths
+from trainers.sealed_file import naming
 
 logger = logging.getLogger(__name__)
 
+LONGEST_TAIL = 4096
+"""Bytes of the last append that are compared before the next."""
+
+
+class TakenOverError(Exception):
+    """Another run has begun a later attempt of the trial, so this attempt must write no more."""
+
+    def __init__(self, attempt: int) -> None:
+        super().__init__(
+            f"another run has begun attempt {attempt}; a lock file was deleted, or locks don't work on this file system"
+        )
+
 
 class Journal:
-    """One trial's journal, open for appending. Only the driver that holds the trial's lock may use it."""
+    """One trial's journal, open for appending. Only the driver that holds the trial's lock may use it.
+
+    Where locks don't work, two drivers may hold it. Then the later attempt goes on, and the earlier one writes no more.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open `path` and cut off a last line that a crash left incomplete. Raises JournalError, OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._paths = TrialPaths(path.parent)
+        self._claimed = 0
+        self._opening = self._tail = b""
+        self._opened = self._torn = False
         _cut_torn_line(path)
+        self._bytes = path.stat().st_size if path.exists() else 0
         lines = list(read_lines(path))
         self.first = next((line for line in lines if line["kind"] == "attempt"), None)
         """The trial's first attempt, or None. Every later attempt reuses what it fixed."""
         self.attempts = max((line["attempt"] for line in lines), default=0)
-        self._seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
+        """The number of the last attempt."""
+        self._seen = _records_of(lines)
+
+    def claim(self) -> None:
+        """Take the next attempt by making its folder: one process alone can. Raises TakenOverError, OSError."""
+        number = 1 + max(self.attempts, self._paths.last_attempt())
+        try:
+            self._paths.attempt(number).mkdir()
+        except FileExistsError:
+            raise TakenOverError(number) from None
+        self._claimed = number
 
     def open_attempt(self, facts: Line) -> int:
-        """Append the next attempt with its `facts` and return its number, counted from 1. Raises OSError."""
-        self.attempts += 1
+        """Append the next attempt with its `facts` and return its number. Raises TakenOverError, OSError.
+
+        Numbers count from 1. One is left out where an attempt has a folder and no line.
+        """
+        if not self._claimed:
+            self.claim()
+        self.attempts, self._claimed, self._opening = self._claimed, 0, b""
+        self._opened = True
         self._append([{"kind": "attempt", "form": FORM, **facts}])
         return self.attempts
 
     def add(self, attempt: int, records: Iterable[tuple[int, str, dict[str, Any]]]) -> int:
-        """Append the records (step, key, value) that are new and return their number; ignore a past attempt."""
+        """Append the records (step, key, value) that are new and return their number; ignore a past attempt.
+
+        Raises TakenOverError, OSError.
+        """
         if attempt != self.attempts:
             return 0
-        new = [(step, key, value) for step, key, value in records if (step, key) not in self._seen]
-        self._append([{"kind": "record", "step": step, "key": key, "value": value} for step, key, value in new])
-        self._seen.update((step, key) for step, key, _ in new)
-        return len(new)
+        lines = [{"kind": "record", "step": step, "key": key, "value": value} for step, key, value in records]
+        return self._append(self._new(lines))
 
     def end(self, attempt: int, status: End, *, step: int, message: str = "") -> bool:
-        """Append the end of `attempt`. Return False, and write nothing, if a later attempt has begun."""
+        """Append the end of `attempt`. Return False, and write nothing, if a later attempt has begun here.
+
+        Raises TakenOverError if it has begun in another process, OSError.
+        """
         if attempt != self.attempts:
             return False
         self._append([{"kind": status, "step": step, "message": message}])
         return True
 
-    def _append(self, lines: list[Line]) -> None:
+    def _new(self, lines: list[Line]) -> list[Line]:
+        return [line for line in lines if line["kind"] != "record" or (line["step"], line["key"]) not in self._seen]
+
+    def _append(self, lines: list[Line]) -> int:
+        """Append those of `lines` that are new and return their number."""
         if not lines:
-            return
+            return 0
         now = time.time_ns() // 1_000_000
-        stamped = [{"kind": line["kind"], "attempt": self.attempts, "time_ms": now} | line for line in lines]
-        text = "".join(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in stamped)
-        with self.path.open("ab", buffering=0) as file:
-            before = file.tell()
+        with naming(self.path), self.path.open("a+b", buffering=0) as file:
+            if self._torn:
+                file.truncate(self._bytes)
+                self._torn = False
+            self._look(file.fileno(), file.seek(0, os.SEEK_END))
+            lines = self._new(lines)
+            stamped = [{"kind": line["kind"], "attempt": self.attempts, "time_ms": now} | line for line in lines]
+            text = "".join(json.dumps(line, allow_nan=False, separators=(",", ":")) + "\n" for line in stamped).encode()
             try:
-                if file.write(text.encode()) < len(text.encode()):
+                if file.write(text) < len(text):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(before)  # the next line must not be appended to half of this one
+                self._torn = True  # the next line must not be appended to half of this one
+                file.truncate(self._bytes)
+                self._torn = False
                 raise
+        self._bytes += len(text)
+        self._seen |= _records_of(stamped)
+        self._opening, self._tail = self._opening or text, text[-LONGEST_TAIL:]
+        return len(lines)
+
+    def _look(self, descriptor: int, size: int) -> None:
+        """Read what another process has appended, if the file has not the `size` and the end that this one left.
+
+        Raises TakenOverError if another attempt has begun. Only the size is sure to be new on a network file system:
+        opening a file asks the server for it.
+        """
+        if self._opened and self._paths.passed(self.attempts):
+            raise TakenOverError(self.attempts + 1)
+        tail = os.pread(descriptor, len(self._tail), size - len(self._tail)) if size >= len(self._tail) else b""
+        if size == self._bytes and tail == self._tail:
+            return
+        lines = list(read_lines(self.path))
+        latest = max((line["attempt"] for line in lines), default=0)
+        ours = self._opening and self._opening in self.path.read_bytes()
+        opened = any(line["kind"] == "attempt" and line["attempt"] == self.attempts for line in lines)
+        if latest > self.attempts or (opened and not ours):  # the second after a --rerun elsewhere
+            raise TakenOverError(latest)
+        self._bytes, self._seen = size, self._seen | _records_of(lines)
+
+
+def _records_of(lines: Iterable[Line]) -> set[tuple[int, str]]:
+    return {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
 
 
 def _cut_torn_line(path: Path) -> None:

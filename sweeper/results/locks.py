@@ -6,12 +6,52 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from sweeper.results.paths import RunPaths, TrialPaths
+from sweeper.results.paths import Results, ResultsError, RunPaths, TrialPaths, storage_explained
+from trainers.sealed_file import naming
 
 PROBE_S = 0.02
 """Seconds. A status command holds a shared lock for less than this; `take` tries a second time after it."""
+
+MOST_TRIES = 3
+
+
+class NoLocksError(ResultsError):
+    """A file system without working locks: two runs could train one trial."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(
+            f"{fault}, so two runs could train the same trial; name a folder on a local disk with --results, or mount "
+            "this one with locks (NFS: without nolock and local_lock)"
+        )
+
+
+def require_locks(results: Results) -> None:
+    """Try the locks of the results folder, which must exist. Raises NoLocksError if they don't exclude others."""
+    with storage_explained(results.root):
+        if fault := fault_of_locks(results.root / f".locks.{socket.gethostname()}.{os.getpid()}", results.root):
+            raise NoLocksError(fault)
+
+
+def fault_of_locks(file: Path, place: Path) -> str:
+    """Return what is wrong with locks in `place`, tried on `file`, or an empty string. Makes and deletes the file.
+
+    A file is locked through one descriptor, and a second descriptor must be refused. Raises OSError.
+    """
+    try:
+        with file.open("w") as ours, file.open("r+") as theirs:
+            try:
+                fcntl.flock(ours, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return ""
+            except OSError as error:
+                return f"no file in {place} can be locked: {error.strerror}"
+            return f"a file in {place} can be locked twice"
+    finally:
+        file.unlink(missing_ok=True)
 
 
 _signed: set[tuple[int, int]] = set()
@@ -30,17 +70,40 @@ class Lock:
         self._descriptor: int | None = None
 
     def take(self) -> bool:
-        """Take the lock; return False if another process holds it. Raises OSError if the folder can't be written."""
-        self.paths.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
-        if not _locked(descriptor):
-            time.sleep(PROBE_S)
-            if not _locked(descriptor):
+        """Take the lock; return False if another process holds it.
+
+        Raises OSError if the folder can't be written, NoLocksError if its file system has no locks.
+        """
+        for _ in range(MOST_TRIES):
+            self.paths.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.paths.lock, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                taken = self._taken(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if not taken:
                 os.close(descriptor)
                 return False
-        self._descriptor = descriptor
-        self._sign(os.getpid())
+            self.release()
+            self._descriptor = descriptor
+            if self._at_its_path():
+                break  # else the file was deleted or moved between opening and locking it
+        with naming(self.paths.lock):
+            self._sign(os.getpid())
         return True
+
+    def _taken(self, descriptor: int) -> bool:
+        if _locked(descriptor, self.paths.lock):
+            return True
+        time.sleep(PROBE_S)
+        return _locked(descriptor, self.paths.lock)
+
+    def _at_its_path(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), self.paths.lock.stat())
+        except FileNotFoundError:
+            return False
 
     def _sign(self, pid: int) -> None:
         since_ms = time.time_ns() // 1_000_000
@@ -75,16 +138,21 @@ class Lock:
             self._descriptor = None
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise NoLocksError(f"{path} can't be locked: {error.strerror}") from None
     return True
 
 
 def holder_of(paths: TrialPaths | RunPaths) -> dict[str, Any] | None:
-    """Return the host, pid and since_ms of the lock's holder, {} if it hasn't signed yet, None if nobody holds it."""
+    """Return the host, pid and since_ms of the lock's holder, {} if it hasn't signed yet, None if nobody holds it.
+
+    On a file system without locks nobody can hold one, because `take` fails there.
+    """
     try:
         descriptor = os.open(paths.lock, os.O_RDONLY)
     except FileNotFoundError:
@@ -95,5 +163,7 @@ def holder_of(paths: TrialPaths | RunPaths) -> dict[str, Any] | None:
     except BlockingIOError:
         content = os.pread(descriptor, 4096, 0)
         return json.loads(content) if content else {}
+    except OSError:
+        return None
     finally:
         os.close(descriptor)

@@ -2,11 +2,13 @@
 
 import json
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.errors import SweepError
+from sweeper.errors import PathError, SweepError, of_os
 from trainers.sealed_file import write_whole
 
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -16,6 +18,7 @@ FURTHEST = 10**8 - 1
 CHECKPOINTS_KEPT = 2
 """Number of checkpoints that an attempt keeps."""
 MOST_NAMED = 8
+STORAGE_ADVICE = "free space there or fix its permissions or its mount, then run the same command again"
 
 
 class ResultsError(SweepError):
@@ -24,9 +27,23 @@ class ResultsError(SweepError):
     exit_code = 4
 
 
+@contextmanager
+def storage_explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into an error for the user about the file that it names, or about `path`."""
+    try:
+        yield
+    except OSError as error:
+        told = of_os(error, path)
+        raise told if isinstance(told, PathError) else ResultsError(str(told)) from None
+
+
 @dataclass(frozen=True)
 class TrialPaths:
-    """The files of one trial. Attempt n writes under `attempt(n)` and nowhere else."""
+    """The files of one trial. Attempt n writes under `attempt(n)` and nowhere else.
+
+    A driver takes attempt n by making that folder, which fails where it exists, also on a file system whose locks
+    don't work. When the folder of attempt n + 1 exists, attempt n writes no more.
+    """
 
     folder: Path
 
@@ -40,6 +57,15 @@ class TrialPaths:
 
     def attempt(self, number: int) -> Path:
         return self.folder / f"a{number}"
+
+    def last_attempt(self) -> int:
+        """Return the highest number of an attempt that has a folder, 0 if there is none."""
+        numbers = (path.name[1:] for path in self.folder.glob("a[0-9]*"))
+        return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+    def passed(self, attempt: int) -> bool:
+        """Return whether a later attempt has begun, so that `attempt` must write no more."""
+        return self.attempt(attempt + 1).exists()
 
     def log(self, attempt: int) -> Path:
         return self.attempt(attempt) / "trial.log"
@@ -177,7 +203,7 @@ class Results:
 
     def ensure_writable(self) -> None:
         """Create the folder and check that a file in it can be written. Raises ResultsError that says what to do."""
-        probe = self.root / f".probe.{os.getpid()}"
+        probe = self.root / f".probe.{socket.gethostname()}.{os.getpid()}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"\0" * 4096)

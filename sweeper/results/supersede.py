@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from sweeper.errors import SweepError
 from sweeper.results.journal_lines import JournalError, read_lines
 from sweeper.results.locks import Lock
-from sweeper.results.paths import JOURNAL, Results
+from sweeper.results.paths import JOURNAL, Results, storage_explained
 
 
 def supersede(results: Results, trial_ids: Iterable[str]) -> None:
@@ -16,7 +16,7 @@ def supersede(results: Results, trial_ids: Iterable[str]) -> None:
     SweepError, with nothing moved, if a living run holds one of the trials.
     """
     begun = [trial_id for trial_id in dict.fromkeys(trial_ids) if results.trial(trial_id).folder.exists()]
-    with ExitStack() as held:
+    with storage_explained(results.root), ExitStack() as held:
         for trial_id in begun:
             lock = Lock(results.trial(trial_id))
             if not lock.take():

@@ -13,7 +13,7 @@ from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import Results
+from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep, load
 from trainers.data.datasets import DataError, prepare
@@ -87,7 +87,9 @@ def only_run(batch: Batch, results: Results) -> Iterator[None]:
         for part in batch.parts:
             paths = results.run(part.experiment)
             lock = Lock(paths)
-            if not lock.take():
+            with storage_explained(paths.lock):
+                taken = lock.take()
+            if not taken:
                 raise SweepError(f"{part.experiment} is being run already, {_described(holder_of(paths))}")
             locks.append(lock)
         yield

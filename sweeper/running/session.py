@@ -16,7 +16,7 @@ from sweeper.executors.ray.place import slot_of
 from sweeper.host.devices import THREADS, Device, default_workers
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.index import summaries
-from sweeper.results.paths import Results
+from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
@@ -68,7 +68,8 @@ def execute(
     A trial with several targets is trained to each in turn. `watching` shows each round; `views` come from `views_of`.
     Raises InterruptedRunError after a signal, and SweepError if the results folder or Ray fails.
     """
-    options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
+    with storage_explained(options.results.root):
+        options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
     signals = Signals()
     signals.install()
     if views:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import random
+import socket
 import tempfile
 import time
 import zlib
@@ -77,7 +78,7 @@ class MlflowTracker:
             return
         for half in database.parent.glob(f".{database.name}.*"):  # left by a killed process: we hold the lock
             half.unlink()
-        fresh = database.with_name(f".{database.name}.{os.getpid()}")
+        fresh = database.with_name(f".{database.name}.{socket.gethostname()}.{os.getpid()}")
         self._mlflow.MlflowClient(tracking_uri=f"{SQLITE}{fresh}").search_experiments(max_results=1)
         fresh.replace(database)
 

@@ -8,7 +8,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,12 +42,16 @@ class Work:
     def step(self) -> Update:
         """Train one more chunk and return what is new, or what went wrong."""
         try:
-            self._open_logs()
+            with _own_files():
+                self._open_logs()
             with self._watch():
-                chunk = next(self._started(), None)
+                with _own_files():
+                    chunks = self._started()
+                chunk = next(chunks, None)
                 if chunk is None:
                     raise RuntimeError("the trainer ended without a last chunk")
-                update = self._updated(chunk)
+                with _own_files():
+                    update = self._updated(chunk)
         except Exception as error:
             self._over = True
             update = self._trouble(error)
@@ -152,12 +156,19 @@ class Work:
         return Update(pack=self._assignment["pack"], members=members, over=self._over)
 
     def _status(self, index: int, status: UpdateStatus) -> UpdateStatus:
-        """Return the trainer's `status` of a member, or "stopped" if its driver asked to stop it while it ran."""
+        """Return the trainer's `status` of a member.
+
+        It is "stopped" if its driver asked to stop it while it ran, or if another run has begun a later attempt.
+        """
         if index in self._stopped:
             return "stopped"
         member = self._assignment["members"][index]
-        mark = TrialPaths(Path(member["folder"])).stop_mark(member["attempt"])
-        return "stopped" if status == "running" and mark.exists() else status
+        paths = TrialPaths(Path(member["folder"]))
+        if paths.passed(member["attempt"]):
+            self._logs[index].say(f"stopped: attempt {member['attempt'] + 1} has begun; nothing more is written")
+            self._stopped.add(index)
+            return "stopped"
+        return "stopped" if status == "running" and paths.stop_mark(member["attempt"]).exists() else status
 
     def _log_evaluations(self, chunk: Any) -> None:
         for index, run in enumerate(chunk.runs):
@@ -187,9 +198,9 @@ class Work:
 
         members = zip(self._assignment["members"], chunk.runs, chunk.states(), self._logs, strict=True)
         for index, (member, run, state, log) in enumerate(members):
-            if run.status == "diverged" or index in self._stopped:
-                continue
             paths = TrialPaths(Path(member["folder"]))
+            if run.status == "diverged" or index in self._stopped or paths.passed(member["attempt"]):
+                continue
             save(paths.checkpoint(member["attempt"], state.step), state)
             log.say(f"checkpoint saved at step {state.step}")
             for old in paths.checkpoints(state.step, member["attempt"])[CHECKPOINTS_KEPT:]:
@@ -197,7 +208,9 @@ class Work:
         self._saved_s = time.monotonic()
 
     def _trouble(self, error: Exception) -> Update:
-        status, message = _status_of(error), "".join(traceback.format_exception(error))
+        status = _status_of(error)
+        shown = error.__cause__ if isinstance(error, _StorageError) and error.__cause__ else error
+        message = "".join(traceback.format_exception(shown))
         with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
             self._say(message.rstrip())
         return Update(
@@ -217,12 +230,25 @@ class Work:
         )
 
 
+class _StorageError(Exception):
+    """The storage of this project's own files failed; never the trainer's fault."""
+
+
+@contextmanager
+def _own_files() -> Iterator[None]:
+    """Turn every OSError of the block, which reads and writes the data, logs and checkpoints, into a _StorageError."""
+    try:
+        yield
+    except OSError as error:
+        raise _StorageError(str(error)) from error
+
+
 def _status_of(error: Exception) -> UpdateStatus:
     import torch
 
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return "memory"
-    if isinstance(error, OSError) and error.errno in STORAGE_ERRORS:
+    if isinstance(error, _StorageError) or (isinstance(error, OSError) and error.errno in STORAGE_ERRORS):
         return "storage"
     return "failed"
 

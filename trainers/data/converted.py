@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from trainers.data.archives import DataError, everything_in, sha256, unreadable
-from trainers.sealed_file import write_whole
+from trainers.sealed_file import part_of, write_whole
 
 Shape = tuple[int, ...]
 
@@ -97,7 +98,9 @@ def convert(
             same = [known.sha256 for known in array.sources] == [new.sha256 for new in fingerprints]
             if same and digest in (None, array.digest):
                 return _noted(replace(array, sources=fingerprints))
-        part = folder / f".{name}.part"
+        for left in folder.glob(f".{name}.{socket.gethostname()}.*.part"):  # by a killed process of this machine
+            left.unlink()
+        part = part_of(folder / name)
         try:
             made = _written(part, rows, shape)
             if digest not in (None, made):

@@ -16,13 +16,13 @@ import torch
 from trainers.maml.chunk import Record, RunState
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params
-from trainers.sealed_file import seal, unseal, write_whole
+from trainers.sealed_file import naming, seal, unseal, write_whole
 
 _GROUPS = ("params", "first", "second")
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be used: missing, truncated or altered."""
+    """A checkpoint that cannot be used: missing, truncated or altered. A disk that fails to read one is an OSError."""
 
 
 def save(path: Path, state: RunState) -> None:
@@ -38,10 +38,11 @@ def save(path: Path, state: RunState) -> None:
 
 
 def read(path: Path) -> RunState:
-    """Return the state in `path`. Raises CheckpointError with the file's name if it is missing or damaged."""
+    """Return the state in `path`. Raises CheckpointError with its name if it is missing or damaged, else OSError."""
     try:
-        payload = unseal(path.read_bytes())
-    except OSError as error:
+        with naming(path):
+            payload = unseal(path.read_bytes())
+    except FileNotFoundError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from None
     if payload is None:
         raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import time
 import weakref
 
@@ -296,3 +297,35 @@ def test_a_trial_that_an_unfit_machine_gives_back_is_dealt_again_however_often(m
     dealer.ended(last["pack"])
     assert journal_of(results, specs[0])["status"] == "done"
     assert dealer.over
+
+
+def test_a_driver_whose_trial_another_has_taken_over_leaves_it_and_trains_the_others(make_dealer, specs, results):
+    """As after the lock files were deleted under two drivers, or where locks exclude nobody."""
+    ours, other = make_dealer(specs[:2]), make_dealer(specs[:1])
+    first = ours.next_assignment()
+    results.trial(specs[0].trial_id).lock.unlink()
+    theirs = other.next_assignment()
+    assert theirs["members"][0]["attempt"] == 2
+    ours.receive(update(first, "done", step=4))
+    ours.ended(first["pack"])
+    assert ours.trials[specs[0].trial_id].phase == "skipped"
+    assert ours.fatal is None
+    second = ours.next_assignment()
+    assert second["members"][0]["trial_id"] == specs[1].trial_id
+    other.receive(update(theirs, "done", step=4))
+    record = journal_of(results, specs[0])
+    assert (record["status"], len(record["attempts"])) == ("done", 2)
+    assert results.trial(specs[0].trial_id).journal.read_bytes().count(b'"kind":"done"') == 1
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EFBIG, errno.ENOSPC])
+def test_storage_that_fails_a_worker_interrupts_its_trial_and_ends_the_run(make_dealer, specs, results, number):
+    dealer = make_dealer(specs[:1])
+    assignment = dealer.next_assignment()
+    message = (
+        f"Traceback (most recent call last):\n  File\nOSError: [Errno {number}] {os.strerror(number)}: '/a/b.ckpt'"
+    )
+    dealer.receive(update(assignment, "storage", records=(), message=message))
+    dealer.ended(assignment["pack"])
+    assert journal_of(results, specs[0])["status"] == "interrupted"
+    assert f"{os.strerror(number)}: '/a/b.ckpt'" in str(dealer.fatal)

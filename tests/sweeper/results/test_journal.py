@@ -2,13 +2,14 @@
 
 import errno
 import json
+from pathlib import Path
 
 import pytest
 
 from sweeper.results.fold import fold
-from sweeper.results.journal import Journal
+from sweeper.results.journal import Journal, TakenOverError
 from sweeper.results.journal_lines import read_lines
-from sweeper.results.paths import ResultsError
+from sweeper.results.paths import ResultsError, TrialPaths
 
 FACTS = {"trial_id": "t", "point": "p", "cell": "c", "seed": 0, "target": 4, "config": {"ways": 5}, "device": "cpu"}
 TRAINING = {"query_loss": 1.5, "query_accuracy": 0.25}
@@ -124,3 +125,92 @@ def test_a_line_that_is_none_of_ours_is_named(path):
     path.write_bytes(b"xx" + path.read_bytes())
     with pytest.raises(ResultsError, match=r"journal\.jsonl:1 is not a line of a journal"):
         fold(path)
+
+
+def test_an_attempt_is_taken_by_a_folder_that_one_driver_alone_can_make(path):
+    first, second = Journal(path), Journal(path)  # as where both hold the trial's lock
+    first.claim()
+    assert first.open_attempt(FACTS) == 1
+    (path.parent / "a2").mkdir()  # made by a third, after `second` has looked
+    second.attempts = 1
+    second._paths = Blind(path.parent)
+    with pytest.raises(TakenOverError, match="attempt 2"):
+        second.claim()
+
+
+class Blind(TrialPaths):
+    """Paths that were looked at before another driver made a folder."""
+
+    def last_attempt(self) -> int:
+        return 1
+
+
+def test_the_earlier_of_two_drivers_writes_no_more_and_the_later_one_repeats_nothing(path):
+    early, late = Journal(path), Journal(path)
+    old = early.open_attempt(FACTS)
+    assert early.add(old, [(1, "training", TRAINING)]) == 1
+    new = late.open_attempt(FACTS)
+    assert (old, new) == (1, 2)
+    before = path.read_bytes()
+    with pytest.raises(TakenOverError, match="attempt 2"):
+        early.add(old, [(2, "training", TRAINING)])
+    with pytest.raises(TakenOverError, match="attempt 2"):
+        early.end(old, "done", step=4)
+    assert path.read_bytes() == before
+    assert late.add(new, [(1, "training", TRAINING), (2, "training", TRAINING)]) == 1
+    assert late.end(new, "done", step=4)
+    assert path.read_bytes().count(b'"done"') == 1
+
+
+def test_a_journal_that_was_replaced_by_a_rerun_elsewhere_gets_no_line_of_the_old_training(path):
+    old = Journal(path)
+    old.open_attempt(FACTS)
+    path.parent.rename(path.parent.with_name("superseded"))
+    Journal(path).open_attempt(FACTS | {"seed": 1})
+    before = path.read_bytes()
+    with pytest.raises(TakenOverError):
+        old.end(1, "done", step=4)
+    assert path.read_bytes() == before
+
+
+def test_attempts_count_on_after_a_folder_without_a_line_and_in_folders_of_earlier_versions(path):
+    (path.parent / "a3").mkdir(parents=True)
+    assert Journal(path).open_attempt(FACTS) == 4
+    assert Journal(path).open_attempt(FACTS) == 5
+
+
+def test_half_a_line_that_could_not_be_taken_back_at_once_is_cut_before_the_next(path, monkeypatch):
+    journal = Journal(path)
+    attempt = journal.open_attempt(FACTS)
+    stale = OSError(errno.ESTALE, "Stale file handle")
+
+    def fails(*arguments):
+        raise stale
+
+    real = Path.open
+    with monkeypatch.context() as broken:
+        broken.setattr("os.fsync", fails)
+        broken.setattr(Path, "open", lambda self, *a, **k: Untruncatable(real(self, *a, **k)))
+        with pytest.raises(OSError, match=rf"Stale file handle: '{path}'"):
+            journal.add(attempt, [(1, "training", TRAINING)])
+    with path.open("ab") as file:
+        file.truncate(path.stat().st_size - 9)
+    assert journal.end(attempt, "interrupted", step=1)
+    assert [line["kind"] for line in read_lines(path)] == ["attempt", "interrupted"]
+
+
+class Untruncatable:
+    def __init__(self, file):
+        self._file = file
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
+
+    def truncate(self, size):
+        raise OSError(errno.ESTALE, "Stale file handle")

@@ -1,11 +1,15 @@
 """The kernel lock of a trial: one holder, seen from other processes, gone with its holder."""
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
 
-from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import TrialPaths
+import pytest
+
+from sweeper.results.locks import Lock, NoLocksError, holder_of, require_locks
+from sweeper.results.paths import Results, TrialPaths
 
 HOLD = """\
 import sys, time
@@ -42,4 +46,45 @@ def test_a_killed_holder_holds_nothing(tmp_path):
     assert holder_of(paths) is None
     lock = Lock(paths)
     assert lock.take()
+    lock.release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_in_a_sentence(tmp_path, monkeypatch, number):
+    def none(file, operation):
+        raise OSError(number, os.strerror(number))
+
+    paths = TrialPaths(tmp_path / "t")
+    assert Lock(paths).take()
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(NoLocksError, match=os.strerror(number)) as refused:
+        Lock(paths).take()
+    assert refused.value.exit_code == 4
+    assert holder_of(paths) is None
+    with pytest.raises(NoLocksError, match=f"no file in {tmp_path} can be locked: {os.strerror(number)}"):
+        require_locks(Results(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+
+
+def test_locks_that_exclude_nobody_are_noticed_at_the_start(tmp_path, monkeypatch):
+    require_locks(Results(tmp_path))
+    monkeypatch.setattr(fcntl, "flock", lambda file, operation: None)
+    with pytest.raises(NoLocksError, match=f"a file in {tmp_path} can be locked twice, so two runs could train"):
+        require_locks(Results(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_on_a_file_that_was_deleted_meanwhile_is_taken_again_on_the_new_one(tmp_path, monkeypatch):
+    paths, real, seen = TrialPaths(tmp_path / "t"), fcntl.flock, []
+
+    def late(descriptor, operation):
+        if not seen:
+            seen.append(descriptor)
+            paths.lock.unlink()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    lock = Lock(paths)
+    assert lock.take()
+    assert holder_of(paths)["pid"] == os.getpid()
     lock.release()

@@ -90,3 +90,15 @@ def test_an_intact_file_of_something_else_is_not_a_checkpoint(tmp_path):
     path.write_bytes(hashlib.sha256(buffer.getvalue()).hexdigest().encode() + b"\n" + buffer.getvalue())
     with pytest.raises(CheckpointError, match=r"other\.ckpt: not a checkpoint"):
         read(path)
+
+
+def test_a_disk_that_fails_to_read_is_no_damage(tmp_path, state, monkeypatch):
+    path = tmp_path / "x.ckpt"
+    save(path, state)
+
+    def stale(self):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(type(path), "read_bytes", stale)
+    with pytest.raises(OSError, match=r"Stale file handle: '.*x\.ckpt'"):
+        read(path)
