@@ -1,4 +1,4 @@
-"""The token that Ray asks of every client: Ray listens on every network interface, whatever address it is given.
+"""The token that Ray asks of every client. A Ray of this machine alone listens on 127.0.0.1, which all its users reach.
 
 The token passes between processes only in the environment, never on a command line or in a log. Ray reads the
 environment when it is imported, so use this module first. It does not import Ray.

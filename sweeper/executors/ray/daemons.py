@@ -25,8 +25,10 @@ os.environ.update(
 )
 
 import ray
+from ray._private import services
 from ray._private.node import Node
 
+LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 100 * 2**20
 UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
 """What `ray.init` starts for autoscaling, for logs shown at the driver, and for a dashboard that is off.
@@ -64,8 +66,8 @@ class OwnSlots:
 
     def require_life(self) -> None:
         """See RayPlace. Without a raylet Tune waits for ever; without a GCS Ray ends this process after a minute."""
-        if not daemons_live():
-            raise RayGone
+        if dead := dead_daemons():
+            raise RayGone(dead)
 
 
 @contextlib.contextmanager
@@ -96,15 +98,16 @@ def await_workers(count: int, given_up: Callable[[], bool]) -> None:
     """
     awake = Path(os.environ[AWAKE])
     give_up_s = time.monotonic() + AWAITED_S
-    while len(list(awake.iterdir())) < count and time.monotonic() < give_up_s and daemons_live() and not given_up():
+    while len(list(awake.iterdir())) < count and time.monotonic() < give_up_s and not dead_daemons() and not given_up():
         time.sleep(0.01)
 
 
 def _start(cpus: int, gpus: int) -> None:
     try:
-        with _without_unneeded():
+        with _without_unneeded(), _on_loopback():
             ray.init(
                 address="local",
+                _node_ip_address=LOOPBACK,
                 num_cpus=cpus,
                 num_gpus=gpus,
                 object_store_memory=OBJECT_STORE_BYTES,
@@ -118,7 +121,21 @@ def _start(cpus: int, gpus: int) -> None:
             "--executor inline needs no Ray"
         ) from error
     except Exception as error:  # Ray raises a bare Exception when a daemon dies while it starts
-        raise RayGone from error
+        raise RayGone(" ".join(f"{error} {dead_daemons()}".split())) from error
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let Ray take LOOPBACK as its address within the block; it would replace that by one others on the network reach.
+
+    Ray's daemons and workers listen on LOOPBACK alone if it is their node's address, and else on every interface.
+    """
+    usual = services.resolve_ip_for_localhost
+    services.resolve_ip_for_localhost = lambda host: host
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = usual
 
 
 @contextlib.contextmanager
@@ -134,8 +151,16 @@ def _without_unneeded() -> Iterator[None]:
             setattr(Node, name, method)
 
 
-def daemons_live() -> bool:
-    """Return whether the daemons that this process started still run."""
+def dead_daemons() -> str:
+    """Return which of the daemons that this process started have ended, and how; empty if all still run."""
     node: Node | None = ray._private.worker._global_node  # Ray annotates it as None
-    daemons = [] if node is None else [node.all_processes.get(name, ()) for name in ("gcs_server", "raylet")]
-    return all(daemon.process.poll() is None for kind in daemons for daemon in kind)
+    if node is None:
+        return ""
+    codes = {
+        name: daemon.process.poll() for name in ("gcs_server", "raylet") for daemon in node.all_processes.get(name, ())
+    }
+    return " and ".join(
+        f"{name} {f'was ended by signal {-code}' if code < 0 else f'ended with exit code {code}'}"
+        for name, code in codes.items()
+        if code is not None
+    )

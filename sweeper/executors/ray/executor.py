@@ -42,9 +42,10 @@ class RayExecutor:
                     return
                 if last_try:
                     raise RayLostError(
-                        "Ray died twice; see ray.log in the results folder, then run the same command to go on"
+                        f"Ray died twice{_reason(error)}; see ray.log in the results folder, then run the same command "
+                        "to go on"
                     ) from error
-                logger.warning("Ray died; starting it once more")
+                logger.warning("Ray died%s; starting it once more", _reason(error))
             else:
                 dealer.end_all()
                 return
@@ -65,6 +66,10 @@ class RayExecutor:
             ray_tune.fit(
                 dealer, OwnSlots(workers), most=workers, slot=slot_of(self._threads, gpu=self._share if gpus else 0.0)
             )
+
+
+def _reason(error: RayGone) -> str:
+    return f" ({error})" if str(error) else ""
 
 
 class JoinedExecutor:

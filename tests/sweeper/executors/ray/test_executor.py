@@ -48,7 +48,7 @@ def start(monkeypatch):
 def test_a_ray_that_dies_as_it_starts_is_started_once_more(start):
     tries, message = start(Exception("The current node timed out during startup."))
     assert len(tries) == 2
-    assert message.startswith("Ray died twice; see ray.log")
+    assert message.startswith("Ray died twice (The current node timed out during startup.); see ray.log")
 
 
 def test_a_ray_that_can_t_be_started_here_is_not_tried_again(start):
@@ -132,6 +132,9 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
                 assert refused.returncode != 0
                 assert "InvalidAuthToken" in refused.stderr
             assert len(commands) >= 2
+            listening = _listening(_family(process.pid))
+            assert len(listening) >= 4
+            assert set(listening) <= LOOPBACK
             assert not [told for told in commands.values() if token in told]
         finally:
             process.terminate()
@@ -139,6 +142,52 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
         files = [path for folder in (short, tmp_path) for path in Path(folder).rglob("*") if path.is_file()]
         assert len(files) > 10
         assert not [path for path in files if token.encode() in path.read_bytes()]
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+"""127.0.0.1 in /proc/net/tcp; the same and ::1 in /proc/net/tcp6."""
+
+
+def _family(pid):
+    """Return the process and all that descend from it."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return family
+
+
+def _listening(pids):
+    """Return the addresses at which the processes listen, as the kernel writes them."""
+    sockets = set()
+    for path in (link for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*")):
+        with contextlib.suppress(OSError):
+            sockets.add(str(path.readlink()))
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                found.append(local.partition(":")[0])
+    return found
+
+
+def test_the_daemon_that_died_is_named_with_how_it_ended(monkeypatch):
+    from sweeper.executors.ray import daemons as ray_daemons
+
+    def ended(code):
+        return [SimpleNamespace(process=SimpleNamespace(poll=lambda: code))]
+
+    node = SimpleNamespace(all_processes={"gcs_server": ended(None), "raylet": ended(-9)})
+    monkeypatch.setattr(ray_daemons.ray._private.worker, "_global_node", node)
+    assert ray_daemons.dead_daemons() == "raylet was ended by signal 9"
+    node.all_processes = {"gcs_server": ended(1), "raylet": ended(None)}
+    assert ray_daemons.dead_daemons() == "gcs_server ended with exit code 1"
+    node.all_processes["gcs_server"] = ended(None)
+    assert ray_daemons.dead_daemons() == ""
 
 
 def _commands(folder):
