@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from analysis.contract.question import ClaimSpec, Side
-from analysis.contract.record import PROBES
 from analysis.judging.verdicts import (
     EQUIVALENCE,
     ClaimWord,
@@ -178,9 +177,7 @@ def _by_seed(sides: Sequence[Mapping[int, float]]) -> dict[int, float]:
 
 
 def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts]) -> float | None:
-    """Return the smallest margin of the sides; None if a side has no margin or isn't an accuracy."""
-    if any(side.endpoint.metric in PROBES for side in sides):
-        return None
+    """Return the smallest margin of the sides; None if a side has no margin."""
     margins = [margin for side in sides if (margin := margin_of(facts_of(side))) is not None]
     return min(margins) if len(margins) == len(sides) else None
 

@@ -52,7 +52,7 @@ class Readings:
 
     def facts(self, side: Side) -> TaskFacts:
         """Return the facts that fix the margin of a planned side."""
-        return facts_of(self._of(side)[0])
+        return facts_of(self._of(side)[0], side.endpoint)
 
     def published_of(self, side: Side, published: Published) -> Mapping[int, float]:
         """Return the authors' values of a side by seed, at the same outer step as ours; empty if there are none."""
@@ -69,9 +69,9 @@ def step_of(side: Side, trial: PlannedTrial) -> int:
     return trial.target if side.endpoint.at == "last" else side.endpoint.at[0]
 
 
-def facts_of(trial: PlannedTrial) -> TaskFacts:
+def facts_of(trial: PlannedTrial, endpoint: Endpoint) -> TaskFacts:
     """Return the facts that fix a margin."""
-    return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"])
+    return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"], endpoint.metric)
 
 
 def published_values(

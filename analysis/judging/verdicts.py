@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from analysis.contract.record import Metric
 from analysis.numbers.stats import (
     CONFIDENCE,
     MOST_SEEDS,
@@ -30,28 +31,34 @@ ValueWord = Literal["agrees", "differs", "undecided", "no verdict"]
 
 
 class TaskFacts(NamedTuple):
-    """The facts that fix a margin, as in a trainer's config: data set, order ("first" or "second"), shots."""
+    """The facts that fix a margin: data set, order ("first" or "second") and shots of a config, and what is read."""
 
     dataset: str
     order: str
     shots: int
+    metric: Metric
 
 
 class MarginRule(NamedTuple):
-    """The margin of all tasks that match; None matches any order or number of shots."""
+    """The margin of `metrics` on all tasks that match; None matches any order or number of shots."""
 
+    metrics: frozenset[Metric]
     dataset: str
     order: str | None
     shots: int | None
     margin: float
 
 
+ACCURACIES: frozenset[Metric] = frozenset(("test_accuracy", "val_accuracy", "final_accuracy"))
 MARGINS = (
-    MarginRule("mini_imagenet", None, None, 0.015),
-    MarginRule("omniglot", "second", 1, 0.05),
-    MarginRule("omniglot", None, None, 0.01),
+    MarginRule(ACCURACIES, "mini_imagenet", None, None, 0.015),
+    MarginRule(ACCURACIES, "omniglot", "second", 1, 0.05),
+    MarginRule(ACCURACIES, "omniglot", None, None, 0.01),
 )
-"""The first matching rule counts. Synthetic data has no margin, because there is no published number for it."""
+"""The first matching rule counts. Synthetic data has no margin, because there is no published number for it.
+
+A metric that is no accuracy has none either: a point of accuracy says nothing about cosines.
+"""
 
 
 class ValueVerdict(NamedTuple):
@@ -110,9 +117,10 @@ class Match(NamedTuple):
 
 
 def margin_of(facts: TaskFacts) -> float | None:
-    """Return the margin of a task (a fraction), or None if none is fixed."""
+    """Return the margin of a metric on a task, in the metric's unit, or None if none is fixed."""
     for rule in MARGINS:
-        if rule.dataset == facts.dataset and rule.order in (None, facts.order) and rule.shots in (None, facts.shots):
+        task = rule.dataset == facts.dataset and rule.order in (None, facts.order) and rule.shots in (None, facts.shots)
+        if task and facts.metric in rule.metrics:
             return rule.margin
     return None
 
@@ -157,7 +165,8 @@ def equivalence_margin(margin: float, reference: float | None) -> float:
 def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_theirs: int) -> str:
     """Return why two values get no verdict, or "" if they get one; `match` is None if no value was published."""
     if margin_of(facts) is None:
-        return f"no margin is fixed for {facts.dataset}"
+        measured = any(facts.metric in rule.metrics for rule in MARGINS)
+        return f"no margin is fixed for {facts.dataset if measured else facts.metric}"
     if match is None or n_theirs == 0:
         return "no published value"
     if match.differing:

@@ -1,8 +1,10 @@
 """Tables of our values with the authors' and verdicts, and of their printed curves with their measurements."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.record import PROBES
 from analysis.judging.readings import Readings, facts_of, published_values
 from analysis.judging.verdicts import Match, TaskFacts, ValueVerdict, value_verdicts
 from analysis.numbers.endpoint import Unit, endpoint_sentence, unit_of
@@ -15,6 +17,13 @@ from analysis.paper.published import Plotted, Published
 OMNIGLOT_SPACING = 30
 """The horizontal axis of the printed Omniglot figures counts evaluations, which are this many outer steps apart."""
 
+ALIKE_WHERE_READ = ("eval_steps", "eval_heads", "eval_each_step", "final_steps")
+"""Fields that choose which inner steps and heads are scored, and change no score."""
+EVALUATION = ("eval_split", "eval_episodes", "eval_adapts", "final_episodes")
+"""Fields of evaluations. A probe reads none of them."""
+PROBING = ("probe_every", "probe_first", "probe_episodes", "probe_orders")
+"""Fields of probes. An accuracy reads none of them."""
+
 
 def values_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
     """Return the cells for which the authors have a value too; None if there is no such cell."""
@@ -24,9 +33,9 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
         ours = {_key(cell): list(cell.values.values()) for cell, _ in cells}
         every = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
         theirs = {key: list(values.values()) for key, values in every.items() if values}
-        facts = facts_of(cells[0][1])
+        facts = facts_of(cells[0][1], endpoint)
         matches = {
-            _key(cell): Match(config_differences(trial), _step(cell, trial), _step(cell, trial))
+            _key(cell): Match(config_differences(_as_read(trial, endpoint)), _step(cell, trial), _step(cell, trial))
             for cell, trial in cells
             if _key(cell) in theirs
         }
@@ -80,8 +89,23 @@ def _by_task(readings: Readings, endpoint: Endpoint) -> dict[TaskFacts, list[tup
     found: dict[TaskFacts, list[tuple[Cell, PlannedTrial]]] = {}
     for cell in readings.cells(endpoint):
         trial = trials[tuple(cell.labels.values())]
-        found.setdefault(facts_of(trial), []).append((cell, trial))
+        found.setdefault(facts_of(trial, endpoint), []).append((cell, trial))
     return found
+
+
+def _as_read(trial: PlannedTrial, endpoint: Endpoint) -> PlannedTrial:
+    """Return `trial` with the paper's values in the fields that don't change what `endpoint` reads.
+
+    Both values were read after the same inner steps with the same head, so how many more of them were scored is no
+    difference. Between evaluations lies nothing that a mean of one evaluation reads.
+    """
+    if trial.paper is None:
+        return trial
+    unread = {*ALIKE_WHERE_READ, *(EVALUATION if endpoint.metric in PROBES else PROBING)}
+    if endpoint.window == 1:
+        unread.add("eval_every")
+    same = {name: value for name, value in trial.paper.items() if name in unread & trial.config.keys()}
+    return replace(trial, config={**trial.config, **same})
 
 
 def _key(cell: Cell) -> str:

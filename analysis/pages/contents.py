@@ -55,7 +55,8 @@ class SweepPage:
     `sentence` is the answer, built from the numbers; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
     `claims` and `values` have a column "verdict"; None if the sweep has none. `remarks` are sentences on a whole figure
     or table of the paper (a stretched axis, two measurements mixed). `differences` are those from the paper, `holes`
-    the planned seeds without a value. `runs` maps trial id to run id.
+    the planned seeds without a value. `runs` maps trial id to run id. `commit` is that of the report's code, `trained`
+    names those of the trainings.
     """
 
     sweep: str
@@ -73,6 +74,7 @@ class SweepPage:
     holes: tuple[str, ...]
     runs: Mapping[str, str]
     commit: str
+    trained: str
     command: str
     source: str
 

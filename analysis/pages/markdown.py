@@ -51,7 +51,13 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
         markdown_list(page.holes) or "Nothing: every planned trial has a value.",
         f"{below} Provenance",
         markdown_list(
-            (f"commit: {page.commit}", f"command: {page.command}", f"source: {page.source}", f"runs: {_runs(page)}")
+            (
+                f"commit of the report: {page.commit}",
+                f"commit of the trainings: {page.trained}",
+                f"command: {page.command}",
+                f"source: {page.source}",
+                f"runs: {_runs(page)}",
+            )
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -67,7 +73,7 @@ def paper_markdown(page: PaperPage) -> str:
     ]
     parts += ["## Reproducibility"] if page.reproducibility else []
     parts += [markdown_section(section, 3).rstrip() for section in page.reproducibility]
-    parts.append(markdown_list((f"commit: {page.commit}", f"command: {page.command}")))
+    parts.append(markdown_list((f"commit of the report: {page.commit}", f"command: {page.command}")))
     return "\n\n".join(parts) + "\n"
 
 

@@ -31,7 +31,8 @@ class Report:
 
 def write(found: Found, out: Path, formats: Collection[str] = FORMATS) -> Report:
     """Write the tables, figures, report.md and report.html of the `formats`, and provenance.json, into `out`."""
-    source = f"{found.page.command}; commit {found.page.commit}; {found.page.source}"
+    commits = f"commit {found.page.commit}; trained at commit {found.page.trained}"
+    source = f"{found.page.command}; {commits}; {found.page.source}"
     files: dict[str, bytes] = {}
     for name, made in found.tables.items():
         files |= _table_files(name, grid(made), csv_text(made), source)

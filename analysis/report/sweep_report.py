@@ -4,13 +4,14 @@ The same plan and records give the same report.
 """
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
 from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, PlannedTrial, TableSpec
-from analysis.contract.record import SCHEMA_VERSION
+from analysis.contract.record import SCHEMA_VERSION, TrialRecord
 from analysis.figures.style import encode
 from analysis.judging.claims import Judged, judge
 from analysis.judging.readings import Readings
@@ -36,6 +37,7 @@ class Asked:
     """The questions of one sweep file. `paper` is the result it rebuilds ("" for none), `command` the command line.
 
     If `mix_engines`, a cell may have trials of two engines.
+    `commit` is that of the code which makes the report; the records name those of the trainings.
     """
 
     plan: Sequence[PlannedTrial]
@@ -84,7 +86,8 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         readings.facts,
     )
     texts = _texts(readings, asked, judged, published)
-    pictures, shown = _pictures(readings, asked, loaded, published) if figures else ({}, ())
+    trained = commits_of(loaded.records[t.trial_id] for t in asked.plan if t.trial_id in loaded.records)
+    pictures, shown = _pictures(readings, asked, loaded, published, in_words(trained)) if figures else ({}, ())
     grids = [grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())]
     page = SweepPage(
         sweep=asked.sweep,
@@ -106,11 +109,26 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         ),
         runs=dict(sorted(loaded.run_ids.items())),
         commit=asked.commit,
+        trained=in_words(trained),
         command=asked.command,
         source=f"{source}; {QUERY}",
     )
-    facts = _facts(asked, cells, source, page.runs)
+    facts = _facts(asked, cells, source, page.runs) | {"trained_at": trained}
     return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=cells, facts=facts)
+
+
+def commits_of(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """Return the number of trials that were trained at each commit; attempts of one trial may have several."""
+    used: Counter[str] = Counter()
+    for record in records:
+        used.update({f"{one['commit']}{' with changes' if one['dirty'] else ''}" for one in record["attempts"]})
+    return dict(sorted(used.items()))
+
+
+def in_words(trained: Mapping[str, int]) -> str:
+    """Return the commits of trainings with their numbers of trials; the authors' own results have none."""
+    every = (f"{commit} ({count:,} trial{'' if count == 1 else 's'})" for commit, count in trained.items())
+    return ", ".join(every) or "not recorded"
 
 
 def _sentence(judged: Sequence[Judged], cells: Sequence[Cell], contrasts: Sequence[Table]) -> str:
@@ -120,10 +138,11 @@ def _sentence(judged: Sequence[Judged], cells: Sequence[Cell], contrasts: Sequen
 
 
 def _pictures(
-    readings: Readings, asked: Asked, loaded: Loaded, published: Published | None
+    readings: Readings, asked: Asked, loaded: Loaded, published: Published | None, trained: str
 ) -> tuple[dict[str, dict[str, bytes]], tuple[Picture, ...]]:
     """Return each figure's files by name and format, and the figures as the page shows them."""
-    origin = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; commit {asked.commit}; {asked.command}; {QUERY}"
+    commits = f"commit {asked.commit}; trained at commit {trained}"
+    origin = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; {commits}; {asked.command}; {QUERY}"
     files, shown = {}, []
     for number, spec in enumerate(asked.figures, 1):
         name, drawn = f"figure_{number}", draw(readings, spec, asked.question, asked.endpoint, published)

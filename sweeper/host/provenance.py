@@ -32,7 +32,13 @@ def commit() -> tuple[str, bool]:
 
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    # In a hook, git sets GIT_DIR and others to the repository of the hook. Only settings of the configuration may stay.
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG_")
+    }
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=inherited).stdout.strip()
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from sweeper.errors import SweepError, suggest
@@ -75,7 +76,8 @@ def _means(text: str, value: object) -> bool:
     """Return whether `text` is a YAML spelling of a config's `value`. 1, 1.0 and 1e0 are the same number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return float(text) == value
-        except ValueError:
+            # A float has too few digits for a large seed, and a decimal too many for a rate.
+            return (Decimal(text) if isinstance(value, int) else float(text)) == value
+        except (ValueError, ArithmeticError):
             return False
     return {"True": "true", "False": "false", "None": "null"}.get(str(value), str(value)) == text

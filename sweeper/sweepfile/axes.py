@@ -180,6 +180,16 @@ def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tu
     return tuple(values.values())
 
 
+def label_for(name: str, value: Scalar) -> str:
+    """Return the label that `value` has on the plain axis `name`: 1 and 1e0 are 1.0 for a rate, -0.0 is 0.0."""
+    if name not in FIELDS:
+        return label_of(value)
+    try:
+        return label_of(getattr(TrialConfig.model_validate({"dataset": "strokes", name: value}), name))
+    except ValidationError:
+        return label_of(value)  # no axis has it
+
+
 def label_of(value: Scalar) -> str:
     """Return the label of a plain axis's value: its YAML spelling without quotes."""
     return value if isinstance(value, str) else shown(value)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, Side, TableSpec
 from analysis.contract.record import PROBES
 from sweeper.errors import shown, suggest
-from sweeper.sweepfile.axes import Axis, AxisValue, label_of
+from sweeper.sweepfile.axes import Axis, AxisValue, label_for
 from sweeper.sweepfile.form import ClaimForm, EndpointForm, FigureForm, ReadingForm, TableForm
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place
@@ -144,7 +144,7 @@ def _chosen(faults: Faults, place: Place, name: str, value: Any, labels: Mapping
         except ValidationError as error:
             faults.add(place, wording(error.errors(include_url=False)[0]))
             return None
-    label = shown(value) if isinstance(value, list | dict) else label_of(value)
+    label = shown(value) if isinstance(value, list | dict) else label_for(name, value)
     if label not in labels[name]:
         faults.add(place, f"axis {name} has no value {shown(label)}; {suggest(label, labels[name])}")
     return label

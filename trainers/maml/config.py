@@ -6,7 +6,7 @@ recipe instead), because only fields that differ from their default enter the id
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.data.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
 from trainers.data.class_names import named_classes
@@ -27,6 +27,8 @@ PACKABLE = frozenset({"seed", "zero_head_every", "head_scale", "inner_lr", "oute
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]
+"""A number from 0. Adding 0.0 turns -0.0 into 0.0, which is the same number and must give the same identity."""
 
 
 class Problem(NamedTuple):
@@ -78,7 +80,7 @@ class TrialConfig(BaseModel):
     queries: Positive = Field(15, description="query images per class")
     inner_steps: NotNegative = Field(5, description="gradient steps on the support set in training")
     inner_lr: Rate = Field(0.01, description="step size of the inner loop's SGD, in training and at test")
-    head_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    head_scale: Factor = Field(
         1.0, description="factor on the head's initial weight and bias; 0 starts from a zero head"
     )
     zero_head_every: NotNegative = Field(

@@ -12,7 +12,7 @@ from analysis.pages.claim_sentences import answer, name_of, numbers
 
 READ = Endpoint(metric="test_accuracy", head="zeroed", steps="inner_steps", at=(2000,), window=5)
 NONE_1, NONE_7, ZEROING_1, ZEROING_7 = ("1 none", "7 none", "1 zeroing", "7 zeroing")
-MINI = TaskFacts("mini_imagenet", "first", 1)
+MINI = TaskFacts("mini_imagenet", "first", 1, "test_accuracy")
 
 # Accuracies by seed of the authors' Fig. 4 at outer step 2,000: see test_verdicts.
 FIG_4 = {
@@ -60,7 +60,10 @@ def judged(
         found = ours[key(one)]
         return None if found is None else SideValues(found, (missing or {}).get(key(one), {}))
 
-    return judge(claims, value_of, lambda one: (theirs or {}).get(key(one), {}), lambda _: facts)
+    def facts_of(one: Side) -> TaskFacts:
+        return facts._replace(metric=one.endpoint.metric)
+
+    return judge(claims, value_of, lambda one: (theirs or {}).get(key(one), {}), facts_of)
 
 
 STEPS_MATTER = claim("effect", NONE_7, NONE_1)
@@ -137,7 +140,7 @@ def test_the_margin_of_an_equivalence_is_at_most_half_the_published_reference(
 
 
 def test_synthetic_data_and_probes_have_no_margin_so_no_equivalence() -> None:
-    strokes = judged([STEPS_MATTER, STEPS_DO_NOT], FIG_4, facts=TaskFacts("strokes", "first", 1))
+    strokes = judged([STEPS_MATTER, STEPS_DO_NOT], FIG_4, facts=TaskFacts("strokes", "first", 1, "test_accuracy"))
     assert [one.word for one in strokes] == ["reproduced", "no margin"]
     assert strokes[0].adjusted_p == strokes[0].p  # what can't be tested isn't in the family
     probe = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=1)
@@ -147,7 +150,7 @@ def test_synthetic_data_and_probes_have_no_margin_so_no_equivalence() -> None:
 
 def test_the_smallest_margin_of_a_contrast_across_orders_holds() -> None:
     def facts_of(one: Side) -> TaskFacts:
-        return TaskFacts("omniglot", "second" if one.labels["inner_steps"] == "7" else "first", 1)
+        return TaskFacts("omniglot", "second" if one.labels["inner_steps"] == "7" else "first", 1, "test_accuracy")
 
     def value_of(one: Side) -> SideValues:
         return SideValues(FIG_4[key(one)], {})

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from analysis.contract.record import PROBES
 from analysis.judging.verdicts import (
     Match,
     TaskFacts,
@@ -18,7 +19,7 @@ from analysis.judging.verdicts import (
 )
 from analysis.numbers.stats import Estimate, Pooled, differences, mean_estimate, of_differences
 
-MINI = TaskFacts("mini_imagenet", "first", 1)
+MINI = TaskFacts("mini_imagenet", "first", 1, "test_accuracy")
 HERE = Match((), 2000, 2000)
 STRICT = 0.05
 
@@ -138,7 +139,18 @@ def test_two_seeds_are_not_enough_for_any_verdict() -> None:
     ],
 )
 def test_the_margins_fixed_beforehand(facts: tuple[str, str, int], margin: float | None) -> None:
-    assert margin_of(TaskFacts(*facts)) == margin
+    assert margin_of(TaskFacts(*facts, "test_accuracy")) == margin
+    assert margin_of(TaskFacts(*facts, "final_accuracy")) == margin
+
+
+@pytest.mark.parametrize("metric", sorted(PROBES))
+@pytest.mark.parametrize("dataset", ["mini_imagenet", "omniglot", "strokes"])
+def test_a_margin_of_accuracies_is_none_of_probes(dataset: str, metric: str) -> None:
+    facts = TaskFacts(dataset, "second", 1, metric)
+    assert margin_of(facts) is None
+    assert no_value_verdict(facts, HERE, 3, 3) == f"no margin is fixed for {metric}"
+    found = value_verdicts({"a": [0.5, 0.6, 0.7]}, {"a": [0.4, 0.5, 0.6]}, facts, {"a": HERE})["a"]
+    assert (found.word, found.margin) == ("no verdict", None)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +184,7 @@ def test_a_small_difference_that_is_significant_agrees_and_does_not_differ() -> 
     [
         (MINI, HERE, 3, 3, ""),
         (MINI, HERE, 3, 2, ""),
-        (TaskFacts("strokes", "first", 1), HERE, 3, 3, "no margin is fixed for strokes"),
+        (TaskFacts("strokes", "first", 1, "test_accuracy"), HERE, 3, 3, "no margin is fixed for strokes"),
         (MINI, None, 3, 0, "no published value"),
         (
             MINI,

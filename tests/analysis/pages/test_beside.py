@@ -11,6 +11,7 @@ from analysis.paper.published import load
 
 AXES = ("task", "head")
 CONFIG = {"dataset": "mini_imagenet", "order": "first", "shots": 5, "outer_steps": 15000, "eval_episodes": 400}
+SCORED = {"eval_steps": 2, "eval_heads": "both", "eval_each_step": True, "eval_every": 100, "probe_every": 0}
 ENDPOINT = Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", window=1)
 
 
@@ -59,6 +60,26 @@ def test_another_config_gets_no_verdict_but_its_numbers(make_readings) -> None:
     assert row[5] == "+0.0"
 
 
+@pytest.mark.parametrize(
+    "changed", [{"eval_steps": 3}, {"eval_heads": "zeroed"}, {"eval_each_step": False}, {"eval_every": 50}]
+)
+def test_a_field_that_changes_nothing_of_what_is_read_refuses_no_verdict(make_readings, changed) -> None:
+    readings = make_readings()
+    plan = [
+        replace(trial, config=CONFIG | SCORED | changed | {"probe_every": 7}, paper=CONFIG | SCORED)
+        for trial in readings.plan
+    ]
+    (found,) = verdicts(Readings(plan, AXES, readings.records))
+    assert found.startswith("agrees")
+
+
+def test_the_distance_of_evaluations_counts_where_several_are_averaged(make_readings) -> None:
+    readings = make_readings()
+    plan = [replace(t, config=CONFIG | SCORED | {"eval_every": 50}, paper=CONFIG | SCORED) for t in readings.plan]
+    table = values_table(Readings(plan, AXES, readings.records), replace(ENDPOINT, window=5), load("head_scale"))
+    assert table is None or "eval_every" in table.rows[0][-1]
+
+
 def test_a_cell_that_the_authors_lack_is_left_out(make_readings) -> None:
     readings = make_readings()
     alone = [replace(trial, labels={**trial.labels, "head": "x0.9"}) for trial in readings.plan]
@@ -83,7 +104,7 @@ def test_a_side_is_read_by_seed_and_one_that_is_not_planned_is_none(make_reading
     published = load("head_scale")
     assert readings.published_of(of, published).keys() == {222, 223, 224, 225}
     assert readings.published_of(later, published) == {}
-    assert readings.facts(of) == ("mini_imagenet", "first", 5)
+    assert readings.facts(of) == ("mini_imagenet", "first", 5, "test_accuracy")
 
 
 def test_an_endpoint_is_read_once_and_a_run_without_its_record_says_so(make_readings) -> None:

@@ -94,6 +94,7 @@ def page() -> SweepPage:
         holes=("none: seed 2 not run",),
         runs={"id-b": "run-2", "id-a": "run-1"},
         commit="abc123",
+        trained="def456 (2 trials)",
         command="sweeper report x.yaml",
         source="store",
     )
@@ -178,6 +179,7 @@ def named_evilly(page: SweepPage) -> SweepPage:
         holes=(EVIL,),
         runs={EVIL: EVIL},
         commit=EVIL,
+        trained=EVIL,
         command=EVIL,
         source=EVIL,
     )

@@ -6,7 +6,7 @@ import pytest
 from analysis.contract.question import FigureSpec, TableSpec
 from analysis.errors import AnalysisError
 from analysis.report.files import Report, refuse_empty, store_in_words, write
-from analysis.report.sweep_report import Asked, find
+from analysis.report.sweep_report import Asked, commits_of, find, in_words
 from analysis.store import load
 
 # MLflow's own queries use what SQLAlchemy 2.1 deprecates
@@ -91,6 +91,24 @@ def test_every_artefact_carries_where_it_comes_from(make_report) -> None:
     for path in make_report(WHOLE).paths:
         if path.suffix != ".csv":
             assert b"abc123" in path.read_bytes(), path.name
+
+
+def test_the_commits_of_the_trainings_are_counted_apart_from_the_reports() -> None:
+    records = [
+        {"attempts": [{"commit": "a", "dirty": False}, {"commit": "a", "dirty": False}]},
+        {"attempts": [{"commit": "a", "dirty": False}, {"commit": "b", "dirty": True}]},
+    ]
+    assert commits_of(records) == {"a": 2, "b with changes": 1}
+    assert in_words(commits_of(records)) == "a (2 trials), b with changes (1 trial)"
+    assert in_words(commits_of([])) == "not recorded"
+
+
+def test_a_page_names_the_commit_of_the_report_and_that_of_the_trainings(make_report) -> None:
+    folder = make_report(WHOLE).paths[0].parent
+    for name in ("report.md", "report.html"):
+        text = (folder / name).read_text()
+        assert "commit of the report" in text and "commit of the trainings" in text
+    assert "trained_at" in json.loads((folder / "provenance.json").read_text())
 
 
 def test_the_same_store_gives_the_same_bytes(make_report) -> None:

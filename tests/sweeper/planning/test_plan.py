@@ -15,7 +15,7 @@ from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
-from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.config import ConfigError, TrialConfig, resolve
 
 SWEEP = """\
 version: 1
@@ -352,3 +352,49 @@ def test_ten_thousand_points_are_planned_in_two_seconds(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert len(plan(tmp_path, text)) == 10_000
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("name", [n for n, f in TrialConfig.model_fields.items() if f.annotation is float])
+def test_minus_zero_is_zero_in_every_real_field(name):
+    """Or it is refused, as 0 is."""
+    ids = []
+    for zero in (0.0, -0.0):
+        try:
+            config = resolve({"dataset": "strokes", name: zero})
+        except ConfigError:
+            ids.append("refused")
+        else:
+            ids.append(identify(identity(config)))
+            assert str(getattr(config, name)) == "0.0"
+    assert ids[0] == ids[1]
+
+
+def test_an_axis_a_claim_and_an_exclusion_mean_the_number_and_not_its_spelling(tmp_path):
+    path = tmp_path / "spelt.yaml"
+    path.write_text("""\
+version: 1
+name: spelt
+question: Which?
+fixed: {use: strokes, order: first, queries: 3, channels: 4, outer_steps: 4}
+matrix:
+  head_scale: [-0.0, 1, 2]
+  inner_lr: [1e-1, 1]
+exclude:
+  - {head_scale: 2, inner_lr: 1}
+seeds: 1
+endpoint: {metric: test_accuracy, head: zeroed, steps: 1, at: last, window: 1}
+claims:
+  - says: It matters.
+    source: here
+    kind: effect
+    of: {head_scale: 0}
+    minus: {head_scale: 1.0}
+    where: {inner_lr: 1}
+    expected: positive
+""")
+    specs = expand(load(path))
+    assert len(specs) == 5
+    assert [spec.labels["head_scale"] for spec in specs] == ["0.0", "0.0", "1.0", "1.0", "2.0"]
+    path.write_text(path.read_text().replace("-0.0, 1, 2", "-0.0, 0, 2").replace("1.0}", "2}"))
+    with pytest.raises(SweepError, match=r"value 0\.0 is given twice"):
+        load(path)

@@ -70,6 +70,22 @@ def test_a_selector_picks_what_agrees_with_all_its_terms(plan, selector, conditi
     assert select(plan, [selector], "--only") == expected
 
 
+SEEDS = (2**53, 2**53 + 1, 2**63 - 1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_large_seed_picks_its_own_trials_alone(tmp_path, seed):
+    path = tmp_path / "picked.yaml"
+    path.write_text(SWEEP.replace("seeds: 2", f"seeds: {list(SEEDS)}"))
+    specs = expand(load(path))
+    picked = select(specs, [f"seed={seed}"], "--only")
+    assert len(picked) == 8 and {spec.seed for spec in picked} == {seed}
+    assert select(specs, [f"seed={seed}.0"], "--only") == picked
+    for wrong in ("nan", "sNaN", "inf", f"{seed}.5"):
+        with pytest.raises(SweepError, match="no trial of this plan matches"):
+            select(specs, [f"seed={wrong}"], "--only")
+
+
 def test_the_start_of_an_id_picks_one_trial_or_several(plan):
     assert select(plan, [plan[3].trial_id], "--only") == [plan[3]]
     assert select(plan, [plan[3].trial_id[:4]], "--only") == agreeing(

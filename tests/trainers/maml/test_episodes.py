@@ -42,6 +42,13 @@ def test_an_episode_depends_on_seed_split_and_step_alone(tiny):
     assert not np.array_equal(training_draw(config, 0).classes, training_draw(tiny(seed=1), 0).classes)
 
 
+def test_the_evaluation_list_is_drawn_with_the_trials_own_seed(tiny):
+    lists = [evaluation_draw(tiny(seed=seed), 0, 5) for seed in (0, 1, 2**53, 2**53 + 1)]
+    assert len({(drawn.classes.tobytes(), drawn.images.tobytes()) for drawn in lists}) == 4
+    again = evaluation_draw(tiny(seed=1, inner_lr=0.5, zero_head_every=1), 0, 5)
+    assert all(map(np.array_equal, lists[1], again))
+
+
 def test_the_evaluation_list_does_not_depend_on_how_it_is_sliced(tiny):
     config = tiny()
     whole = evaluation_draw(config, 0, 7)

@@ -42,9 +42,10 @@ def drawn(config, *, images=5, seed=0):
     return moved, shown
 
 
+@pytest.mark.parametrize("eps", [1e-5, 0.5])
 @pytest.mark.parametrize(("network", "order"), NETWORKS)
-def test_features_and_both_derivatives_are_those_of_torch(tiny, network, order):
-    config = tiny(network=network, net_order=order, channels=3)
+def test_features_and_both_derivatives_are_those_of_torch(tiny, network, order, eps):
+    config = tiny(network=network, net_order=order, channels=3, bn_eps=eps)
     params, images = drawn(config)
     found, expected = encode_fused(config, params, images), plain(config, params, images)
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
