@@ -192,7 +192,14 @@ def test_a_reader_that_has_seen_enough_is_no_error(write_sweep):
 
 def test_a_trial_that_began_on_another_device_is_refused_before_anything_runs(invoke, write_sweep, specs, results):
     facts = {"trial_id": specs[0].trial_id, "point": "p", "cell": "c", "seed": 0, "target": 4, "device": "cuda"}
-    facts |= {"config": specs[0].config.model_dump(), "digest": "d", "recipe": {"core": 1}, "sweep": "tiny", "pack": 1}
+    facts |= {
+        "config": specs[0].config.model_dump(),
+        "digest": "d",
+        "recipe": {"core": 1},
+        "sweep": "tiny",
+        "pack": 1,
+        "engine": "loop",
+    }
     Journal(results.trial(specs[0].trial_id).journal).open_attempt(facts)
     words = (specs[0].trial_id, "began on cuda", "--device cuda")
     refused(invoke("run", write_sweep(), "--results", results.root, "--executor", "inline"), 2, *words)
