@@ -42,7 +42,7 @@ def _open_sqlite(path: Path) -> str:
             connection.close()
     except sqlite3.Error as error:
         raise TrackingError(f"{path}: not a readable MLflow store ({error}); move it away") from None
-    if newer := newer_than_installed(str(revision)):
+    if revision and (newer := newer_than_installed(str(revision))):
         raise TrackingError(f"{path} {newer}")
     return f"opened, {count} experiments"
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from analysis.contract.store_schema import known_revisions
 from sweeper.cli import main
 from sweeper.errors import TrackingError
 from sweeper.health import checks as doctor
@@ -301,6 +302,8 @@ def test_a_sqlite_store_is_opened_and_not_made(tmp_path):
     with sqlite3.connect(place) as store:
         store.execute("CREATE TABLE experiments (name TEXT)")
         store.execute("INSERT INTO experiments VALUES ('tiny')")
+        store.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        store.execute("INSERT INTO alembic_version VALUES (?)", (min(known_revisions()),))
     store.close()
     assert doctor.tracking(tmp_path, None).found.endswith("opened, 1 experiments")
     place.write_text("no database")
@@ -388,6 +391,8 @@ def test_a_database_is_logged_in_to_and_asked(database, tmp_path):
     assert reach.reach(uri) == "queried, it answers; the first run creates its tables"
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE experiments (name TEXT)"))
+        connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:known)"), {"known": min(known_revisions())})
     check = doctor.tracking(tmp_path, uri)
     assert (check.verdict, check.found.endswith(": queried, it answers")) == ("ok", True)
     assert asked == [uri, uri]
