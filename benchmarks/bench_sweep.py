@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -25,7 +26,9 @@ import torch
 
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.planning.expand import expand
+from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
+from sweeper.results.survey import Batch
 from sweeper.running.batch import prepare_run
 from sweeper.sweepfile.sweep import load
 from sweeper.worker.work import MemberUpdate, Update
@@ -71,7 +74,6 @@ import os, sys
 os.environ.update(RAY_USAGE_STATS_ENABLED="0", TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", RAY_AIR_NEW_OUTPUT="0")
 import ray
 from ray import tune
-from trainers.maml.engines.table import fastest
 slots, trials, storage = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 ray.init(num_cpus=slots, include_dashboard=False, log_to_driver=False)
 def nothing(config):
@@ -159,22 +161,26 @@ def plain(folder: Path, trials: int, workers: int) -> float:
     return time.perf_counter() - begun
 
 
+def dealer_of(batch: Batch, specs: Sequence[TrialSpec], results: Results) -> Dealer:
+    """Return a dealer of `specs` that tells no tracking store."""
+    sweeps = {spec.trial_id: "overhead" for spec in specs}
+    return Dealer(
+        specs,
+        sweeps=sweeps,
+        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
+        results=results,
+        worker=Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0),
+        note=lambda trial_id: None,
+    )
+
+
 def our_share_s(folder: Path) -> float:
     """Return the time from the parsed command to the first assignment, less Ray, torch and MLflow: what is our code."""
     results = Results.at(folder / "share")
     begun = time.perf_counter()
     batch = prepare_run([load(folder / "overhead.yaml")], None, results, folder)
     specs = batch.parts[0].specs
-    worker = Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0)
-    sweeps = {spec.trial_id: "overhead" for spec in specs}
-    dealer = Dealer(
-        specs,
-        sweeps=sweeps,
-        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
-        results=results,
-        worker=worker,
-        note=lambda trial_id: None,
-    )
+    dealer = dealer_of(batch, specs, results)
     assert dealer.next_assignment() is not None
     return time.perf_counter() - begun
 
@@ -185,16 +191,7 @@ def driver(folder: Path, workers: int = 10, records: int = 100, chunks: int = 20
     results = Results.at(folder / "driver")
     batch = prepare_run([sweep], None, results, folder)
     specs = batch.parts[0].specs[:workers]
-    worker = Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0)
-    sweeps = {spec.trial_id: "overhead" for spec in specs}
-    dealer = Dealer(
-        specs,
-        sweeps=sweeps,
-        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
-        results=results,
-        worker=worker,
-        note=lambda trial_id: None,
-    )
+    dealer = dealer_of(batch, specs, results)
     dealt = [dealer.next_assignment() for _ in specs]
     taken = []
     for chunk in range(chunks):

@@ -32,11 +32,15 @@ def command(*words: str) -> str:
     return ended.stdout
 
 
+FILTERED = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+"""Python before 3.11.4 has no filters, and Python 3.12 and later ask for one."""
+
+
 def unpack(folder: Path) -> None:
     """Put the sweep file and the results folder of the earlier version into `folder`."""
     (folder / "heirloom.yaml").write_bytes((HEIRLOOM / "heirloom.yaml").read_bytes())
     with tarfile.open(HEIRLOOM / "results.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **FILTERED)
     with closing(sqlite3.connect(folder / "results/mlflow.db")) as store, store:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
             store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (MADE_IN, str(folder / "results")))

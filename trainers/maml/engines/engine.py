@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from trainers.maml.config import Algorithm, TrialConfig
 from trainers.maml.episodes import Episode
 from trainers.maml.networks import Params
 
@@ -32,3 +33,14 @@ class Engine(Protocol):
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
         """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
+
+
+def living(alive: Sequence[bool]) -> list[int]:
+    """Return the numbers of the runs that are alive."""
+    return [run for run, lives in enumerate(alive) if lives]
+
+
+def evaluation_algorithm(config: TrialConfig) -> Algorithm:
+    """Return the algorithm by which evaluations adapt: that of the training, or the one that `eval_adapts` names."""
+    trained: dict[str, Algorithm] = {"all": "maml", "head": "anil"}
+    return config.algorithm if config.eval_adapts is None else trained[config.eval_adapts]

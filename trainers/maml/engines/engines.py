@@ -19,9 +19,9 @@ from trainers.maml.adapt import (
     query_outcome,
     transform_gradient,
 )
-from trainers.maml.config import Algorithm, Order, TrialConfig
+from trainers.maml.config import Order, TrialConfig
 from trainers.maml.contrastive import Explicit, explicit_outcome
-from trainers.maml.engines.engine import Engine, MetaGradient
+from trainers.maml.engines.engine import Engine, MetaGradient, evaluation_algorithm, living
 from trainers.maml.engines.table import EngineName
 from trainers.maml.episodes import Episode
 from trainers.maml.model import Model, build_model, model_with
@@ -63,7 +63,7 @@ class LoopEngine:
         """See Engine."""
         gradient = {name: torch.zeros_like(value) for name, value in params.items()}
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
-        for run in _living(alive):
+        for run in living(alive):
             own = {name: value[run] for name, value in params.items()}
             mean = mean_gradient(self._outcome, own, episodes[run], float(inner_lr[run]))
             for name, grad in mean.gradient.items():
@@ -77,7 +77,7 @@ class LoopEngine:
         """See Engine."""
         count = len(episodes[0].support_labels)
         counts = torch.zeros(len(alive), count, len(scored), dtype=torch.int64, device=inner_lr.device)
-        for run in _living(alive):
+        for run in living(alive):
             own = {name: value[run] for name, value in params.items()}
             for e in range(count):
                 counts[run, e] = self._scores(own, episodes[run].at(e), float(inner_lr[run]), scored)
@@ -157,18 +157,13 @@ def outcome_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradi
 
 def _scores_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Scores:
     """Return (params, episode, inner lr, inner steps to score after) -> queries right after each, at evaluation."""
-    trained: dict[str, Algorithm] = {"all": "maml", "head": "anil"}
-    algorithm = config.algorithm if config.eval_adapts is None else trained[config.eval_adapts]
+    algorithm = evaluation_algorithm(config)
 
     def scores(params: Params, episode: Episode, lr: Rate, scored: Sequence[int]) -> Tensor:
         how = Adaptation(adapted_names(algorithm, params), max(scored), lr, inner("first"))
         return correct_counts(model, params, episode, how, scored)
 
     return scores
-
-
-def _living(alive: list[bool]) -> list[int]:
-    return [run for run, lives in enumerate(alive) if lives]
 
 
 def _stacked(episodes: list[Episode]) -> Episode:

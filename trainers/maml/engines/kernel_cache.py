@@ -2,14 +2,15 @@
 
 They are kept in a folder named after the sources of all engines, because numba's own check sees a change of the file of
 a kernel and not of the files that it calls. Where nothing can be kept (a read-only home, a full disk), each process
-compiles for itself.
+compiles for itself. What is kept is code, so a folder that another user can write is never read.
 """
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, flock
 from functools import lru_cache
 from pathlib import Path
@@ -40,11 +41,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 def alone() -> Iterator[None]:
     """Let one process of this machine at a time compile in the block; the others find what it has kept."""
     folder = kept_in()
-    if folder is None:
-        yield
-        return
-    with (folder / "lock").open("w") as lock:
-        flock(lock, LOCK_EX)
+    with ExitStack() as held:
+        if folder is not None:
+            with suppress(OSError):  # a file system without locks, or a full disk: two may compile the same
+                flock(held.enter_context((folder / "lock").open("w")), LOCK_EX)
         yield
 
 
@@ -62,18 +62,25 @@ def kept_in() -> Path | None:
     """
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     given = os.environ.get("NUMBA_CACHE_DIR")
-    places = (
-        [Path(given)] if given else [Path(caches) / "sweeper", Path(tempfile.gettempdir()) / f"sweeper-{os.getuid()}"]
-    )
-    for place in places:
+    usual = [Path(caches) / "sweeper", Path(tempfile.gettempdir()) / f"sweeper-{os.getuid()}"]
+    for place in [Path(given)] if given else usual:
         folder = place / "kernels" / _sources()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            for part in (place, place / "kernels", folder):
+                part.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _is_ours(folder) or not _is_ours(place / "kernels"):
+                continue
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         except OSError:
             continue
     return None
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether this user owns `folder` and nobody else can write it."""
+    facts = folder.stat()
+    return facts.st_uid == os.getuid() and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _sources() -> str:

@@ -3,8 +3,10 @@
 `test_engines` compares its gradients and scores with the loop's; `test_golden`, `test_train`, `test_packs` train by it.
 """
 
+import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 
@@ -14,7 +16,8 @@ import torch
 
 from tests.places import ROOT
 from tests.trainers.small import noise_pixels, tiny_config
-from trainers.maml.engines.compiled import loops
+from trainers.maml.engines import kernel_cache
+from trainers.maml.engines.compiled import products
 from trainers.maml.engines.compiled.network import Network
 from trainers.maml.engines.compiled.sizes import SIZES, instruction_set
 from trainers.maml.engines.engines import build
@@ -28,12 +31,12 @@ def random(*shape, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-@pytest.mark.parametrize("count", range(1, 3 * loops.PIXELS))
+@pytest.mark.parametrize("count", range(1, 3 * products.PIXELS))
 def test_a_run_of_pixels_of_any_length_is_one_product(count):
-    lanes = loops.WIDTH // 8
+    lanes = products.WIDTH // 8
     x, w, first = random(count + 2, 3), random(1, 2 * 6, lanes, seed=1), random(1, 1, 1, lanes, seed=2)
     out = np.zeros((1, 1, count + 1, lanes))
-    loops.pixel_run(x[None, None], 0, 3, 3, w, 0, 6 * lanes, 2, 6, first, 0, 0, out, 0, lanes, count)
+    products.pixel_run(x[None, None], 0, 3, 3, w, 0, 6 * lanes, 2, 6, first, 0, 0, out, 0, lanes, count)
     flat = x.reshape(-1)
     for p in range(count):
         seen = np.concatenate([flat[3 * (p + row) : 3 * (p + row) + 6] for row in range(2)])
@@ -43,10 +46,10 @@ def test_a_run_of_pixels_of_any_length_is_one_product(count):
 
 @pytest.mark.parametrize("inputs", [1, 3, 4, 8, 9, 12, 15, 25, 36])
 def test_a_run_of_inputs_of_any_number_is_one_product(inputs):
-    lanes = loops.WIDTH // 8
+    lanes = products.WIDTH // 8
     x, d = random(5, inputs + 2), random(5, lanes, seed=1)
     out = np.ones((1, inputs + 1, lanes))
-    loops.input_run(x, 0, 2 * (inputs + 2), inputs + 2, d, 0, 2 * lanes, lanes, 2, 2, out, 0, inputs)
+    products.input_run(x, 0, 2 * (inputs + 2), inputs + 2, d, 0, 2 * lanes, lanes, 2, 2, out, 0, inputs)
     expected = 1 + x[:4, :inputs].T @ d[:4]
     np.testing.assert_allclose(out[0, :inputs], expected, rtol=1e-13, atol=1e-13)
     assert (out[0, inputs] == 1).all()
@@ -206,3 +209,41 @@ def test_kernels_are_kept_for_the_next_process_and_a_folder_that_cant_be_written
     nowhere = tmp_path / "file"
     nowhere.write_text("in the way", encoding="utf-8")
     assert run(program, NUMBA_CACHE_DIR=str(nowhere)) == first
+
+
+@pytest.fixture
+def kept_below(tmp_path, monkeypatch):
+    """Return a folder that kernels would be kept below, asked for anew."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    kernel_cache.kept_in.cache_clear()
+    yield tmp_path
+    kernel_cache.kept_in.cache_clear()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_a_folder_that_others_can_write_is_never_read(kept_below, mode):
+    """What numba keeps is code, and it runs what it finds."""
+    (kept_below / "kernels").mkdir()
+    (kept_below / "kernels").chmod(mode)
+    assert kernel_cache.kept_in() is None
+    assert kernel_cache.nothing_kept()
+
+
+def test_a_new_folder_for_kernels_is_this_users_alone(kept_below):
+    folder = kernel_cache.kept_in()
+    assert folder.parent == kept_below / "kernels"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("kept_below")
+def test_kernels_are_compiled_where_locks_do_not_work(monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(kernel_cache, "flock", refuse)
+    done = []
+    with kernel_cache.alone():
+        done.append(1)
+    assert done == [1]
+    with pytest.raises(OSError, match="ours"), kernel_cache.alone():  # errors of the block itself are not hidden
+        raise OSError("ours")

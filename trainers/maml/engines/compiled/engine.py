@@ -13,14 +13,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.maml.adapt import is_right
 from trainers.maml.config import TrialConfig
 from trainers.maml.engines.compiled import head
-from trainers.maml.engines.compiled.loops import Array
 from trainers.maml.engines.compiled.network import Kept, Layout, Network, Views
-from trainers.maml.engines.engine import MetaGradient
+from trainers.maml.engines.compiled.products import Array
+from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living
 from trainers.maml.engines.kernel_cache import alone
 from trainers.maml.episodes import Episode
 from trainers.maml.networks import Params
+
+
+class _Sets:
+    """One episode: images (B, H, W, C) with padding, the query's after the support's where those normalise them."""
+
+    def __init__(self, support: Array, support_labels: Array, query: Array, query_labels: Array) -> None:
+        self.support, self.support_labels = support, support_labels
+        self.query, self.query_labels = query, query_labels
+
+
+class _Set:
+    """A labelled set on its way through the network: the last images of `images` carry the labels."""
+
+    def __init__(self, images: Array, labels: Array, reference: int, kept: Kept) -> None:
+        self.images, self.labels, self.reference, self.kept = images, labels, reference, kept
+        self.logits = self.slope = np.empty((len(labels), 0))
+
+    @property
+    def features(self) -> Array:
+        """The features (B, D) of the labelled images."""
+        return self.kept.features[-len(self.labels) :]
+
+    @property
+    def g_features(self) -> Array:
+        """The gradient of the loss by them."""
+        return self.kept.g_features[-len(self.labels) :]
+
+    def right(self) -> int:
+        """Return how many images are right."""
+        return int(is_right(torch.from_numpy(self.logits), torch.from_numpy(self.labels)).sum())
+
+    def accuracy(self) -> float:
+        """Return the share of images that are right."""
+        return self.right() / len(self.labels)
+
 
 _READY: set[tuple[str, bool]] = set()
 """The kinds of kernels that this process has: their precision, and whether second order is among them."""
@@ -57,7 +93,7 @@ class CompiledEngine:
         """See engine.Engine."""
         gradient = {name: torch.zeros_like(value) for name, value in params.items()}
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
-        for run in (run for run, lives in enumerate(alive) if lives):
+        for run in living(alive):
             own = {name: value[run] for name, value in params.items()}
             found, losses[run], accuracies[run] = self._mean_gradient(own, episodes[run], float(inner_lr[run]))
             for name, value in self._layout.params_of(found, own).items():
@@ -69,12 +105,10 @@ class CompiledEngine:
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
         """See engine.Engine."""
-        trained = {"all": "maml", "head": "anil"}
-        adapts = self._config.eval_adapts
-        head_alone = (self._config.algorithm if adapts is None else trained[adapts]) == "anil"
+        head_alone = evaluation_algorithm(self._config) == "anil"
         count = len(episodes[0].support_labels)
         counts = torch.zeros(len(alive), count, len(scored), dtype=torch.int64)
-        for run in (run for run, lives in enumerate(alive) if lives):
+        for run in living(alive):
             start = self._layout.flat_of({name: value[run] for name, value in params.items()})
             for e, sets in enumerate(self._episodes(episodes[run])):
                 counts[run, e] = torch.tensor(self._scores(start, sets, float(inner_lr[run]), scored, head_alone))
@@ -92,11 +126,11 @@ class CompiledEngine:
             loss, accuracy = loss + own_loss / count, accuracy + own_accuracy / count
         return total, loss, accuracy
 
-    def _one(self, start: Array, sets: "_Sets", lr: Any) -> tuple[Array, float, float]:
+    def _one(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
         """Return one episode's outer gradient, query loss and accuracy."""
         return (self._of_maml if self._config.algorithm == "maml" else self._of_anil)(start, sets, lr)
 
-    def _of_maml(self, start: Array, sets: "_Sets", lr: Any) -> tuple[Array, float, float]:
+    def _of_maml(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
         """See `_one`; all parameters adapt."""
         steps, second = self._config.inner_steps, self._config.order == "second"
         weights, supports = [start], []
@@ -114,7 +148,7 @@ class CompiledEngine:
                 v = v - lr * self._bent(weights[k], supports[k], v)
         return v, loss, query.accuracy()
 
-    def _of_anil(self, start: Array, sets: "_Sets", lr: Any) -> tuple[Array, float, float]:
+    def _of_anil(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
         """See `_one`; the head alone adapts."""
         steps, second = self._config.inner_steps, self._config.order == "second"
         weights = [start]
@@ -139,7 +173,7 @@ class CompiledEngine:
         self._network.backward(self._layout.views(start), support.kept, self._layout.views(encoder))
         return v + encoder, loss, query.accuracy()
 
-    def _scores(self, start: Array, sets: "_Sets", lr: float, scored: Sequence[int], head_alone: bool) -> list[int]:
+    def _scores(self, start: Array, sets: _Sets, lr: float, scored: Sequence[int], head_alone: bool) -> list[int]:
         """Return the query images right after each number of inner steps in `scored`."""
         weights, found = start, list[int]()
         support, query = self._support(sets, 0), self._query(sets)
@@ -157,17 +191,17 @@ class CompiledEngine:
                 found.append(query.right())
         return found
 
-    def _encode(self, weights: Array, images: "_Set") -> None:
+    def _encode(self, weights: Array, images: _Set) -> None:
         self._network.forward(self._layout.views(weights), images.images, images.kept, images.reference)
 
-    def _head(self, weights: Array, images: "_Set") -> float:
+    def _head(self, weights: Array, images: _Set) -> float:
         """Set the set's logits and the slope of its loss; return the loss."""
         views = self._layout.views(weights)
         images.logits = head.logits_of(images.features, views.weight, views.bias)
         loss, images.slope = self._loss.value(images.logits, images.labels)
         return loss
 
-    def _head_gradient(self, weights: Array, images: "_Set") -> tuple[Array, float]:
+    def _head_gradient(self, weights: Array, images: _Set) -> tuple[Array, float]:
         """Return the gradient of the set's loss by the head alone (zero elsewhere), and the loss."""
         found = np.zeros_like(weights)
         loss = self._head(weights, images)
@@ -176,7 +210,7 @@ class CompiledEngine:
         self._set_bias(out, images.slope)
         return found, loss
 
-    def _gradient(self, weights: Array, images: "_Set") -> tuple[Array, float]:
+    def _gradient(self, weights: Array, images: _Set) -> tuple[Array, float]:
         """Return the gradient of the set's loss at `weights`, and the loss; the set is encoded."""
         found, loss = self._head_gradient(weights, images)
         views = self._layout.views(weights)
@@ -185,7 +219,7 @@ class CompiledEngine:
         self._network.backward(views, images.kept, self._layout.views(found))
         return found, loss
 
-    def _bent(self, weights: Array, images: "_Set", v: Array) -> Array:
+    def _bent(self, weights: Array, images: _Set, v: Array) -> Array:
         """Return the Hessian of the set's loss at `weights` times v; `_gradient` was there."""
         found = np.empty_like(weights)
         views, moved, out = (self._layout.views(flat) for flat in (weights, v, found))
@@ -200,7 +234,7 @@ class CompiledEngine:
         self._network.tangent_backward(views, moved, images.kept, t, out)
         return found
 
-    def _head_bent(self, weights: Array, images: "_Set", slope: Array, v: Array) -> tuple[Array, Array]:
+    def _head_bent(self, weights: Array, images: _Set, slope: Array, v: Array) -> tuple[Array, Array]:
         """Return the head's Hessian times v (zero elsewhere), and the gradient of their product by the features."""
         found = np.zeros_like(weights)
         views, moved, out = (self._layout.views(flat) for flat in (weights, v, found))
@@ -214,7 +248,7 @@ class CompiledEngine:
         """Set the gradient of the head's bias; without a bias it stays zero."""
         out.bias[:] = slope.sum(axis=0) if self._config.head_bias else 0
 
-    def _episodes(self, stack: Episode) -> "list[_Sets]":
+    def _episodes(self, stack: Episode) -> list[_Sets]:
         """Return the episodes of a stack, their images as the network reads them."""
         inductive = self._config.batch_norm == "inductive"
         support, query = self._network.padded(stack.support_images), self._network.padded(stack.query_images)
@@ -222,51 +256,16 @@ class CompiledEngine:
         both = np.concatenate([support, query], axis=1) if inductive else query
         return [_Sets(support[e], labels[0][e], both[e], labels[1][e]) for e in range(len(support))]
 
-    def _support(self, sets: "_Sets", place: int) -> "_Set":
+    def _support(self, sets: _Sets, place: int) -> _Set:
         return self._set("support", place, sets.support, sets.support_labels, len(sets.support))
 
-    def _query(self, sets: "_Sets") -> "_Set":
+    def _query(self, sets: _Sets) -> _Set:
         inductive = self._config.batch_norm == "inductive"
         reference = len(sets.support) if inductive else len(sets.query)
         return self._set("query", 0, sets.query, sets.query_labels, reference)
 
-    def _set(self, kind: str, place: int, images: Array, labels: Array, reference: int) -> "_Set":
+    def _set(self, kind: str, place: int, images: Array, labels: Array, reference: int) -> _Set:
         key = (kind, place, len(images))
         if key not in self._kept:
             self._kept[key] = Kept(self._layout, len(images), whole=kind == "support")
         return _Set(images, labels, reference, self._kept[key])
-
-
-class _Sets:
-    """One episode: images (B, H, W, C) with padding, the query's after the support's where those normalise them."""
-
-    def __init__(self, support: Array, support_labels: Array, query: Array, query_labels: Array) -> None:
-        self.support, self.support_labels = support, support_labels
-        self.query, self.query_labels = query, query_labels
-
-
-class _Set:
-    """A labelled set on its way through the network: the last images of `images` carry the labels."""
-
-    def __init__(self, images: Array, labels: Array, reference: int, kept: Kept) -> None:
-        self.images, self.labels, self.reference, self.kept = images, labels, reference, kept
-        self.logits = self.slope = np.empty((len(labels), 0))
-
-    @property
-    def features(self) -> Array:
-        """The features (B, D) of the labelled images."""
-        return self.kept.features[-len(self.labels) :]
-
-    @property
-    def g_features(self) -> Array:
-        """The gradient of the loss by them."""
-        return self.kept.g_features[-len(self.labels) :]
-
-    def right(self) -> int:
-        """Return how many images have their label's logit as the largest; logits that aren't finite score nothing."""
-        found = (self.logits.argmax(axis=1) == self.labels) & np.isfinite(self.logits).all(axis=1)
-        return int(found.sum())
-
-    def accuracy(self) -> float:
-        """Return the share of images that are right."""
-        return self.right() / len(self.labels)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from trainers.data.catalog import CATALOG
 from trainers.maml.config import TrialConfig
-from trainers.maml.engines.compiled import loops, tangents
-from trainers.maml.engines.compiled.loops import WIDTH, Array
+from trainers.maml.engines.compiled import loops, products, tangents
+from trainers.maml.engines.compiled.products import WIDTH, Array
 from trainers.maml.layout import BLOCKS
 from trainers.maml.networks import Params
 
@@ -145,20 +145,19 @@ class Layout:
         return pairs
 
 
-class Kept:
-    """What a pass over `images` images leaves for later ones, a list entry each block.
+class Passed:
+    """The arrays of a pass over `images` images, a list entry each block.
 
-    `x` are the inputs with padding, the last one the features. Only if `whole` are the others kept for all images,
-    which the tangents need. `r` and `top` are those of `formulas`, `g` the G at the tops. Statistics and sums are in
-    float64.
+    `x` are the inputs with padding, the last one the features. Only if `whole` are the others kept for all images. `r`
+    and `top` are those of `formulas`, `g` the G at the tops. `sums` are in float64.
     """
 
     def __init__(self, layout: Layout, images: int, *, whole: bool) -> None:
+        shapes, channels = layout.shapes, layout.channels
+
         def empty(*shape: int) -> Array:
             return np.zeros(shape, layout.dtype)
 
-        shapes, channels = layout.shapes, layout.channels
-        self.whole = whole
         self.x: list[Array] = []
         self.r, self.top, self.g = [], [], []
         for shape in shapes:
@@ -167,10 +166,7 @@ class Kept:
             self.top.append(empty(images, shape.h, shape.wide, channels) if shape.pool else self.r[-1])
             self.g.append(empty(images, shape.h, shape.wide, channels))
         self.x.append(empty(images, shapes[-1].h, shapes[-1].wide, channels))
-        self.mean = np.zeros((len(shapes), channels))
-        self.inverse = np.zeros((len(shapes), channels))
         self.sums = np.zeros((len(shapes), 2, channels))
-        self.reference = images
 
     @property
     def features(self) -> Array:
@@ -179,28 +175,29 @@ class Kept:
 
     @property
     def g_features(self) -> Array:
-        """The gradient of a loss of the features (B, D): what `Network.backward` begins with."""
+        """The gradient of a loss of the features (B, D): what a backward pass begins with."""
         return self.g[-1].reshape(len(self.g[-1]), -1)
 
 
-class Tangent:
-    """The tangents of a `Kept` along one direction; the features' gradient has its own in `g`."""
+class Kept(Passed):
+    """What a forward and a backward pass leave for later ones; the statistics are in float64.
+
+    The tangents need the inputs of all images, so `whole`. `reference` images have made the statistics.
+    """
+
+    def __init__(self, layout: Layout, images: int, *, whole: bool) -> None:
+        super().__init__(layout, images, whole=whole)
+        self.whole, self.reference = whole, images
+        self.mean, self.inverse = np.zeros((2, len(layout.shapes), layout.channels))
+
+
+class Tangent(Passed):
+    """The tangents of a `Kept` along one direction. `mean` and `bend` are those of `formulas`, in float64."""
 
     def __init__(self, layout: Layout, images: int) -> None:
-        like = Kept(layout, images, whole=True)
-        self.x, self.r, self.top, self.g, self.sums = like.x, like.r, like.top, like.g, like.sums
+        super().__init__(layout, images, whole=True)
         self.x[0] = np.zeros((1, 1, 1, layout.shapes[0].inputs), layout.dtype)  # images don't move
-        self.mean, self.bend = like.mean, like.inverse
-
-    @property
-    def features(self) -> Array:
-        """The tangent of the features (B, D)."""
-        return self.x[-1].reshape(len(self.x[-1]), -1)
-
-    @property
-    def g_features(self) -> Array:
-        """The tangent of the gradient of the features (B, D)."""
-        return self.g[-1].reshape(len(self.g[-1]), -1)
+        self.mean, self.bend = np.zeros((2, len(layout.shapes), layout.channels))
 
 
 class Network:
@@ -282,7 +279,7 @@ class Network:
             below = max(n - 1, 0)
             turned = self._turned[below]
             if n:
-                loops.turn(own.weight, shape.kernel, shape.stride, shape.inputs, turned)
+                products.turn(own.weight, shape.kernel, shape.stride, shape.inputs, turned)
             loops.backward(
                 kept.x[n], n == 0 or kept.whole, n > 0, *self._entry(views, kept, n), shape.padding, kept.g[below],
                 kept.sums[below], kept.r[n], kept.g[n], kept.top[n], shape.pool, shape.along, self._floor, kept.mean[n],
@@ -323,8 +320,8 @@ class Network:
             below = max(n - 1, 0)
             turned, tturned = self._turned[below], self._tturned[below]
             if n:
-                loops.turn(own.weight, shape.kernel, shape.stride, shape.inputs, turned)
-                loops.turn(way.weight, shape.kernel, shape.stride, shape.inputs, tturned)
+                products.turn(own.weight, shape.kernel, shape.stride, shape.inputs, turned)
+                products.turn(way.weight, shape.kernel, shape.stride, shape.inputs, tturned)
             tangents.backward(
                 kept.x[n], t.x[n], n > 0, kept.top[below], t.top[below], kept.mean[below], kept.inverse[below],
                 t.mean[below], t.bend[below], self._last, shape.padding, kept.g[below], t.g[below], t.sums[below],

@@ -7,7 +7,8 @@ the weights and the tangent of x by the weights. Inputs are kept for all images.
 import numpy as np
 
 from trainers.maml.engines.compiled import formulas
-from trainers.maml.engines.compiled.loops import HALF, as_is, band_of, convolve, group_of, transposed, weigh
+from trainers.maml.engines.compiled.loops import HALF, add_sums, as_is, band_of, group_of, inner_row_of, row_of
+from trainers.maml.engines.compiled.products import convolve, transposed, weigh
 from trainers.maml.engines.compiled.tiles import formula_tile
 from trainers.maml.engines.kernel_cache import compiled
 
@@ -31,9 +32,7 @@ def raise_band(t, r, floor, mean, inverse, begin, count, part, sums):
             count, (t, r), (at, at), (channels, channels), (floor, mean, inverse), c, (t,), (at,), (channels,),
             (part[0], part[1]),
         )  # fmt: skip
-    for c in range(channels):
-        sums[0, c] += part[0, c]
-        sums[1, c] += part[1, c]
+    add_sums(part, sums)
 
 
 @compiled
@@ -97,8 +96,7 @@ def emit(top, picked, y, last, mean, inverse, tmean, bend, scale, tscale, tshift
     )  # fmt: skip
     for m in range(images):
         for i in range(h):
-            at = (m * h + i) * wide * channels
-            to = ((m * y.shape[1] + i + padding) * y.shape[2] + padding) * channels
+            at, to = row_of(top, m, i), inner_row_of(y, m, i, padding)
             for c in range(0, channels, HALF // top.itemsize):
                 _emitted(
                     wide, (top, picked, y), (at + c, at + c, to + c), step, constants, c, (ty,), (to + c,), (channels,),
@@ -116,16 +114,13 @@ def arrive(tg, g, y, padding, top, picked, last, mean, inverse, tmean, bend, sum
     for m in range(images):
         part[:] = 0
         for i in range(h):
-            at = (m * h + i) * wide * channels
-            out = ((m * y.shape[1] + i + padding) * y.shape[2] + padding) * channels
+            at, out = row_of(g, m, i), inner_row_of(y, m, i, padding)
             for c in range(0, channels, HALF // g.itemsize):
                 _arrived(
                     wide, (tg, g, y, top, picked), (at + c, at + c, out + c, at + c, at + c), step, constants, c, (tg,),
                     (at + c,), (channels,), (part[0], part[1]),
                 )  # fmt: skip
-        for c in range(channels):
-            sums[0, c] += part[0, c]
-            sums[1, c] += part[1, c]
+        add_sums(part, sums)
 
 
 @compiled
