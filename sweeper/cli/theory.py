@@ -31,8 +31,8 @@ WIDE = 160
 def theory(context: click.Context, data: Path | None, as_json: bool, as_markdown: bool) -> None:
     """Compare every formula of the paper with the gradient it stands for, in float64. One row is one claim.
 
-    Controls, and formulas that are wrong as printed, have rows too, and must not hold. The exit code is 1 if a row is
-    not as expected.
+    Controls, and formulas that are wrong as printed, have rows too, and must not hold. Rows whose verdict is
+    "information" judge nothing. The exit code is 1 if a row is not as expected.
 
     \b
     Example:
@@ -114,8 +114,8 @@ def _page(setting: "Setting", claims: Sequence["Claim"]) -> str:
 def _summary(claims: Sequence["Claim"]) -> str:
     expected = Counter(claim.should for claim in claims if claim.as_expected)
     text = (
-        f"{len(claims)} claims: {expected['hold']} hold, {expected['fail']} do not and should not, "
-        f"{expected['report']} reported"
+        f"{sum(claim.should != 'inform' for claim in claims)} claims: {expected['hold']} hold, {expected['fail']} do "
+        f"not and should not; {expected['inform']} rows of information"
     )
     surprises = [claim for claim in claims if not claim.as_expected]
     lines = [f"not as expected: {claim.statement} ({claim.computed}: {claim.error:.1e})" for claim in surprises]

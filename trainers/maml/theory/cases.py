@@ -3,6 +3,7 @@
 The true gradient is always that of `adapt.query_outcome` by autograd, with only the head updated in the inner loop.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -98,7 +99,12 @@ def of_head(gradient: Params) -> Params:
 
 
 def worst(found: Params, true: Params) -> float:
-    """Return the largest relative difference between a tensor of `found` and the same one in `true`."""
+    """Return the largest relative difference between a tensor of `found` and the same one in `true`.
+
+    NaN if `true` is zero as a whole, because a gradient that is not there supports no claim.
+    """
+    if not any(value.count_nonzero() for value in true.values()):
+        return math.nan
     return largest(distance(found[name], value) for name, value in true.items())
 
 
@@ -121,6 +127,11 @@ def holds(statement: str, source: str, computed: str, error: float, bound: float
 def fails(statement: str, source: str, computed: str, error: float, bound: float = WRONG) -> Claim:
     """Return a control, or a formula known to be wrong: its error should exceed `bound`."""
     return Claim(statement=statement, source=source, computed=computed, error=error, bound=bound, should="fail")
+
+
+def informs(statement: str, source: str, computed: str, value: float) -> Claim:
+    """Return a row of information, which judges nothing: `value` is what `computed` names."""
+    return Claim(statement=statement, source=source, computed=computed, error=value, bound=None, should="inform")
 
 
 def _with_biases(params: Params, seed: int) -> Params:

@@ -10,8 +10,8 @@ from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.networks import Params, initial_params
 
-Expected = Literal["hold", "fail", "report"]
-Verdict = Literal["holds", "does not hold", "reported"]
+Expected = Literal["hold", "fail", "inform"]
+Verdict = Literal["holds", "does not hold", "information"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,21 +44,27 @@ class Claim:
     """A statement with all its conditions, its source, what was computed, and the error of the result.
 
     `error` is relative unless `computed` says otherwise. `should` is what is expected of the error: to stay within
-    `bound` ("hold"), to exceed it ("fail": a control, or a formula known to be wrong), or nothing ("report").
+    `bound` ("hold"), or to exceed it ("fail": a control, or a formula known to be wrong). Information ("inform") has
+    no bound and no expectation: its `error` is the value that `computed` names.
     """
 
     statement: str
     source: str
     computed: str
     error: float
-    bound: float
+    bound: float | None
     should: Expected = "hold"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for information with a bound, and for a row that judges without one."""
+        if (self.should == "inform") != (self.bound is None):
+            raise ValueError(f"a row that should {self.should} has bound {self.bound}: {self.statement}")
 
     @property
     def verdict(self) -> Verdict:
         """Return what the error says about the statement; with NaN it never holds."""
-        if self.should == "report":
-            return "reported"
+        if self.bound is None:
+            return "information"
         return "holds" if self.error <= self.bound else "does not hold"
 
     @property
@@ -66,7 +72,7 @@ class Claim:
         """Return whether the verdict is the expected one; with NaN it never is."""
         if self.error != self.error:
             return False
-        return self.verdict == {"hold": "holds", "fail": "does not hold", "report": "reported"}[self.should]
+        return self.verdict == {"hold": "holds", "fail": "does not hold", "inform": "information"}[self.should]
 
     def row(self) -> dict[str, Any]:
         """Return the claim as JSON-able fields, named as `sweeper theory --json` prints them; a NaN or inf is None."""

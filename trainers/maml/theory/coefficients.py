@@ -22,7 +22,7 @@ from trainers.maml.contrastive import (
 )
 from trainers.maml.episodes import Episode
 from trainers.maml.model import one_hot
-from trainers.maml.theory.cases import Case, HeadStart, case, fails, holds, largest, of_encoder
+from trainers.maml.theory.cases import Case, HeadStart, case, fails, holds, informs, largest, of_encoder
 from trainers.maml.theory.claim import Claim, Setting
 
 
@@ -69,8 +69,8 @@ def shares(setting: Setting) -> list[Claim]:
         holds(
             exactly, "paper, Fig. 9", f"difference of the shares, {count} pairs, N = {ways}, balanced queries", off, 0.0
         ),
-        _report("With a random head, this share of all coefficients is positive.", pairs_of, every > 0),
-        _report(
+        _informs("With a random head, this share of all coefficients is positive.", pairs_of, every > 0),
+        _informs(
             "With a random head, this share of the different-class coefficients is negative.", pairs_of, different < 0
         ),
     ]
@@ -146,15 +146,8 @@ def _share(which: Tensor) -> float:
     return int(which.sum()) / which.numel()
 
 
-def _report(statement: str, computed: str, which: Tensor) -> Claim:
-    return Claim(
-        statement=statement,
-        source="paper, Fig. 9",
-        computed=computed.format(len(which)),
-        error=_share(which),
-        bound=1.0,
-        should="report",
-    )
+def _informs(statement: str, computed: str, which: Tensor) -> Claim:
+    return informs(statement, "paper, Fig. 9", computed.format(len(which)), _share(which))
 
 
 CLAIMS: tuple[Callable[[Setting], list[Claim]], ...] = (same_class, shares, definition_1)

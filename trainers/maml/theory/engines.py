@@ -20,10 +20,13 @@ from trainers.maml.engines.table import EngineName, cannot_treat
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import model_of
 from trainers.maml.networks import Params, initial_params, native_norm, reference_norm, split_norm
-from trainers.maml.theory.cases import largest
+from trainers.maml.theory.cases import holds, informs, largest
 from trainers.maml.theory.claim import Claim, Setting
 
 BOUND = 1e-10
+SINGLE = 1e-2
+"""The error of float32 that rounding and a crossed kink stay below; a lower precision or a wrong kernel does not."""
+
 ORDERS: tuple[Order, ...] = ("first", "second")
 ENGINES: tuple[EngineName, ...] = ("loop", "fused", "compiled", "vmap")
 
@@ -208,7 +211,11 @@ def _vectorised(step: Step, config: TrialConfig, normalise: Callable[..., Tensor
 
 
 def single_precision(setting: Setting) -> list[Claim]:
-    """Return how far float32 is from float64 for each engine and layout of the images, from equal numbers."""
+    """Return how far float32 is from float64 for each engine and layout of the images, from equal numbers.
+
+    Engines get contiguous images, so that layout is judged. The other one is information: PyTorch's own batch norm is
+    less exact there.
+    """
     single = setting.variant(algorithm="maml", order="second", inner_steps=2, dtype="float32")
     double = setting.variant(**single.model_dump() | {"dtype": "float64"})
     step = first_step(setting, single)
@@ -219,18 +226,17 @@ def single_precision(setting: Setting) -> list[Claim]:
     for engine, layout in product(ENGINES, layouts):
         found = [_flat(layouts[layout].gradient(engine, single, e)) for e in range(single.meta_batch_size)]
         errors = torch.stack([(one - true).norm() / true.norm() for one, true in zip(found, references, strict=True)])
-        claims.append(
-            Claim(
-                statement=f"Float32 against float64, engine {engine}, {layout} images: the gradient of an episode, "
-                "second-order MAML at 2 inner steps.",
-                source="ours",
-                computed=f"median relative error of {len(errors)} episodes from equal float32 numbers; the largest is "
-                f"{float(errors.max()):.1e}",
-                error=float(errors.quantile(0.5)),
-                bound=1e-3,
-                should="report",
-            )
+        what = f"engine {engine}, {layout} images: the gradient of an episode, second-order MAML at 2 inner steps."
+        computed = (
+            f"median relative error of {len(errors)} episodes from equal float32 numbers; the largest is "
+            f"{float(errors.max()):.1e}"
         )
+        median = float(errors.quantile(0.5))
+        if layout == "contiguous":
+            statement = f"Float32 is within {SINGLE:.0%} of float64, {what}"
+            claims.append(holds(statement, "ours", computed, median, SINGLE))
+        else:
+            claims.append(informs(f"Float32 against float64, {what}", "ours", computed, median))
     return claims
 
 

@@ -4,6 +4,7 @@ The smooth twin has a slope everywhere, so finite differences are precise. The k
 its second-order meta-loss jumps where an inner gradient jumps.
 """
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
@@ -90,7 +91,10 @@ class Twin(NamedTuple):
 
         One for the direction of the gradient itself, then one for each of `directions` random ones in the space of
         `gradient`; relative to the slope, or to 1e-3 of the gradient's norm where the slope is smaller than that.
+        NaN for a gradient of zero, which has no direction.
         """
+        if not _norm(gradient):
+            return [math.nan]
         errors = []
         for towards in _directions(gradient, directions):
             step = {name: h / _norm(towards) * part for name, part in towards.items()}

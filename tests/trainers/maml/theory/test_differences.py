@@ -1,5 +1,7 @@
 """The claims about slopes come out as they should on a small setting, and wrong code turns their verdict."""
 
+import math
+
 import pytest
 import torch
 
@@ -40,6 +42,12 @@ def test_a_gradient_of_nan_is_never_within_a_bound():
     gradient = {name: torch.full_like(value, torch.nan) for name, value in case.params.items()}
     errors = case.slope_errors(gradient, case.displaced_loss(how), h=1e-5)
     assert largest([0.0, *errors]) != largest([0.0, *errors])
+
+
+def test_a_gradient_of_zero_has_no_slope_to_agree_with():
+    case = smooth_twin(noise_episode(28))
+    gradient = {name: torch.zeros_like(value) for name, value in case.params.items()}
+    assert all(math.isnan(error) for error in case.slope_errors(gradient, lambda params: torch.zeros(()), h=1e-5))
 
 
 def test_a_jump_is_found_at_its_height_and_a_smooth_loss_has_none():

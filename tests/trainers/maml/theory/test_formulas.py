@@ -170,4 +170,6 @@ def test_a_gradient_that_is_nan_or_misplaced_never_holds():
     assert distance(one, zero) == math.inf
     assert math.isnan(largest([0.0, distance(one * math.nan, one), 1.0]))
     assert math.isnan(worst({"a": one, "b": one * math.nan, "c": one}, {"a": one, "b": one, "c": one}))
+    assert math.isnan(worst({"a": zero, "b": zero}, {"a": zero, "b": zero}))  # no gradient at all is no evidence
+    assert worst({"a": zero, "b": one}, {"a": zero, "b": one}) == 0
     assert holds("s", "s", "c", math.nan).verdict == "does not hold"

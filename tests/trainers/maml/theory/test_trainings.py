@@ -1,5 +1,7 @@
 """The claims about trainings come out as they should on a small setting, and wrong code turns their verdict."""
 
+import math
+
 import pytest
 import torch
 
@@ -59,6 +61,9 @@ def test_encoders_are_compared_by_their_change_and_by_their_bits(tiny):
     assert moved_bias.apart(two) == 0
     moved_elsewhere = Training(config, two.params | {"conv1.weight": start["conv1.weight"] + 1.0})
     assert moved_elsewhere.apart(two) == float("inf")
+    idle = Training(config, start | {"head.weight": start["head.weight"] + 1.0})
+    for found in (idle.apart(idle), two.apart(idle), idle.apart(two), idle.differing(idle, "encoder")):
+        assert math.isnan(found)  # an encoder that never moved is no evidence
     broken = Training(config, two.params | {"norm1.weight": start["norm1.weight"] * torch.nan})
     assert broken.apart(one) != broken.apart(one)
 
