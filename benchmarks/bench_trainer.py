@@ -14,7 +14,6 @@ settings that workers have.
 
 import argparse
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -29,6 +28,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import PEERS, SECOND_ONLY
+from sweeper.host.system import usable_cpus
 from trainers.data.catalog import CATALOG
 from trainers.data.datasets import data_root, prepare
 from trainers.data.on_device import load_pixels
@@ -47,7 +47,7 @@ CELLS = {
     for order in ("first", "second")
 }
 ENGINES = ("loop", "fused", "compiled", "vmap")
-CORES = len(os.sched_getaffinity(0))
+CORES = usable_cpus()
 BASE = "plain modules"
 
 Step = Callable[[], Params]

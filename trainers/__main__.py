@@ -1,6 +1,7 @@
 """`python -m trainers CONFIG.yaml`: train one config and print its measurements as JSON lines. Needs nothing else."""
 
 import argparse
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -48,6 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
         config = read_config(options.config)
     except ValueError as error:
         print(error, file=sys.stderr)
+        return 2
+
+    if importlib.util.find_spec("fcntl") is None:
+        print(
+            "trainers needs the file locks of POSIX; on Windows, install it in WSL 2 and run it there", file=sys.stderr
+        )
         return 2
 
     import torch

@@ -18,6 +18,7 @@ import click
 
 from sweeper.cli.printing import OutputError, say
 from sweeper.host.streams import open_closed, silence
+from sweeper.host.system import WITHOUT_LOCKS, has_locks
 from sweeper.tracking import pushing_thread
 
 _COMMANDS = {
@@ -117,6 +118,8 @@ def main() -> None:
     diverged or are unfinished; 4 the environment failed; 130 and 143 ended by
     a signal.
     """
+    if not has_locks():
+        raise click.UsageError(WITHOUT_LOCKS)
     try:
         Path.cwd()
     except OSError as error:

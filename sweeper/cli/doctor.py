@@ -20,7 +20,7 @@ from sweeper.results.paths import Results
 def doctor(
     context: click.Context, results: Path, data_root: Path | None, tracking_uri: str | None, as_json: bool
 ) -> None:
-    """Check Python, packages, devices, disk, locks, clock, tracking store and data, and say what to do.
+    """Check the system, Python, packages, devices, disk, locks, clock, tracking store and data, and say what to do.
 
     Each of them is really used, and nothing is left behind. The exit code is 1 if a line says bad. A warn line stops
     no run.

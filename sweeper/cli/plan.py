@@ -18,7 +18,8 @@ from sweeper.cli.options import (
     with_errors_shown,
 )
 from sweeper.cli.printing import print_out
-from sweeper.host.devices import likely_device, usable_cpus
+from sweeper.host.devices import likely_device
+from sweeper.host.system import usable_cpus
 from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Literal, NamedTuple, get_args
 
 from sweeper.errors import SweepError
 from sweeper.health.requirements import holds, installed
+from sweeper.host.devices import DRIVERS, has_driver
+from sweeper.host.system import system, usable_cpus
 from sweeper.results.locks import fault_of_locks
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.reach import reach
@@ -27,8 +29,8 @@ from trainers.data.catalog import DatasetName
 Verdict = Literal["ok", "warn", "bad"]
 
 LOW_DISK = 2**30
-LONGEST_SOCKET = 107
-"""Most bytes in the path of a Unix socket. Ray puts its sockets below its temporary folder."""
+LONGEST_SOCKET = {"macOS": 103}
+"""Most bytes in the path of a Unix socket; 107 elsewhere. Ray puts its sockets below its temporary folder."""
 SESSION = "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 MOST_SKEW_S = 2.0
 PLAUSIBLE_YEARS = range(2025, 2100)
@@ -49,11 +51,12 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
 
     `results` need not exist: then the nearest existing folder above it is checked.
     """
+    place = nearest(results)
+    yield platform_of(place)
     yield python()
     yield packages()
     yield cpu()
     yield cuda()
-    place = nearest(results)
     yield disk(place)
     yield writable(results)
     yield locks(place)
@@ -62,6 +65,22 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
     yield tracking(results, tracking_uri)
     for name in get_args(DatasetName):
         yield data(name, data_root)
+
+
+def platform_of(place: Path) -> Check:
+    """Return the operating system; a warning where it is untested, or slow for results at `place`."""
+    kind, machine = system(), platform.machine()
+    if kind == "Linux":
+        return Check("platform", "ok", f"Linux, {machine}")
+    if kind == "WSL":
+        found = f"Linux in WSL, {machine}"
+        if place.resolve().is_relative_to("/mnt"):
+            advice = "keep the results in a folder of Linux, such as one below your home folder"
+            return Check("platform", "warn", f"{found}; {place} may be a disk of Windows, which is slow", advice)
+        return Check("platform", "ok", found)
+    found = f"macOS {platform.mac_ver()[0]}" if kind == "macOS" else platform.system() or "unknown"
+    advice = "docs/platforms.md says what differs; train the final numbers on Linux"
+    return Check("platform", "warn", f"{found}, {machine}; sweeper is tested on Linux only", advice)
 
 
 def python() -> Check:
@@ -92,13 +111,12 @@ def packages() -> Check:
 
 def cpu() -> Check:
     """Return how many cores this process may use. A run has as many workers by default."""
-    usable, there = len(os.sched_getaffinity(0)), os.cpu_count()
-    return Check("cpu", "ok", f"{usable} of {there} cores usable")
+    return Check("cpu", "ok", f"{usable_cpus()} of {os.cpu_count()} cores usable")
 
 
-def cuda(driver: Path = Path("/dev/nvidiactl")) -> Check:
+def cuda(drivers: Sequence[Path] = DRIVERS) -> Check:
     """Return whether every CUDA device computes correctly. Imports torch only if there is an NVIDIA driver."""
-    if not driver.exists():
+    if not has_driver(drivers):
         return Check("cuda", "ok", "no NVIDIA driver; runs use the CPU")
     import torch
 
@@ -182,13 +200,15 @@ def clock(place: Path) -> Check:
 
 def sockets() -> Check:
     """Return whether Ray's temporary folder is writable and its path short enough for Ray's sockets."""
-    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
-    length = len(f"{folder.rstrip('/')}{SESSION}".encode())
-    if length > LONGEST_SOCKET:
+    kind = system()
+    # As Ray has it: on macOS it ignores TMPDIR, whose folders have long names there
+    folder = os.environ.get("RAY_TMPDIR") or ("/tmp" if kind == "macOS" else tempfile.gettempdir())
+    length, longest = len(f"{folder.rstrip('/')}{SESSION}".encode()), LONGEST_SOCKET.get(kind, 107)
+    if length > longest:
         return Check(
             "tmp",
             "bad",
-            f"{folder} is {length - LONGEST_SOCKET} bytes too long for Ray's sockets",
+            f"{folder} is {length - longest} bytes too long for Ray's sockets",
             "set TMPDIR to a shorter path, or run with --executor inline",
         )
     try:

@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Literal
 
 from sweeper.errors import SweepError
+from sweeper.host.system import usable_cpus
 
 Device = Literal["cpu", "cuda"]
 THREADS = 1
 """Number of threads of each worker."""
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+"""What an NVIDIA driver makes: its own device on Linux, that of Windows in WSL 2."""
 
 
-def usable_cpus() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+def has_driver(drivers: Sequence[Path] = DRIVERS) -> bool:
+    """Return whether there may be a GPU; only torch can tell whether it can be used."""
+    return any(device.exists() for device in drivers)
 
 
 def likely_device() -> Device:
     """Return the device that `choose_device("auto")` most likely chooses, without importing torch."""
-    return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
+    return "cuda" if has_driver() else "cpu"
 
 
 def default_workers(device: Device) -> int:
@@ -42,14 +45,13 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> tuple[Device, str]:
     """Return the device and the reason for it. Raises SweepError if cuda is wanted and can't be used."""
     if wanted == "cpu":
         return "cpu", "asked for"
-    has_driver = Path("/dev/nvidiactl").exists()
-    if has_driver:
+    if has_driver():
         import torch
 
         if torch.cuda.is_available():
             return "cuda", f"{torch.cuda.device_count()} CUDA device(s) found"
     if wanted == "cuda":
-        seen = "a driver but no usable device" if has_driver else "no NVIDIA driver"
+        seen = "a driver but no usable device" if has_driver() else "no NVIDIA driver"
         raise SweepError(f"--device cuda: {seen} here; use --device cpu, or a machine with a GPU")
     return "cpu", "no CUDA device found"
 

@@ -53,7 +53,7 @@ def test_a_good_machine_is_ok_within_ten_seconds_and_nothing_is_left(tmp_path):
     assert ended.code == 0, ended.out
     checks = {check["name"]: check for check in json.loads(ended.out)}
     assert list(checks) == [
-        "python", "packages", "cpu", "cuda", "disk", "results", "locks", "clock", "tmp", "tracking",
+        "platform", "python", "packages", "cpu", "cuda", "disk", "results", "locks", "clock", "tmp", "tracking",
         "data omniglot", "data strokes", "data mini_imagenet",
     ]  # fmt: skip
     assert checks["data omniglot"]["verdict"] == "warn"
@@ -138,8 +138,8 @@ def test_a_driver_that_torch_cannot_use_is_a_warning(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("a usable GPU is here")
     (tmp_path / "nvidiactl").touch()
-    assert doctor.cuda(tmp_path / "nvidiactl").verdict == "warn"
-    assert doctor.cuda(tmp_path / "none") == ("cuda", "ok", "no NVIDIA driver; runs use the CPU", "")
+    assert doctor.cuda([tmp_path / "none", tmp_path / "nvidiactl"]).verdict == "warn"
+    assert doctor.cuda([tmp_path / "none"]) == ("cuda", "ok", "no NVIDIA driver; runs use the CPU", "")
 
 
 def test_a_gpu_computes():
