@@ -69,6 +69,17 @@ def test_every_config_field_is_on_the_site_with_its_default_and_meaning(site):
     assert "one of all, head or null; default null" in text  # eval_adapts
 
 
+def test_formulas_are_on_the_site_as_mathml(site):
+    source = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+    page = (site / "theory.html").read_text(encoding="utf-8")
+    blocks_of_maths, inside_lines = source.count("```math\n"), source.count("$`")
+    assert blocks_of_maths > 10
+    assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == blocks_of_maths
+    assert page.count("<math ") == blocks_of_maths + inside_lines
+    assert "$<code>" not in page
+    assert not re.search(r"\\(?:frac|dot|mathbb|theta)", page)  # no LaTeX is left over
+
+
 def test_no_page_loads_anything_from_another_host(site):
     loading = re.compile(
         r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^>]*>|url\(["']?https?:"""

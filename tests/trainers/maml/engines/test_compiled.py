@@ -5,10 +5,12 @@
 
 import errno
 import hashlib
+import inspect
 import os
 import stat
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ import torch
 from tests.places import ROOT
 from tests.trainers.small import noise_pixels, tiny_config
 from trainers.maml.engines import kernel_cache
-from trainers.maml.engines.compiled import products
+from trainers.maml.engines.compiled import head, products, tangents
 from trainers.maml.engines.compiled.network import Network
 from trainers.maml.engines.compiled.sizes import SIZES, instruction_set
 from trainers.maml.engines.engines import build
@@ -91,6 +93,109 @@ def test_the_hessian_is_the_difference_of_gradients(tiny, noise, network):
     gradient(start)
     bent = engine._bent(start, support, way)
     assert np.linalg.norm(bent - apart) < 1e-6 * np.linalg.norm(apart)
+
+
+TANGENTS = ("r", "top", "mean", "inverse", "x", "g", "sums", "weight", "bias", "scale", "shift", "head")
+"""What a forward and a backward pass compute: numbers of `formulas`, then the gradients of parameters."""
+
+
+@pytest.mark.parametrize("network", ["conv4_strided", "conv4_pooled"])
+@pytest.mark.parametrize("net_order", ["relu_bn", "bn_relu"])
+@pytest.mark.parametrize("number", TANGENTS)
+def test_every_tangent_is_the_derivative_of_its_number(network, net_order, number):
+    """Of each number by itself: two passes a small step apart along a direction, against the tangent along it."""
+    found, differences, size = tangents_and_differences(network, net_order)
+    gap = np.linalg.norm(found[number] - differences[number])
+    if number == "bias" and net_order == "bn_relu":
+        assert gap < 1e-6 * size  # the norm cancels this bias, so its gradient is rounding
+    else:
+        assert gap < 1e-6 * np.linalg.norm(differences[number])
+        assert np.linalg.norm(differences[number]) > 1e-3
+
+
+@cache
+def tangents_and_differences(network, net_order):
+    """Return by name the tangents, the central differences of what they are tangents of, and the norm of H v.
+
+    No number of this seed is so near a kink that a step crosses it.
+    """
+    config = tiny_config(network=network, net_order=net_order, channels=3, bn_eps=0.1, seed=1)
+    engine, start, way, support = at_a_support_set(config)
+    layout, kept = engine._layout, support.kept
+
+    def numbers(weights):
+        engine._encode(weights, support)
+        found = layout.views(engine._gradient(weights, support)[0])
+        return flat(kept, kept.inverse) | gradients(found)
+
+    h = 1e-6
+    ahead, behind = numbers(start + h * way), numbers(start - h * way)
+    numbers(start)
+    bent = engine._bent(start, support, way)
+    t = engine._network._tangents[len(support.images)]
+    found = flat(t, -kept.inverse * t.bend) | gradients(layout.views(bent))
+    assert tuple(found) == TANGENTS
+    return found, {name: (ahead[name] - behind[name]) / (2 * h) for name in ahead}, np.linalg.norm(bent)
+
+
+@pytest.mark.parametrize(("of", "term"), [
+    *(("forward", term) for term in ("tweight", "tbias")),
+    *(("emit", term) for term in ("tmean", "bend", "tscale", "tshift")),
+    *(("backward", term) for term in ("tmean", "bend", "tscale", "tsums", "tturned", "tg", "below_tmean")),
+])  # fmt: skip
+def test_a_term_that_is_left_out_is_seen(monkeypatch, of, term):
+    honest = getattr(tangents, of)
+    place = list(inspect.signature(honest.py_func).parameters).index(term)
+
+    def without(*given):
+        return honest(*given[:place], np.zeros_like(given[place]), *given[place + 1 :])
+
+    monkeypatch.setattr(tangents, of, without)
+    found, differences, _ = tangents_and_differences.__wrapped__("conv4_pooled", "relu_bn")
+    assert np.linalg.norm(found["weight"] - differences["weight"]) > 1e-4 * np.linalg.norm(differences["weight"])
+
+
+def flat(passed, inverse):
+    """Return the numbers of a pass by name, those of all blocks in one array."""
+    parts = {"r": passed.r, "top": passed.top, "mean": [passed.mean], "inverse": [inverse], "x": passed.x[1:],
+             "g": passed.g, "sums": [passed.sums]}  # fmt: skip
+    return {name: np.concatenate([part.ravel() for part in blocks]) for name, blocks in parts.items()}
+
+
+def gradients(views):
+    """Return a gradient by the kind of its parameters, those of all blocks in one array."""
+    kinds = {kind: [getattr(block, kind) for block in views.blocks] for kind in ("weight", "bias", "scale", "shift")}
+    kinds["head"] = [views.weight, views.bias]
+    return {name: np.concatenate([part.ravel() for part in blocks]) for name, blocks in kinds.items()}
+
+
+def at_a_support_set(config):
+    """Return the engine of `config`, its parameters and a direction, both flat, and an encoded support set."""
+    engine = build("compiled", config)
+    params = initial_params(config)
+    drawn = {name: torch.from_numpy(random(*value.shape, seed=n)) for n, (name, value) in enumerate(params.items())}
+    start, way = engine._layout.flat_of(params), engine._layout.flat_of(drawn)
+    one = config.model_copy(update={"meta_batch_size": 1})
+    (sets,) = engine._episodes(gather(training_draw(one, 0), noise_pixels(), config))
+    support = engine._support(sets, 0)
+    engine._encode(start, support)
+    return engine, start, way, support
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_the_head_bends_as_its_gradient_changes(loss):
+    """The Hessian of the head times a direction, and what that product hands to fixed features."""
+    engine, start, way, support = at_a_support_set(tiny_config(algorithm="anil", order="second", loss=loss))
+
+    def slopes(weights):
+        found = engine._head_gradient(weights, support)[0]
+        return found, head.feature_gradient(support.slope, engine._layout.views(weights).weight)
+
+    h = 1e-6
+    expected = [(a - b) / (2 * h) for a, b in zip(slopes(start + h * way), slopes(start - h * way), strict=True)]
+    slopes(start)
+    for found, change in zip(engine._head_bent(start, support, support.slope, way), expected, strict=True):
+        assert np.linalg.norm(found - change) < 1e-7 * np.linalg.norm(change)
 
 
 def test_channels_that_fill_up_vectors_stay_zero(tiny, noise):

@@ -2,8 +2,8 @@
 
 MAML's second-order gradient is the query gradient v at the adapted weights, taken back through each inner step:
 v - inner_lr H v with H the Hessian of the support loss there (Finn et al. 2017, eq. 1). H v is the derivative of the
-support gradient along v, so no graph is ever built. ANIL's inner steps move the head alone: H is that of the head, and
-what the support features would change is one more gradient of the encoder.
+support gradient along v, so no graph is ever built; docs/theory.md derives it. ANIL's inner steps move the head alone:
+H is that of the head, and what the support features would change is one more gradient of the encoder.
 """
 
 from collections.abc import Sequence
