@@ -15,9 +15,9 @@ from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
 from sweeper.results.locks import holder_of
-from sweeper.results.paths import FURTHEST, Results, ResultsError, TrialPaths, storage_explained
+from sweeper.results.paths import FURTHEST, Results, ResultsError, storage_explained, whole_checkpoint
 from sweeper.sweepfile.sweep import Sweep
-from trainers.sealed_file import part_of, unseal
+from trainers.sealed_file import part_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +94,18 @@ def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Ite
     held = holder_of(paths) is not None
     # Read checkpoints before the journal: a resumed worker sends records that only a checkpoint has again, but no
     # checkpoint can supply records that only the journal has.
-    checkpoints = {path: content for furthest in (FURTHEST, spec.target) for path, content in _good(paths, furthest)}
+    good = [whole_checkpoint(paths, furthest) for furthest in (FURTHEST, spec.target)]
+    checkpoints = {found.path: found.content for found in good if found is not None}
     journal = whole_lines(paths.journal)
     if not journal:
         return
     try:
         check(journal, spec.trial_id)
     except JournalFormError as error:
-        raise ResultsError(f"{paths.journal}: {error}; move the trial's folder away to export the others") from None
+        raise ResultsError(
+            f"{paths.journal}, {error}; mend it with `sweeper run FILE --mend {spec.trial_id}`, or move the trial's "
+            "folder away to export the others"
+        ) from None
     if held:
         running.append(spec.trial_id)
     for path, content in {paths.journal: journal, **checkpoints}.items():
@@ -111,18 +115,6 @@ def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Ite
             path=path,
             kept=content if held and path in checkpoints else None,
         )
-
-
-def _good(paths: TrialPaths, furthest: int) -> Iterator[tuple[Path, bytes]]:
-    """Yield the last whole checkpoint up to step `furthest`, if there is one. Skips damaged ones."""
-    for path in paths.checkpoints(furthest):
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:  # its worker has replaced it by a later one
-            continue
-        if unseal(content) is not None:
-            yield path, content
-            return
 
 
 def whole_lines(journal: Path) -> bytes:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from sweeper.archive.export import whole_lines
 from sweeper.archive.format import CHECKPOINT, Archive, Entry
 from sweeper.errors import SweepError
+from sweeper.results.journal_form import sound_part
 from sweeper.results.locks import Lock, holder_of, require_locks
 from sweeper.results.paths import Results, ResultsError, TrialPaths, storage_explained
 from trainers.sealed_file import naming, unseal, write_whole
@@ -118,7 +119,7 @@ def _merge_journal(archive: Archive, entries: list[Entry], paths: TrialPaths) ->
     if ours.startswith(theirs) and ours != theirs:
         return Outcome("kept")
     if not theirs.startswith(ours):
-        return Outcome("diverging", "its journal and the archive's continue one attempt differently or are of two runs")
+        return Outcome("diverging", _why_diverging(ours, paths))
     for entry in checkpoints:
         place = _place(paths, entry)
         if not place.exists() or unseal(place.read_bytes()) is None:
@@ -128,6 +129,16 @@ def _merge_journal(archive: Archive, entries: list[Entry], paths: TrialPaths) ->
         return Outcome("unchanged")
     _append(paths.journal, ours, theirs)
     return Outcome("updated" if ours else "added")
+
+
+def _why_diverging(ours: bytes, paths: TrialPaths) -> str:
+    sound = sound_part(ours, paths.folder.name)
+    if sound.fault:
+        return (
+            f"its journal here is damaged: {paths.journal}, line {sound.lines + 1}: {sound.fault}; mend it with "
+            f"`sweeper run FILE --mend {paths.folder.name}`, or move its folder away and import again"
+        )
+    return "its journal and the archive's continue one attempt differently or are of two runs"
 
 
 def _place(paths: TrialPaths, entry: Entry) -> Path:

@@ -1,6 +1,7 @@
 """What `sweeper run` prints before and after training: counts, trials to run, and unfinished trials with reasons."""
 
 import json
+from collections.abc import Callable
 
 import click
 
@@ -10,6 +11,7 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing, counts
+from sweeper.results.trial_summary import TrialSummary
 
 TROUBLE = 3
 LEFT: tuple[State, ...] = ("failed", "diverged", "running", "interrupted", "new")
@@ -26,8 +28,13 @@ def print_todo(standings: list[Standing], todo: list[TrialSpec], as_json: bool) 
         hand_out(f"{spec.trial_id}  {spec.name()}")
 
 
-def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
-    """Print the counts, and list the trials in the states of LEFT. Exits with code 3 if there are any."""
+def finish(
+    standings: list[Standing], results: Results, as_json: bool, to_mend: Callable[[list[TrialSummary | None]], str]
+) -> None:
+    """Print the counts, and list the trials in the states of LEFT. Exits with code 3 if there are any.
+
+    `to_mend` returns a sentence with the command that mends damaged journals, if there are any.
+    """
     counted = counts(standings)
     if as_json:
         hand_out(json.dumps({"planned": len(standings), **counted}))
@@ -36,6 +43,8 @@ def finish(standings: list[Standing], results: Results, as_json: bool) -> None:
     left = [standing for state in LEFT for standing in standings if standing.state == state]
     for standing in left:
         say(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}{_where(standing, results)}")
+    if command := to_mend([standing.summary for standing in standings]):
+        say(command)
     if left:
         raise click.exceptions.Exit(TROUBLE)
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from analysis.contract.lifecycle import FINISHED
+from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     json_option,
     only_option,
@@ -71,6 +72,8 @@ def plan(
     print_out(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
     print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
     print_out(cost.sentence(workers or usable_cpus()))
+    if command := command_to_mend([each.summary for each in standings], [file], results, profile):
+        print_out(command)
     for orphan in orphans(surveyed.summaries, expand_every(sweep, folder.digests()), sweep.name):
         print_out(
             f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}; no profile names it any more"

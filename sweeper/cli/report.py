@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from analysis.contract.question import FORMATS
+from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
 from sweeper.cli.printing import hand_out, say
 from sweeper.reporting import request
+from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 
 WIDEST = 120  # characters; longer lines are hard to read
@@ -66,11 +68,23 @@ def report(
     )
     if asked.left_out:
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
+    for part in asked.parts if raw is None else ():
+        _tell_damaged(part, results, profile)
     for made in request.write(asked, say):
         if isinstance(made, Path):
             hand_out(made)
         else:
             _print(made, every)
+
+
+def _tell_damaged(part: request.Part, results: Path, profile: str | None) -> None:
+    """Name the trials whose journal is damaged: the store may show them as they were at the last sync."""
+    known = summaries(Results.at(results))
+    damaged = [found for trial in part.asked.plan if (found := known.get(trial.trial_id)) and found.damaged]
+    for found in damaged:
+        say(f"{found.trial_id}: {found.trouble}")
+    if command := command_to_mend(damaged, [part.sweep.path], results, profile):
+        say(command)
 
 
 def _print(made: request.Written, every: bool) -> None:

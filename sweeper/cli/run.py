@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
+from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     data_root_option,
     json_option,
@@ -23,12 +26,14 @@ from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.streams import chatter_to
 from sweeper.results.locks import require_locks
+from sweeper.results.mend import mend as mend_journals
 from sweeper.results.paths import Results
 from sweeper.results.supersede import supersede
 from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
+from sweeper.running.mending import mending
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
-from sweeper.tracking.address import resolve_uri
+from sweeper.tracking.address import masked, resolve_uri
 from trainers.maml.engines.table import EngineName
 
 if TYPE_CHECKING:
@@ -100,6 +105,12 @@ class PackSize(click.ParamType):
 @click.option(
     "--rerun", multiple=True, metavar="SELECTOR", help="Train these trials from step 0 again, even finished ones."
 )
+@click.option(
+    "--mend",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Cut the damaged journals of these trials back to their last sound line, keep the damaged files, and go on.",
+)
 @click.option("--yes", is_flag=True, help="Don't ask before --rerun.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 @with_errors_shown
@@ -120,6 +131,7 @@ def run(
     timeout: float,
     retry_failed: bool,
     rerun: tuple[str, ...],
+    mend: tuple[str, ...],
     yes: bool,
     dry_run: bool,
 ) -> None:  # fmt: skip
@@ -133,6 +145,7 @@ def run(
     Example:
       sweeper run sweeps/zeroing_vs_steps.yaml --profile smoke
       sweeper run sweeps/zeroing_vs_steps.yaml --only "zeroing=none,inner_steps=3"
+      sweeper run sweeps/zeroing_vs_steps.yaml --mend 3fa4c1d2
     """
     from trainers.data.datasets import data_root as resolve_root
 
@@ -152,18 +165,34 @@ def run(
     )
     room = room_for(wishes)
     files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
-    todo = decide(prepare_run(read_sweeps(files), profile, folder, wishes.data_root), wishes, room)
-    say(_headline(todo))
+    batch = prepare_run(read_sweeps(files), profile, folder, wishes.data_root)
+    mended = mending(batch, folder, mend, rerun)
+    todo = decide(mended.batch, wishes, room)
+    say(_headline(todo, len(mended.trials)))
+    for remark in mended.remarks:
+        say(remark)
     if dry_run:
         print_todo(todo.standings, todo.trials, as_json)
         return
     words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
     named = bool(tracking_uri)
+    more = [
+        *(["--data-root", str(data_root)] if data_root else []),
+        *(word for each in only for word in ("--only", each)),
+    ]
+    more += ["--executor", executor] if executor == "inline" else []
+    more += ["--tracking-uri", tracking_uri] if tracking_uri and masked(tracking_uri) == tracking_uri else []
+    to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
     store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
     if not todo.trials:
+        if mended.trials:
+            folder.ensure_writable()
+            require_locks(folder)
+            with only_run(todo.batch, folder):
+                _mend(folder, mended.trials)
         if store:
             store.bring_up()
-        finish(todo.standings, folder, as_json)
+        finish(todo.standings, folder, as_json, to_mend)
         return
     together, why = packs(todo, wishes)
     if pack is None and together > 1:
@@ -172,18 +201,32 @@ def run(
     _ask(folder, todo.begun, yes)
     folder.ensure_writable()
     require_locks(folder)
-    _train(todo, wishes, folder, store, together, timeout)
-    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json)
+    _train(todo, wishes, folder, store, together, timeout, mended.trials)
+    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json, to_mend)
 
 
-def _headline(todo: Todo) -> str:
+def _headline(todo: Todo, mended: int) -> str:
     names = " + ".join(part.experiment for part in todo.batch.parts)
     again = f", {len(todo.begun)} of them from step 0 again" if todo.begun else ""
     on = f"{todo.room.device} ({todo.room.reason})"
-    return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run on {on}{again}"
+    damaged = f", after the mend of {mended} journal{'s' * (mended > 1)}" if mended else ""
+    return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run on {on}{again}{damaged}"
 
 
-def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pack: int, timeout_s: float) -> None:
+def _mend(folder: Results, trial_ids: Sequence[str]) -> None:
+    for trial_id, kept in mend_journals(folder, trial_ids).items():
+        say(f"{trial_id}: {kept}")
+
+
+def _train(
+    todo: Todo,
+    wishes: Wishes,
+    folder: Results,
+    store: Store | None,
+    pack: int,
+    timeout_s: float,
+    mended: Sequence[str],
+) -> None:
     """Train the trials and print what the tracking store lacks. After a signal, exits with the code of the signal."""
     from sweeper.running import session
 
@@ -202,6 +245,7 @@ def _train(todo: Todo, wishes: Wishes, folder: Results, store: Store | None, pac
     )
     with only_run(todo.batch, folder):
         supersede(folder, [standing.spec.trial_id for standing in todo.begun])
+        _mend(folder, mended)
         views = store.views() if store else None
         try:
             behind = _execute(todo, options, views)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     json_option,
     only_option,
@@ -55,5 +56,7 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     for standing in standings:
         if standing.state in ("running", "interrupted", "failed", "diverged"):
             print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
+    if command := command_to_mend([each.summary for each in standings], [file], results, profile):
+        print_out(command)
     for orphan in orphaned:
         print_out(f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}")

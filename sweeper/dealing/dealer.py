@@ -12,10 +12,11 @@ from queue import SimpleQueue
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
-from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, other_kernels, why_not
+from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, keep_engine, other_kernels, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.first_attempt import began_with
 from sweeper.results.journal import Journal, TakenOverError
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
@@ -200,6 +201,12 @@ class Dealer:
             lock.release()
             self._enter(trial, "skip", str(error))
             return False
+        if journal.first is None and self._begun(trial):
+            reason = keep_engine(trial, began_with(paths), self._worker)
+            if reason:
+                lock.release()
+                self._enter(trial, "skip", reason)
+                return False
         trial.lock, trial.journal = lock, journal
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from analysis.contract.lifecycle import FINISHED, Phase
 from sweeper.host.provenance import circumstances, kernels
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.first_attempt import Began
 from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
 from sweeper.results.survey import judge
@@ -104,6 +105,19 @@ def other_kernels(trial: Dealt, engine: str) -> str:
         f"{trial.spec.trial_id} began with kernels of {before} and goes on with {now}: its last bits may differ from "
         "those of a run on one machine"
     )
+
+
+def keep_engine(trial: Dealt, began: Began | None, worker: Worker) -> str:
+    """Give a trial the engine that it began with, and return why it must not train here, or "".
+
+    For a trial with checkpoints whose journal has lost its first line. `began` is None if nothing is known of it.
+    """
+    if began is None:
+        return ""
+    if began.device != worker.device:
+        return f"began on {began.device}; go on with --device {began.device}"
+    trial.engine = began.engine
+    return ""
 
 
 def why_not(spec: TrialSpec, summary: TrialSummary | None, worker: Worker, retry_failed: bool) -> str:

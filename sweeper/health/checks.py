@@ -6,6 +6,7 @@ repairs nothing.
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -20,7 +21,9 @@ from sweeper.errors import SweepError
 from sweeper.health.requirements import holds, installed
 from sweeper.host.devices import DRIVERS, has_driver
 from sweeper.host.system import system, usable_cpus
+from sweeper.results.damage import damage_of
 from sweeper.results.locks import fault_of_locks
+from sweeper.results.paths import JOURNAL, ResultsError, TrialPaths
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.reach import reach
 from trainers.data import converted, datasets
@@ -62,6 +65,7 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
     yield locks(place)
     yield clock(place)
     yield sockets()
+    yield from journals(results)
     yield tracking(results, tracking_uri)
     for name in get_args(DatasetName):
         yield data(name, data_root)
@@ -216,6 +220,30 @@ def sockets() -> Check:
             return Check("tmp", "ok", f"{folder} is short enough for Ray's sockets")
     except OSError as error:
         return Check("tmp", "bad", f"{folder} can't be written: {error.strerror}", "set TMPDIR to a writable one")
+
+
+def journals(results: Path) -> Iterator[Check]:
+    """Yield a line for each journal that its form or its checkpoints contradict, or one that says that all are sound.
+
+    Reads every journal and the last checkpoints of the folder.
+    """
+    count, sound = 0, True
+    for path in sorted((results / "trials").glob(f"*/{JOURNAL}")):
+        trial_id, count = path.parent.name, count + 1
+        try:
+            damage = damage_of(TrialPaths(path.parent))
+        except (ResultsError, OSError) as error:
+            sound = False
+            yield Check(
+                "journals", "warn", str(error), f"nothing else depends on it; trial {trial_id} can't be trained"
+            )
+            continue
+        if damage is not None:
+            sound = False
+            advice = f"go on from there: sweeper run FILE --mend {trial_id} --results {shlex.quote(str(results))}"
+            yield Check("journals", "bad", f"{path}{damage.fault}; {damage.lost}", advice)
+    if sound:
+        yield Check("journals", "ok", f"{count} read, each line sound" if count else "none yet")
 
 
 def tracking(results: Path, given: str | None) -> Check:

@@ -7,31 +7,25 @@ from typing import Any
 
 from analysis.contract.lifecycle import ENDS, after_line
 from analysis.contract.record import SCHEMA_VERSION, Training, TrialRecord
-from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.damage import damage_of
 from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines
 from sweeper.results.locks import holder_of
-from sweeper.results.paths import Results
+from sweeper.results.paths import Results, TrialPaths
 
 
 @contextmanager
 def understood(path: Path) -> Iterator[None]:
-    """Turn an error caused by a malformed line into a DamagedJournalError that names the first such line.
+    """Turn an error caused by a malformed line into a DamagedJournalError that says which line, and what is lost.
 
     Lines are not all checked before they are used, because a results folder has thousands of journals.
     """
     try:
         yield
-    except (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
-        raise DamagedJournalError(path, _fault(path)) from None
-
-
-def _fault(path: Path) -> str:
-    content = path.read_bytes()
-    try:
-        check(content[: content.rfind(b"\n") + 1], path.parent.name)
-    except JournalFormError as error:
-        return f", {error}"
-    return " can't be read"
+    except (DamagedJournalError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError):
+        damage = damage_of(TrialPaths(path.parent))
+        if damage is None:
+            raise DamagedJournalError(path, " can't be read") from None
+        raise DamagedJournalError(path, damage.fault, damage.lost) from None
 
 
 def fold(path: Path) -> TrialRecord | None:
@@ -48,9 +42,13 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
     """Return the record of a journal's `lines`; see `fold`. Malformed lines raise any error; see `understood`."""
     if not lines:
         return None
-    status = after_line("new", lines[0]["kind"])
+    status, opened = after_line("new", lines[0]["kind"]), lines[0]["attempt"]
     for line in lines[1:]:
         status = after_line(status, line["kind"])
+        if line["kind"] == "attempt":
+            opened = max(opened, line["attempt"])
+        elif line["attempt"] > opened:
+            raise LookupError("the line that opens an attempt is missing")
     attempts = [line for line in lines if line["kind"] == "attempt"]
     newest = attempts[-1]
     records: dict[tuple[int, str], Line] = {}

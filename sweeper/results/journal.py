@@ -95,7 +95,8 @@ class Journal:
         """
         if attempt != self.attempts:
             return False
-        self._append([{"kind": status, "step": step, "message": message}])
+        text = message.encode(errors="backslashreplace").decode()  # half a character is not JSON for everyone
+        self._append([{"kind": status, "step": step, "message": text}])
         return True
 
     def _new(self, lines: list[Line]) -> list[Line]:

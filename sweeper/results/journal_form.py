@@ -4,7 +4,7 @@ Strict about what `fold` and its readers use. A line may hold more, if its value
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from analysis.contract.lifecycle import State, after_line
-from sweeper.results.journal_lines import LONGEST_LINE
+from analysis.contract.lifecycle import LineKind, State, after_line
+from sweeper.results.journal_lines import LONGEST_LINE, split_lines
 from sweeper.results.paths import FURTHEST
 
 TRIAL_ID = r"[0-9a-f]{16}"
@@ -166,7 +166,7 @@ class _Attempt(_Form):
     device: str
 
 
-class _Record(_Form):
+class Record(_Form):
     kind: Literal["record"]
     attempt: PositiveInt
     time_ms: Time
@@ -175,7 +175,7 @@ class _Record(_Form):
     value: dict[str, Any]
 
     @model_validator(mode="after")
-    def _has_the_value_of_its_key(self) -> "_Record":
+    def _has_the_value_of_its_key(self) -> "Record":
         _check_plain(self.value, DEEPEST)
         if self.key in _VALUES:
             _VALUES[self.key].model_validate(self.value)
@@ -198,61 +198,104 @@ def _check_plain(value: Any, levels: int) -> None:
         _check_plain(entry, levels - 1)
 
 
-class _End(_Form):
+class Ended(_Form):
     attempt: PositiveInt
     time_ms: Time
     step: Step
 
 
-class _Ended(_End):
+class _Closed(Ended):
     kind: Literal["done", "diverged", "interrupted"]
     message: str
 
 
-class _Failed(_End):
+class _Failed(Ended):
     """The only end that must have a message. Tables show its last line."""
 
     kind: Literal["failed"]
     message: Annotated[str, Field(pattern=r"\S")]
 
 
-_Line = _Attempt | _Record | _Ended | _Failed
+_Line = _Attempt | Record | _Closed | _Failed
 _LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
+
+
+class Sound(NamedTuple):
+    """The sound beginning of a journal: its bytes and lines, its facts, and what is wrong with the line after it."""
+
+    size: int
+    lines: int
+    facts: Facts
+    fault: str
 
 
 def check(content: bytes, trial_id: str) -> Facts:
     """Return the facts of the journal of `trial_id`. Raises JournalFormError for a line that no run writes."""
-    lines = [_read(number, line) for number, line in enumerate(content.splitlines(keepends=True), start=1)]
-    attempts = [line for line in lines if isinstance(line, _Attempt)]
-    if not attempts or lines[0] is not attempts[0]:
-        raise JournalFormError("line 1: doesn't open an attempt")
-    _check_order(lines)
-    data: dict[str, str] = {}
-    for attempt in attempts:
-        if attempt.trial_id != trial_id:
-            raise JournalFormError(f"one of its attempts is of trial {attempt.trial_id}, not of {trial_id}")
-        if data.setdefault(attempt.config.dataset, attempt.digest) != attempt.digest:
-            raise JournalFormError(f"its attempts trained on two different copies of {attempt.config.dataset}")
-    return Facts(len(attempts), data)
+    sound = sound_part(content, trial_id)
+    if sound.fault:
+        raise JournalFormError(f"line {sound.lines + 1}: {sound.fault}")
+    if not sound.lines:
+        raise JournalFormError(f"line 1: {_NO_ATTEMPT}")
+    return sound.facts
 
 
-def _check_order(lines: Sequence[_Line]) -> None:
+def sound_part(content: bytes, trial_id: str) -> Sound:
+    """Return the longest beginning of the journal of `trial_id` that a run may have written."""
     state: State = "new"
-    for number, line in enumerate(lines, start=1):
+    size, number, attempts, opened = 0, 0, 0, 0
+    data: dict[str, str] = {}
+    fault = ""
+    for text in split_lines(content):
         try:
-            state = after_line(state, line.kind)
-        except KeyError:
-            raise JournalFormError(f"line {number}: {line.kind} can't follow {state}, only a new attempt can") from None
+            line = _read(text)
+            state = _after(state, line.kind)
+            if isinstance(line, _Attempt):
+                _check_attempt(line, trial_id, data)
+                opened = max(opened, line.attempt)
+                attempts += 1
+            elif line.attempt > opened:
+                raise JournalFormError(f"is of attempt {line.attempt}, and no line before it opens that attempt")
+        except JournalFormError as error:
+            fault = str(error)
+            break
+        size, number = size + len(text), number + 1
+    return Sound(size, number, Facts(attempts, data), fault)
 
 
-def _read(number: int, line: bytes) -> _Line:
+def _check_attempt(line: _Attempt, trial_id: str, data: dict[str, str]) -> None:
+    """Check an attempt against the trial, and against `data`, the digests of the attempts before it, which it joins."""
+    if line.trial_id != trial_id:
+        raise JournalFormError(f"its attempt is of trial {line.trial_id}, not of {trial_id}")
+    if data.setdefault(line.config.dataset, line.digest) != line.digest:
+        raise JournalFormError(f"its attempt trained on another copy of {line.config.dataset} than those before it")
+
+
+def _after(state: State, kind: LineKind) -> State:
+    try:
+        return after_line(state, kind)
+    except KeyError:
+        raise JournalFormError(_NO_ATTEMPT) from None
+
+
+_NO_ATTEMPT = "doesn't open an attempt"
+
+
+def readable(line: bytes) -> _Line | None:
+    """Return one line of a journal whatever stands before it, None if no run writes such a line."""
+    try:
+        return _read(line)
+    except JournalFormError:
+        return None
+
+
+def _read(line: bytes) -> _Line:
     if not line.endswith(b"\n"):
-        raise JournalFormError(f"line {number}: is cut short")
+        raise JournalFormError("is cut short")
     if len(line) > LONGEST_LINE:
-        raise JournalFormError(f"line {number}: is longer than {LONGEST_LINE} bytes")
+        raise JournalFormError(f"is longer than {LONGEST_LINE} bytes")
     try:
         return _LINE.validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise JournalFormError(f"line {number}: {place + ': ' if place else ''}{first['msg']}") from None
+        raise JournalFormError(f"{place + ': ' if place else ''}{first['msg']}") from None

@@ -23,29 +23,40 @@ LONGEST_LINE = 2**26
 Line = dict[str, Any]
 
 
+DAMAGED = "its journal is damaged"
+"""How the message about a damaged journal begins."""
+
+
 class JournalError(ResultsError):
     """A journal that is damaged or that this version doesn't know. The message says where and what to do."""
-
-    def __init__(self, path: Path, trouble: str, remedy: str = "") -> None:
-        trial_id = path.parent.name
-        super().__init__(
-            f"{trouble}; {remedy}set it aside and train again with --rerun {trial_id}, or move its folder away and "
-            "import an archive that has the trial"
-        )
 
 
 class DamagedJournalError(JournalError):
     """A line that no run writes. An incomplete last line is not damage: a crash leaves one."""
 
-    def __init__(self, path: Path, fault: str) -> None:
-        super().__init__(path, f"its journal is damaged: {path}{fault}")
+    def __init__(self, path: Path, fault: str, lost: str = "") -> None:
+        """`fault` follows the path: `:7 is not ...` or `, line 7: ...`. `lost` says what is lost and what is left."""
+        self.fault = fault
+        super().__init__(
+            f"{DAMAGED}: {path}{fault}{lost and f'; {lost}'}; go on from there with `sweeper run FILE --mend "
+            f"{path.parent.name}`, which keeps the damaged file beside it"
+        )
 
 
 class NewerJournalError(JournalError):
     """A journal that a newer version of sweeper wrote."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(path, f"its journal is from a newer sweeper: {path} has {what}", "update sweeper, or ")
+        super().__init__(
+            f"its journal is from a newer sweeper: {path} has {what}; update sweeper, or set it aside and train again "
+            f"with --rerun {path.parent.name}, or move its folder away and import an archive that has the trial"
+        )
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """Return the lines of `content` with their newlines. Only the last one may lack it: a crash leaves such a line."""
+    *whole, rest = content.split(b"\n")
+    return [*(line + b"\n" for line in whole), *([rest] if rest else [])]
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -55,7 +66,7 @@ def read_lines(path: Path) -> Iterator[Line]:
     """
     if not path.exists():
         return
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+    for number, line in enumerate(split_lines(path.read_bytes()), start=1):
         if line.endswith(b"\n"):
             yield _parsed(path, number, line)
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sweeper.errors import PathError, SweepError, of_os
-from trainers.sealed_file import write_whole
+from trainers.sealed_file import unseal, write_whole
 
 CHECKPOINT_SUFFIX = ".ckpt"
 JOURNAL = "journal.jsonl"
@@ -67,6 +68,10 @@ class TrialPaths:
         """Return whether a later attempt has begun, so that `attempt` must write no more."""
         return self.attempt(attempt + 1).exists()
 
+    def damaged(self, number: int) -> Path:
+        """Return where the damaged journal is kept that the trial's mend `number` has replaced."""
+        return self.folder / f"{JOURNAL}.damaged-{number}"
+
     def log(self, attempt: int) -> Path:
         return self.attempt(attempt) / "trial.log"
 
@@ -82,6 +87,30 @@ class TrialPaths:
         found = self.folder.glob(f"a{'*' if attempt is None else attempt}/step-*{CHECKPOINT_SUFFIX}")
         usable = [path for path in found if step_of(path) <= furthest]
         return sorted(usable, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
+
+
+class WholeCheckpoint(NamedTuple):
+    """A checkpoint whose content has its digest: its path, the content, and the payload that the digest covers."""
+
+    path: Path
+    content: bytes
+    payload: bytes
+
+
+def whole_checkpoint(paths: TrialPaths, furthest: int, attempt: int | None = None) -> WholeCheckpoint | None:
+    """Return the last whole checkpoint up to step `furthest`, of one attempt or all; None if there is none.
+
+    Skips damaged ones, and those that a worker replaces meanwhile. Raises OSError.
+    """
+    for path in paths.checkpoints(furthest, attempt):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        payload = unseal(content)
+        if payload is not None:
+            return WholeCheckpoint(path, content, payload)
+    return None
 
 
 def step_of(checkpoint: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from analysis.contract.lifecycle import Status
 from sweeper.planning.identity import identify, identity
 from sweeper.results.fold import fold_lines, understood
-from sweeper.results.journal_lines import JournalError, Line, NewerJournalError, read_lines
+from sweeper.results.journal_lines import DAMAGED, JournalError, Line, NewerJournalError, read_lines
 from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 
 
@@ -38,6 +38,11 @@ class TrialSummary(NamedTuple):
     cost_class: str
     worker_s: float
     trouble: str = ""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its journal is damaged, so that `run --mend` goes on with what is sound."""
+        return self.trouble.startswith(DAMAGED)
 
 
 def read_summary(path: Path) -> TrialSummary | None:

@@ -53,8 +53,8 @@ def test_a_good_machine_is_ok_within_ten_seconds_and_nothing_is_left(tmp_path):
     assert ended.code == 0, ended.out
     checks = {check["name"]: check for check in json.loads(ended.out)}
     assert list(checks) == [
-        "platform", "python", "packages", "cpu", "cuda", "disk", "results", "locks", "clock", "tmp", "tracking",
-        "data omniglot", "data strokes", "data mini_imagenet",
+        "platform", "python", "packages", "cpu", "cuda", "disk", "results", "locks", "clock", "tmp", "journals",
+        "tracking", "data omniglot", "data strokes", "data mini_imagenet",
     ]  # fmt: skip
     assert checks["data omniglot"]["verdict"] == "warn"
     assert "sweeper data get omniglot" in checks["data omniglot"]["advice"]

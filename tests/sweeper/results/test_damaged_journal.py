@@ -90,7 +90,12 @@ def test_a_damaged_journal_says_where_and_what_to_do(whole, specs, name):
     newer = name == "a form of text"
     begins = "its journal is from a newer sweeper: " if newer else "its journal is damaged: "
     assert re.match(rf"{begins}{re.escape(str(path))}{where}", entry.trouble), entry.trouble
-    assert f"set it aside and train again with --rerun {specs[0].trial_id}, or move" in entry.trouble
+    if newer:
+        assert f"set it aside and train again with --rerun {specs[0].trial_id}, or move" in entry.trouble
+    else:
+        assert f"go on from there with `sweeper run FILE --mend {specs[0].trial_id}`" in entry.trouble
+        assert re.search(r"; lines? \d( to \d)? (is|are) lost", entry.trouble), entry.trouble
+    assert entry.damaged != newer
     assert "\n" not in entry.trouble
 
 

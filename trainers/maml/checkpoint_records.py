@@ -1,0 +1,27 @@
+"""Reads the records in a checkpoint without torch: every measurement of the trial up to the checkpoint's step.
+
+Does not read the parameters; see `trainers.maml.checkpoint`.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+
+
+def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
+    """Return the records (step, key, value) in the unsealed content of a checkpoint; see `trainers.maml.chunk.Record`.
+
+    Raises ValueError if it is not a checkpoint.
+    """
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
+                raise ValueError("it is compressed, so a small file could fill the memory")
+            text = json.loads(archive["text"].tobytes())
+        return [(step, key, value) for step, key, value in text["records"]]
+    except (KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"not a checkpoint ({error})") from None
