@@ -9,6 +9,7 @@ import click
 
 from sweeper.cli.printing import ReaderGoneError, say
 from sweeper.errors import SweepError, of_os
+from sweeper.tracking.address import given_uri, holds_secret
 from trainers.data.archives import DataError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -24,8 +25,27 @@ profile_option = click.option("--profile", metavar="NAME", help="A profile of th
 data_root_option = click.option(
     "--data-root", type=_FOLDER, help="Folder of the data sets [default: SWEEPER_DATA, else the user's cache]."
 )
+
+
+def _uri(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the store's URI; warn if a secret in it stands in the command line."""
+    if value is None:
+        return None
+    with errors_shown():
+        uri = given_uri(value)
+    if uri == value and holds_secret(uri):
+        say(
+            "--tracking-uri has a password in it, which other users of this machine can read in the list of processes; "
+            "set MLFLOW_TRACKING_URI instead, or give --tracking-uri @FILE with a file that only you can read"
+        )
+    return uri
+
+
 tracking_option = click.option(
-    "--tracking-uri", metavar="URI", help="MLflow store [default: MLFLOW_TRACKING_URI, else sqlite in the results]."
+    "--tracking-uri",
+    metavar="URI|@FILE",
+    callback=_uri,
+    help="MLflow store, or a file that holds its URI [default: MLFLOW_TRACKING_URI, else sqlite in the results].",
 )
 only_option = click.option(
     "--only", multiple=True, metavar="SELECTOR", help="Only these trials: axis=label,field=value or the start of an id."

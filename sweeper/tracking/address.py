@@ -74,6 +74,29 @@ def artifact_folder(stored: str, uri: str, root: Path | None) -> Path | None:
     return root.joinpath(*folder.parts[-3:])
 
 
+def given_uri(option: str) -> str:
+    """Return the URI that the option's value names: itself, or the content of FILE if it is @FILE.
+
+    Raises SweepError if there is no such text file, or if it is empty.
+    """
+    if not option.startswith("@"):
+        return option
+    file = Path(option[1:])
+    try:
+        uri = file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, RuntimeError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is not a text file"
+        raise SweepError(f"--tracking-uri {option}: {why}; name a file that holds the URI of a store") from None
+    if not uri:
+        raise SweepError(f"--tracking-uri {option}: the file is empty; write the URI of a store into it")
+    return uri
+
+
+def holds_secret(uri: str) -> bool:
+    """Return whether `uri` holds a password or another secret."""
+    return masked(uri) != uri
+
+
 def resolve_uri(option: str | None, results: Path) -> str | None:
     """Return the store to use: `option`, else MLFLOW_TRACKING_URI, else the default; None if that is "none".
 

@@ -22,13 +22,13 @@ class Ending(NamedTuple):
     checkpoints: dict[str, bytes]
 
 
-def assert_ended_as(undisturbed: Ending, results: Results, planned: set[str]) -> None:
+def assert_ended_as(undisturbed: Ending, results: Results, planned: set[str], steps: int = STEPS) -> None:
     """Exactly the planned trials are there and done, each with the undisturbed bits."""
     assert {path.name for path in (results.root / "trials").iterdir()} == planned
     records = {name: fold(results.trial(name).journal) for name in planned}
     stands = {name: (found["status"], found["done_step"]) for name, found in records.items()}
-    assert stands == dict.fromkeys(planned, ("done", STEPS))
-    found = ending(results)
+    assert stands == dict.fromkeys(planned, ("done", steps))
+    found = ending(results, steps)
     assert found.records == undisturbed.records
     assert found.checkpoints == undisturbed.checkpoints
 
@@ -64,19 +64,31 @@ def numbers(record: dict[str, Any]) -> dict[str, Any]:
     return measured | {"training": timeless(record["training"]), "scores": record["scores"]}
 
 
-def ending(results: Results) -> Ending:
-    """Return what a results folder ended with; a (step, key) that a journal holds twice is there twice."""
-    journals = list((results.root / "trials").glob("*/journal.jsonl"))
-    records = {
+def lost_and_doubled(undisturbed: Ending, results: Results) -> tuple[int, int]:
+    """Return how many journalled records are missing, or differ, and how many are there more than once."""
+    found = journalled(results)
+    lost = sum(len(set(lines) - set(found.get(name, ()))) for name, lines in undisturbed.records.items())
+    doubled = sum(len(lines) - len({(step, key) for step, key, _ in lines}) for lines in found.values())
+    return lost, doubled
+
+
+def journalled(results: Results) -> dict[str, list[tuple[int, str, str]]]:
+    """Return the step, key and value of each record in each trial's journal; one that is there twice, twice."""
+    return {
         path.parent.name: sorted(
             (line["step"], line["key"], json.dumps(line["value"]))
             for line in read_lines(path)
             if line["kind"] == "record"
         )
-        for path in journals
+        for path in (results.root / "trials").glob("*/journal.jsonl")
     }
-    last = {path.parent.name: results.trial(path.parent.name).checkpoints(STEPS)[0] for path in journals}
-    assert {step_of(path) for path in last.values()} == {STEPS}
+
+
+def ending(results: Results, steps: int = STEPS) -> Ending:
+    """Return what a results folder ended with; a (step, key) that a journal holds twice is there twice."""
+    records = journalled(results)
+    last = {name: results.trial(name).checkpoints(steps)[0] for name in records}
+    assert {step_of(path) for path in last.values()} == {steps}
     return Ending(records, {name: path.read_bytes() for name, path in last.items()})
 
 

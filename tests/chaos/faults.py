@@ -19,11 +19,15 @@ SILENT_S = 20
 
 
 class Fault(NamedTuple):
-    """What is broken, how, and the exit codes of the runs that it takes; `small_disk` asks for one."""
+    """What is broken, how, and the exit codes of the runs that it takes; `small_disk` asks for one.
+
+    `ray` says whether the runs train by Ray; what breaks none of its processes takes less without it.
+    """
 
     inject: Callable[[Scene, random.Random], str]
     codes: tuple[int, ...]
     small_disk: bool = False
+    ray: bool = True
 
 
 def worker_killed(scene: Scene, draw: random.Random) -> str:
@@ -160,13 +164,13 @@ FAULTS = {
     "kill -9 of the raylet": Fault(raylet_killed, (0,)),
     BOTH: Fault(worker_and_raylet_killed, (0,)),
     "kill -9 of the GCS server": Fault(gcs_killed, (0,)),
-    "kill -9 and restart of the MLflow server": Fault(server_killed, (0,)),
+    "kill -9 and restart of the MLflow server": Fault(server_killed, (0,), ray=False),
     "SIGSTOP and late SIGCONT of a worker": Fault(worker_frozen, (0,)),
     "SIGSTOP of a worker that outlives its driver": Fault(worker_outlives_its_driver, (-9, 0)),
-    "torn journal line": Fault(journal_torn, (-9, 0)),
-    "checkpoints without a journal": Fault(journal_lost, (-9, 0)),
-    "damaged checkpoint": Fault(checkpoint_damaged, (-9, 0)),
-    "full disk": Fault(disk_full, (4, 0), small_disk=True),
+    "torn journal line": Fault(journal_torn, (-9, 0), ray=False),
+    "checkpoints without a journal": Fault(journal_lost, (-9, 0), ray=False),
+    "damaged checkpoint": Fault(checkpoint_damaged, (-9, 0), ray=False),
+    "full disk": Fault(disk_full, (4, 0), small_disk=True, ray=False),
 }
 
 

@@ -36,8 +36,9 @@ MARK = "SWEEPER_CHAOS_SCENE"
 class Scene:
     """One sweep in a folder of its own, run again and again until it is through."""
 
-    def __init__(self, folder: Path, server: Server, name: str, seeds: int) -> None:
+    def __init__(self, folder: Path, server: Server, name: str, seeds: int, *, ray: bool = True) -> None:
         self.folder, self.server, self._name = folder, server, name
+        self._ray = ray
         self._mark = uuid.uuid4().hex
         self._process: Forked | None = None
         self._runs = 0
@@ -55,6 +56,7 @@ class Scene:
         """Start `sweeper run` as the leader of a process group."""
         self._runs += 1
         words = ["run", "chaos.yaml", "--workers", "2", "--tracking-uri", self.server.uri, *self.options]
+        words += [] if self._ray else ["--executor", "inline"]
         with self._log(self._runs).open("wb") as log:
             self._process = fork(
                 HASTY,

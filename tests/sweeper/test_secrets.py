@@ -1,10 +1,12 @@
 """A real MLflow server that wants a password: the wrong one gets nothing, and the right one is spread nowhere."""
 
+import contextlib
 import os
 import secrets
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
@@ -15,8 +17,9 @@ from typing import NamedTuple
 import pytest
 
 from sweeper.tracking.address import UI_ENVIRONMENT
+from tests.marked import marked
 from tests.mlflow_server import start_server
-from tests.sweeper.command import sweeper
+from tests.sweeper.command import PROGRAM, pushing, start, sweeper, wait_for_pushes
 from tests.sweeper.stores import free_port
 from tests.sweeper.tiny import TINY, trained_in
 from tests.waiting import HANG_S
@@ -136,3 +139,55 @@ def test_a_secret_is_in_no_log_id_tag_journal_message_report_or_export(server, t
         leaks = [str(path) for path, content in places.items() if secret.encode() in content or secret in str(path)]
         assert leaks == []
         assert [text for text in said if secret in text] == []
+
+
+LATE = f"import sweeper.running.session as s; s.GRACE_S = 0; {PROGRAM}"
+"""`sweeper` that leaves the last of the store to another process."""
+MARK = "SWEEPER_TEST_OF_SECRETS"
+
+
+def test_a_password_in_the_argument_reaches_no_other_command_line_and_no_file(server, tmp_path):
+    """Not while the run lives, with Ray's daemons and workers and the process that sends the rest, and not after it."""
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
+    words = ["run", "tiny.yaml", "--workers", "1"]
+    words += ["--tracking-uri", f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}"]
+    with tempfile.TemporaryDirectory(prefix="s-", dir="/tmp", ignore_cleanup_errors=True) as short:  # Ray's sockets
+        places, seen, leaks = (tmp_path, Path(short)), set[str](), set[str]()
+        mark = {MARK: secrets.token_hex(8)}
+        process = start(words, tmp_path, program=LATE, fresh=True, TMPDIR=short, SPT_NOENV="1", **mark)
+        while process.poll() is None or pushing(tmp_path):
+            others = {pid: line for pid, line in marked(*next(iter(mark.items()))).items() if pid != process.pid}
+            seen |= {line.split(" ")[0].rpartition("/")[2] for line in others.values()}
+            seen |= {"sender" for line in others.values() if " sweeper sync " in line}
+            leaks |= {line for line in others.values() if PASSWORD in line} | _holding(PASSWORD, places)
+            time.sleep(0.05)
+        out, err = process.communicate(timeout=HANG_S)
+        wait_for_pushes(tmp_path)
+        leaks |= _holding(PASSWORD, places)
+    assert process.returncode == 0, err
+    assert {"raylet", "gcs_server", "sender"} <= seen, seen
+    assert leaks == set()
+    assert PASSWORD not in out + err
+    assert err.count("--tracking-uri has a password in it") == 1
+
+
+def _holding(secret: str, places: tuple[Path, ...]) -> set[str]:
+    """Return the files below `places` that hold `secret`."""
+    found = set()
+    for path in (path for place in places for path in place.rglob("*")):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if path.is_file() and secret.encode() in path.read_bytes():
+                found.add(str(path))
+    return found
+
+
+@pytest.mark.parametrize("given", ["in the argument", "in a file", "by the environment"])
+def test_only_a_password_in_the_argument_is_warned_of(server, trained, given):
+    uri = f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}"
+    (trained / "store").write_text(f"{uri}\n")
+    words = {"in the argument": ["--tracking-uri", uri], "in a file": ["--tracking-uri", "@store"]}.get(given, [])
+    extra = {"MLFLOW_TRACKING_URI": uri} if given == "by the environment" else {}
+    ended = sweeper("sync", "tiny.yaml", *words, cwd=trained, **extra)
+    assert ended.code == 0, ended.err
+    assert ("has a password in it" in ended.err) == (given == "in the argument")
+    assert PASSWORD not in ended.out + ended.err

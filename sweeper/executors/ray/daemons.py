@@ -28,6 +28,8 @@ import ray
 from ray._private import services
 from ray._private.node import Node
 
+import sweeper.executors.ray.entrypoint  # noqa: F401
+
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 100 * 2**20
 UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")

@@ -24,6 +24,8 @@ from sweeper.executors.ray.environment import RayGone  # isort: skip  # sets wha
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+import sweeper.executors.ray.entrypoint  # noqa: F401
+
 logger = logging.getLogger(__name__)
 
 WATCH_EVERY_S = 1.0

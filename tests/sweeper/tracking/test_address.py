@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweepError
-from sweeper.tracking.address import default_uri, explain, masked, resolve_uri, ui_command, ui_url
+from sweeper.tracking.address import default_uri, explain, given_uri, masked, resolve_uri, ui_command, ui_url
 
 
 def test_the_default_store_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,3 +88,19 @@ def test_what_names_no_store_is_refused_in_one_sentence(uri: str, tmp_path: Path
 def test_a_results_folder_that_no_uri_can_hold_is_refused(letter: str, tmp_path: Path) -> None:
     with pytest.raises(SweepError, match=r"results folder .*; name another folder with --results"):
         default_uri(tmp_path / f"50{letter}")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), ("\n", "is empty"), (b"\xff\xfe", "not a text file")]
+)
+def test_a_file_that_holds_no_uri_is_said(tmp_path, content, why):
+    file = tmp_path / "store"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SweepError, match=why):
+        given_uri(f"@{file}")
+
+
+def test_a_file_holds_the_uri_of_a_store(tmp_path):
+    (tmp_path / "store").write_text("http://ada:hidden@tracker:5000\n")
+    assert given_uri(f"@{tmp_path / 'store'}") == "http://ada:hidden@tracker:5000"
