@@ -34,7 +34,7 @@ def assert_ended_as(undisturbed: Ending, results: Results, planned: set[str], st
 
 
 def assert_shown_once(uri: str, experiment: str, results: Results, planned: set[str], scratch: Path) -> None:
-    """The server at `uri` shows each planned trial in one run, each point once, with an artefact of the same bits."""
+    """The store at `uri` shows each planned trial in one run, each point once, with an artefact of the same bits."""
     MlflowTracker(uri, experiment, None)  # imports MLflow with its habits set
     from mlflow import MlflowClient
 

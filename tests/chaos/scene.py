@@ -36,8 +36,9 @@ MARK = "SWEEPER_CHAOS_SCENE"
 class Scene:
     """One sweep in a folder of its own, run again and again until it is through."""
 
-    def __init__(self, folder: Path, server: Server, name: str, seeds: int, *, ray: bool = True) -> None:
-        self.folder, self.server, self._name = folder, server, name
+    def __init__(self, folder: Path, server: Server | None, name: str, seeds: int, *, ray: bool = True) -> None:
+        """Without a `server` the sweep has an sqlite store, and after the fault it is run again without Ray."""
+        self.folder, self._server, self._name = folder, server, name
         self._ray = ray
         self._mark = uuid.uuid4().hex
         self._process: Forked | None = None
@@ -49,14 +50,15 @@ class Scene:
         """Exit codes that a run may have, and be run again, where the fault doesn't say for sure."""
         self.injected_s = 0.0
         self.results = Results.at(folder / "results")
+        self.uri = server.uri if server else f"sqlite:///{folder / 'mlflow.db'}"
         (folder / "chaos.yaml").write_text(sweep_text(name, seeds))
         self.specs: tuple[TrialSpec, ...] = expand(load(folder / "chaos.yaml"))
 
     def start(self) -> None:
         """Start `sweeper run` as the leader of a process group."""
         self._runs += 1
-        words = ["run", "chaos.yaml", "--workers", "2", "--tracking-uri", self.server.uri, *self.options]
-        words += [] if self._ray else ["--executor", "inline"]
+        words = ["run", "chaos.yaml", "--workers", "2", "--tracking-uri", self.uri, *self.options]
+        words += [] if self._ray and (self._server or self._runs == 1) else ["--executor", "inline"]
         with self._log(self._runs).open("wb") as log:
             self._process = fork(
                 HASTY,
@@ -95,10 +97,15 @@ class Scene:
         return self.folder / f"run-{run}.log"
 
     def _sync(self) -> None:
-        words = ["sync", "chaos.yaml", "--tracking-uri", self.server.uri]
+        words = ["sync", "chaos.yaml", "--tracking-uri", self.uri]
         process = fork(PLAIN, words, cwd=self.folder, env=environment())
         _, err = process.communicate(timeout=HANG_S)
         assert process.returncode == 0, err
+
+    @property
+    def server(self) -> Server:
+        assert self._server is not None
+        return self._server
 
     def processes(self) -> dict[int, str]:
         """Return every living process of this scene's runs, by id, with its command line."""
@@ -165,7 +172,7 @@ class Scene:
         """Exactly the planned trials are done, with the undisturbed bits, and the server shows each once and whole."""
         planned = {spec.trial_id for spec in self.specs}
         assert_ended_as(undisturbed, self.results, planned)
-        assert_shown_once(self.server.uri, self._name, self.results, planned, scratch)
+        assert_shown_once(self.uri, self._name, self.results, planned, scratch)
 
     def clear(self) -> None:
         """Kill what a failed round has left."""

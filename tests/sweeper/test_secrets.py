@@ -153,10 +153,12 @@ def test_a_password_in_the_argument_reaches_no_other_command_line_and_no_file(se
     words += ["--tracking-uri", f"http://{USER}:{PASSWORD}@127.0.0.1:{server.port}"]
     with tempfile.TemporaryDirectory(prefix="s-", dir="/tmp", ignore_cleanup_errors=True) as short:  # Ray's sockets
         places, seen, leaks = (tmp_path, Path(short)), set[str](), set[str]()
-        mark = {MARK: secrets.token_hex(8)}
-        process = start(words, tmp_path, program=LATE, fresh=True, TMPDIR=short, SPT_NOENV="1", **mark)
+        mark = {MARK: secrets.token_hex(8), "TMPDIR": short, "RAY_TMPDIR": short, "SPT_NOENV": "1"}
+        process = start(words, tmp_path, program=LATE, fresh=True, **mark)
         while process.poll() is None or pushing(tmp_path):
-            others = {pid: line for pid, line in marked(*next(iter(mark.items()))).items() if pid != process.pid}
+            lines = marked(MARK, mark[MARK])
+            own = lines.get(process.pid)  # a child has it too, between its fork and its program
+            others = {pid: line for pid, line in lines.items() if pid != process.pid and line != own}
             seen |= {line.split(" ")[0].rpartition("/")[2] for line in others.values()}
             seen |= {"sender" for line in others.values() if " sweeper sync " in line}
             leaks |= {line for line in others.values() if PASSWORD in line} | _holding(PASSWORD, places)
@@ -164,6 +166,7 @@ def test_a_password_in_the_argument_reaches_no_other_command_line_and_no_file(se
         out, err = process.communicate(timeout=HANG_S)
         wait_for_pushes(tmp_path)
         leaks |= _holding(PASSWORD, places)
+        assert list(Path(short).rglob("raylet.out"))
     assert process.returncode == 0, err
     assert {"raylet", "gcs_server", "sender"} <= seen, seen
     assert leaks == set()

@@ -105,7 +105,11 @@ def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_s
     assert len(logs) == 4
 
 
-ASK = "import sys, ray._raylet as r; print(r.GcsClient(address=sys.argv[1]).cluster_id.is_nil())"
+ASK = """
+import sys, ray._raylet
+asked = ray._raylet.GcsClient(address=sys.argv[1])
+print(asked.cluster_id.is_nil(), *(job.entrypoint for job in asked.get_all_job_info().values()))
+"""
 
 
 def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_file_tells_it(tmp_path):
@@ -126,7 +130,7 @@ def test_who_lacks_the_token_of_a_run_cannot_reach_its_ray_and_no_command_or_fil
                 command = [sys.executable, "-c", ASK, address]
                 return subprocess.run(command, env=environment(**shown), capture_output=True, text=True, timeout=HANG_S)
 
-            assert ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout.split() == ["False"]
+            assert ask(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=token).stdout.split() == ["False", "sweeper", "run"]
             for shown in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
                 refused = ask(**shown)
                 assert refused.returncode != 0
