@@ -3,6 +3,7 @@
 It asks a dealer for work and reports to it as Ray Tune's hooks do; what it knows to have happened is its `ledger`.
 """
 
+import io
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import count
 
+import numpy as np
+
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.dealing.dealer import LOST_RETRIES, Dealer
 from sweeper.results.paths import Results, step_of
+from trainers.maml.checkpoint_head import NOTHING_SCORED
 
 SLOTS_OF_NODE = 8
 TICK_S = 4.0
@@ -94,9 +98,9 @@ class Cluster:
         """Forget the dealer and what it has dealt, as the kernel and the workers do when the driver is killed."""
         self.ledger.events["driver killed"] += 1
         for pack in self._packs.values():
+            self._save(pack)
             for member in pack.left:
                 self.ledger.interrupted[member["trial_id"]] += 1
-                self._save(member, pack.report)
         for trial in self._dealer.trials.values():
             if trial.lock is not None:
                 trial.lock.release()
@@ -185,9 +189,9 @@ class Cluster:
         pack = self._packs.get(number)
         if pack is None:
             return
+        self._save(pack)
         for member in pack.left:
             name = member["trial_id"]
-            self._save(member, pack.report)
             self.ledger.lost[name] += 1
             if self.ledger.lost[name] > LOST_RETRIES:
                 self._end(name, "failed")
@@ -210,14 +214,14 @@ class Cluster:
         self._at(NODE_AWAY_S, lambda: self._free.extend(away))
         self._at(NODE_LOST_EVERY_S, self._lose_node)
 
-    def _save(self, member: Member, report: int) -> None:
-        """Leave the checkpoint of the last report, or of the one before; the dealer looks at its name alone."""
-        saved = report - self._draw.randint(0, 1)
-        if saved > 0:
+    def _save(self, pack: _Pack) -> None:
+        """Leave checkpoints of the last report, or of the one before; the dealer looks at names and heads alone."""
+        saved = pack.report - self._draw.randint(0, 1)
+        for member in pack.left if saved > 0 else []:
             step = _step(self._targets[member["trial_id"]], saved)
             path = self._results.trial(member["trial_id"]).checkpoint(member["attempt"], step)
             path.parent.mkdir(exist_ok=True)
-            path.touch()
+            path.write_bytes(_HEAD)
 
     def _saved(self, member: Member) -> int:
         target = self._targets[member["trial_id"]]
@@ -245,6 +249,15 @@ class Cluster:
                 )
             )
         return Update(pack=pack.assignment["pack"], members=told, over=status != "running")
+
+
+def _head() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, correct=np.zeros(NOTHING_SCORED, np.int64))
+    return buffer.getvalue()
+
+
+_HEAD = _head()
 
 
 def _step(target: int, report: int) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,15 +31,28 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises OSError that names the file, and then leaves what was there as it was.
     """
-    part = part_of(path)
-    with naming(path):
-        try:
-            with part.open("wb") as file:
+    write_together([(path, content)])
+
+
+def write_together(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Write each (path, content), and replace older files only after all new ones are complete and on disk.
+
+    A process that is killed meanwhile leaves all old files, except between the renames, which take microseconds each.
+    Raises OSError like `write_whole`.
+    """
+    parts: list[tuple[Path, Path]] = []
+    try:
+        for path, content in files:
+            parts.append((part_of(path), path))
+            with naming(path), part_of(path).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(path)
-        finally:
+        for part, path in parts:
+            with naming(path):
+                part.replace(path)
+    finally:
+        for part, _ in parts:
             with suppress(OSError):  # what failed before says more
                 part.unlink()
 

@@ -16,9 +16,10 @@ from typing import Literal, cast
 Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
 Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
-UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit"]
+UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit", "alone"]
 """`stopped`: saved and stopped on request. `failed`: the trainer raised an exception. `memory`: too little memory.
 `storage`: a file of the project can't be read or written. `unfit`: this machine may not train for this run.
+`alone`: its checkpoint is at another point than those of its pack, so it has to train by itself.
 """
 
 End = Literal["done", "diverged", "failed", "interrupted"]
@@ -65,6 +66,7 @@ EVENT_OF: Mapping[UpdateStatus, End | Literal["record"]] = {
     "memory": "failed",
     "storage": "interrupted",
     "unfit": "interrupted",
+    "alone": "interrupted",
 }
 """A worker's report on a trial that trains alone -> its event. In a pack, `failed` and `memory` interrupt the trials,
 which are then put back in smaller packs.

@@ -1,18 +1,23 @@
 """Deals pending trials to workers and journals what they report; the same for every executor.
 
 A trial is locked and its attempt journalled before it is dealt. A record is on disk before anything shows it. Only
-this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing delays.
+this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing delays. Trials that
+go on from one point are packed, whether they are new or have checkpoints.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
+<<<<<<< HEAD
 from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, keep_engine, other_kernels, why_not
+=======
+from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, other_kernels, why_not
+>>>>>>> bfc657e (Pack trials again from their checkpoints)
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
@@ -22,6 +27,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
+from trainers.maml.checkpoint_head import NOTHING_SCORED, scores_shape
 from trainers.maml.engines.table import EngineName
 
 LOST_RETRIES = 3
@@ -50,11 +56,11 @@ class Dealer:
         self.trials = {
             spec.trial_id: Dealt(spec=spec, engine=engines[spec.trial_id], largest_pack=worker.pack) for spec in specs
         }
-        self._waiting = Waiting(self.trials.values())
+        self._results = results
+        self._waiting = Waiting(self.trials.values(), self._point_of)
         self._left = len(self.trials)
         self._clock = clock
         self._sweeps = sweeps
-        self._results = results
         self._worker = worker
         self._note = note
         self._retry_failed = retry_failed
@@ -76,7 +82,10 @@ class Dealer:
             if first is None:
                 return None
             with self._storage_guarded():
-                members = [trial for trial in [first, *self._mates(first)] if self._open(trial)]
+                members: list[Dealt] = []
+                for trial in [first, *self._mates(first)]:
+                    if self._open(trial, members):
+                        members.append(trial)
                 if members:
                     return self._assignment(members)
         return None
@@ -119,11 +128,16 @@ class Dealer:
         silent_s = self._silence.forget(pack)
         silence = f"no word for {silent_s:.0f} s" if silent_s >= self._worker.timeout_s else ""
         with self._storage_guarded():
-            for trial in self._packs.pop(pack):
-                if trial.phase == "running":
-                    self._take_back(trial, silence)
+            lost = [trial for trial in self._packs.pop(pack) if trial.phase == "running"]
+            rested_s = self._clock() + 2.0 ** (1 + max((trial.lost for trial in lost), default=0))
+            for trial in lost:
+                self._take_back(trial, silence, rested_s)
 
-    def _take_back(self, trial: Dealt, silence: str) -> None:
+    def _take_back(self, trial: Dealt, silence: str, rested_s: float) -> None:
+        """Let a trial whose worker is lost wait until `rested_s`, which is one time for its pack.
+
+        Its last retry is alone, so that no trial fails because another member of its pack ends every worker.
+        """
         if trial.stop_asked or self.stopping.is_set():
             self._end(trial, "interrupted", STOPPED if trial.stop_asked else "the run was stopped")
         elif trial.lost >= LOST_RETRIES:
@@ -132,7 +146,7 @@ class Dealer:
         else:
             trial.lost += 1
             if self._end(trial, "interrupted", silence or "its worker was lost"):
-                self._put_back(trial, 1, self._clock() + 2.0**trial.lost)
+                self._put_back(trial, 1 if trial.lost == LOST_RETRIES else trial.largest_pack, rested_s)
 
     def _put_back(self, trial: Dealt, largest_pack: int, not_before_s: float) -> None:
         self._apply(trial, "put_back")
@@ -172,17 +186,33 @@ class Dealer:
             self._enter(trial, "interrupted", STOPPED)
 
     def _mates(self, first: Dealt) -> list[Dealt]:
-        """Take the trials that train with `first`; a trial with a checkpoint trains alone."""
-        size = min(first.largest_pack, self._worker.pack)
-        if size == 1 or self._begun(first):
-            return []
-        return self._waiting.take_mates(first, size, lambda trial: not self._begun(trial))
+        """Take the trials that train with `first`."""
+        return self._waiting.take_mates(first, first.largest_pack) if first.largest_pack > 1 else []
 
-    def _begun(self, trial: Dealt) -> bool:
-        return bool(self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target))
+    def _point_of(self, trial: Dealt) -> Hashable:
+        """Return the step and the shape of unfinished scores in the furthest checkpoint of `trial` that is readable.
 
-    def _open(self, trial: Dealt) -> bool:
-        """Lock `trial` and open its journal. Skip a trial that another run holds or that began on another device."""
+        The worker reads the whole checkpoints. It hands back a member that is at another point than the others.
+        """
+        try:
+            checkpoints = self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target)
+        except OSError:  # it is dealt alone, and the one that reads its folder then says what is wrong
+            return trial.spec.trial_id
+        for path in checkpoints:
+            if (shape := scores_shape(path)) is not None:
+                return step_of(path), shape
+        return 0, NOTHING_SCORED
+
+    def _fixed(self, trial: Dealt, journal: Journal) -> Fixed:
+        """Return the engine and threads of the trial's first attempt, or those that it will have."""
+        first = journal.first or {"engine": trial.engine, "threads": self._worker.threads}
+        return Fixed(first["engine"], first["threads"])
+
+    def _open(self, trial: Dealt, mates: Sequence[Dealt]) -> bool:
+        """Lock `trial` and open its journal. Skip a trial that another run holds or that began on another device.
+
+        A trial that began with another engine or other threads than its `mates` waits again, to train alone.
+        """
         paths = self._results.trial(trial.spec.trial_id)
         lock = Lock(paths)
         if not lock.take():
@@ -195,6 +225,11 @@ class Dealer:
             self._enter(trial, "skip", reason)
             return False
         journal = Journal(paths.journal)
+        if mates and self._fixed(trial, journal) != self._fixed(mates[0], mates[0].open_journal):
+            lock.release()
+            trial.largest_pack = 1
+            self._waiting.put_back(trial, self._clock())
+            return False
         try:
             journal.claim()
         except TakenOverError as error:
@@ -215,9 +250,9 @@ class Dealer:
         self._dealt += 1
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
-        fixed = members[0].open_journal.first or {"engine": members[0].engine, "threads": self._worker.threads}
+        fixed = self._fixed(members[0], members[0].open_journal)
         for trial in members:
-            if sentence := other_kernels(trial, fixed["engine"]):
+            if sentence := other_kernels(trial, fixed.engine):
                 self.changes.put(sentence)
             trial.attempt = trial.open_journal.open_attempt(
                 facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
@@ -230,8 +265,8 @@ class Dealer:
             members=[self._member(trial) for trial in members],
             data=dict(self._worker.data[members[0].spec.config.dataset]),
             device=self._worker.device,
-            engine=fixed["engine"],
-            threads=fixed["threads"],
+            engine=fixed.engine,
+            threads=fixed.threads,
             chunk_s=self._worker.chunk_s,
             timeout_s=self._worker.timeout_s,
             share=self._worker.share,
@@ -262,6 +297,10 @@ class Dealer:
         elif update["status"] == "unfit":  # not the trial's fault, so not counted as a loss
             if self._end(trial, "interrupted", update["message"]) and not trial.stop_asked:
                 self._put_back(trial, trial.largest_pack, self._clock())
+        elif update["status"] == "alone":
+            self._packs[trial.pack] = [member for member in self._packs[trial.pack] if member is not trial]
+            if self._end(trial, "interrupted", update["message"]) and not trial.stop_asked:
+                self._put_back(trial, 1, self._clock())
         elif update["status"] == "storage":
             raise OSError(in_one_line(update["message"]))
         elif (event := EVENT_OF[update["status"]]) != "record":

@@ -58,6 +58,13 @@ class Dealt:
         return self.journal
 
 
+class Fixed(NamedTuple):
+    """What a trial's first attempt fixes for every later one."""
+
+    engine: EngineName
+    threads: int
+
+
 class Change(NamedTuple):
     """A trial has entered `phase` at outer step `step`; `accuracy` is its latest, in [0, 1].
 
@@ -71,10 +78,10 @@ class Change(NamedTuple):
     message: str
 
 
-def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any], pack: int) -> dict[str, Any]:
+def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Fixed, pack: int) -> dict[str, Any]:
     """Return what the journal records when an attempt opens, in a pack of `pack` trials.
 
-    `fixed` holds the engine and threads of the trial's first attempt, which every later attempt keeps.
+    `fixed` is that of the trial's first attempt.
     """
     return {
         "trial_id": spec.trial_id,
@@ -86,11 +93,11 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Mapping[str, Any],
         "recipe": dict(spec.recipe),
         "digest": spec.digest,
         "sweep": sweep,
-        "engine": fixed["engine"],
-        "threads": fixed["threads"],
+        "engine": fixed.engine,
+        "threads": fixed.threads,
         "pack": pack,
         "device": worker.device,
-        "kernels": kernels(fixed["engine"]),
+        "kernels": kernels(fixed.engine),
         **circumstances(),
     }
 

@@ -17,13 +17,16 @@ class Waiting:
     Heaps are cleaned lazily: an entry counts only if its trial is in `_ready` and still waiting.
     """
 
-    def __init__(self, trials: Iterable[Dealt]) -> None:
+    def __init__(self, trials: Iterable[Dealt], point_of: Callable[[Dealt], Hashable]) -> None:
+        """Take `trials` in plan order. Trials of one pack have the same `point_of`, from which they go on."""
         self._trials = list(trials)
+        self._point_of = point_of
         self._number = {trial.spec.trial_id: number for number, trial in enumerate(self._trials)}
         self._ready: set[int] = set()
         self._in_order: list[int] = []
         self._alike: defaultdict[Hashable, dict[int, list[int]]] = defaultdict(dict)
         """Heaps by what trials of a pack share, then by the largest pack that a trial may join."""
+        self._key: dict[int, Hashable] = {}
         self._resting: list[tuple[float, int]] = []
         self._shapes: dict[int, Hashable] = {}
         for number in range(len(self._trials)):
@@ -43,19 +46,18 @@ class Waiting:
                 return trial
         return None
 
-    def take_mates(self, first: Dealt, size: int, fresh: Callable[[Dealt], bool]) -> list[Dealt]:
+    def take_mates(self, first: Dealt, size: int) -> list[Dealt]:
         """Take up to `size` - 1 trials to train with `first`: they differ from it only in PACKABLE fields.
 
-        They have its engine. Each is `fresh` and may join a pack of `size`. A trial that isn't fresh
-        never becomes fresh again.
+        They have its engine, go on from its point, and may join a pack of `size`, which is more than 1.
         """
-        alike, mates = self._alike[self._shape(first)], list[Dealt]()
+        alike, mates = self._alike[self._key[self._number[first.spec.trial_id]]], list[Dealt]()
         while len(mates) < size - 1:
             heaps = [heap for fit, heap in alike.items() if fit >= size and heap]
             if not heaps:
                 break
             mate = self._popped(min(heaps))
-            if mate is not None and fresh(mate):
+            if mate is not None:
                 self._ready.remove(self._number[mate.spec.trial_id])
                 mates.append(mate)
         return mates
@@ -67,7 +69,8 @@ class Waiting:
         self._ready.add(number)
         heappush(self._in_order, number)
         if trial.largest_pack > 1:
-            heappush(self._alike[self._shape(trial)].setdefault(trial.largest_pack, []), number)
+            self._key[number] = key = (self._shape(trial), self._point_of(trial))
+            heappush(self._alike[key].setdefault(trial.largest_pack, []), number)
 
     def _popped(self, heap: list[int]) -> Dealt | None:
         """Remove the first entry of `heap` and return its trial, or None if the entry is stale."""

@@ -15,10 +15,11 @@ from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 class TrialSummary(NamedTuple):
     """The summary of a trial's journal.
 
-    `digest` and `recipe` are the last attempt's, `device` and `engine` the first's. `message` says in one line why it
-    ended. `evaluated` lists the outer steps with an evaluation. Trials of one `cost_class` cost the same per outer
-    step. `worker_s` is the time of its attempts in seconds; a pack's time is shared equally. If `trouble` says why the
-    journal can't be read, the trial counts as failed and the other fields are empty.
+    `digest` and `recipe` are the last attempt's; `device`, `engine` and `pack` (how many trials trained together) the
+    first's. `message` says in one line why it ended. `evaluated` lists the outer steps with an evaluation. Trials of
+    one `cost_class` cost the same per outer step. `worker_s` is the time of its attempts in seconds; a pack's time is
+    shared equally. If `trouble` says why the journal can't be read, the trial counts as failed and the other fields are
+    empty.
     """
 
     trial_id: str
@@ -35,6 +36,7 @@ class TrialSummary(NamedTuple):
     evaluated: Sequence[int]
     device: str
     engine: str
+    pack: int
     cost_class: str
     worker_s: float
     trouble: str = ""
@@ -73,6 +75,7 @@ def _unreadable(trial_id: str, error: JournalError) -> TrialSummary:
         evaluated=[],
         device="",
         engine="",
+        pack=1,
         cost_class="",
         worker_s=0.0,
         trouble=str(error),
@@ -100,6 +103,7 @@ def summary_of(lines: Sequence[Line]) -> TrialSummary | None:
         evaluated=[evaluation["step"] for evaluation in record["evaluations"]],
         device=first["device"],
         engine=first["engine"],
+        pack=first["pack"],
         cost_class=cost_class_of(resolve(record["config"]), first["device"]),
         worker_s=_worker_s(lines),
     )

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,19 @@ from trainers.maml.config import shared_by_pack
 from trainers.maml.pack_size import OF_MEMORY, work
 
 
-def pack_size(todo: Sequence[TrialSpec], device: Device, data_root: Path) -> tuple[int, str]:
+def pack_size(todo: Sequence[TrialSpec], begun: Mapping[str, int], device: Device, data_root: Path) -> tuple[int, str]:
     """Return the size of packs for `todo` on `device`, and the reason in a few words.
 
-    On a CPU it is 1: a pack takes as long as its trials one after the other. On a GPU, packs of the trial that needs
-    most memory are measured, up to the largest possible pack of `todo`. Raises SweepError if that fails.
+    `begun` has the size of the pack in which a trial began, by its id. On a CPU the size is 1: a pack takes as long as
+    its trials one after the other. On a GPU, trials that have begun keep their size. If there are new trials, packs of
+    the trial that needs most memory are measured, up to the largest possible pack of `todo`, and the size is at least
+    that. Raises SweepError if measuring fails.
     """
     if device == "cpu":
         return 1, "packs gain nothing on a CPU"
+    kept = max((begun.get(spec.trial_id, 1) for spec in todo), default=1)
+    if all(spec.trial_id in begun for spec in todo):
+        return kept, "as the trials began"
     alike = Counter(shared_by_pack(spec.cell_config) for spec in todo)
     most = max(alike.values(), default=1)
     if most == 1:
@@ -31,7 +36,7 @@ def pack_size(todo: Sequence[TrialSpec], device: Device, data_root: Path) -> tup
     largest = max((spec.config for spec in todo if alike[shared_by_pack(spec.cell_config)] > 1), key=work)
     result = measured(largest.model_dump(), device, data_root, most)
     times = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in result["measured"])
-    return result["runs"], f"measured, {times}"
+    return max(result["runs"], kept), f"measured, {times}"
 
 
 def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> None:

@@ -119,7 +119,13 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
         return 1, "workers share a GPU"
     if wishes.pack is not None:
         return wishes.pack, "asked for"
-    return pack_size(todo.trials, todo.room.device, wishes.data_root)
+    from_nothing = {standing.spec.trial_id for standing in todo.begun}
+    begun = {
+        standing.spec.trial_id: standing.summary.pack
+        for standing in todo.batch.standings
+        if standing.summary is not None and standing.spec.trial_id not in from_nothing
+    }
+    return pack_size(todo.trials, begun, todo.room.device, wishes.data_root)
 
 
 def estimated(todo: Todo, wishes: Wishes) -> str:

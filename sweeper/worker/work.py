@@ -7,16 +7,20 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.host.provenance import kernels
 from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
+
+if TYPE_CHECKING:
+    from trainers.maml.chunk import Record
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
 _HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
@@ -31,7 +35,10 @@ class Work:
         """If `watched`, this process ends when a step takes longer than the assignment's timeout."""
         self._assignment = assignment
         self._watched = watched
+        self._members = assignment["members"]
+        self._leaving: list[MemberUpdate] = []
         self._logs: list[TrialLog] = []
+        self._opened: list[TrialLog] = []
         self._chunks: Iterator[Any] | None = None
         self._resent: list[int] = []
         self._last: Any = None
@@ -88,9 +95,10 @@ class Work:
             )
             if len(members) > 1:
                 log.say(f"in a pack of {len(members)}: {', '.join(mate['trial_id'] for mate in members)}")
+        self._opened = self._logs
 
     def _close_logs(self) -> None:
-        for log in self._logs:
+        for log in self._opened:
             log.close()
 
     def _say(self, text: str) -> None:
@@ -118,11 +126,10 @@ class Work:
             forget_peak(self._assignment["device"])
             torch.set_num_threads(self._assignment["threads"])
             data = self._assignment["data"]
-            members = self._assignment["members"]
-            configs = [resolve(member["config"]) for member in members]
+            states = self._joined()
+            configs = [resolve(member["config"]) for member in self._members]
             prepared = Prepared(name=configs[0].dataset, path=Path(data["path"]), digest=data["digest"])
-            states = _states(members, self._logs)
-            self._resent = [len(state.records) for state in states] if states else [0] * len(members)
+            self._resent = [len(state.records) for state in states]
             self._chunks = train(
                 configs,
                 load_pixels(prepared, self._assignment["device"]),
@@ -131,6 +138,34 @@ class Work:
                 chunk_s=self._assignment["chunk_s"],
             )
         return self._chunks
+
+    def _joined(self) -> list[Any]:
+        """Return the states from which the pack goes on: those at the point of most members.
+
+        A member at another point leaves the pack, for its dealer to deal it alone.
+        """
+        starts = [_start(member) for member in self._members]
+        together = _of_most([start.position for start in starts])
+        staying: list[tuple[Member, TrialLog]] = []
+        for member, log, start in zip(self._members, self._logs, starts, strict=True):
+            for why in start.damaged:
+                log.say(f"skipped: {why}")
+            if start.position == together:
+                log.say(
+                    f"continues from {together}, by checkpoint {start.file}" if start.file else "starts from step 0"
+                )
+                staying.append((member, log))
+            else:
+                why = f"it goes on from {start.position}, and its pack from {together}; it is trained alone"
+                log.say(f"leaves its pack: {why}")
+                self._leaving.append(_update(member, start.state.step, "alone", why))
+        self._members, self._logs = [member for member, _ in staying], [log for _, log in staying]
+        return [start.state for start in starts if start.position == together]
+
+    def _told(self, members: list[MemberUpdate]) -> Update:
+        """Return news of `members`, and once of those that have left."""
+        leaving, self._leaving = self._leaving, []
+        return Update(pack=self._assignment["pack"], members=leaving + members, over=self._over)
 
     def _updated(self, chunk: Any) -> Update:
         self._last = chunk
@@ -142,18 +177,10 @@ class Work:
             self._save(chunk)
         self._log_ends(chunk, statuses, asked)
         self._stopped |= asked
-        members = [
-            MemberUpdate(
-                trial_id=member["trial_id"],
-                attempt=member["attempt"],
-                step=chunk.step,
-                records=[tuple(record) for record in run.records],
-                status=status,
-                message=run.message,
-            )
-            for member, run, status in zip(self._assignment["members"], chunk.runs, statuses, strict=True)
-        ]
-        return Update(pack=self._assignment["pack"], members=members, over=self._over)
+        return self._told([
+            _update(member, chunk.step, status, run.message, run.records)
+            for member, run, status in zip(self._members, chunk.runs, statuses, strict=True)
+        ])  # fmt: skip
 
     def _status(self, index: int, status: UpdateStatus) -> UpdateStatus:
         """Return the trainer's `status` of a member.
@@ -162,7 +189,7 @@ class Work:
         """
         if index in self._stopped:
             return "stopped"
-        member = self._assignment["members"][index]
+        member = self._members[index]
         paths = TrialPaths(Path(member["folder"]))
         if paths.passed(member["attempt"]):
             self._logs[index].say(f"stopped: attempt {member['attempt'] + 1} has begun; nothing more is written")
@@ -194,16 +221,20 @@ class Work:
                 self._logs[index].say(f"{status} at step {chunk.step}{reason}{memory}")
 
     def _save(self, chunk: Any) -> None:
-        from trainers.maml.checkpoint import save
+        """Save the members that still train. All files appear together, so that a kill leaves them at one point."""
+        from trainers.maml.checkpoint import save_together
 
-        members = zip(self._assignment["members"], chunk.runs, chunk.states(), self._logs, strict=True)
-        for index, (member, run, state, log) in enumerate(members):
-            paths = TrialPaths(Path(member["folder"]))
-            if run.status == "diverged" or index in self._stopped or paths.passed(member["attempt"]):
-                continue
-            save(paths.checkpoint(member["attempt"], state.step), state)
+        members = zip(self._members, chunk.runs, chunk.states(), self._logs, strict=True)
+        saved = [
+            (TrialPaths(Path(member["folder"])), member["attempt"], state, log)
+            for index, (member, run, state, log) in enumerate(members)
+            if run.status != "diverged" and index not in self._stopped
+        ]
+        saved = [each for each in saved if not each[0].passed(each[1])]
+        save_together((paths.checkpoint(attempt, state.step), state) for paths, attempt, state, _ in saved)
+        for paths, attempt, state, log in saved:
             log.say(f"checkpoint saved at step {state.step}")
-            for old in paths.checkpoints(state.step, member["attempt"])[CHECKPOINTS_KEPT:]:
+            for old in paths.checkpoints(state.step, attempt)[CHECKPOINTS_KEPT:]:
                 old.unlink()
         self._saved_s = time.monotonic()
 
@@ -213,21 +244,8 @@ class Work:
         message = "".join(traceback.format_exception(shown))
         with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
             self._say(message.rstrip())
-        return Update(
-            pack=self._assignment["pack"],
-            members=[
-                MemberUpdate(
-                    trial_id=member["trial_id"],
-                    attempt=member["attempt"],
-                    step=self._last.step if self._last else 0,
-                    records=[],
-                    status=status,
-                    message=message,
-                )
-                for member in self._assignment["members"]
-            ],
-            over=True,
-        )
+        step = self._last.step if self._last else 0
+        return self._told([_update(member, step, status, message) for member in self._members])
 
 
 class _StorageError(Exception):
@@ -253,41 +271,52 @@ def _status_of(error: Exception) -> UpdateStatus:
     return "failed"
 
 
-class _Resumed(NamedTuple):
-    """The state in a member's furthest whole checkpoint, that file's name, and the errors of damaged ones."""
+def _update(
+    member: Member,
+    step: int,
+    status: UpdateStatus,
+    message: str,
+    records: "Iterable[Record]" = (),
+) -> MemberUpdate:
+    return MemberUpdate(
+        trial_id=member["trial_id"],
+        attempt=member["attempt"],
+        step=step,
+        records=[(record.step, record.key, record.value) for record in records],
+        status=status,
+        message=message,
+    )
 
-    state: Any | None
+
+class _Start(NamedTuple):
+    """Where a member goes on: its state, that state's position and file ("": none), and errors of damaged files."""
+
+    state: Any
+    position: Any
     file: str
     damaged: list[str]
 
 
-def _states(members: list[Member], logs: list[TrialLog]) -> list[Any] | None:
-    """Return the state in each member's furthest whole checkpoint of any attempt; None to start from step 0.
-
-    Skips a damaged checkpoint for an earlier one. If members of a pack are at different points, all start again from
-    step 0, so that none waits for another.
-    """
-    every = [_furthest(TrialPaths(Path(member["folder"])), member["config"]["outer_steps"]) for member in members]
-    alike = len({found.state and (found.state.step, found.state.correct.shape) for found in every}) == 1
-    for found, log in zip(every, logs, strict=True):
-        for why in found.damaged:
-            log.say(f"skipped: {why}")
-        if found.state is None:
-            log.say("starts from step 0")
-        elif alike:
-            log.say(f"continues from step {found.state.step}, by checkpoint {found.file}")
-        else:
-            log.say("starts from step 0: the members of its pack are at different points")
-    return [found.state for found in every] if alike and every[0].state is not None else None
-
-
-def _furthest(paths: TrialPaths, target: int) -> _Resumed:
+def _start(member: Member) -> _Start:
+    """Return the state in the member's furthest whole checkpoint of any attempt, or that before the first step."""
     from trainers.maml.checkpoint import CheckpointError, read
+    from trainers.maml.config import resolve
+    from trainers.maml.evaluation import position
+    from trainers.maml.train import begun
 
-    damaged: list[str] = []
-    for path in paths.checkpoints(target):
+    config, damaged = resolve(member["config"]), list[str]()
+    for path in TrialPaths(Path(member["folder"])).checkpoints(config.outer_steps):
         try:
-            return _Resumed(read(path), f"{path.parent.name}/{path.name}", damaged)
+            state = read(path)
         except CheckpointError as error:
             damaged.append(str(error))
-    return _Resumed(None, "", damaged)
+        else:
+            return _Start(state, position(config, state), f"{path.parent.name}/{path.name}", damaged)
+    state = begun(config)
+    return _Start(state, position(config, state), "", damaged)
+
+
+def _of_most(positions: list[Any]) -> Any:
+    """Return the most frequent position; of equally frequent ones that of the latest step."""
+    counts = Counter(positions)
+    return max(counts, key=lambda position: (counts[position], position.step, position.scored))

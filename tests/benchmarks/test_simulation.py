@@ -12,9 +12,10 @@ from tests.budget import budget
 TRIALS = budget(200, 300)
 
 
-@pytest.mark.parametrize("pack", [1, 8])
-def test_every_trial_is_trained_once_whatever_is_lost_on_the_way(tmp_path, pack):
-    found = simulate(tmp_path, trials=TRIALS, slots=24, pack=pack, seed=3)
+@pytest.mark.parametrize(("pack", "slots", "seed"), [(1, 24, 3), (8, 8, 9)])
+def test_every_trial_is_trained_once_whatever_is_lost_on_the_way(tmp_path, pack, slots, seed):
+    """A lost pack stays a pack, so it takes fewer slots for the larger packs to meet every loss."""
+    found = simulate(tmp_path, trials=TRIALS, slots=slots, pack=pack, seed=seed)
     assert found.faults == {}
     assert found.trials == TRIALS == found.states["done"] + found.states["diverged"] + found.states["failed"]
     events = found.ledger.events

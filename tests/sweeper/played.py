@@ -5,7 +5,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from sweeper.cli import main
-from sweeper.dealing.dealt_trial import Worker, facts
+from sweeper.dealing.dealt_trial import Fixed, Worker, facts
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal import Journal
 from sweeper.results.paths import Results
@@ -21,7 +21,7 @@ def worker(device: str = "cpu", pack: int = 1) -> Worker:
 def begin(results: Results, spec: TrialSpec, *, device: str = "cpu", pack: int = 1, sweep: str = "tiny") -> Journal:
     """Open the next attempt of a trial's journal."""
     journal = Journal(results.trial(spec.trial_id).journal)
-    fixed = {"engine": "loop", "threads": 1}
+    fixed = Fixed("loop", 1)
     journal.open_attempt(facts(spec, worker(device), sweep, fixed, pack))
     return journal
 

@@ -7,6 +7,7 @@ Callers decide when to save and which file to keep.
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from trainers.maml.chunk import Record, RunState
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params
-from trainers.sealed_file import naming, seal, unseal, write_whole
+from trainers.sealed_file import naming, seal, unseal, write_together
 
 _GROUPS = ("params", "first", "second")
 
@@ -27,6 +28,15 @@ class CheckpointError(Exception):
 
 def save(path: Path, state: RunState) -> None:
     """Write `state` to `path`, replacing an older file only once the new one is complete and on disk."""
+    save_together([(path, state)])
+
+
+def save_together(states: Iterable[tuple[Path, RunState]]) -> None:
+    """Write each (path, state) of a pack; the files appear together, after all are complete and on disk."""
+    write_together((path, _sealed(state)) for path, state in states)
+
+
+def _sealed(state: RunState) -> bytes:
     groups = dict(zip(_GROUPS, (state.params, *state.moments), strict=True))
     arrays: dict[str, Any] = {
         f"{group}/{name}": value.numpy() for group, params in groups.items() for name, value in params.items()
@@ -34,7 +44,7 @@ def save(path: Path, state: RunState) -> None:
     text = json.dumps({"step": state.step, "records": state.records}, allow_nan=False)
     buffer = io.BytesIO()
     np.savez(buffer, correct=state.correct, text=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)
-    write_whole(path, seal(buffer.getvalue()))
+    return seal(buffer.getvalue())
 
 
 def read(path: Path) -> RunState:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from trainers.maml.chunk import Record
+from trainers.maml.chunk import Record, RunState
 from trainers.maml.config import HEADS, Head, TrialConfig
 
 
@@ -38,6 +38,30 @@ def nothing_scored(passed: Pass | None, runs: int) -> np.ndarray:
     """Return the scores of `passed` before its first episode: integers (runs, heads, 0, scored)."""
     heads, scored = (len(passed.heads), len(passed.scored)) if passed else (0, 0)
     return np.zeros((runs, heads, 0, scored), dtype=np.int64)
+
+
+class Position(NamedTuple):
+    """Where a run goes on: after outer step `step`, with `scored` episodes of the pass `key` (None: of no pass)."""
+
+    step: int
+    key: str | None
+    scored: int
+
+    def __str__(self) -> str:
+        return f"step {self.step}" + (f", {self.scored} episodes into its {self.key} pass" if self.scored else "")
+
+
+def position(config: TrialConfig, state: RunState) -> Position:
+    """Return where a run of `config` goes on from `state`. Runs of one pack are at the same position.
+
+    The scores in `state` count only if they are of the pass that is pending: a target may have grown since.
+    """
+    known = {record.key for record in state.records if record.step == state.step}
+    passed = next((passed for passed in due(config, state.step) if passed.key not in known), None)
+    if passed is None:
+        return Position(state.step, None, 0)
+    of_same = state.correct.shape[::2] == (len(passed.heads), len(passed.scored))
+    return Position(state.step, passed.key, state.correct.shape[1] if of_same else 0)
 
 
 def records_of(passed: Pass, config: TrialConfig, step: int, correct: np.ndarray) -> list[Record]:

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from trainers.maml.chunk import Chunk, Record, RunChunk, RunState, RunStatus
 from trainers.maml.config import PACKABLE, TrialConfig, shared_by_pack
-from trainers.maml.engines.adam import Moments
+from trainers.maml.engines.adam import Moments, no_moments
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.captured import CapturedMover
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outer_step import Carried, Mover
 from trainers.maml.engines.table import SLICE_OF_ENGINE, EngineName, cannot_treat, fastest
 from trainers.maml.episodes import evaluation_draw, gather, probe_draw
-from trainers.maml.evaluation import Pass, due, nothing_scored, records_of
+from trainers.maml.evaluation import Pass, due, nothing_scored, position, records_of
 from trainers.maml.networks import Params, initial_params, zero_head
 from trainers.maml.probes import probe
 
@@ -48,22 +48,28 @@ def train(
     engine = engine or fastest(configs[0], pixels.device.type)
     if reason := cannot_treat(engine, configs[0], pixels.device.type):
         raise ValueError(reason)
-    pack = _Pack(configs, pixels, engine, states)
+    pack = _Pack(configs, pixels, engine, [begun(config) for config in configs] if states is None else states)
     while not pack.finished:
         ends = time.monotonic() + chunk_s
         pack.advance()
         while not pack.finished and time.monotonic() < ends:
             pack.advance()
         yield pack.chunk()
-    if states is not None and not pack.reported:
+    if not pack.reported:
         yield pack.chunk()
+
+
+def begun(config: TrialConfig) -> RunState:
+    """Return the state of a run that has not taken a step."""
+    params = initial_params(config)
+    return RunState(step=0, params=params, moments=no_moments(params), correct=nothing_scored(None, 1)[0], records=())
 
 
 class _Pack:
     """The runs of one pack; `advance` takes one outer step, scores one slice of an evaluation, or takes a probe."""
 
     def __init__(
-        self, configs: Sequence[TrialConfig], pixels: Tensor, engine: EngineName, states: Sequence[RunState] | None
+        self, configs: Sequence[TrialConfig], pixels: Tensor, engine: EngineName, states: Sequence[RunState]
     ) -> None:
         _check_pack(configs, states)
         self.configs = configs
@@ -71,22 +77,17 @@ class _Pack:
         self.pixels = pixels
         self.engine_name, self.engine = engine, build(engine, self.shared)
         self.slice = SLICE_OF_ENGINE[engine]
-        if states is None:
-            params, moments = self._stack([initial_params(config) for config in configs]), None
-            self.step = 0
-            self.unsent: list[list[Record]] = [[] for _ in configs]
-        else:
-            params = self._stack([state.params for state in states])
-            moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
-            self.step = states[0].step
-            self.unsent = [list(state.records) for state in states]
+        params = self._stack([state.params for state in states])
+        moments = Moments(*(self._stack([state.moments[n] for state in states]) for n in range(2)))
+        self.step = states[0].step
+        self.unsent = [list(state.records) for state in states]
         self.mover = MOVERS.get(engine, Mover)(configs, pixels, self.engine, params, moments)
         self.records = [list(records) for records in self.unsent]
         self.known = [{(record.step, record.key) for record in records} for records in self.records]
         self.trouble = [""] * len(configs)
         self.reported = False
         self.correct = nothing_scored(self.pending, len(configs))
-        if states is not None and _scores_of_same(self.correct, states):
+        if position(configs[0], states[0]).scored:
             self.correct = np.stack([state.correct for state in states])
 
     def _stack(self, runs: list[Params]) -> Params:
@@ -231,16 +232,11 @@ def _cut(stacked: Params, run: int) -> Params:
     return {name: value.detach().cpu().clone() for name, value in _row(stacked, run).items()}
 
 
-def _scores_of_same(nothing: np.ndarray, states: Sequence[RunState]) -> bool:
-    """Return whether `states` have scores of the pass whose empty scores are `nothing`: (runs, heads, 0, scored)."""
-    heads, _, scored = nothing.shape[1:]
-    return heads > 0 and all(state.correct.shape[::2] == (heads, scored) for state in states)
-
-
-def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState] | None) -> None:
+def _check_pack(configs: Sequence[TrialConfig], states: Sequence[RunState]) -> None:
     shared = [dict(shared_by_pack(config)) for config in configs]
     differing = sorted({name for other in shared for name in other if other[name] != shared[0][name]})
     if differing:
         raise ValueError(f"runs of a pack may differ only in {sorted(PACKABLE)}; these differ in {differing}")
-    if states is not None and len({(state.step, state.correct.shape) for state in states}) != 1:
-        raise ValueError(f"runs of a pack must continue from one step; these are at {[state.step for state in states]}")
+    positions = [position(config, state) for config, state in zip(configs, states, strict=True)]
+    if len(set(positions)) != 1:
+        raise ValueError(f"runs of a pack must continue from one point; these are at {'; '.join(map(str, positions))}")

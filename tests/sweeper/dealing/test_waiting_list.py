@@ -26,18 +26,17 @@ def shape(trial):
     return {name: value for name, value in trial.spec.config if name not in PACKABLE}
 
 
-def plain(trials, rest_until, now_s, size_of, begun):
+def plain(trials, rest_until, now_s, size_of, point):
     """Return the pack that the plain definition takes."""
     ready = [t for t in trials if t.phase == "waiting" and rest_until[t.spec.trial_id] <= now_s]
     if not ready:
         return []
     first = ready[0]
     size = size_of(first)
-    if size == 1 or first.spec.trial_id in begun:
+    if size == 1:
         return [first]
-    return [t for t in ready if t.largest_pack >= size and shape(t) == shape(first) and t.spec.trial_id not in begun][
-        :size
-    ]
+    alike = [t for t in ready if shape(t) == shape(first) and point[t.spec.trial_id] == point[first.spec.trial_id]]
+    return [t for t in alike if t.largest_pack >= size][:size]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -45,19 +44,20 @@ def test_every_pack_is_the_one_that_looking_at_all_trials_finds(many, seed):
     draw = random.Random(seed)
     pack = draw.choice([1, 2, 4, 8])
     trials = [Dealt(spec=spec, engine="loop", largest_pack=draw.choice([pack, max(1, pack // 2)])) for spec in many]
-    waiting, now_s = Waiting(trials), 0.0
-    rest_until, begun, out, taken = {spec.trial_id: 0.0 for spec in many}, set(), [], 0
+    point = {spec.trial_id: draw.choice([0, 0, 0, 20]) for spec in many}
+    waiting, now_s = Waiting(trials, lambda trial: point[trial.spec.trial_id]), 0.0
+    rest_until, out, taken = {spec.trial_id: 0.0 for spec in many}, [], 0
 
     def size_of(trial):
         return min(trial.largest_pack, pack)
 
     while out or any(trial.phase == "waiting" for trial in trials):
         now_s += draw.random()
-        wanted = plain(trials, rest_until, now_s, size_of, begun)
+        wanted = plain(trials, rest_until, now_s, size_of, point)
         first = waiting.take(now_s)
         found = [] if first is None else [first]
-        if found and size_of(first) > 1 and first.spec.trial_id not in begun:
-            found += waiting.take_mates(first, size_of(first), lambda trial: trial.spec.trial_id not in begun)
+        if found and size_of(first) > 1:
+            found += waiting.take_mates(first, size_of(first))
         assert [t.spec.name() for t in found] == [t.spec.name() for t in wanted]
         for trial in found:
             trial.phase = "running"
@@ -73,7 +73,7 @@ def test_every_pack_is_the_one_that_looking_at_all_trials_finds(many, seed):
                 trial.largest_pack = draw.choice([1, max(1, trial.largest_pack // 2)])
                 rest_until[trial.spec.trial_id] = now_s + draw.choice([0.0, 2.0])
                 if draw.random() < 0.5:
-                    begun.add(trial.spec.trial_id)
+                    point[trial.spec.trial_id] = draw.choice([20, 40])
                 waiting.put_back(trial, rest_until[trial.spec.trial_id])
             else:
                 trial.phase = "done"
@@ -95,9 +95,9 @@ class Watched(Dealt):
 def test_taking_all_trials_looks_at_each_a_few_times_and_not_at_all_each_time(many, pack):
     trials = [Watched(spec=spec, engine="loop", largest_pack=pack) for spec in many]
     Watched.looks, taken = 0, 0
-    waiting = Waiting(trials)
+    waiting = Waiting(trials, lambda trial: 0)
     while (first := waiting.take(0.0)) is not None:
-        members = [first, *waiting.take_mates(first, pack, lambda _: True)]
+        members = [first, *(waiting.take_mates(first, pack) if pack > 1 else [])]
         taken += len(members)
         for trial in members:
             trial.phase = "done"

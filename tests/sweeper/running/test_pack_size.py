@@ -18,7 +18,7 @@ DATA = Path("data")
 
 
 def test_a_cpu_trains_trials_by_themselves(specs):
-    assert pack_size(specs, "cpu", DATA)[0] == 1
+    assert pack_size(specs, {spec.trial_id: 4 for spec in specs}, "cpu", DATA)[0] == 1
 
 
 def test_a_gpu_measures_the_trial_that_needs_most_as_far_as_some_are_alike(write_sweep, monkeypatch):
@@ -30,10 +30,27 @@ def test_a_gpu_measures_the_trial_that_needs_most_as_far_as_some_are_alike(write
 
     monkeypatch.setattr(packing, "measured", measured)
     specs = expand(load(write_sweep("seeds: 3")))
-    assert pack_size(specs, "cuda", DATA) == (8, "measured, 8: 10 ms a step")
+    assert pack_size(specs, {}, "cuda", DATA) == (8, "measured, 8: 10 ms a step")
     assert asked == [(2, "cuda", DATA, 3)]
-    assert pack_size(expand(load(write_sweep("seeds: 1"))), "cuda", DATA)[0] == 1
+    assert pack_size(expand(load(write_sweep("seeds: 1"))), {}, "cuda", DATA)[0] == 1
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("before", [16, 1])
+def test_trials_that_have_begun_keep_the_size_of_their_pack(specs, monkeypatch, before):
+    """Measuring again could find another size, and a GPU rounds by size."""
+    calls = []
+    monkeypatch.setattr(packing, "measured", lambda *given: calls.append(given))
+    begun = {spec.trial_id: size for spec, size in zip(specs, (1, before, 1, 1), strict=True)}
+    assert pack_size(specs, begun, "cuda", DATA) == (before, "as the trials began")
+    assert calls == []
+
+
+@pytest.mark.parametrize(("before", "found", "size"), [(16, 8, 16), (4, 8, 8)])
+def test_new_trials_beside_those_that_have_begun_are_measured(specs, monkeypatch, before, found, size):
+    result = {"runs": found, "measured": [{"runs": found, "step_s": 0.01}]}
+    monkeypatch.setattr(packing, "measured", lambda *given: result)
+    assert pack_size(specs, {specs[0].trial_id: before}, "cuda", DATA)[0] == size
 
 
 @pytest.mark.slow

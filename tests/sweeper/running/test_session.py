@@ -14,7 +14,9 @@ from sweeper.sweepfile.sweep import load
 def summary(**changed) -> TrialSummary:
     known = {"trial_id": "t", "point": "p", "digest": "d", "recipe": {"core": 1}, "sweeps": ["tiny"], "message": ""}
     known |= {"attempt": 1, "status": "done", "step": 4, "target": 4, "done_step": 4, "evaluated": [2, 4]}
-    return TrialSummary(**known | {"device": "cpu", "engine": "loop", "cost_class": "k", "worker_s": 8.0} | changed)
+    return TrialSummary(
+        **known | {"device": "cpu", "engine": "loop", "pack": 1, "cost_class": "k", "worker_s": 8.0} | changed
+    )
 
 
 @pytest.mark.parametrize(
