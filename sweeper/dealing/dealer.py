@@ -13,11 +13,7 @@ from queue import SimpleQueue
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
-<<<<<<< HEAD
-from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, keep_engine, other_kernels, why_not
-=======
-from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, other_kernels, why_not
->>>>>>> bfc657e (Pack trials again from their checkpoints)
+from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, keep_engine, other_kernels, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
