@@ -221,6 +221,12 @@ class Dealer:
             self._enter(trial, "skip", reason)
             return False
         journal = Journal(paths.journal)
+        if journal.first is None and paths.checkpoints(trial.spec.target):
+            reason = keep_engine(trial, began_with(paths), self._worker)
+            if reason:
+                lock.release()
+                self._enter(trial, "skip", reason)
+                return False
         if mates and self._fixed(trial, journal) != self._fixed(mates[0], mates[0].open_journal):
             lock.release()
             trial.largest_pack = 1
@@ -232,12 +238,6 @@ class Dealer:
             lock.release()
             self._enter(trial, "skip", str(error))
             return False
-        if journal.first is None and self._begun(trial):
-            reason = keep_engine(trial, began_with(paths), self._worker)
-            if reason:
-                lock.release()
-                self._enter(trial, "skip", reason)
-                return False
         trial.lock, trial.journal = lock, journal
         trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
         return True
