@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arms import Absence, FigureRequest, absences_in_words
-from analysis.figures.layout import Grid, key, lay_out, seeds_in_words
+from analysis.figures.layout import Grid, clipped_sentence, key, lay_out, seeds_in_words
 from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, RC, Look, looks
+from analysis.numbers.bounds import NORM, UNBOUNDED
 from analysis.numbers.probes import Probe
 from analysis.numbers.stats import Summary, summary
 
@@ -121,8 +122,9 @@ def _draw_dots(
         look = drawn[dot.order]
         y = entries.index((dot.features, dot.what)) + 0.36 * (ORDERS.index(dot.order) - 0.5)
         if not math.isnan(dot.summary.low):
-            half = dot.summary.half_width
-            axes.errorbar(dot.summary.mean, y, xerr=half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
+            low, high = (NORM if dot.what == "gradient" else UNBOUNDED).clip((dot.summary.low, dot.summary.high))
+            ends = [[dot.summary.mean - low], [high - dot.summary.mean]]
+            axes.errorbar(dot.summary.mean, y, xerr=ends, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
         axes.scatter(dot.seeds, [y] * len(dot.seeds), s=6, color=look.colour, alpha=0.4, linewidths=0, zorder=2)
         axes.plot(
             dot.summary.mean, y, color=look.colour, marker=look.marker, markersize=4.6, markeredgecolor="white",
@@ -142,6 +144,8 @@ def _footer(info: FeatureSpaceInfo) -> str:
         "Left: gradient in feature space, with only the head adapted. Right: displacement by one small plain step of "
         "the encoder along the trial's own outer gradient; positive is towards the other set's features of that class.",
     ]
+    norms = [end for row in info.rows for dot in row.gradients for end in (dot.summary.low, dot.summary.high)]
+    parts.append(clipped_sentence(norms, 1.0, NORM))
     if len(info.rows) > 1:
         parts.append("Each row has its own horizontal axis.")
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

@@ -1,6 +1,7 @@
 """The figure of the endpoint against an axis of the sweep: `inner_steps_info` computes, `draw_inner_steps` draws.
 
-Accuracies in the info are fractions; only the drawing is in percent.
+Accuracies in the info are fractions; only the drawing is in percent. A line joins points along numbers, and none joins
+named values: nothing lies between them.
 """
 
 import math
@@ -14,9 +15,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.arms import FigureRequest
-from analysis.figures.layout import Grid, key, lay_out, seeds_in_words, usual_columns, usual_width
+from analysis.figures.layout import (
+    Grid,
+    clipped_sentence,
+    key,
+    lay_out,
+    seeds_in_words,
+    upright,
+    usual_columns,
+    usual_width,
+)
 from analysis.figures.style import GREY, RC, Look, looks
-from analysis.numbers.endpoint import axis_title, endpoint_sentence
+from analysis.numbers.bounds import Bounds
+from analysis.numbers.endpoint import axis_title, bounds_of, endpoint_sentence
 from analysis.numbers.tables import Cell, cells
 from analysis.numbers.tidy import axis_column
 
@@ -52,7 +63,8 @@ class Panel(NamedTuple):
 class InnerStepsInfo(NamedTuple):
     """All that is drawn: values times `scale` have the unit of `y_title`.
 
-    `ticks` are the positions on the horizontal axis with their labels, in the order of the plan.
+    `bounds` are those of the metric; intervals may leave them. `ticks` are the positions on the horizontal axis with
+    their labels, in the order of the plan; `numeric` says whether the positions are the labels' numbers.
     """
 
     question: str
@@ -60,8 +72,10 @@ class InnerStepsInfo(NamedTuple):
     x_title: str
     y_title: str
     scale: float
+    bounds: Bounds
     hue_title: str
     ticks: tuple[tuple[float, str], ...]
+    numeric: bool
     log: bool
     columns: int
     panels: tuple[Panel, ...]
@@ -81,7 +95,8 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
     facets = tuple(dict.fromkeys(place[1 : 1 + len(spec.facets)] for place in by_key))
     hues = labels[spec.hue] if spec.hue else ("",)
     ats = tuple(values["at"].cat.categories)
-    positions = _positions(labels[x])
+    numbers = _numbers(labels[x])
+    positions = numbers or tuple(map(float, range(len(labels[x]))))
     panels = []
     for at in ats:
         for facet in facets:
@@ -98,8 +113,10 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
         x_title=x.replace("_", " "),
         y_title=y_title,
         scale=scale,
+        bounds=bounds_of(request.endpoint),
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),
+        numeric=bool(numbers),
         log=min(positions) > 0 and max(positions) / min(positions) > LOG_RATIO,
         columns=len(facets) if len(ats) > 1 else usual_columns(len(facets)),
         panels=tuple(panels),
@@ -109,27 +126,35 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
 def draw_inner_steps(info: InnerStepsInfo) -> Figure:
     """Return the figure: means with 95 % t-intervals over seeds, faint points for seeds, gaps for cells without one."""
     labels = [line.label for line in info.panels[0].lines]
-    grid = Grid(len(info.panels), info.columns, usual_width(info.columns))
+    y_title, edge = upright(info.y_title)
+    grid = Grid(len(info.panels), info.columns, usual_width(info.columns), edge=edge)
     with matplotlib.rc_context(RC):
-        keys = [key(*entry) for entry in zip(labels, looks(len(labels)), strict=True)] if info.hue_title else []
+        drawn = zip(labels, _looks(info), strict=True)
+        keys = [key(*entry) for entry in drawn] if info.hue_title else []
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             _draw_panel(axes, panel, info)
-            axes.set_ylabel(info.y_title if index % info.columns == 0 else "")
+            axes.set_ylabel(y_title if index % info.columns == 0 else "")
             lowest = index + info.columns >= len(info.panels)
             axes.set_xlabel(info.x_title if lowest else "")
             axes.tick_params(labelbottom=lowest)
+        _share_horizontal(places, info)
     return figure
 
 
-def _positions(labels: Sequence[str]) -> tuple[float, ...]:
+def _numbers(labels: Sequence[str]) -> tuple[float, ...]:
+    """Return the labels as numbers; () unless all are finite numbers and no two are equal."""
     try:
         numbers = tuple(float(label) for label in labels)
     except ValueError:
-        return tuple(float(index) for index in range(len(labels)))
-    if len(set(numbers)) < len(numbers) or not all(map(math.isfinite, numbers)):
-        return tuple(float(index) for index in range(len(labels)))
-    return numbers
+        return ()
+    return numbers if len(set(numbers)) == len(numbers) and all(map(math.isfinite, numbers)) else ()
+
+
+def _looks(info: InnerStepsInfo) -> list[Look]:
+    """Return the look of each line; along named values it has markers alone."""
+    every = looks(len(info.panels[0].lines))
+    return every if info.numeric else [look._replace(dash="none") for look in every]
 
 
 def _points(
@@ -155,12 +180,22 @@ def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
     axes.set_xticks([], minor=True)
     axes.margins(x=0.08, y=0.1)
     beside = _beside(positions, info.log, len(panel.lines))
-    for index, (line, look) in enumerate(zip(panel.lines, looks(len(panel.lines)), strict=True)):
+    for index, (line, look) in enumerate(zip(panel.lines, _looks(info), strict=True)):
         place = index - (len(panel.lines) - 1) / 2
-        _draw_line(axes, line, look, info.scale, beside, place)
+        _draw_line(axes, line, look, info, beside, place)
     if not any(point.seeds for line in panel.lines for point in line.points):
         axes.text(0.5, 0.5, "no finished trial", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_yticks([])
+
+
+def _share_horizontal(places: Sequence[Axes], info: InnerStepsInfo) -> None:
+    """Give all panels the horizontal axis that shows every tick, since only the lowest row has tick labels."""
+    positions = [position for position, _ in info.ticks]
+    filled = [axes.get_xlim() for axes in places if axes.has_data()]
+    left = min([min(positions), *(left for left, _ in filled)])
+    right = max([max(positions), *(right for _, right in filled)])
+    for axes in places:
+        axes.set_xlim(left, right)
 
 
 def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[float, float], float]:
@@ -177,8 +212,9 @@ def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[floa
 
 
 def _draw_line(
-    axes: Axes, line: Line, look: Look, scale: float, at: Callable[[float, float], float], place: float
+    axes: Axes, line: Line, look: Look, info: InnerStepsInfo, at: Callable[[float, float], float], place: float
 ) -> None:
+    scale = info.scale
     xs = [at(point.x, place) for point in line.points]
     means = [scale * point.mean for point in line.points]
     axes.plot(
@@ -187,8 +223,9 @@ def _draw_line(
     )  # fmt: skip
     for x, mean, point in zip(xs, means, line.points, strict=True):
         if not math.isnan(point.low):
-            half = scale / 2 * (point.high - point.low)
-            axes.errorbar(x, mean, half, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
+            low, high = scale * info.bounds.clip((point.low, point.high))
+            ends = [[mean - low], [high - mean]]
+            axes.errorbar(x, mean, ends, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
         scores = [scale * score for score in point.seeds]
         beside = [at(point.x, place + 0.7)] * len(scores)
         axes.scatter(beside, scores, s=7, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0, zorder=2)
@@ -203,12 +240,14 @@ def _draw_line(
 def _footer(info: InnerStepsInfo) -> str:
     points = [point for panel in info.panels for line in panel.lines for point in line.points]
     n = seeds_in_words([len(point.seeds) for point in points])
+    means = "Lines" if info.numeric else "Large points"
     parts = [
         f"{info.sentence}.",
-        f"Lines: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
+        f"{means}: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
+        clipped_sentence([end for point in points for end in (point.low, point.high)], info.scale, info.bounds),
     ]
     if any(not point.seeds for point in points):
         parts.append("Cross at the bottom: no finished trial.")
     if len(info.panels) > 1:
         parts.append("Each panel has its own vertical axis.")
-    return " ".join(parts)
+    return " ".join(filter(None, parts))

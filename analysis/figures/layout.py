@@ -15,10 +15,14 @@ from matplotlib.lines import Line2D
 from matplotlib.typing import ColorType
 
 from analysis.figures.style import GREY, Look
+from analysis.numbers.bounds import Bounds
 
-LEFT, RIGHT = 0.08, 0.12  # left margin of the texts, right margin of the panels
+LEFT, RIGHT = 0.08, 0.2  # left margin of the texts, right margin of the panels: half a tick label of six digits
 LETTER = 0.064  # mean width of a letter in the legend
 KEY = 0.62  # width of a legend's key with the gap after its label
+EDGE = 0.56  # left of the first column, for tick labels and an axis title of one line
+TITLE_LINE = 0.14  # more for each further line of that title
+UPRIGHT = 17  # letters of an axis title along one inch of a panel's height
 
 
 class Grid(NamedTuple):
@@ -28,7 +32,7 @@ class Grid(NamedTuple):
     columns: int
     width: float
     height: float = 1.7
-    edge: float = 0.56  # left of the first column
+    edge: float = EDGE  # left of the first column
     title: float = 0.24
     row_gap: float = 0.16
     column_gap: float = 0.42
@@ -50,6 +54,12 @@ def usual_width(columns: int) -> float:
     return {1: 4.6, 2: 6.6}.get(columns, 2.5 * columns)
 
 
+def upright(title: str, height: float = Grid._field_defaults["height"]) -> tuple[str, float]:
+    """Return a vertical axis's title, broken to the height of a panel, and the `edge` that it needs."""
+    lines = [line for part in title.split("\n") for line in textwrap.wrap(part, int(UPRIGHT * height))]
+    return "\n".join(lines), EDGE + TITLE_LINE * (len(lines) - 1)
+
+
 def usual_columns(facets: int) -> int:
     """Return the number of columns for `facets` panels."""
     return facets if facets <= 3 else 2 if facets == 4 else 3
@@ -59,7 +69,7 @@ def lay_out(
     question: str, footer: str, grid: Grid, keys: Sequence[Line2D] = (), keys_title: str = ""
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with its texts, and its empty panels in order. No `keys`, no legend. Call it within style.RC."""
-    title = textwrap.wrap(question, int(grid.width * 12.5))
+    title = textwrap.wrap(question, int(grid.width * 11.8))
     foot = textwrap.wrap(footer, int(grid.width * 19.5))
     key_columns = _key_columns(keys, grid)
     top = 0.1 + 0.17 * len(title)
@@ -102,6 +112,14 @@ def seeds_in_words(counts: Sequence[int]) -> str:
     if not found:
         return "no seed"
     return f"n = {found[0]}" if len(found) == 1 else f"n = {found[0]} to {found[-1]}"
+
+
+def clipped_sentence(ends: Sequence[float], scale: float, bounds: Bounds) -> str:
+    """Return a footer's sentence if one of the `ends` of intervals lies outside `bounds`, else ""."""
+    if not bounds.leaves(ends):
+        return ""
+    named = " and ".join(f"{scale * bound:g}" for bound in bounds if math.isfinite(bound))
+    return f"Intervals are cut at {named}: the metric can't go beyond."
 
 
 def _key_columns(keys: Sequence[Line2D], grid: Grid) -> int:

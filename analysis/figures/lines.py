@@ -1,4 +1,7 @@
-"""Curves against the outer step: a track of each seed, mean and interval over seeds, and how they are drawn."""
+"""Curves against the outer step: a track of each seed, mean and interval over seeds, and how they are drawn.
+
+A running mean begins with the first full window. A band ends at the bounds of the metric.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,8 +14,9 @@ from scipy.special import stdtrit
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
 from analysis.figures.arms import Arm
-from analysis.figures.layout import seeds_in_words
+from analysis.figures.layout import clipped_sentence, seeds_in_words
 from analysis.figures.style import GREY, Look
+from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
@@ -20,7 +24,7 @@ MARKS = 8  # number of markers along one curve
 
 
 class Track(NamedTuple):
-    """One seed's curve: `steps` and `values` (P,); a value is NaN if it is missing or not finite."""
+    """One seed's curve: `steps` and `values` (P,); a value is NaN if one that it averages is missing or not finite."""
 
     seed: int
     steps: np.ndarray
@@ -45,14 +49,14 @@ class Curve(NamedTuple):
 
 
 def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Track:
-    """Return `endpoint` read at each outer step at which the trial was measured, up to its target."""
+    """Return `endpoint` read at each outer step, up to the target, that ends a full window of measurements."""
     record = records.get(trial.trial_id)
     if record is None:
         return Track(trial.seed, np.array([], dtype=int), np.array([]))
     entries = measured(trial, record, endpoint, trial.target)
     steps = np.array([entry["step"] for entry in entries], dtype=int)
     values = np.array([number_of(trial, record, endpoint, entry).value for entry in entries])
-    return Track(trial.seed, steps, _smooth(values, endpoint.window))
+    return Track(trial.seed, steps[endpoint.window - 1 :], _smooth(values, endpoint.window))
 
 
 def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Curve:
@@ -72,21 +76,25 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
     )
 
 
-def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float, hollow: bool = False) -> None:
-    """Draw one curve; `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide."""
+def draw_curve(
+    axes: Axes, curve: Curve, look: Look, scale: float, bounds: Bounds, place: float, hollow: bool = False
+) -> None:
+    """Draw one curve, with its band clipped to `bounds`.
+
+    `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide.
+    """
     face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
 
     def line(steps: np.ndarray, values: np.ndarray, width: float, size: float, alpha: float, zorder: int) -> None:
         axes.plot(
             steps, values, color=look.colour, linestyle=look.dash, linewidth=width, alpha=alpha, zorder=zorder,
             marker=look.marker, markersize=size, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=edge_width,
-            markevery=marks(steps, place),
+            markevery=_marks(steps, place),
         )  # fmt: skip
 
     if (curve.n >= SEEDS_FOR_INTERVAL).any():
-        axes.fill_between(
-            curve.steps, scale * curve.low, scale * curve.high, color=look.colour, alpha=0.15, linewidth=0, zorder=2
-        )
+        low, high = scale * bounds.clip(curve.low), scale * bounds.clip(curve.high)
+        axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=2)
         line(curve.steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
     alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
     for track in curve.tracks:
@@ -95,43 +103,40 @@ def draw_curve(axes: Axes, curve: Curve, look: Look, scale: float, place: float,
             line(track.steps, values, width=0.8, size=3, alpha=0.8, zorder=3)
 
 
-def finish_panel(axes: Axes, filled: bool) -> None:
-    """Set margins and ticks of a panel along the outer step; an empty panel says "nothing measured"."""
+def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> None:
+    """Set margins and ticks of a panel along the outer step; one without a value and without `points` says so."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
-    if not filled:
-        axes.text(0.5, 0.5, "nothing measured", transform=axes.transAxes, ha="center", color=GREY)
+    if not points and not any(curve.n.any() for curve in curves):
+        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
 
 
-def seeds_sentence(curves: Sequence[Curve]) -> str:
+def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str:
     """Return a footer's sentences on the lines, bands and thin lines of these curves."""
     counts = [int(curve.n.max()) if len(curve.n) else 0 for curve in curves]
     parts = []
     if any(count >= SEEDS_FOR_INTERVAL for count in counts):
         many = seeds_in_words([count for count in counts if count >= SEEDS_FOR_INTERVAL])
         parts.append(f"Lines: mean over seeds ({many}); bands: 95 % t-interval at each step.")
+        parts.append(clipped_sentence([end for curve in curves for end in (*curve.low, *curve.high)], scale, bounds))
     if any((curve.n < SEEDS_FOR_INTERVAL).any() for curve in curves):
         parts.append("Thin lines: single seeds, where fewer than 3 have a value.")
     short = [curve.label for curve in curves if (curve.n < curve.planned).any() and curve.n.max() > curve.n.min()]
     if short:
         parts.append("The number of seeds changes along a line if a seed ends early or was measured at other steps.")
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """Return the running mean of the last `window` values; the first ones average as many as there are."""
-    if window == 1 or not len(values):
-        return values
-    padded = np.concatenate([np.full(window - 1, np.nan), values])
-    sliding = np.lib.stride_tricks.sliding_window_view(padded, window)
-    counted = np.minimum(np.arange(len(values)) + 1, window)
-    first = np.arange(window) >= (window - counted)[:, None]
-    return np.where(first, sliding, 0).sum(axis=1) / counted
+    """Return the mean of each full window of `values`: `window` - 1 numbers fewer, or none."""
+    if window == 1 or len(values) < window:
+        return values[window - 1 :]
+    return np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=1)
 
 
-def marks(steps: np.ndarray, place: float) -> list[int]:
+def _marks(steps: np.ndarray, place: float) -> list[int]:
     """Return the indices of the points with a marker: about MARKS, evenly spaced, or all if there are no more."""
     if len(steps) <= MARKS:
         return list(range(len(steps)))

@@ -13,6 +13,7 @@ from analysis.figures.arms import Absence, Arm, FigureRequest, absences_by_seed,
 from analysis.figures.layout import Grid, key, lay_out, usual_columns, usual_width
 from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
 from analysis.figures.style import GREY, RC, looks
+from analysis.numbers.bounds import FRACTION
 from analysis.numbers.endpoint import why_not
 
 
@@ -76,8 +77,8 @@ def draw_shares(info: SharesInfo) -> Figure:
             for hollow, curves in ((False, panel.positive), (True, panel.negative)):
                 for curve in curves:
                     place = info.hues.index(curve.label) / len(info.hues)
-                    draw_curve(axes, curve, by_hue[curve.label], 100.0, place, hollow)
-            finish_panel(axes, any(len(curve.steps) for curve in panel.positive))
+                    draw_curve(axes, curve, by_hue[curve.label], 100.0, FRACTION, place, hollow)
+            finish_panel(axes, panel.positive)
             axes.set_ylabel("share of pairs (%)" if index % columns == 0 else "")
             axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")
     return figure
@@ -108,7 +109,9 @@ def _footer(info: SharesInfo) -> str:
     parts = [
         "Share of (support, query) pairs with a positive (filled) and a negative (hollow) contrastive coefficient, "
         "mean over the probed episodes.",
-        seeds_sentence([curve for panel in info.panels for curve in (*panel.positive, *panel.negative)]),
+        seeds_sentence(
+            [curve for panel in info.panels for curve in (*panel.positive, *panel.negative)], 100.0, FRACTION
+        ),
     ]
     if any(panel.chance for panel in info.panels):
         parts.append("Dotted lines: 1 - 1/N and 1/N, the shares of a zero head.")

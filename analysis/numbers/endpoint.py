@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import PROBES, Evaluation, TrialRecord
+from analysis.numbers.bounds import FRACTION, Bounds
 from analysis.numbers.probes import TITLES, Number, probe_number
 from analysis.numbers.tidy import with_axes
 
@@ -135,6 +136,11 @@ def axis_title(endpoint: Endpoint) -> tuple[str, float]:
     if endpoint.metric in PROBES:
         return TITLES[endpoint.metric].axis, TITLES[endpoint.metric].scale
     return f"{endpoint.metric.removesuffix('_accuracy')} accuracy (%)", 100.0
+
+
+def bounds_of(endpoint: Endpoint) -> Bounds:
+    """Return the bounds of the endpoint's metric, in the metric's unit."""
+    return TITLES[endpoint.metric].bounds if endpoint.metric in PROBES else FRACTION
 
 
 def why_not(trial: PlannedTrial, record: TrialRecord | None, what: str, step: int) -> str:

@@ -9,16 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from analysis.contract.record import Metric, TrialRecord
+from analysis.numbers.bounds import COSINE_GAP, FRACTION, UNBOUNDED, Bounds
 
 Probe = Mapping[str, Any]
 
 
 class Title(NamedTuple):
-    """A metric's title on an axis, with unit, and its name in a sentence; `scale` converts values to that unit."""
+    """A metric's title on an axis, with unit, and its name in a sentence; `scale` converts values to that unit.
+
+    `bounds` are the smallest and the largest value that the metric can have.
+    """
 
     axis: str
     words: str
     scale: float
+    bounds: Bounds
 
 
 TITLES: Mapping[Metric, Title] = {
@@ -26,28 +31,33 @@ TITLES: Mapping[Metric, Title] = {
         "cosine gap, query to support",
         "Mean cosine similarity of query and support features, same class minus other classes",
         1.0,
+        COSINE_GAP,
     ),
     "query_query_gap": Title(
         "cosine gap, query to query",
         "Mean cosine similarity of query features, same class (self-pairs included) minus other classes",
         1.0,
+        COSINE_GAP,
     ),
     "positive_share": Title(
         "positive coefficients (% of pairs)",
         "Share of (support, query) pairs with a positive contrastive coefficient",
         100.0,
+        FRACTION,
     ),
     "support_moved": Title(
         "support displacement (relative)",
         "Displacement of support features along query features by one outer step, same class minus other classes, "
         "relative: (change / norm of the feature) per (step / norm of the encoder)",
         1.0,
+        UNBOUNDED,
     ),
     "query_moved": Title(
         "query displacement (relative)",
         "Displacement of query features along support features by one outer step, same class minus other classes, "
         "relative: (change / norm of the feature) per (step / norm of the encoder)",
         1.0,
+        UNBOUNDED,
     ),
 }
 
@@ -105,8 +115,8 @@ def moved(probe: Probe, order: str, features: str) -> Pairs | None:
 def probe_number(record: TrialRecord, probe: Probe, metric: Metric) -> Number:
     """Return `metric` of one of `record`'s probes.
 
-    Cosine gaps lie in [-2, 2], and shares in [0, 1]. Displacements are relative, (change / norm of the feature) per
-    (step / norm of the encoder), for the trial's own order.
+    `TITLES` has its bounds. Displacements are relative, (change / norm of the feature) per (step / norm of the
+    encoder), for the trial's own order.
     """
     if metric in ("support_moved", "query_moved") and "feature_pull" not in probe:
         return Number(float("nan"), f"probe at step {probe['step']} is of a version without feature_pull")

@@ -117,10 +117,18 @@ class Published:
         rows = rows[(rows["outer_step"] == step) & rows["centred"].notna()] if len(rows) else rows
         return dict(zip(rows["seed"].tolist(), rows["centred"].tolist(), strict=True)) if len(rows) else {}
 
-    def steps(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> tuple[int, ...]:
-        """Return the outer steps at which `values` has numbers, sorted; the last is the end of their training."""
+    def steps(
+        self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], least: int = 1
+    ) -> tuple[int, ...]:
+        """Return the outer steps at which `values` has numbers, sorted; the last is the end of their training.
+
+        Each number there averages `least` evaluations or more.
+        """
         rows = self._rows(labels, head, steps)
-        return tuple(sorted(set(rows["outer_step"].tolist()))) if len(rows) else ()
+        if not len(rows):
+            return ()
+        fewest = rows.groupby("outer_step")["evaluations"].min()
+        return tuple(fewest.index[fewest >= least].tolist())
 
     def probe_values(self, labels: Mapping[str, str], metric: str, step: int) -> Mapping[int, float]:
         """Return `metric`, a column of the table of cosine_similarity, by seed after `step` updates; empty if none."""

@@ -17,7 +17,7 @@ from analysis.judging.readings import Readings, published_values
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
 from analysis.paper.published import Published
 
-Curve = Sequence[tuple[int, float]]
+Points = Sequence[tuple[int, float]]
 """(outer step, value) of each point."""
 
 CAPTIONS: Mapping[FigureKind, str] = {
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
 
 
 def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint, published: Published | None) -> Drawn:
-    """Return the figure of `spec` with its caption, and with the authors' curves if `published` has any.
+    """Return the figure of `spec` with its caption, and with the authors' points if `published` has any.
 
     The figure shows the endpoint of `spec`, or `endpoint` if `spec` names none.
     """
@@ -57,7 +57,7 @@ def _figure(request: FigureRequest, readings: Readings, published: Published | N
         case "inner_steps":
             return draw_inner_steps(inner_steps_info(request, readings.frame(request.endpoint)))
         case "curves":
-            theirs = _published_curves(request, published) if published is not None else {}
+            theirs = _published_points(request, published) if published is not None else {}
             return draw_curves(curves_info(request, theirs))
         case "cosine":
             return draw_cosine(cosine_info(request))
@@ -67,18 +67,21 @@ def _figure(request: FigureRequest, readings: Readings, published: Published | N
             return draw_feature_space(feature_space_info(request))
 
 
-def _published_curves(request: FigureRequest, published: Published) -> dict[tuple[str, str], Curve]:
-    """Return the authors' means by facet and hue, at the outer steps of their table that our trials reach."""
+def _published_points(request: FigureRequest, published: Published) -> dict[tuple[str, str], Points]:
+    """Return the authors' means by facet and hue, at the outer steps of their table that our trials reach.
+
+    As in our curves, a mean counts if it averages as many evaluations as the endpoint's window.
+    """
     endpoint = request.endpoint
     if endpoint.metric in PROBES:
         return {}
-    curves: dict[tuple[str, str], Curve] = {}
+    every: dict[tuple[str, str], Points] = {}
     for trial in request.plan:
         points = []
-        for step in published.steps(trial.labels, *endpoint.scoring):
+        for step in published.steps(trial.labels, *endpoint.scoring, endpoint.window):
             values = list(published_values(published, trial.labels, endpoint, step).values())
             if step <= trial.target and values:
                 points.append((step, sum(values) / len(values)))
         if points:
-            curves[place_of(trial, request.spec)] = points
-    return curves
+            every[place_of(trial, request.spec)] = points
+    return every

@@ -10,6 +10,7 @@ from analysis.contract.question import Endpoint, FigureSpec
 from analysis.errors import AnalysisError
 from analysis.figures.arms import FigureRequest
 from analysis.figures.curves import CurvesInfo, curves_info, draw_curves
+from analysis.figures.lines import Track
 from analysis.figures.style import encode
 from analysis.numbers.endpoint import read
 from analysis.numbers.stats import summary
@@ -66,7 +67,9 @@ def test_below_three_seeds_there_is_no_mean_but_the_seeds_themselves(make_info) 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 9])
 @pytest.mark.parametrize("metric", ["test_accuracy", "support_query_gap"])
-def test_a_point_is_what_the_endpoint_would_read_there(make_info, endpoint, metric, window) -> None:
+def test_a_point_is_what_the_endpoint_would_read_there_from_the_first_full_window_on(
+    make_info, endpoint, metric, window
+) -> None:
     asked = replace(endpoint, metric=metric, window=window)
     if metric != "test_accuracy":
         asked = replace(asked, head=None, steps=None)
@@ -74,7 +77,7 @@ def test_a_point_is_what_the_endpoint_would_read_there(make_info, endpoint, metr
     track = info.panels[0].curves[1].tracks[3]
     trial = next(trial for trial in plan if trial.labels == {"task": "A", "zeroing": "every step"} and trial.seed == 3)
     steps = track.steps.tolist()
-    assert steps == ([20, 40, 60] if metric == "test_accuracy" else [1, 20, 40, 60])
+    assert steps == ([20, 40, 60] if metric == "test_accuracy" else [1, 20, 40, 60])[window - 1 :]
     expected = [read(trial, records[trial.trial_id], asked, step).value for step in steps]
     np.testing.assert_allclose(track.values, expected, rtol=1e-12)
 
@@ -91,7 +94,14 @@ def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
     request = FigureRequest(plan=[trial], records=records, axes=("task",), spec=spec, question="?", endpoint=asked)
     info = curves_info(request)
     (track,) = info.panels[0].curves[0].tracks
-    assert np.flatnonzero(np.isnan(track.values)).tolist() == [10, 11, 12]
+    assert track.steps.tolist() == list(range(3, 61))
+    assert track.steps[np.isnan(track.values)].tolist() == [11, 12, 13]
+
+
+def test_a_panel_of_values_that_are_all_missing_has_no_ticks_and_says_so(make_info, endpoint) -> None:
+    figure = draw_curves(make_info(asked=replace(endpoint, steps=7)))  # evaluated, but never after 7 inner steps
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["nothing to draw"] * 2
+    assert not any(len(axes.get_xticks()) or len(axes.get_yticks()) for axes in figure.axes)
 
 
 def test_missing_seeds_are_named_with_their_reasons(make_info) -> None:
@@ -111,15 +121,82 @@ def test_an_axis_that_is_left_out_is_an_error_that_names_it(make_info) -> None:
         make_info(spec=replace(SPEC, facets=()))
 
 
-def test_the_authors_curve_is_drawn_dashed_at_its_own_steps_and_named(make_info) -> None:
+def test_the_authors_values_are_points_without_a_line_at_their_own_steps_and_named(make_info) -> None:
     info = make_info(published={("A", "none"): [(1, 0.25), (60, 0.5)], ("B", "every step"): [(60, 0.55)]})
     figure = draw_curves(info)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "every step", "authors"]
     theirs = figure.axes[0].lines[-1]
     assert theirs.get_xdata().tolist() == [1, 60] and theirs.get_ydata() == pytest.approx([25, 50])
-    assert theirs.get_linestyle() == "--" and theirs.get_markerfacecolor() == "white"
-    ours = [line for line in figure.axes[0].lines if line is not theirs]
-    assert {line.get_linestyle() for line in ours} == {"-"}
+    assert theirs.get_linestyle() == "None" and theirs.get_markerfacecolor() == "white"
+    named = figure.legends[0].get_lines()[-1]
+    assert named.get_linestyle() == "None" and named.get_markerfacecolor() == "white"
+    alone = draw_curves(make_info())
+    assert [line.get_linestyle() for line in figure.axes[0].lines[:-1]] == [
+        line.get_linestyle() for line in alone.axes[0].lines
+    ]
+
+
+def test_every_point_of_the_authors_has_its_marker(make_info) -> None:
+    points = [(step, 0.3) for step in range(1, 61)]
+    (*_, theirs) = draw_curves(make_info(published={("A", "none"): points})).axes[0].lines
+    assert theirs.get_markevery() is None and len(theirs.get_xdata()) == 60
+
+
+def test_a_window_is_named_on_the_axis_and_a_seed_without_a_full_one_is_missing(make_info, endpoint) -> None:
+    figure = draw_curves(make_info(asked=replace(endpoint, window=2)))
+    assert figure.axes[0].get_ylabel() == "test accuracy (%)\nmean of 2 evaluations"
+    footer = figure.texts[1].get_text().replace("\n", " ")
+    assert "running mean of 2 evaluations from the first full window" in footer and "2 of the" not in footer
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [40, 60]
+    figure = draw_curves(make_info(asked=replace(endpoint, window=5)))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing to draw"]
+    footer = figure.texts[1].get_text().replace("\n", " ")
+    assert "A · every step: 0 of 4 seeds (seeds 0, 1, 2, 3 with 3 of the 5 evaluations that a mean takes)" in footer
+
+
+NEAR_A_BOUND = {
+    "test_accuracy": {20: (0.0, 0.0, 0.05), 40: (0.5, 0.5, 0.5), 60: (1.0, 0.99, 0.9)},
+    "support_query_gap": {20: (-1.9, -1.9, -1.2), 40: (0.0, 0.0, 0.0), 60: (1.99, 1.9, 1.2)},
+    "positive_share": {20: (0.05, 0.0, 0.0), 40: (0.5, 0.5, 0.5), 60: (1.0, 0.9, 0.99)},
+    "support_moved": {20: (-9.0, 9.0, 0.0), 40: (0.0, 0.0, 0.0), 60: (99.0, -99.0, 0.0)},
+}
+"""Metric -> outer step -> the values of three seeds."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends"),
+    [
+        ("test_accuracy", (0, 100)),
+        ("support_query_gap", (-2, 2)),
+        ("positive_share", (0, 100)),
+        ("support_moved", None),
+    ],
+)
+def test_a_band_ends_at_the_bounds_of_its_metric_and_says_so(make_trial, monkeypatch, endpoint, metric, ends) -> None:
+    values = NEAR_A_BOUND[metric]
+    tracks = [Track(seed, np.array(list(values)), np.array([by[seed] for by in values.values()])) for seed in range(3)]
+    monkeypatch.setattr("analysis.figures.curves.track_of", lambda trial, *_: tracks[trial.seed])
+    asked = endpoint if metric == "test_accuracy" else replace(endpoint, metric=metric, head=None, steps=None)
+    request = FigureRequest(
+        plan=[make_trial({"task": "A"}, seed) for seed in range(3)],
+        records={},
+        axes=("task",),
+        spec=FigureSpec(kind="curves", x=None, hue=None, facets=()),
+        question="?",
+        endpoint=asked,
+    )
+    info = curves_info(request)
+    (curve,) = info.panels[0].curves
+    assert (curve.high - curve.mean) == pytest.approx(curve.mean - curve.low)  # the numbers stay symmetric
+    figure = draw_curves(info)
+    (band,) = figure.axes[0].collections
+    drawn = band.get_paths()[0].vertices[:, 1]
+    footer = figure.texts[1].get_text().replace("\n", " ")
+    if ends is None:
+        assert drawn.max() > 99 and "cut at" not in footer
+    else:
+        assert (drawn.min(), drawn.max()) == pytest.approx(ends)
+        assert f"Intervals are cut at {ends[0]} and {ends[1]}: the metric can't go beyond." in footer
 
 
 def test_accuracies_are_drawn_in_percent_and_cosines_as_they_are(make_info, endpoint) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.contract.question import FigureSpec
 from analysis.figures.arms import FigureRequest
-from analysis.figures.inner_steps import InnerStepsInfo, draw_inner_steps, inner_steps_info
+from analysis.figures.inner_steps import InnerStepsInfo, Line, Panel, Point, draw_inner_steps, inner_steps_info
+from analysis.figures.layout import EDGE, TITLE_LINE, upright
 from analysis.figures.style import encode, looks
 from analysis.numbers.endpoint import endpoint_values
 
@@ -101,6 +102,47 @@ def test_the_drawing_shows_percent_the_question_and_every_planned_line(make_info
     assert axes.get_ylabel() == "test accuracy (%)"
     assert axes.lines[0].get_ydata() == pytest.approx([60, 60, 55])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["none", "every step"]
+
+
+def test_named_values_are_points_and_no_line_joins_them(make_info) -> None:
+    def dashes(steps: tuple[str, ...]) -> set[str]:
+        figure = draw_inner_steps(make_info(steps=steps))
+        lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == len(steps)]
+        keys = figure.legends[0].get_lines()
+        assert len(lines) == 2 and [key.get_linestyle() for key in keys] == [line.get_linestyle() for line in lines]
+        return {line.get_linestyle() for line in lines}
+
+    assert dashes(("few", "1", "many")) == {"None"}
+    assert "None" not in dashes(("1", "5", "2"))
+    footer = draw_inner_steps(make_info(steps=("few", "1", "many"))).texts[1].get_text()
+    assert "Large points: mean over seeds" in footer.replace("\n", " ")
+
+
+def test_a_bar_ends_at_the_bounds_of_the_metric_and_says_so(make_info) -> None:
+    info = make_info()
+    point = Point(x=1.0, mean=0.98, low=0.9, high=1.06, planned=3, seeds=(0.94, 1.0, 1.0))
+    panel = Panel("A", (Line("none", (point,)), Line("every step", (point._replace(mean=0.02, low=-0.06, high=0.1),))))
+    figure = draw_inner_steps(info._replace(panels=(panel,)))
+    ends = [bar.get_segments()[0][:, 1].tolist() for bar in figure.axes[0].collections if hasattr(bar, "get_segments")]
+    assert ends == [pytest.approx([90, 100]), pytest.approx([0, 10])]
+    assert "Intervals are cut at 0 and 100" in figure.texts[1].get_text().replace("\n", " ")
+    assert "cut at" not in draw_inner_steps(make_info(at=(20,))).texts[1].get_text()
+
+
+def test_panels_share_the_horizontal_axis_since_only_the_lowest_have_labels(make_info) -> None:
+    info = make_info()
+    short = Panel("B", tuple(line._replace(points=line.points[:1]) for line in info.panels[0].lines))
+    spread = draw_inner_steps(info._replace(panels=(short, info.panels[0]), columns=1)).axes
+    assert spread[0].get_xlim() == spread[1].get_xlim()
+    (alone,) = draw_inner_steps(info._replace(panels=(short,))).axes
+    assert alone.get_xlim()[0] <= 1 and alone.get_xlim()[1] >= 5
+
+
+def test_a_long_title_of_an_axis_breaks_and_gets_its_room() -> None:
+    assert upright("test accuracy (%)") == ("test accuracy (%)", EDGE)
+    title, edge = upright("positive coefficients (% of pairs)\nmean of 5 probes")
+    assert title.splitlines() == ["positive coefficients (% of", "pairs)", "mean of 5 probes"]
+    assert edge == pytest.approx(EDGE + 2 * TITLE_LINE)
 
 
 def test_lines_differ_without_their_colour() -> None:

@@ -130,6 +130,35 @@ def test_a_gradient_that_is_nowhere_but_zero_is_said_to_be_so(scene) -> None:
     assert said[-1] == ["no probe"]
 
 
+def test_a_bar_of_a_norm_never_goes_below_zero_and_one_of_a_displacement_may(scene) -> None:
+    plan, records = copy.deepcopy(scene)
+    for seed, norm in enumerate((0.0, 0.1, 1.0)):
+        for probe in records[f"A-every step-s{seed}"]["probes"]:
+            probe["feature_pull"]["first"]["query"]["gradient"] = norm
+            probe["feature_pull"]["first"]["query"]["same"] = norm
+    info = feature_space_info(request(plan, records, "feature_space"))
+    assert info.rows[2].gradients[2].summary.low < 0
+    figure = draw_feature_space(info)
+
+    def lowest(axes) -> float:
+        bars = [bar for bar in axes.collections if hasattr(bar, "get_segments")]
+        return min(segment[:, 0].min() for bar in bars for segment in bar.get_segments())
+
+    assert lowest(figure.axes[4]) == 0.0 and lowest(figure.axes[5]) < 0
+    assert "Intervals are cut at 0: the metric can't go beyond." in figure.texts[1].get_text().replace("\n", " ")
+
+
+def test_a_band_of_shares_stays_within_0_and_100_percent(scene) -> None:
+    plan, records = copy.deepcopy(scene)
+    for seed, share in enumerate((1.0, 1.0, 0.6)):
+        for probe in records[f"A-every step-s{seed}"]["probes"]:
+            probe["positive"], probe["negative"] = [share], [1 - share]
+    figure = draw_shares(shares_info(request(plan, records, "shares")))
+    drawn = [path.vertices[:, 1] for band in figure.axes[0].collections for path in band.get_paths()]
+    assert min(map(min, drawn)) == 0.0 and max(map(max, drawn)) == 100.0
+    assert "Intervals are cut at 0 and 100" in figure.texts[1].get_text().replace("\n", " ")
+
+
 def test_old_probes_and_numbers_that_are_not_finite_are_missing_and_say_why(scene) -> None:
     plan, records = copy.deepcopy(scene)
     del records["A-every step-s0"]["probes"][2]["feature_pull"]
