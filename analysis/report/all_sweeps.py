@@ -7,8 +7,9 @@ from analysis.contract.question import FORMATS
 from analysis.contract.record import TrialRecord
 from analysis.pages.contents import PaperPage
 from analysis.pages.html import all_claims, paper_html
+from analysis.pages.latex import latex_table
 from analysis.pages.markdown import paper_markdown
-from analysis.pages.markup import csv_table, latex_table
+from analysis.pages.markup import csv_table
 from analysis.pages.reproducibility import SweepEvidence, reproducibility
 from analysis.report.files import as_json, write_whole
 from analysis.report.sweep_report import Asked, Found, libraries

@@ -13,8 +13,9 @@ from analysis.contract.question import FORMATS
 from analysis.errors import AnalysisError
 from analysis.pages.contents import TextTable, grid
 from analysis.pages.html import sweep_html
+from analysis.pages.latex import latex_table
 from analysis.pages.markdown import sweep_markdown
-from analysis.pages.markup import csv_table, csv_text, latex_table, markdown_table
+from analysis.pages.markup import csv_table, csv_text, markdown_table
 from analysis.report.sweep_report import Found
 from analysis.store import without_password
 

@@ -7,7 +7,8 @@ from analysis.contract.question import TableSpec
 from analysis.errors import AnalysisError
 from analysis.numbers.endpoint import endpoint_values
 from analysis.numbers.tables import Table, contrast, table
-from analysis.pages.markup import csv_text, latex, latex_text, markdown, markdown_text
+from analysis.pages.latex import latex, latex_text
+from analysis.pages.markup import csv_text, markdown, markdown_text
 
 AXES = ("task", "zeroing", "steps")
 SPEC = TableSpec(rows=("task", "zeroing"), columns="steps")
@@ -66,9 +67,11 @@ def test_markdown_prints_means_intervals_and_what_is_missing(made) -> None:
 def test_latex_is_a_booktabs_tabular_with_everything_escaped(made) -> None:
     assert latex(made) == "\n".join(
         [
+            r"% Needs \usepackage{booktabs, siunitx} before \begin{document}.",
+            "% Fits the line of a page of one column; on a page of two columns, use table*.",
             "% Caption.",
             *(f"% {note}" for note in NOTES),
-            r"\begin{tabular}{llS[table-format=2.1]@{}lS[table-format=2.1]@{}l}",
+            r"\noindent\begin{tabular}{llS[table-format=2.1]@{}lS[table-format=2.1]@{}l}",
             r"\toprule",
             r" &  & \multicolumn{4}{c}{steps} \\",
             r"\cmidrule(lr){3-6}",
