@@ -14,7 +14,16 @@ from torch import Tensor
 
 from trainers.maml.config import LossName, TrialConfig
 from trainers.maml.episodes import Episode
-from trainers.maml.networks import Normalise, Params, classify, encode, native_norm, reference_norm, split_norm
+from trainers.maml.networks import (
+    Convolve,
+    Normalise,
+    Params,
+    classify,
+    encode,
+    native_norm,
+    reference_norm,
+    split_norm,
+)
 
 Features = Callable[[Params, Episode], Tensor]
 Encoder = Callable[[Params, Tensor], Tensor]
@@ -59,10 +68,10 @@ def half_squared_error(logits: Tensor, labels: Tensor) -> Tensor:
 LOSSES: dict[LossName, Loss] = {"cross_entropy": F.cross_entropy, "squared_error": half_squared_error}
 
 
-def build_model(config: TrialConfig, *, vectorised: bool) -> Model:
+def build_model(config: TrialConfig, *, vectorised: bool, convolve: Convolve = F.conv2d) -> Model:
     """Return the network and loss of `config`; `vectorised` selects the batch norm that is exact under `vmap`."""
-    norm = split_norm if vectorised else native_norm
-    return model_of(config, partial(norm, eps=config.bn_eps))
+    norm = partial(split_norm if vectorised else native_norm, eps=config.bn_eps)
+    return model_with(config, lambda params, images: encode(config, params, images, norm, convolve), convolve)
 
 
 def model_of(config: TrialConfig, normalise: Normalise) -> Model:
@@ -70,8 +79,11 @@ def model_of(config: TrialConfig, normalise: Normalise) -> Model:
     return model_with(config, lambda params, images: encode(config, params, images, normalise))
 
 
-def model_with(config: TrialConfig, encoder: Encoder) -> Model:
-    """Return the network and loss of `config`; `encoder` encodes a set normalised by its own statistics."""
+def model_with(config: TrialConfig, encoder: Encoder, convolve: Convolve = F.conv2d) -> Model:
+    """Return the network and loss of `config`; `encoder` encodes a set normalised by its own statistics.
+
+    `convolve` is for query images that are normalised by the statistics of the support set.
+    """
 
     def support_features(params: Params, episode: Episode) -> Tensor:
         return encoder(params, episode.support_images)
@@ -82,6 +94,6 @@ def model_with(config: TrialConfig, encoder: Encoder) -> Model:
         count = config.ways * config.shots
         by_support: Any = partial(reference_norm, eps=config.bn_eps, reference=count)
         images = torch.cat([episode.support_images, episode.query_images])
-        return encode(config, params, images, by_support)[count:]
+        return encode(config, params, images, by_support, convolve)[count:]
 
     return Model(support_features, query_features, LOSSES[config.loss])

@@ -16,6 +16,8 @@ from trainers.maml.layout import BLOCKS, feature_count
 from trainers.maml.rng import stream
 
 Params = dict[str, Tensor]
+Convolve = Callable[[Tensor, Tensor, Tensor, int, int], Tensor]
+"""(x (B, C, H, W), weight, bias, stride, padding) -> what `F.conv2d` returns."""
 Normalise = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(x (B, C, H, W), scale (C,), shift (C,)) -> x normalised over batch and space, times scale, plus shift."""
 
@@ -68,11 +70,13 @@ def initial_params(config: TrialConfig) -> Params:
     return params
 
 
-def encode(config: TrialConfig, params: Params, images: Tensor, normalise: Normalise) -> Tensor:
+def encode(
+    config: TrialConfig, params: Params, images: Tensor, normalise: Normalise, convolve: Convolve = F.conv2d
+) -> Tensor:
     """Return the features (B, D) of `images` (B, C, H, W), normalised as one batch."""
     x = images
     for n, block in enumerate(BLOCKS[config.network], start=1):
-        x = F.conv2d(x, params[f"conv{n}.weight"], params[f"conv{n}.bias"], block.stride, block.padding)
+        x = convolve(x, params[f"conv{n}.weight"], params[f"conv{n}.bias"], block.stride, block.padding)
         scale, shift = params[f"norm{n}.weight"], params[f"norm{n}.bias"]
         relu_first = config.net_order == "relu_bn"
         x = normalise(F.relu(x), scale, shift) if relu_first else F.relu(normalise(x, scale, shift))

@@ -27,7 +27,7 @@ from trainers.maml.networks import Params, initial_params, zero_head
 from trainers.maml.probes import probe
 
 RECORD_EVERY = 10
-MOVERS: dict[EngineName, type[Mover]] = {"graph": CapturedMover}
+MOVERS: dict[EngineName, type[Mover]] = {"graph": CapturedMover, "unfold": CapturedMover}
 
 
 def train(

@@ -112,10 +112,11 @@ def test_a_member_of_a_pack_takes_the_step_it_would_take_alone_from_each_of_many
                 assert (ours - theirs).norm() <= 1e-10 * (theirs - 0.9 * before).norm()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device here; on a CPU packs are bit-equal to solo runs"
 )
-@pytest.mark.parametrize("engine", ["vmap", "graph"])
+@pytest.mark.parametrize("engine", ["vmap", "graph", "unfold"])
 def test_eight_seeds_end_alike_packed_and_alone_on_a_gpu(pixels, engine):
     """Kernels of other sizes round otherwise and training is chaotic, so only the mean difference says anything."""
     values = {"dataset": "strokes", "channels": 32, "order": "first", "inner_lr": 0.4, "inner_steps": 2,

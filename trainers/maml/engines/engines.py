@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.maml.adapt import (
@@ -23,9 +24,10 @@ from trainers.maml.config import Order, TrialConfig
 from trainers.maml.contrastive import Explicit, explicit_outcome
 from trainers.maml.engines.engine import Engine, MetaGradient, evaluation_algorithm, living
 from trainers.maml.engines.table import EngineName
+from trainers.maml.engines.unfolded import convolve
 from trainers.maml.episodes import Episode
 from trainers.maml.model import Model, build_model, model_with
-from trainers.maml.networks import Params
+from trainers.maml.networks import Convolve, Params
 
 Rate = float | Tensor
 Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
@@ -38,7 +40,9 @@ def build(name: EngineName, config: TrialConfig) -> Engine:
         from trainers.maml.engines.compiled.engine import CompiledEngine  # needs a compiler that others don't need
 
         return CompiledEngine(config)
-    return VmapEngine(config) if name in ("vmap", "graph") else LoopEngine(config, episode_model(name, config))
+    if name in ("vmap", "graph"):
+        return VmapEngine(config)
+    return VmapEngine(config, convolve) if name == "unfold" else LoopEngine(config, episode_model(name, config))
 
 
 def episode_model(name: EngineName, config: TrialConfig) -> Model:
@@ -104,8 +108,8 @@ def mean_gradient(outcome: Outcome, params: Params, episodes: Episode, lr: Rate)
 class VmapEngine:
     """All episodes of all runs at once through torch.func; the affine part of batch norm stays outside (exactness)."""
 
-    def __init__(self, config: TrialConfig) -> None:
-        self._model = build_model(config, vectorised=True)
+    def __init__(self, config: TrialConfig, convolve: Convolve = F.conv2d) -> None:
+        self._model = build_model(config, vectorised=True, convolve=convolve)
         self._outcome = outcome_of(config, self._model, transform_gradient)
         self._scores = _scores_of(config, self._model, transform_gradient)
 

@@ -6,19 +6,20 @@ A trial keeps the engine that it began with, for ever. Loads no torch.
 from typing import Literal
 
 from trainers.maml.config import TrialConfig
+from trainers.maml.engines.gpu_table import GPU_ENGINES
 
-EngineName = Literal["loop", "fused", "compiled", "vmap", "graph"]
+EngineName = Literal["loop", "fused", "compiled", "vmap", "graph", "unfold"]
 
 ENGINES_OF_DEVICE: dict[str, tuple[EngineName, ...]] = {
     "cpu": ("compiled", "fused", "loop", "vmap"),
-    "cuda": ("vmap", "graph", "loop"),
+    "cuda": ("vmap", "graph", "unfold", "loop"),
 }
-"""The engines that a device has, the fastest first. Filled from benchmarks/LOG.md."""
+"""The engines that a device has. A CPU's are in order of speed (benchmarks/LOG.md); for a GPU see `GPU_ENGINES`."""
 
 COMPILING: frozenset[EngineName] = frozenset(("fused", "compiled"))
 """Engines whose kernels are compiled on the machine that trains."""
 
-SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "compiled": 1, "vmap": 50, "graph": 50}
+SLICE_OF_ENGINE: dict[EngineName, int] = {"loop": 1, "fused": 1, "compiled": 1, "vmap": 50, "graph": 50, "unfold": 50}
 """Episodes scored between two chances to stop during an evaluation; fixed, since it may change bits under vmap."""
 
 
@@ -38,7 +39,8 @@ def fastest(config: TrialConfig, device: str) -> EngineName:
 
     Raises ValueError with the reason if none can that is made for speed on this device.
     """
-    preferred = ENGINES_OF_DEVICE[device][: 2 if device == "cpu" else 1]
+    measured: EngineName = GPU_ENGINES.get((config.network, config.order), "vmap")
+    preferred = ENGINES_OF_DEVICE["cpu"][:2] if device == "cpu" else (measured,)
     reasons = [cannot_treat(engine, config, device) for engine in preferred]
     for engine, reason in zip(preferred, reasons, strict=True):
         if not reason:

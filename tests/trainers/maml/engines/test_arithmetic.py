@@ -80,6 +80,7 @@ def test_no_setting_is_left_behind(tiny, noise):
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
 
+@pytest.mark.gpu
 @NEEDS_GPU
 def test_tf32_rounds_on_a_gpu_only_where_it_is_asked_for(tiny, noise):
     pixels = noise.cuda()

@@ -98,6 +98,7 @@ def test_warming_up_leaves_a_pack_as_it_was(tiny, noise):
         assert all(torch.equal(old[name], new[name]) for name in old)
 
 
+@pytest.mark.gpu
 @NEEDS_GPU
 @variants
 def test_a_replayed_step_is_the_eager_step_on_a_gpu(tiny, noise, variant):
@@ -114,6 +115,7 @@ def test_a_replayed_step_is_the_eager_step_on_a_gpu(tiny, noise, variant):
         torch.testing.assert_close(captured.seen.loss, eager.seen.loss, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.gpu
 @NEEDS_GPU
 def test_a_replay_waits_for_nothing(tiny, noise):
     mover = _mover([tiny()], noise.cuda())

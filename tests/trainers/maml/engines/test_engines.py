@@ -76,7 +76,7 @@ IN_A_MINUTE = VARIANTS[::5] + OPTIONS[::5]
     ("variant", "engine"),
     [
         pytest.param(v, engine, marks=() if v in IN_A_MINUTE else pytest.mark.slow, id=f"{label(v)}-{engine}")
-        for v, engine in product(VARIANTS + OPTIONS, ("vmap", "fused", "compiled"))
+        for v, engine in product(VARIANTS + OPTIONS, ("vmap", "unfold", "fused", "compiled"))
         if not cannot_treat(engine, tiny_config(**v), "cpu")
     ],
 )
