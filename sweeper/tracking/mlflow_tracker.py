@@ -30,6 +30,7 @@ from sweeper.tracking.moved_store import rebind
 from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
 from sweeper.tracking.run_lookup import ShownRuns, Sought
+from sweeper.tracking.stored_points import stored_points
 from trainers.sealed_file import write_whole
 
 METRICS_A_BATCH = 1000  # MLflow's limit
@@ -118,7 +119,8 @@ class MlflowTracker:
         tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
         params, points, status = tracked.params(record, trial), tracked.points(record), RUN_STATUS[record["status"]]
         if run.is_whole(tags):
-            if run.is_untouched(tags, params, {point.key for point in points}, status):
+            whole = run.is_untouched(tags, params, {point.key for point in points}, status)
+            if whole and not self._lost_points(run, points):
                 if not self._lost_artifact(run):
                     return None
                 run.archived = None
@@ -284,6 +286,11 @@ class MlflowTracker:
             folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
             write_whole(folder / ARTIFACT, tracked.artifact(record))
         run.archived = stage
+
+    def _lost_points(self, run: Shown, points: list[Point]) -> bool:
+        """Return whether the store has lost some of `points`, as far as it can be asked that at once."""
+        stored = stored_points(self.uri, run.run_id)
+        return stored is not None and not stored.issuperset((point.key, point.step) for point in points)
 
     def _lost_artifact(self, run: Shown) -> bool:
         """Return whether the run's local artefact is gone or damaged."""

@@ -119,6 +119,8 @@ def test_a_cell_shows_its_newest_mean_after_a_clock_that_was_ahead(connect, monk
         "DELETE FROM params",
         "DELETE FROM latest_metrics",
         "DELETE FROM metrics",
+        "DELETE FROM metrics WHERE step > 100",
+        "DELETE FROM metrics WHERE key LIKE 'test%'",
         "DELETE FROM latest_metrics WHERE key LIKE 'test%'",
         "UPDATE runs SET status = 'RUNNING'",
     ],
