@@ -61,9 +61,9 @@ class Local:
         (folder / "chaos.yaml").write_text(sweep_text(NAME, SEEDS, SMALL))
         self.specs: tuple[TrialSpec, ...] = expand(load(folder / "chaos.yaml"))
 
-    def start(self, command: str = "run", **broken: object) -> Forked:
-        """Start `sweeper COMMAND`, with what is `broken` in it; see broken.py."""
-        words = [command, "chaos.yaml", "--results", str(self.results.root)]
+    def start(self, command: str = "run", *options: str, **broken: object) -> Forked:
+        """Start `sweeper COMMAND` with `options`, and with what is `broken` in it; see broken.py."""
+        words = [command, "chaos.yaml", "--results", str(self.results.root), *options]
         words += ["--executor", "inline"] if command == "run" else []
         asked = {VARIABLE: json.dumps(broken)}
         return fork(BROKEN, words, cwd=self.folder, env=environment() | asked)

@@ -4,6 +4,7 @@ Each leaves a sweep in some state between nothing and done, and returns in words
 """
 
 import hashlib
+import json
 import random
 import shutil
 from collections.abc import Callable
@@ -105,6 +106,35 @@ def journal_cut(scene: Local, draw: random.Random) -> str:
     return f"{moment}; {', '.join(said) or 'nothing there'}"
 
 
+def bit_flipped(scene: Local, draw: random.Random) -> str:
+    """A bit of a journal is not what was written, so that a line can't be read; `run --mend` goes on."""
+    moment = _part(scene, draw, often=0.6)
+    journals = [path for path in scene.journals() if path.stat().st_size]
+    if not journals:
+        return f"{moment}; no journal"
+    path = draw.choice(journals)
+    lines = path.read_bytes().splitlines()
+    number = draw.randrange(len(lines))
+    lines[number] = _unreadable(lines[number], draw)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    scene.codes.append(scene.ended(scene.start(), 3))
+    assert "--mend" in scene.said and str(path) in scene.said, scene.said
+    scene.codes.append(scene.ended(scene.start("run", "--mend", path.parent.name), 0))
+    return f"{moment}; in line {number + 1} of {len(lines)}"
+
+
+def _unreadable(line: bytes, draw: random.Random) -> bytes:
+    """Return the line with one bit flipped, such that it is no JSON any more."""
+    while True:
+        flipped = bytearray(line)
+        flipped[draw.randrange(len(line))] ^= 1 << draw.randrange(8)
+        try:
+            json.loads(flipped)
+        except ValueError:
+            if b"\n" not in flipped and b"\r" not in flipped:
+                return bytes(flipped)
+
+
 def folder_moved(scene: Local, draw: random.Random) -> str:
     """The folder is copied or moved, and the other place goes on; a copy leaves the original as it is."""
     moment = _part(scene, draw, often=0.8)
@@ -185,6 +215,7 @@ STRAINS: dict[str, Strain] = {
     "lock files deleted under a run": lock_files_deleted,
     "storage errors": storage,
     "journals from a backup": journal_cut,
+    "flipped bit in a journal": bit_flipped,
     "copied and moved folder": folder_moved,
     "edited store": store_edited,
     "several of these": several,
