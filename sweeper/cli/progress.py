@@ -28,7 +28,16 @@ SHOWN: tuple[Phase, ...] = ("running", *ENDED)
 
 
 class _Unread(Console):
-    """A console that is silent once its reader is gone. The default of rich ends the program."""
+    """A console that is silent once it can't be written: its reader is gone, its terminal hung up, its disk is full.
+
+    The default of rich ends the program when a reader is gone, and the thread of the view after other errors.
+    """
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import zipfile
 from contextlib import chdir, nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,6 +23,7 @@ from sweeper.archive.export import export
 from sweeper.archive.format import Archive, ArchiveError, sha256
 from sweeper.archive.merge import merge
 from sweeper.cli import main
+from sweeper.dealing.dealt_trial import Worker
 from sweeper.errors import SweepError
 from sweeper.host.provenance import circumstances
 from sweeper.planning.expand import expand
@@ -29,8 +32,11 @@ from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
 from sweeper.results.paths import CHECKPOINT_SUFFIX, Results, ResultsError, TrialPaths
 from sweeper.sweepfile.sweep import load
+from sweeper.worker.work import Work
 from tests.sweeper.command import environment, sweeper
-from tests.sweeper.tiny import TINY
+from tests.sweeper.played import run
+from tests.sweeper.running.test_run import final_bytes, measured
+from tests.sweeper.tiny import TINY, write_tiny
 from trainers.maml.checkpoint import CheckpointError
 from trainers.maml.checkpoint import read as read_checkpoint
 from trainers.sealed_file import unseal
@@ -324,6 +330,35 @@ def test_a_running_trials_checkpoint_may_go_and_its_journal_grow_during_the_expo
     found = entries(tmp_path / "out.zip")
     assert found[checkpoint.relative_to(results.root).as_posix()] == content
     assert found[paths.journal.relative_to(results.root).as_posix()] == journal
+
+
+@pytest.mark.slow
+def test_an_archive_of_a_moment_within_the_last_pass_goes_on_to_the_same_records_and_bits(tmp_path, monkeypatch):
+    """Its checkpoint has the episodes scored until then, under the name of the one that has them all."""
+    path = write_tiny(tmp_path, "  eval_episodes: 8", "  inner_steps: [1]", "seeds: 1")
+    sweep, archive = load(path), tmp_path / "within.zip"
+    (spec,) = expand(sweep)
+    here, there = Results.at(tmp_path / "here"), Results.at(tmp_path / "there")
+    save = Work._save
+
+    def save_and_export(work: Work, chunk: Any) -> None:
+        save(work, chunk)
+        (state,) = chunk.states()
+        if state.step == spec.target and 0 < state.correct.shape[1] < 8 and not archive.exists():
+            assert export(sweep, None, [spec], here, archive).running == (spec.trial_id,)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sweeper.worker.work.CHECKPOINT_EVERY_S", -1.0)
+        patched.setattr("sweeper.running.session.Worker", partial(Worker, chunk_s=0.0))
+        patched.setattr(Work, "_save", save_and_export)
+        assert run(here, path).exit_code == 0
+    with Archive(archive) as opened:
+        assert merge(opened, there)[spec.trial_id].taken == "added"
+    name = here.trial(spec.trial_id).checkpoint(1, spec.target).relative_to(here.root)
+    assert (there.root / name).read_bytes() != (here.root / name).read_bytes()
+    assert run(there, path).exit_code == 0
+    assert measured(there) == measured(here)
+    assert final_bytes(there, spec.trial_id) == final_bytes(here, spec.trial_id)
 
 
 def test_a_damaged_last_checkpoint_is_passed_over_for_the_one_before(trained, tmp_path):

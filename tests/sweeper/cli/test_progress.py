@@ -1,6 +1,8 @@
 """What a person sees of a run: it fits the terminal, counts right, and a pipe gets plain lines."""
 
+import errno
 import io
+import os
 import time
 
 import pytest
@@ -8,6 +10,7 @@ from rich.console import Console
 
 from sweeper.cli.progress import Watcher
 from sweeper.dealing.dealer import Dealer, Worker
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -52,3 +55,26 @@ def test_a_pipe_gets_plain_lines_without_escape_codes(dealer, monkeypatch):
         dealer.next_assignment()
     assert " running to 4: strokes" in out.getvalue()
     assert "\x1b" not in out.getvalue()
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_terminal_that_hangs_up_silences_the_view_and_ends_no_thread(dealer, monkeypatch, live):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("threading.excepthook", lambda broken: broken_threads.append(broken.exc_value))
+    broken_threads, written = [], []
+
+    class HungUp(io.StringIO):
+        def write(self, text):
+            written.append(text)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def isatty(self):
+            return live
+
+    with Watcher(HungUp()).watching(dealer, None):
+        dealer.changes.put("one sentence")
+        wait_until(lambda: written and dealer.changes.empty(), "the view to write")
+        dealer.changes.put("and another")
+        wait_until(dealer.changes.empty, "the view to go on")
+    assert broken_threads == []
