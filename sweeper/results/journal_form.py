@@ -5,6 +5,7 @@ Strict about what `fold` and its readers use. A line may hold more, if its value
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -51,7 +52,7 @@ class Facts(NamedTuple):
 
 
 class _Form(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class _TrainingValue(_Form):
@@ -217,7 +218,12 @@ class _Failed(Ended):
 
 
 _Line = _Attempt | Record | _Closed | _Failed
-_LINE: TypeAdapter[_Line] = TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
+
+
+@cache
+def _line() -> TypeAdapter[_Line]:
+    """Return what reads a line. It is built when the first journal is checked, since most commands check none."""
+    return TypeAdapter(Annotated[_Line, Field(discriminator="kind")])
 
 
 class Sound(NamedTuple):
@@ -294,7 +300,7 @@ def _read(line: bytes) -> _Line:
     if len(line) > LONGEST_LINE:
         raise JournalFormError(f"is longer than {LONGEST_LINE} bytes")
     try:
-        return _LINE.validate_json(line)
+        return _line().validate_json(line)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

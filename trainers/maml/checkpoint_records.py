@@ -9,14 +9,14 @@ import zipfile
 import zlib
 from typing import Any
 
-import numpy as np
-
 
 def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
     """Return the records (step, key, value) in the unsealed content of a checkpoint; see `trainers.maml.chunk.Record`.
 
     Raises ValueError if it is not a checkpoint.
     """
+    import numpy as np  # most commands read no checkpoint
+
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):

@@ -228,3 +228,14 @@ def test_a_closed_stderr_keeps_no_trial_from_running(write_sweep, results):
     os.close(writer)
     assert done.returncode == 0
     assert len(list(results.root.glob("trials/*/a1/*.ckpt"))) == 1
+
+
+def test_a_plan_loads_nothing_that_trains_or_tracks(tmp_path):
+    """Each of them costs more than the rest of the command."""
+    program = (
+        "import sys; from sweeper.cli import main\n"
+        f"main(['plan', 'sweeps/quickstart.yaml', '--results', {str(tmp_path)!r}], standalone_mode=False)\n"
+        "sys.exit(' '.join({'torch', 'numpy', 'ray', 'mlflow', 'pandas', 'rich'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("planned")) == (0, 1), done.stderr
