@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from sweeper.cli import main
 from sweeper.results.journal import Journal
+from tests.places import ROOT
 
 
 @pytest.fixture
