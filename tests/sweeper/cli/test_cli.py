@@ -239,4 +239,4 @@ def test_a_plan_loads_nothing_that_trains_or_tracks(tmp_path):
         "sys.exit(' '.join({'torch', 'numpy', 'ray', 'mlflow', 'pandas', 'rich'} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, "8 planned" in done.stdout) == (0, True), done
+    assert (done.returncode, "8 trials: 8 new" in done.stdout) == (0, True), done
