@@ -5,15 +5,16 @@ which a digest protects. Does not cut a journal; see `sweeper.results.mend`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import Any, NamedTuple, get_args
 
 from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.results.journal_form import Ended, Record, readable, sound_part
 from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines, split_lines
 from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoint
 from trainers.maml.checkpoint_records import records_in
-from trainers.maml.config import ConfigError, resolve
+from trainers.maml.config import ConfigError, TrialConfig, resolve
+from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
 
 FINAL = ("done", "diverged")
 """After such an end nothing is trained, so what the journal lacks then would be missing for ever."""
@@ -72,6 +73,9 @@ def _of_other_trials(paths: TrialPaths, lines: Iterable[Line]) -> Iterator[tuple
     for number, line in enumerate(lines, start=1):
         if line["kind"] != "attempt":
             continue
+        if found := _one_off(line):
+            yield number, found
+            continue
         try:
             fields = identity(resolve(line["config"]))
         except ConfigError:  # of a newer version
@@ -82,6 +86,34 @@ def _of_other_trials(paths: TrialPaths, lines: Iterable[Line]) -> Iterator[tuple
             "seed"
         ]:
             yield number, "its config, data and recipe are not those of the trial"
+
+
+def _one_off(attempt: Line) -> str:
+    """Return which name in an attempt differs in one character from the known one that is missing there, or "".
+
+    Such a name comes from a flipped bit. Other unknown names come from a newer version.
+    """
+    config, fields = attempt["config"], TrialConfig.model_fields
+    pairs = [(name, fields.keys() - config.keys()) for name in config.keys() - fields.keys()]
+    pairs += [
+        (value, _choices(fields[name].annotation))
+        for name, value in config.items()
+        if name in fields and isinstance(value, str)
+    ]
+    pairs += [(attempt["engine"], set(get_args(EngineName))), (attempt["device"], ENGINES_OF_DEVICE.keys())]
+    for name, known in pairs:
+        for right in known if name not in known else ():
+            if len(name) == len(right) and sum(one != other for one, other in zip(name, right, strict=True)) == 1:
+                return f"{name!r} stands for {right!r}"
+    return ""
+
+
+def _choices(annotation: Any) -> Set[str]:
+    """Return the texts that a field's type allows by name."""
+    inner = get_args(annotation)
+    return {choice for choice in inner if isinstance(choice, str)}.union(
+        *(_choices(each) for each in inner if not isinstance(each, str))
+    )
 
 
 def _unlike_checkpoints(paths: TrialPaths, lines: Sequence[Line]) -> Iterator[tuple[int, str]]:

@@ -7,8 +7,17 @@ from typing import Any, NamedTuple
 
 from analysis.contract.lifecycle import Status
 from sweeper.planning.identity import identify, identity
+from sweeper.results.damage import damage_of
 from sweeper.results.fold import fold_lines, understood
-from sweeper.results.journal_lines import DAMAGED, JournalError, Line, NewerJournalError, read_lines
+from sweeper.results.journal_lines import (
+    DAMAGED,
+    DamagedJournalError,
+    JournalError,
+    Line,
+    NewerJournalError,
+    read_lines,
+)
+from sweeper.results.paths import TrialPaths
 from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
 
 
@@ -53,6 +62,9 @@ def read_summary(path: Path) -> TrialSummary | None:
         with understood(path):
             return summary_of(list(read_lines(path)))
     except ConfigError as error:
+        damage = damage_of(TrialPaths(path.parent))
+        if damage is not None:
+            return _unreadable(path.parent.name, DamagedJournalError(path, damage.fault, damage.lost))
         newer = NewerJournalError(path, f"a config that this version doesn't know ({error})")
         return _unreadable(path.parent.name, newer)
     except JournalError as error:

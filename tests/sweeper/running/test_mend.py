@@ -94,6 +94,21 @@ def another_config(path):
     path.write_bytes(content.replace(b'"meta_batch_size":2', b'"meta_batch_size":3', 1))
 
 
+def another_field(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"zero_head_when":', b'"zero_head_wlen":', 1))
+
+
+def another_choice(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"cross_entropy"', b'"crocs_entropy"', 1))
+
+
+def another_engine(path):
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'"engine":"loop"', b'"engine":"hoop"', 1))
+
+
 def another_id(path):
     flipped(path, path.read_bytes().index(b'"trial_id":"') + len(b'"trial_id":"'))
 
@@ -112,12 +127,15 @@ DAMAGES = {
     "one bit of the first line": (damage_the_begin, 1),
     "one bit of the end": (damage_the_end, -1),
     "zeros": (zeros, 2),
+    "one bit of a field's name": (another_field, 1),
+    "one bit of a field's value": (another_choice, 1),
 }
 SILENT = {
     "a record's line is gone": (drop(3), -1),
     "another number": (another_number, 2),
     "another config": (another_config, 1),
     "another id": (another_id, 1),
+    "another engine": (another_engine, 1),
 }
 """Lines that any reader could take for what a run wrote."""
 
