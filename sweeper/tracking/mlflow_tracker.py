@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_SWEEP, TrialRecord, passes
+from analysis.contract.record import ARTIFACT, TAG_SWEEP, TrialRecord, passes
 from sweeper.errors import TrackingError
 from sweeper.tracking import run_contents as tracked
 from sweeper.tracking.address import SQLITE, artifact_folder, explain, is_server, masked, sqlite_path
@@ -252,7 +252,7 @@ class MlflowTracker:
         every = self._mlflow.entities.ViewType.ALL
         page = self._client.search_experiments(every, max_results=EXPERIMENTS_A_PAGE)
         known = {one.experiment_id: one for one in page if isinstance(one.experiment_id, str)}
-        wanted = f"tags.`{TAG_SWEEP}` = '{self.experiment}' AND tags.`{TAG_KIND}` = 'trial'"
+        wanted = f"tags.`{TAG_SWEEP}` = '{self.experiment}'"  # a person may have changed any other tag
         runs = self._client.search_runs(list(known), wanted, every, max_results=1) if known else []
         if not runs:
             return None

@@ -1,7 +1,8 @@
 """Breaks the clock, the locks, the storage or the life of the process that it is imported in, as VARIABLE says.
 
-Moments are counted in operations on the files of trials by the main thread, so that a seed gives the same moment on
-every machine. A chunk is one outer step, and a checkpoint is due every `checkpoint_every` operations.
+Moments are counted in operations on the files of trials, or `within` another folder, by the main thread, so that a seed
+gives the same moment on every machine. A chunk is one outer step, and a checkpoint is due every `checkpoint_every`
+operations.
 """
 
 import errno
@@ -35,7 +36,11 @@ class Operations:
 
     def at(self, path: object, file: io.FileIO | None = None, data: bytes = b"") -> None:
         """Note an operation on `path`; a write has the `file` and the `data` that are to be written."""
-        if "/trials/" not in str(path) or str(path).endswith("/lock") or not _in_main_thread():
+        if (
+            self._asked.get("within", "/trials/") not in str(path)
+            or str(path).endswith("/lock")
+            or not _in_main_thread()
+        ):
             return
         self.count += 1
         if self.count == self._asked.get("dies_at"):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -157,6 +158,24 @@ def folder_moved(scene: Local, draw: random.Random) -> str:
     return f"{moment}; copied"
 
 
+def sync_killed(scene: Local, draw: random.Random) -> str:
+    """A sync is killed as it writes a record into the store's artefacts, or between two of its writes."""
+    said = []
+    for _ in range(draw.choice((1, 2))):
+        moment = _part(scene, draw, often=0.6)
+        if draw.random() < 0.6:
+            at = draw.randint(1, 8)
+            scene.sync(0, 4, KILLED, dies_at=at, within="/artifacts/")
+            said.append(f"{moment}; at operation {at} of a sync")
+        else:
+            process, after_s = scene.start("sync"), draw.uniform(0.2, 2)
+            time.sleep(after_s)
+            process.kill()
+            scene.ended(process, 0, 4, KILLED)
+            said.append(f"{moment}; {after_s:.1f} s after a sync began")
+    return "; ".join(said)
+
+
 def store_edited(scene: Local, draw: random.Random) -> str:
     """A person changes the store between two runs: tags, names, states, metrics, the trash."""
     moment = _part(scene, draw, often=0.6)
@@ -164,6 +183,8 @@ def store_edited(scene: Local, draw: random.Random) -> str:
     if not scene.store.exists():
         return f"{moment}; no store"
     edits = draw.sample(list(EDITS), draw.randint(1, 3))
+    if RENAMED in edits:  # without its tags, nobody knows a renamed experiment, and the sweep gets a new one
+        edits = [name for name in edits if name not in UNTAGGED]
     runs = scene.shown_runs("trial") or [""]
     for name in edits:
         scene.edit_store(*(command.replace("$RUN", draw.choice(runs)) for command in EDITS[name]))
@@ -178,6 +199,8 @@ def store_edited(scene: Local, draw: random.Random) -> str:
     return f"{moment}; {', '.join(edits)}"
 
 
+RENAMED = "the experiment renamed"
+UNTAGGED = ("all tags removed", "our tags removed everywhere")
 EDITS = {
     "a tag removed": ("DELETE FROM tags WHERE key = 'trial_id' AND run_uuid = '$RUN'",),
     "all tags removed": ("DELETE FROM tags WHERE run_uuid = '$RUN'",),
@@ -187,7 +210,7 @@ EDITS = {
         "UPDATE runs SET name = 'the good one' WHERE run_uuid = '$RUN'",
         "UPDATE tags SET value = 'the good one' WHERE key = 'mlflow.runName' AND run_uuid = '$RUN'",
     ),
-    "the experiment renamed": (f"UPDATE experiments SET name = 'for the paper' WHERE name LIKE '{NAME}%'",),
+    RENAMED: (f"UPDATE experiments SET name = 'for the paper' WHERE name LIKE '{NAME}%'",),
     "a run in the trash": ("UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = '$RUN'",),
     "all runs in the trash": ("UPDATE runs SET lifecycle_stage = 'deleted'",),
     "the experiment in the trash": ("UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id <> 0",),
@@ -217,6 +240,7 @@ STRAINS: dict[str, Strain] = {
     "journals from a backup": journal_cut,
     "flipped bit in a journal": bit_flipped,
     "copied and moved folder": folder_moved,
+    "kill -9 of a sync": sync_killed,
     "edited store": store_edited,
     "several of these": several,
 }

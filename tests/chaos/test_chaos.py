@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 OF_A_DRIVER = ("kill -9 of the driver's process group", "SIGSTOP of a worker that outlives its driver")
 SHORT = budget(
-    (BOTH, *OF_A_DRIVER, "storage errors", "journals from a backup", "locks that exclude nobody", "edited store"),
+    (BOTH, *OF_A_DRIVER, "journals from a backup", "locks that exclude nobody", "edited store"),
     ("kill -9 of a worker", "kill -9 of the raylet", *OF_A_DRIVER, *STRAINS),
 )
 ROUNDS = int(os.environ.get("SWEEPER_CHAOS_ROUNDS", "0"))

@@ -190,6 +190,19 @@ def test_a_renamed_run_and_experiment_keep_their_names_and_are_said(connect):  #
 
 
 @slow
+def test_a_renamed_experiment_is_known_though_the_kind_of_its_runs_was_changed_too(connect):  # noqa: F811
+    tracker = connect()
+    tracker.push(make_record(100, target=200, status="done"), TRIAL)
+    tracker._client.rename_experiment(tracker._experiment_id, "for the paper")
+    edit(tracker, "UPDATE tags SET value = 'x' WHERE key = 'sweeper.kind'")
+    grown, later = make_record(200, status="done"), connect()
+    later.push(grown, TRIAL)
+    assert later._experiment_id == tracker._experiment_id
+    later.experiment = "for the paper"  # where the helpers below look
+    assert_each_point_once(later, grown)
+
+
+@slow
 def test_a_run_in_the_trash_stays_there_even_without_tags_and_a_restored_one_goes_on(connect):  # noqa: F811
     tracker = connect()
     tracker.push(make_record(100, target=200, status="done"), TRIAL)
