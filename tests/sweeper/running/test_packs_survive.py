@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from sweeper.dealing.dealer import LOST_RETRIES, Dealer, Worker
+from sweeper.dealing.dealer import LOST_RETRIES
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.journal_lines import read_lines
@@ -19,6 +19,7 @@ from sweeper.sweepfile.sweep import load
 from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
 from tests.sweeper.command import start, sweeper
+from tests.sweeper.driven_run import DrivenRun
 from tests.sweeper.tiny import write_tiny
 from tests.waiting import HANG_S
 from trainers.data.datasets import prepare
@@ -44,41 +45,6 @@ def hasty(monkeypatch):
     """Save a checkpoint after each chunk, and don't wait for the disk: no test here cuts the power."""
     monkeypatch.setattr(work_module, "CHECKPOINT_EVERY_S", -1.0)
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
-class Run:
-    """One run on `results`: a dealer, and a worker that can be killed after any number of chunks."""
-
-    def __init__(self, specs, results, strokes, *, pack=SIZE, engine="compiled") -> None:
-        data = {"strokes": {"name": "strokes", "path": str(strokes.path), "digest": strokes.digest}}
-        worker = Worker(device="cpu", threads=1, pack=pack, data=data, timeout_s=600.0, chunk_s=0.0)
-        self.now_s, ids = 0.0, [spec.trial_id for spec in specs]
-        self.dealer = Dealer(
-            specs, sweeps=dict.fromkeys(ids, "tiny"), engines=dict.fromkeys(ids, engine), results=results,
-            worker=worker, note=lambda _: None, clock=lambda: self.now_s,
-        )  # fmt: skip
-        self.sizes: list[int] = []
-
-    def train(self, chunks: int | None = None) -> None:
-        """Train what is dealt next: to its end, or for `chunks` chunks, after which the worker is killed."""
-        while (assignment := self.dealer.next_assignment()) is None:
-            assert not self.dealer.over, self.dealer.fatal
-            self.now_s += 0.5
-        self.sizes.append(len(assignment["members"]))
-        work, update = Work(assignment), None
-        while (chunks is None or chunks > 0) and not (update and update["over"]):
-            update = work.step()
-            self.dealer.receive(update)
-            chunks = None if chunks is None else chunks - 1
-        self.dealer.ended(assignment["pack"])
-
-    def finish(self) -> None:
-        while not self.dealer.over:
-            self.train()
-
-    def stop(self) -> None:
-        self.dealer.stop()
-        self.dealer.end_all()
 
 
 def endings(specs, results: Results) -> dict[str, tuple[list, bytes]]:
@@ -121,7 +87,7 @@ def alone(tmp_path_factory, strokes):
         if engine not in known:
             folder = tmp_path_factory.mktemp(f"alone-{engine}")
             specs, results = expand(load(write_tiny(folder, *lines()))), Results.at(folder / "results")
-            Run(specs, results, strokes, pack=SIZE if engine == "vmap" else 1, engine=engine).finish()
+            DrivenRun(specs, results, strokes, pack=SIZE if engine == "vmap" else 1, engine=engine).finish()
             known[engine] = endings(specs, results)
         return known[engine]
 
@@ -132,7 +98,7 @@ def alone(tmp_path_factory, strokes):
 def test_a_pack_that_is_killed_twice_goes_on_as_a_pack_with_the_bits_of_solo_runs(
     planned, results, strokes, alone, engine
 ):
-    run = Run(planned, results, strokes, engine=engine)
+    run = DrivenRun(planned, results, strokes, engine=engine)
     run.train(2)
     run.train(3)
     positions = {position(spec.config, furthest(spec, results)) for spec in planned}
@@ -146,10 +112,10 @@ def test_a_pack_that_is_killed_twice_goes_on_as_a_pack_with_the_bits_of_solo_run
 @pytest.mark.parametrize("chunks", [0, 5, 6, 11])
 def test_a_new_run_packs_what_the_last_one_left_wherever_it_was_left(planned, results, strokes, alone, chunks):
     """A chunk is a step or a scored episode: before the first, within an evaluation, after it, within the last one."""
-    first = Run(planned, results, strokes)
+    first = DrivenRun(planned, results, strokes)
     first.train(chunks)
     first.stop()
-    again = Run(planned, results, strokes)
+    again = DrivenRun(planned, results, strokes)
     again.finish()
     assert again.sizes == [SIZE]
     assert endings(planned, results) == alone("compiled")
@@ -160,9 +126,9 @@ def test_trials_that_trained_alone_to_one_step_are_packed_to_a_longer_target(
 ):
     """This is a rung of a search: half of the trials go on, and a pack takes no longer than one."""
     short = expand(load(write_sweep(*lines(3))))
-    Run(short[:2], results, strokes, pack=1).finish()
-    Run(short[2:], results, strokes, pack=2).finish()
-    longer = Run(planned, results, strokes)
+    DrivenRun(short[:2], results, strokes, pack=1).finish()
+    DrivenRun(short[2:], results, strokes, pack=2).finish()
+    longer = DrivenRun(planned, results, strokes)
     longer.finish()
     assert longer.sizes == [SIZE]
     wanted = alone("compiled")
@@ -183,7 +149,7 @@ def spoil(spec, results):
 def test_a_member_whose_checkpoint_is_damaged_leaves_the_pack_and_the_others_keep_their_state(
     planned, results, strokes, alone, engine
 ):
-    run = Run(planned, results, strokes, engine=engine)
+    run = DrivenRun(planned, results, strokes, engine=engine)
     run.train(3)
     damaged = planned[1]
     spoilt, kept = spoil(damaged, results), furthest(planned[0], results).step
@@ -203,7 +169,7 @@ def test_a_member_whose_checkpoint_is_damaged_leaves_the_pack_and_the_others_kee
 
 
 def test_a_member_without_a_whole_checkpoint_starts_again_alone(planned, results, strokes, alone):
-    run = Run(planned, results, strokes)
+    run = DrivenRun(planned, results, strokes)
     run.train(3)
     for path in results.trial(planned[0].trial_id).checkpoints(6):
         path.write_bytes(b"")
@@ -214,7 +180,7 @@ def test_a_member_without_a_whole_checkpoint_starts_again_alone(planned, results
 
 def test_a_member_that_leaves_is_not_taken_back_with_its_old_pack(planned, results, strokes, alone):
     """Two workers: the member trains alone in the second while its old pack loses the first."""
-    run = Run(planned, results, strokes)
+    run = DrivenRun(planned, results, strokes)
     run.train(3)
     spoil(planned[3], results)
     run.now_s += 10.0
@@ -242,7 +208,7 @@ def test_a_member_that_leaves_is_not_taken_back_with_its_old_pack(planned, resul
 
 def test_a_member_that_another_process_takes_over_is_left_to_it_and_the_others_go_on(planned, results, strokes, alone):
     """The other process makes the folder of the next attempt after this one was dealt."""
-    run = Run(planned, results, strokes)
+    run = DrivenRun(planned, results, strokes)
     run.train(3)
     run.now_s += 10.0
     assignment = run.dealer.next_assignment()
@@ -269,10 +235,10 @@ def test_a_member_that_another_process_takes_over_is_left_to_it_and_the_others_g
 def test_members_at_two_steps_are_dealt_as_two_packs(planned, results, strokes, alone):
     """As after a kill between the renames of one save, or after trials that trained apart."""
     for specs, chunks in ((planned[:2], 2), (planned[2:], 4)):
-        run = Run(specs, results, strokes)
+        run = DrivenRun(specs, results, strokes)
         run.train(chunks)
         run.stop()
-    again = Run(planned, results, strokes)
+    again = DrivenRun(planned, results, strokes)
     again.finish()
     assert again.sizes == [2, 2]
     assert endings(planned, results) == alone("compiled")
@@ -281,12 +247,12 @@ def test_members_at_two_steps_are_dealt_as_two_packs(planned, results, strokes, 
 def test_members_within_one_evaluation_are_packed_by_the_episodes_that_are_scored(planned, results, strokes, alone):
     """Their checkpoints are at one step, so only the heads of the files tell them apart."""
     for specs, chunks in ((planned[:2], 4), (planned[2:], 5)):
-        run = Run(specs, results, strokes)
+        run = DrivenRun(specs, results, strokes)
         run.train(chunks)
         run.stop()
     found = [furthest(spec, results) for spec in planned]
     assert [(state.step, state.correct.shape[1]) for state in found] == [(3, 1), (3, 1), (3, 2), (3, 2)]
-    again = Run(planned, results, strokes)
+    again = DrivenRun(planned, results, strokes)
     again.finish()
     assert again.sizes == [2, 2]
     assert endings(planned, results) == alone("compiled")
@@ -294,7 +260,7 @@ def test_members_within_one_evaluation_are_packed_by_the_episodes_that_are_score
 
 def test_a_checkpoint_is_saved_for_the_whole_pack_or_for_none(planned, results, strokes, alone, monkeypatch):
     """The worker dies while it writes the third member's file."""
-    run = Run(planned, results, strokes)
+    run = DrivenRun(planned, results, strokes)
     run.train(2)
     real, calls = work_module.TrialPaths.checkpoint, Counter()
 
@@ -317,7 +283,7 @@ def test_a_checkpoint_is_saved_for_the_whole_pack_or_for_none(planned, results, 
 
 def test_the_last_retry_of_a_lost_pack_is_alone(planned, results, strokes, alone):
     """A member that ends every worker must not take the others with it for ever."""
-    run = Run(planned, results, strokes)
+    run = DrivenRun(planned, results, strokes)
     for _ in range(LOST_RETRIES):
         run.train(1)
     run.finish()
@@ -327,8 +293,8 @@ def test_the_last_retry_of_a_lost_pack_is_alone(planned, results, strokes, alone
 
 def test_a_trial_that_began_with_another_engine_meanwhile_is_not_trained_with_these(planned, results, strokes):
     """Another run began it after this one had planned."""
-    run = Run(planned, results, strokes)
-    other = Run(planned[1:2], results, strokes, engine="loop")
+    run = DrivenRun(planned, results, strokes)
+    other = DrivenRun(planned[1:2], results, strokes, engine="loop")
     other.train(0)
     other.stop()
     run.finish()
@@ -341,14 +307,14 @@ def test_scores_of_a_pass_that_a_longer_target_no_longer_has_part_no_members(pla
     """One trial stopped within the last pass of a shorter target, which the longer one does not have."""
     short = expand(load(write_sweep(*lines(2, 0))))
     long = expand(load(write_sweep(*lines(6, 0))))
-    first = Run(short[:1], results, strokes)
+    first = DrivenRun(short[:1], results, strokes)
     first.train(3)
     first.stop()
     state = furthest(short[0], results)
     assert (state.step, state.correct.shape[1]) == (2, 1)
     assert position(long[0].config, state) == (2, None, 0)
-    Run(short[1:], results, strokes).finish()
-    longer = Run(long, results, strokes)
+    DrivenRun(short[1:], results, strokes).finish()
+    longer = DrivenRun(long, results, strokes)
     longer.finish()
     assert sum(longer.sizes) == SIZE
 

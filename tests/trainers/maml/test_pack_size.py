@@ -7,8 +7,10 @@ import sys
 import pytest
 import torch
 
+from tests.trainers.played_gpu import played_gpu
+from trainers.data.datasets import prepare
 from trainers.maml import pack_size
-from trainers.maml.pack_size import Measured, best, measure, work
+from trainers.maml.pack_size import OF_MEMORY, Measured, best, measure, work
 from trainers.maml.train import train
 
 
@@ -77,3 +79,45 @@ def test_the_command_says_that_there_is_no_gpu(words, monkeypatch, capsys):
     printed, said = capsys.readouterr()
     assert printed == ""
     assert "torch sees no CUDA device here" in said
+
+
+@pytest.fixture
+def on_a_gpu(tmp_path, tiny, monkeypatch, capsys):
+    """Return a function that measures with the command on a played GPU, where each step takes one second."""
+    seconds = iter(range(10**6))
+    monkeypatch.setattr(pack_size.time, "perf_counter", lambda: float(next(seconds)))
+    monkeypatch.setattr("trainers.data.datasets.data_root", lambda given: tmp_path)
+    prepare("strokes", tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(tiny(order="first", inner_steps=1, meta_batch_size=1).model_dump()))
+
+    def found(engine, most, total_bytes=2**40):
+        words = [str(config), "--most", str(most), "--engine", engine, "--device", "cuda"]
+        monkeypatch.setattr(sys, "argv", ["pack_size", *words])
+        with played_gpu(monkeypatch, total_bytes) as gpu:
+            code = pack_size.main()
+            assert len(gpu.graphs) == 0
+        printed, said = capsys.readouterr()
+        return json.loads(printed) if code == 0 else (code, said)
+
+    return found
+
+
+@pytest.mark.parametrize("engine", ["graph", pytest.param("vmap", marks=pytest.mark.slow)])
+def test_the_search_on_a_gpu_grows_keeps_to_the_memory_and_goes_back_after_out_of_memory(on_a_gpu, engine):
+    roomy = on_a_gpu(engine, 3)
+    assert [one["runs"] for one in roomy["measured"]] == [1, 2]
+    assert roomy["runs"] == 2  # a step of any size takes one second here
+    peaks = [one["peak_bytes"] for one in roomy["measured"]]
+    assert 1.9 * peaks[0] < peaks[1] < 2.1 * peaks[0]  # nothing of the smaller pack is left
+
+    tight = on_a_gpu(engine, 3, int(1.1 * peaks[1]))
+    assert [one["peak_bytes"] for one in tight["measured"]] == pytest.approx(peaks, rel=1e-3)
+    assert peaks[1] > OF_MEMORY * tight["free_bytes"] > peaks[0]
+    assert tight["runs"] == 1
+
+    small = on_a_gpu(engine, 3, int(0.9 * peaks[1]))
+    assert [one["peak_bytes"] for one in small["measured"]] == pytest.approx(peaks[:1], rel=1e-3)
+    assert small["runs"] == 1
+
+    assert on_a_gpu(engine, 3, int(0.9 * peaks[0])) == (2, "one run alone does not fit into the memory of this GPU\n")
