@@ -114,7 +114,7 @@ def _part(table: TextTable, columns: Sequence[_Column], layout: Layout, chosen: 
     own = [columns[index] for index in chosen]
     breaking = [index for index in chosen if index in layout.breaking]
     total = sum(layout.breaking[index] for index in breaking)
-    shares = {index: int(1000 * len(breaking) * layout.breaking[index] / total) / 1000 for index in breaking}
+    shares = {index: int(1e5 * len(breaking) * layout.breaking[index] / total) / 1e5 for index in breaking}
     specs = [_breaking(shares[index]) if index in shares else _spec(columns[index], layout.means) for index in chosen]
     environment = "tabularx" if breaking else "tabular"
     target = r"{\linewidth}" if breaking else ""
@@ -158,7 +158,7 @@ def _stacks(column: _Column, means: Means) -> bool:
 
 
 def _breaking(share: float) -> str:
-    return rf">{{\hsize={share:.3f}\hsize\raggedright\arraybackslash}}X"
+    return rf">{{\hsize={share:.5f}\hsize\raggedright\arraybackslash}}X"
 
 
 def _column(table: TextTable, index: int) -> _Column:
@@ -173,7 +173,8 @@ def _column(table: TextTable, index: int) -> _Column:
 
 def _number_column(head: str, texts: Sequence[str], splits: Sequence[Split]) -> _Column:
     numbers = [split.number for split in splits if split.number.strip("-")]
-    sign = "+" if any(number[0] in "+-−" for number in numbers) else ""
+    signs = {number[0] for number in numbers} & set("+-−")
+    sign = ("+" if signs == {"+"} else "-") if signs else ""  # in small sizes a minus is wider than a plus
     parts = [number.lstrip("+-−").replace(",", "").partition(".") for number in numbers]
     whole, fraction = (max(len(part[place]) for part in parts) for place in (0, 2))
     options = [f"table-format={sign}{whole}{f'.{fraction}' if fraction else ''}"]

@@ -61,7 +61,7 @@ def test_latex_aligns_numbers_and_keeps_what_follows_them() -> None:
 
 def test_signs_and_thousands_survive_siunitx() -> None:
     text = latex_table(CLAIMS)
-    assert "S[table-format=+2.2, retain-explicit-plus]@{}l" in text
+    assert "S[table-format=-2.2, retain-explicit-plus]@{}l" in text
     assert "S[table-format=5, group-separator={,}, group-minimum-digits=4]" in text
     assert r"& -12.25 & ~$\pm$ 0.1 & 300 & reversed \\" in text
     assert r"& +0.4 & ~$\pm$ 1.1 & 17500 & reproduced \\" in text
@@ -73,7 +73,7 @@ def test_long_texts_break_and_leave_room_for_the_rest() -> None:
     assert last == r"\end{tabularx}"
     assert lines[0] == r"% Needs \usepackage{array, booktabs, siunitx, tabularx} before \begin{document}."
     assert preamble.startswith(
-        r"\noindent\begin{tabularx}{\linewidth}{>{\hsize=1.000\hsize\raggedright\arraybackslash}X"
+        r"\noindent\begin{tabularx}{\linewidth}{>{\hsize=1.00000\hsize\raggedright\arraybackslash}X"
     )
     assert preamble.count(r"\hsize=") == 1
 
