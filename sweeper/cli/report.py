@@ -15,6 +15,7 @@ from sweeper.results.paths import Results
 
 WIDEST = 120  # characters; longer lines are hard to read
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command()
@@ -25,7 +26,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @only_option
 @click.option("--all", "every", is_flag=True, help="Report every FILE (default: sweeps/*.yaml), and one page of all.")
 @click.option("--compare-authors", "raw", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours.")
-@click.option("--format", "formats", multiple=True, type=click.Choice(FORMATS), help="Format to write [default: all].")
+@click.option("--from", "data", metavar="FOLDER", type=_FOLDER, help="Report the raw data in FOLDER, not a store.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice((*FORMATS, request.RAW)),
+    help="Format to write; data is the raw data, for --from and other programs [default: all but data].",
+)
 @click.option("--mix-engines", is_flag=True, help="Accept cells whose trials were trained by different engines.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: RESULTS/reports/NAME].")
 @with_errors_shown
@@ -37,6 +45,7 @@ def report(
     only: tuple[str, ...],
     every: bool,
     raw: Path | None,
+    data: Path | None,
     formats: tuple[str, ...],
     mix_engines: bool,
     out: Path | None,
@@ -51,6 +60,7 @@ def report(
     Example:
       sweeper report sweeps/zeroing_vs_steps.yaml --profile cpu --out report
       sweeper report --all
+      sweeper report --from sweeps/evidence/omniglot_basic
     """
     asked = request.understand(
         request.Options(
@@ -61,6 +71,7 @@ def report(
             only=only,
             every=every,
             raw=raw,
+            data=data,
             formats=formats,
             out=out,
             mix_engines=mix_engines,
@@ -68,7 +79,7 @@ def report(
     )
     if asked.left_out:
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
-    for part in asked.parts if raw is None else ():
+    for part in asked.parts if raw is None and data is None else ():
         _tell_damaged(part, results, profile)
     for made in request.write(asked, say):
         if isinstance(made, Path):

@@ -3,8 +3,9 @@
 Prints nothing and parses no command line. `analysis` computes the content of the report.
 """
 
+import json
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
     from analysis.store import Loaded
 
 SWEEPS = Path("sweeps")
+RAW = "data"
+"""The format of raw data. It is written only if it is asked for, since it may be large."""
+SWEEP, QUESTION = "sweep.yaml", "question.json"
+"""Files beside raw data: the sweep file, and the profile and selectors that choose its trials."""
 DRAWN = frozenset(("png", "pdf", "svg", "html"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What the user asks for. `raw` is a CSV file with the authors' results, read instead of a tracking store.
+
+    `data` is a folder with raw data, read instead of a store too; without files, its own sweep file is reported.
 
     `every` adds a page of all `files`; without files, it takes sweeps/*.yaml. Without `formats`, all of FORMATS are
     written. If `mix_engines`, a cell may have trials of two engines.
@@ -46,6 +53,7 @@ class Options:
     only: Sequence[str]
     every: bool
     raw: Path | None
+    data: Path | None
     formats: Sequence[str]
     out: Path | None
     mix_engines: bool = False
@@ -55,20 +63,22 @@ class Part(NamedTuple):
     """One sweep of a report, and the question that the report answers."""
 
     sweep: Sweep
+    profile: str | None
     asked: "Asked"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A valid request: every file is read and every plan is known. `uri` is None for the authors' results.
+    """A valid request: every file is read and every plan is known. `uri` is None if no tracking store is read.
 
-    `left_out` are the names of sweeps for which the authors have no runs.
+    `left_out` are the names of sweeps for which the authors have no runs; `loaded` is the raw data to report, if any.
     """
 
     options: Options
     parts: tuple[Part, ...]
     left_out: tuple[str, ...]
     uri: str | None
+    loaded: "Loaded | None"
     out: Path
 
 
@@ -89,6 +99,8 @@ def understand(options: Options) -> Request:
 
     Raises SweepError if they contradict each other or a file has faults, OSError if `raw` is not a file.
     """
+    if options.data is not None:
+        options = _of_its_own(options, options.data)
     if options.raw is not None and options.raw.exists():
         require_regular(options.raw)
     files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
@@ -100,14 +112,17 @@ def understand(options: Options) -> Request:
         sweeps, left_out = _of_authors_alone(sweeps)
         if not sweeps:
             raise SweepError(f"the authors have no runs of {', '.join(left_out)}; leave out --compare-authors")
-    uri = None if options.raw is not None else resolve_uri(options.tracking_uri, options.results.root)
-    if uri is None and options.raw is None:
+    stored = options.raw is None and options.data is None
+    uri = resolve_uri(options.tracking_uri, options.results.root) if stored else None
+    if uri is None and stored:
         raise SweepError(
             "--tracking-uri none: a report reads a tracking store; run `sweeper sync FILE`, then report it"
         )
-    parts = tuple(_part(options, file, sweep) for file, sweep in sweeps.items())
+    loaded = _raw_data(options.data)
+    digests = options.results.digests() if loaded is None else _digests(loaded)
+    parts = tuple(_part(options, file, sweep, digests) for file, sweep in sweeps.items())
     out = options.out or options.results.report("all" if options.every else parts[0].asked.sweep)
-    return Request(options=options, parts=parts, left_out=left_out, uri=uri, out=out)
+    return Request(options=options, parts=parts, left_out=left_out, uri=uri, loaded=loaded, out=out)
 
 
 def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Path]:
@@ -126,9 +141,9 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
         answers = list(_answers(request))
     for damaged in answers[0][1].damaged.values():
         say(damaged)
-    for found, _ in answers:
+    for part, (found, loaded) in zip(request.parts, answers, strict=True):
         with _explained(request.out):
-            written = _write_sweep(found, request, formats)
+            written = _write_sweep(part, found, loaded, request, formats)
         yield written
     if every:
         records = None if request.options.raw is not None else answers[0][1].records
@@ -140,6 +155,29 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
         yield from paths
 
 
+def _of_its_own(options: Options, data: Path) -> Options:
+    """Return `options` with the sweep file, profile and selectors of the raw data, if they name no file."""
+    given = {
+        "--all": options.every, "--compare-authors": options.raw is not None,
+        "--tracking-uri": options.tracking_uri is not None,
+    }  # fmt: skip
+    if other := [name for name, asked in given.items() if asked]:
+        raise SweepError(f"--from reads the raw data in {data}; leave out {other[0]}")
+    if options.files:
+        return options
+    if options.profile is not None:
+        raise SweepError(f"--from {data} reports the profile that its data has; leave out --profile, or name a FILE")
+    try:
+        question = json.loads((data / QUESTION).read_text(encoding="utf-8"))
+        profile, only = question["profile"], question["only"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise SweepError(
+            f"{data / QUESTION} can't be read ({error}); name the sweep FILE, or write the raw data again with "
+            "`sweeper report FILE --format data`"
+        ) from None
+    return replace(options, files=(data / SWEEP,), profile=profile, only=(*only, *options.only))
+
+
 def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tuple[str, ...]]:
     """Return the sweeps for which the authors have runs, and the names of the others."""
     from analysis.paper.authors.families import AXES
@@ -148,11 +186,29 @@ def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tup
     return kept, tuple(sweep.name for sweep in sweeps.values() if sweep.name not in AXES)
 
 
-def _part(options: Options, file: Path, sweep: Sweep) -> Part:
+def _raw_data(folder: Path | None) -> "Loaded | None":
+    """Return the records of raw data in `folder`, None if there is no such folder to read."""
+    if folder is None:
+        return None
+    from analysis.errors import AnalysisError
+    from analysis.raw_data import load as load_raw
+
+    try:
+        return load_raw(folder)
+    except AnalysisError as error:
+        raise SweepError(str(error)) from None
+
+
+def _digests(loaded: "Loaded") -> dict[str, str]:
+    """Return the digest of each data set that the trials were trained with."""
+    return {record["config"]["dataset"]: record["attempts"][-1]["digest"] for record in loaded.records.values()}
+
+
+def _part(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, str]) -> Part:
     from analysis.report.sweep_report import Asked
 
     profile = options.profile if not options.every or options.profile in sweep.profiles else None
-    specs = select(expand(sweep, profile, options.results.digests()), options.only, "--only")
+    specs = select(expand(sweep, profile, digests), options.only, "--only")
     papers = paper_configs(sweep) if sweep.paper else {}
     sha, dirty = commit()
     asked = Asked(
@@ -165,17 +221,20 @@ def _part(options: Options, file: Path, sweep: Sweep) -> Part:
         claims=sweep.claims,
         tables=sweep.tables,
         figures=sweep.figures,
-        command=_command(file, profile, options.only, options.raw),
+        command=_command(file, profile, options),
         commit=f"{sha}{' with changes' if dirty else ''}",
         mix_engines=options.mix_engines,
     )
-    return Part(sweep, asked)
+    return Part(sweep, profile, asked)
 
 
-def _command(file: Path, profile: str | None, only: Sequence[str], raw: Path | None) -> str:
+def _command(file: Path, profile: str | None, options: Options) -> str:
+    if options.data is not None and file == options.data / SWEEP:
+        return shlex.join(["sweeper", "report", "--from", str(options.data)])
     words = ["sweeper", "report", str(file), *(["--profile", profile] if profile else [])]
-    words += [word for selector in only for word in ("--only", selector)]
-    words += ["--compare-authors", raw.name] if raw is not None else []
+    words += [word for selector in options.only for word in ("--only", selector)]
+    words += ["--compare-authors", options.raw.name] if options.raw is not None else []
+    words += ["--from", str(options.data)] if options.data is not None else []
     return shlex.join(words)
 
 
@@ -195,28 +254,40 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         wanted = {trial.trial_id for part in request.parts for trial in part.asked.plan}
         loaded = load_runs(request.uri, wanted, request.options.results.artifacts)
         store = store_in_words(request.uri)
-        for sweep, asked in request.parts:
+        for sweep, _, asked in request.parts:
             yield find(asked, loaded, published(sweep.name), store, figures=drawn), loaded
+    elif request.loaded is not None and request.options.data is not None:
+        from analysis.paper.published import load as published
+
+        loaded = request.loaded
+        for sweep, _, asked in request.parts:
+            source = f"raw data, {request.options.data.name}"
+            yield find(asked, loaded, published(sweep.name), source, figures=drawn), loaded
     elif request.options.raw is not None:
         from analysis.paper.authors.records import as_records
         from analysis.store import Loaded
 
         raw = request.options.raw
-        for sweep, asked in request.parts:
+        for sweep, _, asked in request.parts:
             runs = as_records(raw, sweep.name, asked.axes, max(trial.target for trial in asked.plan))
             loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
             source = f"the authors' raw results, {raw.name}"
             yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
 
 
-def _write_sweep(found: "Found", request: Request, formats: Sequence[str]) -> Written:
+def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request, formats: Sequence[str]) -> Written:
     from analysis.pages.contents import grid
-    from analysis.report.files import refuse_empty, write
+    from analysis.raw_data import files as raw_files
+    from analysis.report.files import refuse_empty, write, write_whole
 
     every = request.options.every
     if not every:
         refuse_empty(found)
-    made = write(found, request.out / found.page.sweep if every else request.out, formats)
+    out = request.out / found.page.sweep if every else request.out
+    made = write(found, out, formats)
+    paths = made.paths
+    if RAW in formats:
+        paths += write_whole(out, {**raw_files(part.asked.plan, loaded), **_question(part, request.options)})
     first = found.tables.get("table_1")
     return Written(
         sweep=found.page.sweep,
@@ -224,8 +295,14 @@ def _write_sweep(found: "Found", request: Request, formats: Sequence[str]) -> Wr
         table=None if first is None else grid(replace(first, missing=())),
         complete=made.complete,
         incomplete=made.incomplete,
-        paths=made.paths,
+        paths=paths,
     )
+
+
+def _question(part: Part, options: Options) -> dict[str, bytes]:
+    """Return the files that make a report of raw data without the sweep's own file."""
+    asked = {"profile": part.profile, "only": list(options.only)}
+    return {SWEEP: part.sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()}
 
 
 @contextmanager

@@ -85,3 +85,34 @@ def test_a_mistake_is_told_and_nothing_is_written(words, says, write_sweep, resu
     ended = command("report", *words, "--results", results.root)
     assert ended.exit_code == 2 and says in ended.output and "Traceback" not in ended.output
     assert not (results.root / "reports").exists()
+
+
+def test_raw_data_gives_the_report_of_the_store_without_its_sweep_file(trained, results, tmp_path) -> None:
+    whole = command("report", trained, "--results", results.root, "--out", tmp_path / "store")
+    written = command("report", trained, "--results", results.root, "--format", "data", "--out", tmp_path / "raw")
+    assert (whole.exit_code, written.exit_code) == (0, 0), written.output
+    names = {path.name for path in (tmp_path / "raw").iterdir()}
+    assert {"data.csv.gz", "training.csv.gz", "probes.jsonl.gz", "trials.jsonl.gz", "sweep.yaml"} <= names
+    moved = (tmp_path / "raw").rename(tmp_path / "elsewhere")
+    trained.unlink()
+    again = command("report", "--from", moved, "--results", tmp_path / "none", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    for path in sorted((tmp_path / "store").glob("*.csv")):
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+    figure = "figure_1.svg"
+    assert (tmp_path / "again" / figure).is_file()
+    assert f"sweeper report --from {moved}" in (tmp_path / "again" / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--all",), "leave out --all"),
+        (("--tracking-uri", "sqlite:///x.db"), "leave out --tracking-uri"),
+        (("--profile", "cpu"), "leave out --profile, or name a FILE"),
+        ((), "question.json can't be read"),
+    ],
+)
+def test_what_raw_data_can_not_be_reported_with_is_said(tmp_path, words, message) -> None:
+    ended = command("report", "--from", tmp_path, *words)
+    assert ended.exit_code == 2 and message in ended.stderr.replace("\n", " "), ended.output
