@@ -66,7 +66,7 @@ test-fast: WORKERS = $(CORES)
 test-fast: $(DEV)
 	$(BIN)/python -m pytest $(SPREAD) -m 'not slow'
 
-# What the everyday suite does for a few seeds and sizes, for many
+# What the everyday suite does for a few seeds and sizes, for many; and mutants of the maths
 test-long: $(DEV)
 	SWEEPER_LONG=1 $(BIN)/python -m pytest $(SPREAD) --timeout=3600
 

@@ -22,7 +22,7 @@ from tests.mlflow_server import start_server
 from tests.sweeper.command import PROGRAM, pushing, start, sweeper, wait_for_pushes
 from tests.sweeper.stores import free_port
 from tests.sweeper.tiny import TINY, trained_in
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -70,10 +70,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     env = os.environ | UI_ENVIRONMENT | environment
     process = start_server(options, cwd=folder, env=env, log=folder / "server.log")
     try:
-        deadline = time.monotonic() + 90
-        while "200" not in _answer(port):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
-            time.sleep(0.2)
+        wait_until(lambda: "200" in _answer(port) or process.poll() is not None, "the server")
+        assert process.poll() is None, (folder / "server.log").read_text()
         yield Server(port, folder, process.pid)
     finally:
         os.killpg(process.pid, signal.SIGTERM)

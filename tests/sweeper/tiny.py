@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.sweeper.command import sweeper
+from tests.sweeper.command import STEADY, sweeper
 
 TINY = """\
 version: 1
@@ -44,5 +44,5 @@ def trained_in(folder: Path) -> Path:
     """Train tiny.yaml with one seed in `folder`, showing no store, and return the folder."""
     (folder / "tiny.yaml").write_text(TINY.replace("seeds: 2", "seeds: 1"))
     here = ("--executor", "inline", "--device", "cpu", "--tracking-uri", "none")
-    assert sweeper("run", "tiny.yaml", *here, cwd=folder).code == 0
+    assert sweeper("run", "tiny.yaml", *here, cwd=folder, program=STEADY).code == 0
     return folder

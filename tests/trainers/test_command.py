@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.waiting import HANG_S
 from trainers.__main__ import main
 
 CONFIG = """\
@@ -37,7 +38,7 @@ def test_it_prints_what_is_measured_as_json_lines_with_no_orchestrator_installed
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     command = [sys.executable, "-c", PROGRAM, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(record["step"], record["key"]) for record in records] == [

@@ -7,6 +7,7 @@ from scipy import stats as reference
 from analysis.numbers.stats import (
     EpisodePart,
     Estimate,
+    Paired,
     Pooled,
     differences,
     group_difference,
@@ -223,3 +224,15 @@ def test_no_number_of_ours_makes_up_for_few_seeds_of_theirs() -> None:
     assert needed_seeds(Estimate(0.0, 0.0, 20), spread, 3, 40, 0.5) is not None
     shared = (EpisodePart(10.0, 400),)
     assert needed_seeds(Estimate(0.0, 0.0, 20), spread, 3, 40, 0.5, shared) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(-3.0, 1.0, 3.0), (-1.0, 3.0, 3.0), (1.0, 3.0, 3.0), (-3.0, -1.0, 3.0)]
+)
+def test_the_furthest_of_an_interval_is_its_end_far_from_zero(low: float, high: float, expected: float) -> None:
+    assert Paired((0, 1, 2), (low + high) / 2, low, high, 0.5).furthest == expected
+
+
+def test_a_cell_that_spreads_just_three_times_the_median_is_kept() -> None:
+    cells = {name: [[-sd, 0.0, sd]] for name, sd in {"a": 1.0, "b": 1.0, "c": 1.0, "d": 3.0, "e": 3.001}.items()}
+    assert pooled(cells).excluded == ("e",)

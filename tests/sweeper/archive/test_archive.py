@@ -50,7 +50,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     (folder / "tiny.yaml").write_text(TINY)
     secret = {"MLFLOW_TRACKING_URI": f"http://me:{PASSWORD}@127.0.0.1:9", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
-    with chdir(folder):
+    with chdir(folder), pytest.MonkeyPatch.context() as steady:
+        steady.setattr("sweeper.worker.work.CHECKPOINT_EVERY_S", float("inf"))
         words = ["run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none"]
         ended = CliRunner().invoke(main, words, env=secret)
         assert ended.exit_code == 0, ended.stderr

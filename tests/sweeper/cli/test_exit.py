@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.waiting import HANG_S
+
 PROGRAM = """
 import atexit, sys, threading
 
@@ -27,6 +29,6 @@ main()
 @pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["run", "absent.yaml"], 2)])
 def test_the_exit_is_at_once_while_a_syncer_pushes_and_pythons_own_otherwise(state, own_way, words, code, tmp_path):
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, state, *words], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        [sys.executable, "-c", PROGRAM, state, *words], capture_output=True, text=True, timeout=HANG_S, cwd=tmp_path
     )
     assert (ended.returncode, "Python's own way out" in ended.stdout) == (code, own_way), ended.stderr

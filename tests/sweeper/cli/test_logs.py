@@ -13,7 +13,7 @@ from sweeper.results.journal import Journal
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.assigned import assigned
-from tests.sweeper.command import start, sweeper
+from tests.sweeper.command import STEADY, start, sweeper
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S, wait_until
 
@@ -32,7 +32,9 @@ def trained(tmp_path_factory):
 
 
 def run(folder, *options):
-    return sweeper("run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", *options, cwd=folder)
+    return sweeper(
+        "run", "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", *options, cwd=folder, program=STEADY
+    )
 
 
 def first_trial(folder):

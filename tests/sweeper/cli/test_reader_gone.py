@@ -14,6 +14,7 @@ from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import environment
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 
 RUN = ["run", "tiny.yaml", "--executor", "inline", "--device", "cpu", "--tracking-uri", "none", "--json"]
 MAIN = [sys.executable, "-m", "sweeper"]
@@ -31,7 +32,7 @@ def without(stream, words, folder):
     else:
         command = ["sh", "-c", f'exec "$@" {"1" if name == "stdout" else "2"}>&-', "sh", *command]
     try:
-        ended = subprocess.run(command, cwd=folder, env=environment(), text=True, timeout=300, **streams)
+        ended = subprocess.run(command, cwd=folder, env=environment(), text=True, timeout=HANG_S, **streams)
     finally:
         os.close(writer)
     return ended.returncode, ended.stdout or ended.stderr or ""

@@ -194,8 +194,15 @@ def test_locks_that_keep_nobody_out_or_do_not_exist_are_bad(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("ahead", "verdict"), [(0, "ok"), (1, "ok"), (-90, "warn"), (90, "warn")])
 def test_a_clock_apart_from_the_disks_is_a_warning(tmp_path, monkeypatch, ahead, verdict):
-    now = time.time
-    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    """However long the check is kept waiting: the disk's clock stands still, and so does this machine's."""
+    now, write = time.time(), Path.write_bytes
+
+    def written(path, content):
+        write(path, content)
+        os.utime(path, (now, now))
+
+    monkeypatch.setattr(Path, "write_bytes", written)
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
     check = doctor.clock(tmp_path)
     assert check.verdict == verdict
     assert verdict == "ok" or f"is {abs(ahead)} s off" in check.found

@@ -117,11 +117,11 @@ from sweeper.worker.log import TrialLog
 
 def a_step_that_hangs():
     import ctypes
-    ctypes.PyDLL(None).sleep(60)  # holds the interpreter, as a hung call into a driver may
+    ctypes.PyDLL(None).sleep(600)  # holds the interpreter, as a hung call into a driver may
 
 log = TrialLog(Path(sys.argv[1]))
 log.say("begun")
-with log.watched(5.0):
+with log.watched(3600.0):
     pass
 with log.watched(0.5):
     a_step_that_hangs()
@@ -130,7 +130,7 @@ with log.watched(0.5):
 
 def test_a_step_over_its_time_ends_the_process_and_the_log_says_where_it_hung(tmp_path):
     path = tmp_path / "trial.log"
-    ended = subprocess.run([sys.executable, "-c", HANGING, str(path)], timeout=60, env=environment(), check=False)
+    ended = subprocess.run([sys.executable, "-c", HANGING, str(path)], timeout=HANG_S, env=environment(), check=False)
     assert ended.returncode == 1
     begun, timeout, *stacks = path.read_text().splitlines()
     assert begun.endswith("Z begun")

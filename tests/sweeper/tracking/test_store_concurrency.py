@@ -28,7 +28,7 @@ from tests.sweeper.command import start
 from tests.sweeper.played import begin
 from tests.sweeper.stores import answers, free_port
 from tests.sweeper.tiny import TINY
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, wait_until
 
 SWEEPS = 8
 CELLS = 2
@@ -49,10 +49,8 @@ def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
-        while not answers(port):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "server.log").read_text()
-            time.sleep(0.1)
+        wait_until(lambda: answers(port) or process.poll() is not None, "the server")
+        assert process.poll() is None, (folder / "server.log").read_text()
         yield f"http://127.0.0.1:{port}"
     finally:
         if process.poll() is None:

@@ -227,6 +227,6 @@ def test_no_thread_finishes_what_ray_has_left_while_ray_is_shut_down(monkeypatch
     monkeypatch.setattr(ray_daemons.ray, "shutdown", lambda: found.append(gc.isenabled()))
     with ray_daemons.started(cpus=1, gpus=0):
         threading.Thread(target=search).start()
-        assert searching.wait(10)
+        assert searching.wait(HANG_S)
     assert found == ["finished", False]
     assert gc.isenabled()
