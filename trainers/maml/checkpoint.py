@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainers.maml.checkpoint_head import MALFORMED
 from trainers.maml.chunk import Record, RunState
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params
@@ -61,7 +62,7 @@ def read(path: Path) -> RunState:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
                 raise ValueError("it is compressed, so a small file could fill the memory")
             return _state({name: archive[name] for name in archive.files})
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (TypeError, *MALFORMED) as error:
         raise CheckpointError(f"{path}: not a checkpoint ({error})") from None
 
 

@@ -1,10 +1,17 @@
 """Reads from a checkpoint how far its evaluation is, without its tensors and without torch. Checks no digest."""
 
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 NOTHING_SCORED = (0, 0, 0)
 """The shape of the scores of a run that has no unfinished evaluation."""
+
+MALFORMED = (
+    EOFError, LookupError, RuntimeError, SyntaxError, ValueError, tokenize.TokenError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+"""What zipfile and numpy raise for a file that no run has written."""
 
 
 def scores_shape(path: Path) -> tuple[int, ...] | None:
@@ -20,5 +27,5 @@ def scores_shape(path: Path) -> tuple[int, ...] | None:
                 return None
             shape, _, _ = npy.read_array_header_1_0(file)
             return tuple(shape)
-    except (OSError, EOFError, LookupError, RuntimeError, ValueError, zipfile.BadZipFile):
+    except (OSError, *MALFORMED):
         return None

@@ -6,8 +6,9 @@ Does not read the parameters; see `trainers.maml.checkpoint`.
 import io
 import json
 import zipfile
-import zlib
 from typing import Any
+
+from trainers.maml.checkpoint_head import MALFORMED
 
 
 def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
@@ -23,5 +24,5 @@ def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
                 raise ValueError("it is compressed, so a small file could fill the memory")
             text = json.loads(archive["text"].tobytes())
         return [(step, key, value) for step, key, value in text["records"]]
-    except (KeyError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (TypeError, AttributeError, OSError, *MALFORMED) as error:
         raise ValueError(f"not a checkpoint ({error})") from None

@@ -5,12 +5,15 @@ import errno
 import hashlib
 import io
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
 
 from trainers.maml.checkpoint import CheckpointError, read, save
+from trainers.maml.checkpoint_records import records_in
 from trainers.maml.train import train
+from trainers.sealed_file import seal
 
 
 @pytest.fixture
@@ -55,6 +58,20 @@ def test_a_pickle_inside_an_intact_file_is_not_opened(tmp_path):
         path.write_bytes(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         with pytest.raises(CheckpointError, match=r"trap\.ckpt: not a checkpoint"):
             read(path)
+
+
+@pytest.mark.parametrize("header", [b"\xff\xff{", b"\x04\x00{'a'", b"\x02\x00((", b""])
+def test_an_intact_file_whose_arrays_have_no_header_is_refused_by_name(tmp_path, header):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("correct.npy", "text.npy"):
+            archive.writestr(name, b"\x93NUMPY\x01\x00" + header)
+    path = tmp_path / "odd.ckpt"
+    path.write_bytes(seal(buffer.getvalue()))
+    with pytest.raises(CheckpointError, match=r"odd\.ckpt: not a checkpoint"):
+        read(path)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        records_in(buffer.getvalue())
 
 
 def test_an_intact_file_that_would_unpack_to_more_than_it_holds_is_refused_before_it_is_unpacked(tmp_path):
