@@ -1,4 +1,4 @@
-"""Judged claims in words: the numbers of each claim, and the sentence that answers the report's question."""
+"""Judged claims in words: the numbers of each claim, and the answer to the report's question."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from analysis.contract.question import ClaimSpec, Side
 from analysis.judging.claims import Contrast, Judged, Word
 from analysis.judging.verdicts import ALPHA
 from analysis.numbers.endpoint import PERCENT, unit_of
-
-LISTED = 3  # number of claims of one verdict that the answer quotes
+from analysis.pages.contents import UNPLANNED, Answer, Verdict
 
 WORDS: dict[Word, tuple[str, str]] = {
     "reproduced": ("is reproduced", "are reproduced"),
@@ -23,7 +22,7 @@ WORDS: dict[Word, tuple[str, str]] = {
 }
 """Verdict -> its words for one claim and for several, in the order of an answer."""
 
-SILENT = ("not run", "not planned here")
+SILENT = ("not run", UNPLANNED)
 
 
 def numbers(judged: Judged) -> str:
@@ -35,19 +34,17 @@ def numbers(judged: Judged) -> str:
     return "; ".join([*parts, *_notes(judged)])
 
 
-def answer(judged: Sequence[Judged]) -> str:
-    """Return one sentence with the verdicts and numbers of the primary claims, or of all claims if none is primary."""
-    if not judged:
-        return "This sweep declares no claim."
-    primary = [found for found in judged if found.claim.primary]
-    asked, kind = (primary, "primary claim") if primary else (judged, "secondary claim")
-    parts = []
-    for word, (one, several) in WORDS.items():
-        found = [claim for claim in asked if claim.word == word]
-        if found:
-            parts.append(f"{len(found)} {one if len(found) == 1 else several}{_quoted(found, word)}")
-    plural = "" if len(asked) == 1 else "s"
-    return f"Of {len(asked)} {kind}{plural}, {', '.join(parts)}."
+def answer(judged: Sequence[Judged], of_cells: Answer) -> Answer:
+    """Return the verdicts of the primary claims that are planned, counted in the sentence.
+
+    If none is planned, the sentence is that `of_cells`, and the verdicts are those of the secondary claims.
+    """
+    planned = [found for found in judged if found.word != UNPLANNED]
+    primary = [found for found in planned if found.claim.primary]
+    if not primary:
+        return Answer(of_cells.sentence, (*map(_verdict, planned), *of_cells.verdicts))
+    every = sum(found.claim.primary for found in judged)
+    return Answer(_counted(primary, every), tuple(map(_verdict, primary)))
 
 
 def name_of(claim: ClaimSpec) -> str:
@@ -148,17 +145,23 @@ def _notes(judged: Judged) -> list[str]:
     return notes
 
 
-def _quoted(found: Sequence[Judged], word: Word) -> str:
-    """Return in brackets the first claims of one verdict, each in the paper's words with our numbers."""
-    if word == "not planned here":
-        return ""
-    quoted = [
-        claim.claim.says.rstrip(".") + ("" if word == "not run" else f": {_numbers_of_answer(claim)}")
-        for claim in found[:LISTED]
-    ]
-    if len(found) > LISTED:
-        quoted.append(f"and {len(found) - LISTED} more")
-    return f" ({'; '.join(quoted)})"
+def _counted(primary: Sequence[Judged], every: int) -> str:
+    """Return how many claims have each verdict; `every` counts those that are not planned, too."""
+    words = [found.word for found in primary]
+    counts = [(words.count(word), *form) for word, form in WORDS.items() if word in words]
+    plural = "" if len(words) == 1 else "s"
+    name = f"primary claim{plural}{' planned here' if len(words) < every else ''}"
+    if len(counts) == 1:
+        (_, one, several) = counts[0]
+        return f"The {name} {one}." if len(words) == 1 else f"All {len(words)} {name} {several}."
+    *first, last = (f"{count} {one if count == 1 else several}" for count, one, several in counts)
+    return f"Of {len(words)} {name}, {', '.join(first)} and {last}."
+
+
+def _verdict(judged: Judged) -> Verdict:
+    """Return a claim in the paper's words with our numbers."""
+    found = "" if judged.word == "not run" else f": {_numbers_of_answer(judged)}"
+    return Verdict(judged.word, f"{judged.claim.says.rstrip('.')}{found}.")
 
 
 def _numbers_of_answer(judged: Judged) -> str:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from analysis.numbers.tables import Table
 
+UNPLANNED = "not planned here"
+"""The verdict of a claim about a cell that isn't in the plan."""
 NUMBER = re.compile(r"([+\-−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?![\w.,:/-])|-(?= |$))(.*)", re.DOTALL)
 
 
@@ -48,11 +50,25 @@ class Picture:
     kind: Literal["png", "svg+xml"]
 
 
+class Verdict(NamedTuple):
+    """One line below the answer: the word of a verdict, or "" if there is none, and what it is about, with numbers."""
+
+    word: str
+    text: str
+
+
+class Answer(NamedTuple):
+    """The answer to a sweep's question: one short sentence, and the verdicts or differences behind it."""
+
+    sentence: str
+    verdicts: tuple[Verdict, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class SweepPage:
     """The contents of one sweep's page.
 
-    `sentence` is the answer, built from the numbers; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
+    `sentence` and `verdicts` are the answer; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
     `claims` and `values` have a column "verdict"; None if the sweep has none. `remarks` are sentences on a whole figure
     or table of the paper (a stretched axis, two measurements mixed). `differences` are those from the paper, `holes`
     the planned seeds without a value. `runs` maps trial id to run id. `commit` is that of the report's code, `trained`
@@ -63,6 +79,7 @@ class SweepPage:
     question: str
     paper: str
     sentence: str
+    verdicts: tuple[Verdict, ...]
     endpoint: str
     claims: TextTable | None
     values: TextTable | None
@@ -91,6 +108,13 @@ class PaperPage:
     command: str
 
 
+class ByPlan(NamedTuple):
+    """Claims in two tables: those about cells of this plan, and the others; None for no claim."""
+
+    planned: TextTable | None
+    unplanned: TextTable | None
+
+
 class Split(NamedTuple):
     """A cell's text in two parts: the number at its start (a dash if missing, "" if there is none), and the rest."""
 
@@ -102,6 +126,15 @@ def split_number(text: str) -> Split:
     """Return e.g. ("83.4", " ± 1.2 (2 of 3)"); a sign belongs to the number."""
     found = NUMBER.fullmatch(text)
     return Split(*found.groups()) if found else Split("", text)
+
+
+def by_plan(claims: TextTable | None) -> ByPlan:
+    """Return the rows of `claims` in two tables: judged here, and UNPLANNED."""
+    if claims is None:
+        return ByPlan(None, None)
+    verdict = claims.heads.index("verdict")
+    rows = [[row for row in claims.rows if (row[verdict] == UNPLANNED) is unplanned] for unplanned in (False, True)]
+    return ByPlan(*(replace(claims, rows=tuple(own)) if own else None for own in rows))
 
 
 def grid(table: Table) -> TextTable:

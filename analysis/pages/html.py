@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.pages.contents import PaperPage, Picture, SweepPage, TextTable, split_number
+from analysis.pages.contents import PaperPage, Picture, SweepPage, TextTable, by_plan, split_number
 
 
 class Mark(NamedTuple):
@@ -85,6 +85,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"data_uri": _data_uri, "split_number": split_number, "verdict": _mark, "widths": _widths}
+    environment.globals["by_plan"] = by_plan
     environment.globals["LONGEST_UNBROKEN"] = LONGEST_UNBROKEN
     return environment
 

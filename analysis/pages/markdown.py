@@ -1,23 +1,9 @@
-"""Writes pages as Markdown, and the answer of a sweep without claims. Computes no statistics."""
+"""Writes pages as Markdown. Computes no statistics."""
 
 from collections.abc import Sequence
 
-from analysis.numbers.tables import Cell, Difference, Table, where
-from analysis.pages.contents import PaperPage, SweepPage
+from analysis.pages.contents import PaperPage, SweepPage, Verdict, by_plan
 from analysis.pages.markup import markdown_list, markdown_section, markdown_table, markdown_text
-
-
-def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> str:
-    """Return the range of the means and the number of differences that exclude 0; gives no verdict."""
-    read = [cell for cell in every if cell.values]
-    complete = sum(not cell.missing for cell in every)
-    low, high = (choose(read, key=lambda cell: cell.summary.mean) for choose in (min, max))
-    sentence = f"{complete} of {len(every)} cells are complete"
-    if len(read) == 1:
-        sentence += f"; the mean is {low.text()} percent"
-    else:
-        sentence += f"; means in percent go from {low.text()} ({where(low)}) to {high.text()} ({where(high)})"
-    return " ".join([f"{sentence}.", *filter(None, map(_differences, contrasts))])
 
 
 def sweep_markdown(page: SweepPage, level: int = 1) -> str:
@@ -27,12 +13,15 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
     parts = [
         f"{'#' * level} {markdown_text(page.question)}",
         f"**{markdown_text(page.sentence)}**",
+        *_verdicts(page.verdicts),
         markdown_text(f"{origin}Sweep {page.sweep}. {page.endpoint}"),
     ]
+    claims = by_plan(page.claims)
     for title, tables in (
-        ("Claims", (page.claims,)),
+        ("Claims", (claims.planned,)),
         ("Values compared with the authors'", (page.values,)),
         ("Tables", page.tables),
+        ("Claims about cells that are not planned here", (claims.unplanned,)),
     ):
         made = [markdown_table(found).rstrip() for found in tables if found is not None]
         parts += [f"{below} {title}", *made] if made else []
@@ -67,8 +56,14 @@ def paper_markdown(page: PaperPage) -> str:
     """Return the page of the whole paper: introduction, the answer of each sweep, then reproducibility."""
     parts = [f"# {markdown_text(page.title)}", *map(markdown_text, page.introduction)]
     parts += [
-        f"## {markdown_text(sweep.question)}\n\n{markdown_text(sweep.sentence)}"
-        + (f"\n\n{markdown_table(sweep.claims).rstrip()}" if sweep.claims is not None else "")
+        "\n\n".join(
+            [
+                f"## {markdown_text(sweep.question)}",
+                markdown_text(sweep.sentence),
+                *_verdicts(sweep.verdicts),
+                *([markdown_table(sweep.claims).rstrip()] if sweep.claims is not None else []),
+            ]
+        )
         for sweep in page.sweeps
     ]
     parts += ["## Reproducibility"] if page.reproducibility else []
@@ -77,20 +72,10 @@ def paper_markdown(page: PaperPage) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _verdicts(verdicts: Sequence[Verdict]) -> list[str]:
+    lines = [f"- {f'**{markdown_text(word)}**: ' if word else ''}{markdown_text(text)}" for word, text in verdicts]
+    return ["\n".join(lines)] if lines else []
+
+
 def _runs(page: SweepPage) -> str:
     return ", ".join(f"{trial_id} {run_id}" for trial_id, run_id in sorted(page.runs.items())) or "none"
-
-
-def _differences(contrast: Table) -> str:
-    found = [cell for cell in contrast.cells.values() if isinstance(cell, Difference) and cell.paired.seeds]
-    if not found:
-        return ""
-    means = [100 * cell.paired.mean for cell in found]
-    judged = [cell.paired for cell in found if cell.paired.low <= cell.paired.high]
-    span = f"{means[0]:+.1f}" if len(means) == 1 else f"{min(means):+.1f} to {max(means):+.1f}"
-    text = f"{found[0].contrast}: {span} points over {len(found)} comparison{'' if len(found) == 1 else 's'} by seed"
-    if not judged:
-        return f"{text}; none has the 3 seeds that an interval needs."
-    plural = "" if len(judged) == 1 else "s"
-    above, below = (sum(test) for test in ([pair.low > 0 for pair in judged], [pair.high < 0 for pair in judged]))
-    return f"{text}; of {len(judged)} unadjusted 95 % interval{plural}, {above} above 0 and {below} below 0."

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.contract.question import FORMATS
 from analysis.errors import AnalysisError
-from analysis.pages.contents import TextTable, grid
+from analysis.pages.contents import TextTable, Verdict, grid
 from analysis.pages.html import sweep_html
 from analysis.pages.latex import latex_table
 from analysis.pages.markdown import sweep_markdown
@@ -22,10 +22,11 @@ from analysis.store import without_password
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The files written. `complete` cells have a value for every planned seed; `sentence` is the answer in words."""
+    """The files written. `complete` cells have a value for every planned seed; the rest is the answer in words."""
 
     paths: tuple[Path, ...]
     sentence: str
+    verdicts: tuple[Verdict, ...]
     complete: int
     incomplete: int
 
@@ -46,7 +47,13 @@ def write(found: Found, out: Path, formats: Collection[str] = FORMATS) -> Report
     chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in formats}
     paths = write_whole(out, chosen | {"provenance.json": as_json(found.facts)})
     complete = sum(not cell.missing for cell in found.cells)
-    return Report(paths=paths, sentence=found.page.sentence, complete=complete, incomplete=len(found.cells) - complete)
+    return Report(
+        paths=paths,
+        sentence=found.page.sentence,
+        verdicts=found.page.verdicts,
+        complete=complete,
+        incomplete=len(found.cells) - complete,
+    )
 
 
 def refuse_empty(found: Found) -> None:

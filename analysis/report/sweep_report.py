@@ -20,10 +20,9 @@ from analysis.numbers.engines import engine_remarks, engines_of_cells, refuse_mi
 from analysis.numbers.tables import Cell, Table, contrast, table, where
 from analysis.numbers.tidy import axis_column
 from analysis.pages.beside import drawn_table, values_table
-from analysis.pages.claim_sentences import answer as answer_of
-from analysis.pages.claim_sentences import name_of, numbers
+from analysis.pages.cell_sentences import answer as answer_of_cells
+from analysis.pages.claim_sentences import answer, name_of, numbers
 from analysis.pages.contents import Picture, Section, SweepPage, TextTable, grid
-from analysis.pages.markdown import answer
 from analysis.pages.protocol import paper_differences, protocol
 from analysis.paper.published import Published
 from analysis.report.pictures import draw
@@ -89,17 +88,19 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
     trained = commits_of(loaded.records[t.trial_id] for t in asked.plan if t.trial_id in loaded.records)
     pictures, shown = _pictures(readings, asked, loaded, published, in_words(trained)) if figures else ({}, ())
     grids = [grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())]
+    found = answer(judged, answer_of_cells(cells, list(contrasts.values())))
     page = SweepPage(
         sweep=asked.sweep,
         question=asked.question,
         paper=asked.paper,
-        sentence=_sentence(judged, cells, list(contrasts.values())),
+        sentence=found.sentence,
+        verdicts=found.verdicts,
         endpoint=f"{endpoint_sentence(asked.endpoint)}.",
         claims=texts.get("claims"),
         values=texts.get("values"),
         tables=(*grids, texts["drawn"]) if "drawn" in texts else tuple(grids),
         figures=shown,
-        remarks=(*(published.differences.values() if published is not None else ()), *engine_remarks(engines)),
+        remarks=(*_paper_remarks(published), *engine_remarks(engines)),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
         differences=paper_differences(asked.plan),
         holes=tuple(
@@ -131,10 +132,12 @@ def in_words(trained: Mapping[str, int]) -> str:
     return ", ".join(every) or "not recorded"
 
 
-def _sentence(judged: Sequence[Judged], cells: Sequence[Cell], contrasts: Sequence[Table]) -> str:
-    if judged:
-        return answer_of(judged)
-    return answer(cells, contrasts) if any(cell.values for cell in cells) else "No trial has a value."
+def _paper_remarks(published: Published | None) -> tuple[str, ...]:
+    """Return how each figure of the paper differs from its measurements; one sentence for figures that differ alike."""
+    figures: dict[str, list[str]] = {}
+    for figure, sentence in published.differences.items() if published is not None else ():
+        figures.setdefault(sentence, []).append(figure)
+    return tuple(f"{', '.join(names)}: {sentence}" for sentence, names in figures.items())
 
 
 def _pictures(

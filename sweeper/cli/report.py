@@ -101,6 +101,8 @@ def _tell_damaged(part: request.Part, results: Path, profile: str | None) -> Non
 def _print(made: request.Written, every: bool) -> None:
     """Print a sweep's answer to stderr, its first table if it is the only sweep, and its files to stdout."""
     say(f"{made.sweep}: {made.sentence}" if every else made.sentence)
+    for word, text in made.verdicts if not every else ():
+        say(f"  {f'{word}: ' if word else ''}{text}")
     if made.table is not None and not every:
         from sweeper.reporting.plain_table import plain_table
 

@@ -24,7 +24,7 @@ from sweeper.tracking.turns import turns_of, wait_for_pusher
 from trainers.regular_file import require_regular
 
 if TYPE_CHECKING:
-    from analysis.pages.contents import TextTable
+    from analysis.pages.contents import TextTable, Verdict
     from analysis.report.sweep_report import Asked, Found
     from analysis.store import Loaded
 
@@ -84,10 +84,11 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What was written for one sweep: the answer in a sentence, the first table, counts of cells, and the files."""
+    """What was written for one sweep: the answer, the first table, counts of cells, and the files."""
 
     sweep: str
     sentence: str
+    verdicts: "tuple[Verdict, ...]"
     table: "TextTable | None"
     complete: int
     incomplete: int
@@ -292,6 +293,7 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
     return Written(
         sweep=found.page.sweep,
         sentence=made.sentence,
+        verdicts=made.verdicts,
         table=None if first is None else grid(replace(first, missing=())),
         complete=made.complete,
         incomplete=made.incomplete,

@@ -9,6 +9,7 @@ from analysis.judging.claims import Judged, SideValues, judge
 from analysis.judging.verdicts import TaskFacts
 from analysis.numbers.stats import differences, mean_estimate, paired
 from analysis.pages.claim_sentences import answer, name_of, numbers
+from analysis.pages.contents import Answer, Verdict
 
 READ = Endpoint(metric="test_accuracy", head="zeroed", steps="inner_steps", at=(2000,), window=5)
 NONE_1, NONE_7, ZEROING_1, ZEROING_7 = ("1 none", "7 none", "1 zeroing", "7 zeroing")
@@ -21,6 +22,8 @@ FIG_4 = {
     ZEROING_1: {1: 0.434277, 2: 0.428418, 3: 0.428809},
     ZEROING_7: {1: 0.431396, 2: 0.418359, 3: 0.424561},
 }
+
+CELLS = Answer("4 of 4 cells are complete.", (Verdict("", "every step - none: +1.0 points."),))
 
 
 def side(cell: str, endpoint: Endpoint = READ) -> Side:
@@ -228,18 +231,32 @@ def test_the_answer_counts_and_quotes_the_primary_claims_by_verdict() -> None:
     secondary = claim("effect", ZEROING_1, NONE_1, primary=False)
     backwards = claim("effect", NONE_7, NONE_1, expected="negative", says="Fewer steps are better.")
     found = judged([backwards, STEPS_DO_NOT, secondary, STEPS_MATTER], FIG_4 | {ZEROING_7: None})
-    assert answer(found) == (
-        "Of 3 primary claims, 1 is reproduced (7 none against 1 none: +4.7 ± 2.8 points, n = 3), 1 is reversed (Fewer "
-        "steps are better: +4.7 ± 2.8 points, n = 3), 1 is not planned here."
+    assert answer(found, CELLS) == (
+        "Of 2 primary claims planned here, 1 is reproduced and 1 is reversed.",
+        (
+            ("reversed", "Fewer steps are better: +4.7 ± 2.8 points, n = 3."),
+            ("reproduced", "7 none against 1 none: +4.7 ± 2.8 points, n = 3."),
+        ),
     )
-    assert answer(found[2:3]).startswith("Of 1 secondary claim, 1 is reproduced (")
 
 
-def test_the_answer_quotes_three_claims_of_a_verdict_and_counts_the_rest() -> None:
+def test_without_a_planned_primary_claim_the_cells_answer_and_the_secondary_claims_are_listed() -> None:
+    secondary = claim("effect", ZEROING_1, NONE_1, primary=False)
+    found = judged([STEPS_DO_NOT, secondary], FIG_4 | {ZEROING_7: None})
+    sentence, verdicts = answer(found, CELLS)
+    assert sentence == CELLS.sentence
+    assert [line.word for line in verdicts] == ["reproduced", ""] and verdicts[1] == CELLS.verdicts[0]
+    assert answer([], CELLS) == CELLS
+    assert answer(judged([STEPS_MATTER], FIG_4 | {NONE_7: None}), CELLS) == CELLS
+
+
+def test_the_answer_names_every_primary_claim_once_and_counts_equal_verdicts_together() -> None:
     found = judged([claim("effect", NONE_7, NONE_1, says=f"Claim {n}.") for n in range(5)], FIG_4 | {NONE_7: {}})
-    assert answer(found) == "Of 5 primary claims, 5 have not run (Claim 0; Claim 1; Claim 2; and 2 more)."
-    assert answer(judged([STEPS_MATTER], FIG_4 | {NONE_7: None})) == "Of 1 primary claim, 1 is not planned here."
-    assert answer([]) == "This sweep declares no claim."
+    assert answer(found, CELLS) == (
+        "All 5 primary claims have not run.",
+        tuple(("not run", f"Claim {n}.") for n in range(5)),
+    )
+    assert answer(found[:1], CELLS).sentence == "The primary claim has not run."
 
 
 def _draw(rng: np.random.Generator) -> Callable[[Side], SideValues]:

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.judging.verdicts import ClaimWord, ValueWord
-from analysis.pages.contents import PaperPage, Picture, Section, SweepPage, TextTable
+from analysis.pages.contents import PaperPage, Picture, Section, SweepPage, TextTable, Verdict
 from analysis.pages.html import MARKS, all_claims, paper_html, sweep_html
 from analysis.pages.markdown import paper_markdown, sweep_markdown
 
@@ -66,6 +66,7 @@ def page() -> SweepPage:
         question="Does the number of inner steps still matter?",
         paper="Fig. 4",
         sentence="One of three claims is reproduced.",
+        verdicts=(Verdict("reproduced", "Zeroing: +4.7."), Verdict("", "Every step: +1.0.")),
         endpoint="Test accuracy after one inner step.",
         claims=CLAIMS,
         values=TextTable(
@@ -117,6 +118,8 @@ def test_a_page_answers_in_the_promised_order(page) -> None:
     wanted = [
         page.question,
         page.sentence,
+        "Zeroing: +4.7.",
+        "Every step: +1.0.",
         "Claims of the paper.",
         "Values.",
         "Percent.",
@@ -168,6 +171,7 @@ def named_evilly(page: SweepPage) -> SweepPage:
         question=EVIL,
         paper=EVIL,
         sentence=EVIL,
+        verdicts=(Verdict(EVIL, EVIL),),
         endpoint=EVIL,
         claims=table,
         values=table,
@@ -248,6 +252,17 @@ def test_the_index_has_every_claim_with_a_link_to_its_sweep(paper) -> None:
 def test_a_sweep_of_nothing_in_the_paper_says_so(page) -> None:
     assert "This sweep rebuilds no result of the paper." in sweep_html(replace(page, paper="", differences=()))
     assert "The configs show none." in sweep_html(replace(page, differences=()))
+
+
+def test_claims_that_are_not_planned_are_folded_away(page) -> None:
+    rows = (*CLAIMS.rows, ("On Omniglot, too.", "Fig. 4", "", "not planned here"))
+    changed = replace(page, claims=replace(CLAIMS, rows=rows))
+    before, folded = sweep_html(changed).split("<details>", 1)
+    assert "On Omniglot, too." not in before and "(1)" in folded
+    assert "On Omniglot, too." in folded and folded.index("On Omniglot, too.") < folded.index("</details>")
+    text = sweep_markdown(changed)
+    assert text.index("On Omniglot, too.") > text.index("## Claims about cells that are not planned here")
+    assert "not planned here" not in sweep_html(page) + sweep_markdown(page)
 
 
 def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:

@@ -61,10 +61,17 @@ def test_a_report_writes_every_artefact_and_nothing_else(make_report, tmp_path) 
 
 
 def test_the_answer_comes_from_the_numbers(make_report) -> None:
-    assert make_report(WHOLE).sentence == (
+    report = make_report(WHOLE)
+    assert report.sentence == (
         "2 of 2 cells are complete; means in percent go from 52.0 ± 5.0 (zeroing none, steps 1) to 71.0 ± 4.3 "
-        "(zeroing every step, steps 1). every step - none: +19.0 points over 1 comparison by seed; of 1 unadjusted 95 "
-        "% interval, 1 above 0 and 0 below 0."
+        "(zeroing every step, steps 1)."
+    )
+    assert report.verdicts == (
+        (
+            "",
+            "every step - none: +19.0 points over 1 comparison by seed; of 1 unadjusted 95 % interval, 1 above 0 and 0 "
+            "below 0.",
+        ),
     )
 
 
@@ -76,7 +83,7 @@ def test_a_partial_sweep_names_what_is_missing_everywhere(make_report) -> None:
     assert "seed 2, trial none-1-s2, not run" in (folder / "report.md").read_text()
     missing = json.loads((folder / "provenance.json").read_text())["missing"]
     assert missing == [{"trial_id": "none-1-s2", "seed": 2, "reason": "not run", "at": "last"}]
-    assert "none has the 3 seeds" in report.sentence
+    assert "none has the 3 seeds" in report.verdicts[0].text
 
 
 def test_a_run_without_its_artefact_is_told_from_one_not_run(make_report, store) -> None:

@@ -42,7 +42,9 @@ def test_the_answer_and_every_claim_open_the_page_and_each_format_is_written_or_
     names = {path.name for path in (tmp_path / "all").iterdir()}
     assert {"report.html", "report.md", "claims.csv", "claims.tex", "figure_1.svg", "provenance.json"} <= names
     page = (tmp_path / "all" / "report.md").read_text()
-    assert "Of 1 primary claim, 1 has too few seeds (Two inner steps do better than one" in page.split("\n")[2]
+    assert page.split("\n")[2] == "**The primary claim has too few seeds.**"
+    assert page.split("\n")[4].startswith("- **not enough seeds**: Two inner steps do better than one: ")
+    assert told[0] == "The primary claim has too few seeds." and "not enough seeds: Two inner steps" in told[1]
     (claim,) = csv.DictReader((tmp_path / "all" / "claims.csv").open())
     assert (claim["contrast"], claim["verdict"]) == ("inner steps: 2 - 1", "not enough seeds")
     assert (
