@@ -32,7 +32,8 @@ def _differences(contrast: Table) -> str:
     judged = [cell.paired for cell in found if cell.paired.low <= cell.paired.high]
     span = means[0] if len(means) == 1 else f"{means[0]} to {means[-1]}"
     points = " points" if unit == PERCENT else ""
-    text = f"{found[0].contrast}: {span}{points} over {len(found)} comparison{'' if len(found) == 1 else 's'} by seed"
+    name = contrast.caption[: contrast.caption.index(found[0].contrast)] + found[0].contrast
+    text = f"{name}: {span}{points} over {len(found)} comparison{'' if len(found) == 1 else 's'} by seed"
     if not judged:
         return f"{text}; none has the 3 seeds that an interval needs."
     plural = "" if len(judged) == 1 else "s"

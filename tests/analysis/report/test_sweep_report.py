@@ -69,8 +69,8 @@ def test_the_answer_comes_from_the_numbers(make_report) -> None:
     assert report.verdicts == (
         (
             "",
-            "every step - none: +19.0 points over 1 comparison by seed; of 1 unadjusted 95 % interval, 1 above 0 and 0 "
-            "below 0.",
+            "zeroing: every step - none: +19.0 points over 1 comparison by seed; of 1 unadjusted 95 % interval, 1 "
+            "above 0 and 0 below 0.",
         ),
     )
 
