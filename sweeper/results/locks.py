@@ -13,7 +13,10 @@ from sweeper.results.paths import Results, ResultsError, RunPaths, TrialPaths, s
 from trainers.sealed_file import naming
 
 PROBE_S = 0.02
-"""Seconds. A status command holds a shared lock for less than this; `take` tries a second time after it."""
+MOST_PROBES = 500
+"""A command that only asks who holds a lock has it shared for a moment, which a busy machine may make long. `take`
+waits for it, PROBE_S seconds at a time. A process that is stopped while it asks is given up in the end.
+"""
 
 MOST_TRIES = 3
 
@@ -94,10 +97,13 @@ class Lock:
         return True
 
     def _taken(self, descriptor: int) -> bool:
-        if _locked(descriptor, self.paths.lock):
-            return True
-        time.sleep(PROBE_S)
-        return _locked(descriptor, self.paths.lock)
+        for _ in range(MOST_PROBES):
+            if _locked(descriptor, self.paths.lock):
+                return True
+            if not _only_asked_about(descriptor):
+                return False
+            time.sleep(PROBE_S)
+        return False
 
     def _at_its_path(self) -> bool:
         try:
@@ -145,6 +151,16 @@ def _locked(descriptor: int, path: Path) -> bool:
         return False
     except OSError as error:
         raise NoLocksError(f"{path} can't be locked: {error.strerror}") from None
+    return True
+
+
+def _only_asked_about(descriptor: int) -> bool:
+    """Return whether others have the lock shared, or have let it go; nobody holds it then."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
     return True
 
 

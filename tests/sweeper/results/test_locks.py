@@ -35,6 +35,38 @@ def test_a_second_lock_is_refused_until_the_first_is_released(tmp_path):
     second.release()
 
 
+def test_who_only_asks_keeps_nobody_from_a_lock_however_long_a_busy_machine_takes_for_it(tmp_path, monkeypatch):
+    paths, slept = TrialPaths(tmp_path / "t"), []
+    first = Lock(paths)
+    assert first.take()
+    first.release()
+    asking = os.open(paths.lock, os.O_RDONLY)  # as `holder_of` does
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 7:
+            os.close(asking)
+
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    monkeypatch.setattr("sweeper.results.locks.time.sleep", sleep)
+    assert first.take()
+    assert len(slept) == 7
+    assert not Lock(paths).take()
+    assert len(slept) == 7  # a holder is not waited for
+    first.release()
+
+
+def test_who_is_stopped_while_asking_is_given_up(tmp_path, monkeypatch):
+    paths, slept = TrialPaths(tmp_path / "t"), []
+    paths.folder.mkdir()
+    paths.lock.touch()
+    monkeypatch.setattr("sweeper.results.locks.time.sleep", slept.append)
+    with paths.lock.open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert not Lock(paths).take()
+    assert 5 < sum(slept) < 20
+
+
 def test_a_killed_holder_holds_nothing(tmp_path):
     paths = TrialPaths(tmp_path / "t")
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(paths.folder)], stdout=subprocess.PIPE, text=True)
