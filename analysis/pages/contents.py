@@ -68,11 +68,11 @@ class Answer(NamedTuple):
 class SweepPage:
     """The contents of one sweep's page.
 
-    `sentence` and `verdicts` are the answer; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "".
-    `claims` and `values` have a column "verdict"; None if the sweep has none. `remarks` are sentences on a whole figure
-    or table of the paper (a stretched axis, two measurements mixed). `differences` are those from the paper, `holes`
-    the planned seeds without a value. `runs` maps trial id to run id. `commit` is that of the report's code, `trained`
-    names those of the trainings.
+    `sentence` and `verdicts` are the answer; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "". `claims` and
+    `values` have a column "verdict"; None if the sweep has none. `drawn` are the authors' printed curves that differ
+    from their measurements. `remarks` are sentences on a whole figure or table of the paper (a stretched axis, two
+    measurements mixed). `differences` are those from the paper, `holes` the planned seeds without a value. `runs` maps
+    trial id to run id. `commit` is that of the report's code, `trained` names those of the trainings.
     """
 
     sweep: str
@@ -83,6 +83,7 @@ class SweepPage:
     endpoint: str
     claims: TextTable | None
     values: TextTable | None
+    drawn: TextTable | None
     tables: tuple[TextTable, ...]
     figures: tuple[Picture, ...]
     remarks: tuple[str, ...]

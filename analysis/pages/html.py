@@ -1,9 +1,10 @@
-"""Writes pages as HTML. Each page is one file with its figures inside, without scripts or external resources.
+"""Writes pages as HTML. Each page is one file with its figures, style and script inside; it loads nothing.
 
 All text is escaped. The same page gives the same bytes.
 """
 
 import base64
+import hashlib
 import math
 import re
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from analysis.pages.contents import PaperPage, Picture, SweepPage, TextTable, by_plan, split_number
 
@@ -35,6 +37,18 @@ MARKS: dict[str, Mark] = {
 UNSETTLED = Mark("?", OPEN)
 LONGEST_UNBROKEN = 24  # letters; a longer cell is broken into lines
 LETTER_CH = 0.75  # mean width of a letter in the CSS unit ch, which is the width of a digit
+
+
+AUTHORS = "Compared with the authors"
+UNPLANNED = "Claims not planned here"
+DIFFERENCES = "Differences from the paper"
+
+
+class Script(NamedTuple):
+    """The script of every page, and the digest by which the page's policy allows it and no other."""
+
+    text: Markup
+    digest: str
 
 
 class Widths(NamedTuple):
@@ -70,6 +84,24 @@ def all_claims(sweeps: Sequence[SweepPage]) -> TextTable | None:
     )
 
 
+def titles(page: SweepPage) -> tuple[str, ...]:
+    """Return the titles of the parts that the page has, in order."""
+    claims = by_plan(page.claims)
+    every = {
+        "Figures": page.figures,
+        "Tables": page.tables,
+        "Claims": claims.planned,
+        "Missing": page.holes,
+        "Remarks": page.remarks,
+        AUTHORS: page.values or page.drawn,
+        UNPLANNED: claims.unplanned,
+        "Protocol": page.protocol.paragraphs or page.protocol.items or page.protocol.tables,
+        DIFFERENCES: True,
+        "Provenance": True,
+    }
+    return tuple(title for title, content in every.items() if content)
+
+
 def _rendered(template: str, **names: object) -> str:
     text = _environment().get_template(template).render(**names)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
@@ -85,9 +117,24 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"data_uri": _data_uri, "split_number": split_number, "verdict": _mark, "widths": _widths}
-    environment.globals["by_plan"] = by_plan
+    environment.globals |= {"by_plan": by_plan, "titles": titles, "anchor": _anchor}
+    environment.globals |= {"AUTHORS": AUTHORS, "UNPLANNED": UNPLANNED, "DIFFERENCES": DIFFERENCES}
     environment.globals["LONGEST_UNBROKEN"] = LONGEST_UNBROKEN
+    environment.globals["script"] = _script(environment)
     return environment
+
+
+def _script(environment: Environment) -> Script:
+    """Return the script without blank lines, which `_rendered` drops, and with no end of a line that it would move."""
+    lines = environment.get_template("script.js").render().splitlines()
+    text = "\n".join(line for line in lines if line.strip())
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Script(Markup(text), f"sha256-{digest}")
+
+
+def _anchor(prefix: str, title: str) -> str:
+    """Return the HTML id of a part; `prefix` is that of the sweep on a page of several."""
+    return "--".join(filter(None, (prefix, re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))))
 
 
 def _data_uri(figure: Picture) -> str:

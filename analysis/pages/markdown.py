@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.pages.contents import PaperPage, SweepPage, Verdict, by_plan
+from analysis.pages.contents import PaperPage, SweepPage, TextTable, Verdict, by_plan
 from analysis.pages.markup import markdown_list, markdown_section, markdown_table, markdown_text
 
 
@@ -17,30 +17,23 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
         markdown_text(f"{origin}Sweep {page.sweep}. {page.endpoint}"),
     ]
     claims = by_plan(page.claims)
-    for title, tables in (
-        ("Claims", (claims.planned,)),
-        ("Values compared with the authors'", (page.values,)),
-        ("Tables", page.tables),
-        ("Claims about cells that are not planned here", (claims.unplanned,)),
-    ):
-        made = [markdown_table(found).rstrip() for found in tables if found is not None]
-        parts += [f"{below} {title}", *made] if made else []
-    if page.remarks:
-        parts.append(markdown_list(page.remarks))
-    if page.figures:
-        parts.append(f"{below} Figures")
+    parts += [f"{below} Figures"] if page.figures else []
     for figure in page.figures:
         parts += [f"![{markdown_text(figure.alt)}]({figure.name}.png)", markdown_text(figure.caption)]
+    parts += _titled(f"{below} Tables", page.tables) + _titled(f"{below} Claims", (claims.planned,))
+    parts += [f"{below} Missing", markdown_list(page.holes)] if page.holes else []
+    parts += [f"{below} Remarks", markdown_list(page.remarks)] if page.remarks else []
+    parts += _titled(f"{below} Compared with the authors", (page.values, page.drawn))
+    parts += _titled(f"{below} Claims not planned here", (claims.unplanned,))
     nothing = "The configs show none." if page.paper else "This sweep rebuilds no result of the paper."
     parts += [
         markdown_section(page.protocol, level + 1).rstrip(),
         f"{below} Differences from the paper",
         markdown_list(page.differences) or nothing,
-        f"{below} Missing",
-        markdown_list(page.holes) or "Nothing: every planned trial has a value.",
         f"{below} Provenance",
         markdown_list(
             (
+                *(() if page.holes else ("missing: nothing, every planned trial has a value",)),
                 f"commit of the report: {page.commit}",
                 f"commit of the trainings: {page.trained}",
                 f"command: {page.command}",
@@ -70,6 +63,11 @@ def paper_markdown(page: PaperPage) -> str:
     parts += [markdown_section(section, 3).rstrip() for section in page.reproducibility]
     parts.append(markdown_list((f"commit of the report: {page.commit}", f"command: {page.command}")))
     return "\n\n".join(parts) + "\n"
+
+
+def _titled(title: str, tables: Sequence[TextTable | None]) -> list[str]:
+    made = [markdown_table(found).rstrip() for found in tables if found is not None]
+    return [title, *made] if made else []
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> list[str]:

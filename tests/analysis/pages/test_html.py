@@ -1,4 +1,5 @@
 import base64
+import hashlib
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -21,6 +22,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text: list[str] = []
+        self.script = ""
         self.headings: list[str] = []
         self.feed(text)
         self.close()
@@ -39,6 +41,9 @@ class Page(HTMLParser):
         self.open.pop()
 
     def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            self.script += data
+            return
         self.text.append(data)
         if self.open and self.open[-1] in ("h1", "h2", "h3"):
             self.headings.append(data)
@@ -75,6 +80,7 @@ def page() -> SweepPage:
             rows=(("none", "44.5 ± 0.3", "44.7", "agrees"), ("every step", "47.0 (2 of 3)", "47.4", "undecided")),
             numeric=(1, 2),
         ),
+        drawn=TextTable(caption="Printed curves.", heads=("figure",), rows=(("Fig. 4",),)),
         tables=(
             TextTable(
                 caption="Percent.",
@@ -120,14 +126,17 @@ def test_a_page_answers_in_the_promised_order(page) -> None:
         page.sentence,
         "Zeroing: +4.7.",
         "Every step: +1.0.",
-        "Claims of the paper.",
-        "Values.",
-        "Percent.",
         'alt="Two lines."',
         "A caption.",
+        "Percent.",
+        "Claims of the paper.",
+        "seed 2 not run",
+        "Drawn 4 % too wide.",
+        "<details",
+        "Values.",
+        "Printed curves.",
         "4 trials.",
         "eval_episodes 100",
-        "seed 2 not run",
         "abc123",
         "sweeper report x.yaml",
         "id-a: run-1",
@@ -145,14 +154,17 @@ def test_pages_are_balanced_with_one_first_heading(page, paper) -> None:
         assert sum(tag == "h1" for tag, _ in read.tags) == 1
 
 
-def test_nothing_is_loaded_and_nothing_runs(page, paper) -> None:
+def test_the_one_script_is_the_one_that_the_policy_names_and_nothing_is_loaded(page, paper) -> None:
     for text in (sweep_html(page), paper_html(paper)):
         read = Page(text)
-        assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in read.tags)
+        assert {"link", "iframe", "object"}.isdisjoint(tag for tag, _ in read.tags)
         assert all(source.startswith("data:image/") for source in read.attribute("src"))
         assert all(target.startswith("#") for target in read.attribute("href"))
         assert "url(" not in text and "@import" not in text
-        assert "default-src 'none'" in " ".join(read.attribute("content"))
+        (policy,) = (content for content in read.attribute("content") if content.startswith("default-src 'none';"))
+        assert [attributes for tag, attributes in read.tags if tag == "script"] == [{}]
+        digest = base64.b64encode(hashlib.sha256(read.script.encode()).digest()).decode()
+        assert policy.endswith(f"script-src 'sha256-{digest}'") and "fetch(" not in read.script
 
 
 def test_figures_are_inside_with_their_bytes_and_an_alternative(page) -> None:
@@ -175,6 +187,7 @@ def named_evilly(page: SweepPage) -> SweepPage:
         endpoint=EVIL,
         claims=table,
         values=table,
+        drawn=table,
         tables=(replace(table, over=EVIL, numeric=(1,)),),
         figures=(Picture(name=EVIL, caption=EVIL, alt=EVIL, data=b"", kind="png"),),
         remarks=(EVIL,),
@@ -201,8 +214,8 @@ def test_a_name_cannot_become_markup_or_a_template(page) -> None:
     )
     for text in (sweep_html(evil), paper_html(every)):
         read = Page(text)
-        assert "script" not in {tag for tag, _ in read.tags}
-        assert "<script" not in text
+        assert [tag for tag, _ in read.tags].count("script") == text.count("<script") == 1
+        assert "alert" not in read.script
         assert text.count("{{ 7 * 7 }}") > 20
         assert EVIL in "".join(read.text)
 
@@ -238,6 +251,7 @@ def test_every_settled_verdict_is_a_word_of_ours() -> None:
 def test_the_index_has_every_claim_with_a_link_to_its_sweep(paper) -> None:
     read = Page(paper_html(paper))
     assert set(read.attribute("href")) == {
+        "#claims",
         "#sweep-zeroing-vs-steps",
         "#sweep-zeroing-vs-steps-2",
         "#sweep-other",
@@ -249,6 +263,18 @@ def test_the_index_has_every_claim_with_a_link_to_its_sweep(paper) -> None:
     assert claims.numeric == (3,)
 
 
+def test_every_page_has_contents_whose_links_lead_to_its_parts(page, paper) -> None:
+    for text in (sweep_html(page), paper_html(paper)):
+        read = Page(text)
+        targets = {target.removeprefix("#") for target in read.attribute("href")}
+        assert '<nav aria-label="Contents">' in text and targets <= set(read.attribute("id"))
+    assert Page(sweep_html(page)).attribute("href") == [
+        *("#figures", "#tables", "#claims", "#missing", "#remarks", "#compared-with-the-authors", "#protocol"),
+        *("#differences-from-the-paper", "#provenance"),
+    ]
+    assert "Missing" not in Page(sweep_html(replace(page, holes=()))).headings
+
+
 def test_a_sweep_of_nothing_in_the_paper_says_so(page) -> None:
     assert "This sweep rebuilds no result of the paper." in sweep_html(replace(page, paper="", differences=()))
     assert "The configs show none." in sweep_html(replace(page, differences=()))
@@ -257,11 +283,11 @@ def test_a_sweep_of_nothing_in_the_paper_says_so(page) -> None:
 def test_claims_that_are_not_planned_are_folded_away(page) -> None:
     rows = (*CLAIMS.rows, ("On Omniglot, too.", "Fig. 4", "", "not planned here"))
     changed = replace(page, claims=replace(CLAIMS, rows=rows))
-    before, folded = sweep_html(changed).split("<details>", 1)
-    assert "On Omniglot, too." not in before and "(1)" in folded
+    before, folded = sweep_html(changed).split('<details id="claims-not-planned-here">')
+    assert "On Omniglot, too." not in before and "Claims not planned here (1)" in folded
     assert "On Omniglot, too." in folded and folded.index("On Omniglot, too.") < folded.index("</details>")
     text = sweep_markdown(changed)
-    assert text.index("On Omniglot, too.") > text.index("## Claims about cells that are not planned here")
+    assert text.index("On Omniglot, too.") > text.index("## Claims not planned here")
     assert "not planned here" not in sweep_html(page) + sweep_markdown(page)
 
 
@@ -270,14 +296,16 @@ def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:
     wanted = [
         "# Does the number",
         "**One of three claims is reproduced.**",
-        "Claims of the paper.",
-        "Values.",
-        "Percent.",
         "![Two lines.](figure_1.png)",
         "A caption.",
+        "Percent.",
+        "Claims of the paper.",
+        "seed 2 not run",
+        "Drawn 4 % too wide.",
+        "Values.",
+        "Printed curves.",
         "## Protocol",
         "eval_episodes 100",
-        "seed 2 not run",
         "abc123",
         "id-a run-1, id-b run-2",
     ]
