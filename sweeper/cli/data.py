@@ -9,6 +9,7 @@ import click
 
 from sweeper.cli.options import data_root_option, json_option, with_errors_shown
 from sweeper.cli.printing import hand_out, say
+from trainers.data.archives import DataError
 from trainers.data.catalog import DatasetName
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def get(name: DatasetName, data_root: Path | None) -> None:
     root = datasets.data_root(data_root)
     entry = datasets.describe(name, root)
     if entry.trouble:
+        if name not in datasets.DOWNLOADED:
+            raise DataError(entry.trouble)
         say(f"{name}: not in {root}, trying to download")
         datasets.download(name, root)
     if entry.converted is None:

@@ -29,11 +29,16 @@ def print_todo(standings: list[Standing], todo: list[TrialSpec], as_json: bool) 
 
 
 def finish(
-    standings: list[Standing], results: Results, as_json: bool, to_mend: Callable[[list[TrialSummary | None]], str]
+    standings: list[Standing],
+    results: Results,
+    as_json: bool,
+    to_mend: Callable[[list[TrialSummary | None]], str],
+    then: str,
 ) -> None:
-    """Print the counts, and list the trials in the states of LEFT. Exits with code 3 if there are any.
+    """Print the counts, the trials in the states of LEFT, and what to do next. Exits with code 3 if any is left.
 
-    `to_mend` returns a sentence with the command that mends damaged journals, if there are any.
+    `to_mend` returns a sentence with the command that mends damaged journals, if there are any. `then` is the command
+    for a run that has trained everything, or empty.
     """
     counted = counts(standings)
     if as_json:
@@ -45,8 +50,25 @@ def finish(
         say(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}{_where(standing, results)}")
     if command := to_mend([standing.summary for standing in standings]):
         say(command)
+    elif left:
+        say(_go_on(left))
+    elif then:
+        say(f"next: {then}")
     if left:
         raise click.exceptions.Exit(TROUBLE)
+
+
+def _go_on(left: list[Standing]) -> str:
+    """Return what a user can do about trials that are not done."""
+    states = {standing.state for standing in left}
+    steps = []
+    if states & {"running", "interrupted", "new"}:
+        steps.append("run the same command to train what is left")
+    if "failed" in states:
+        steps.append("remove the cause of a failure and add --retry-failed to train failed trials again")
+    if not steps:
+        steps.append("a diverged trial is a result; `sweeper report` counts it")
+    return f"next: {'; '.join(steps)}"
 
 
 def tell_left(standings: list[Standing]) -> None:

@@ -5,26 +5,30 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from analysis.contract.lifecycle import Phase
+from sweeper.cli.pace import Pace, in_words
 from sweeper.cli.printing import printable
 from sweeper.dealing.dealer import Change, Dealer, Dealt
 from sweeper.host.streams import silence
-from sweeper.results.estimate import duration
 from sweeper.results.trial_summary import in_one_line
 from sweeper.tracking.syncer import Views
 
 HEARTBEAT_S = 60.0
 ENDED: tuple[Phase, ...] = ("done", "diverged", "failed", "interrupted", "skipped")
 SHOWN: tuple[Phase, ...] = ("running", *ENDED)
+MARGIN = 3
+"""Columns at the right that stay free, so that the ^C which a terminal shows starts no line that nobody wipes."""
 
 
 class _Unread(Console):
@@ -50,7 +54,17 @@ class Watcher:
     def __init__(self, stream: TextIO) -> None:
         self._live = stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
         self._console = _Unread(file=stream, force_interactive=self._live, force_terminal=None if self._live else False)
-        self._started_s = time.monotonic()
+        self._stream = stream
+        self._pace = Pace()
+        self._shown: RenderableType = ""
+
+    def wipe(self) -> None:
+        """Remove the live view from the terminal at once, for a process that ends without unwinding."""
+        if self._live and self._shown:
+            rows = min(len(self._console.render_lines(self._shown, pad=False)), self._console.height)
+            up = f"\x1b[{rows - 1}A" if rows > 1 else ""
+            with suppress(OSError):
+                os.write(self._stream.fileno(), f"\r{up}\x1b[J\x1b[?25h".encode())
 
     @contextmanager
     def watching(self, dealer: Dealer, syncer: Views | None) -> Iterator[None]:
@@ -69,12 +83,16 @@ class Watcher:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not over.wait(0.25):
                 self._print_changes(dealer, ENDED)
-                live.update(self._view(dealer, syncer))
+                self._pace.note(time.monotonic(), dealer.trials.values())
+                self._shown = self._view(dealer, syncer)
+                live.update(self._shown)
             self._print_changes(dealer, ENDED)
+        self._shown = ""
 
-    def _view(self, dealer: Dealer, syncer: Views | None) -> Group:
+    def _view(self, dealer: Dealer, syncer: Views | None) -> RenderableType:
         trials = list(dealer.trials.values())
-        bar_width = min(20, self._console.width // 6)
+        width = self._console.width - MARGIN
+        bar_width = min(20, width // 6)
         table = Table.grid(padding=(0, 1))
         table.add_column(min_width=bar_width)
         table.add_column(no_wrap=True, overflow="ellipsis")
@@ -87,17 +105,19 @@ class Watcher:
         for trial in trials:
             if trial.phase == "running":
                 accuracy = "" if trial.accuracy is None else f" · {100 * trial.accuracy:.1f} %"
-                text = f"{trial.step}/{trial.spec.target} · {_rate(trial)}{accuracy} · {trial.spec.name()}"
-                add(trial.spec.target, trial.step, text)
+                text = f"{trial.step}/{trial.spec.target} · {self._rate(trial)}{accuracy} · "
+                name = fitted(trial.spec.name(), width - bar_width - 1 - cell_len(text))
+                add(trial.spec.target, trial.step, text + name)
         parts: list[RenderableType] = [table]
         if syncer and syncer.problem:
             parts.append(Text(syncer.problem, style="yellow"))
-        return Group(*parts)
+        return Constrain(Group(*parts), width)
 
     def _print_lines(self, dealer: Dealer, syncer: Views | None, over: threading.Event) -> None:
         problem, beat_s = None, time.monotonic()
         while not over.wait(0.25):
             self._print_changes(dealer, SHOWN)
+            self._pace.note(time.monotonic(), dealer.trials.values())
             if syncer and syncer.problem != problem:
                 problem = syncer.problem
                 self._line(problem or "the tracking store answers again")
@@ -125,18 +145,28 @@ class Watcher:
         return f"{ended}/{len(trials)} trials{f' ({counts})' if counts else ''} · {self._remaining(trials)}"
 
     def _remaining(self, trials: list[Dealt]) -> str:
-        """Return the speed and the time left, from this run's outer steps. Rough at first: trials differ in cost."""
-        made = sum(trial.step - trial.first_step for trial in trials)
-        elapsed_s = time.monotonic() - self._started_s
-        if not made:
+        """Return the time left and the speed, from this run's outer steps."""
+        left = self._pace.left(trials)
+        rates = [rate for trial in trials if trial.phase == "running" and (rate := self._pace.rate(trial)) is not None]
+        if left is None:
             return "no estimate yet"
-        left = sum(trial.spec.target - trial.step for trial in trials if trial.phase in ("waiting", "running"))
-        return f"{made / elapsed_s:.2f} outer steps/s · {duration(left * elapsed_s / made)} left"
+        return f"{in_words(left)} left{f' · {sum(rates):.2f} outer steps/s' if rates else ''}"
+
+    def _rate(self, trial: Dealt) -> str:
+        rate = self._pace.rate(trial)
+        return "starting" if rate is None else f"{rate:.2f}/s"
 
 
-def _rate(trial: Dealt) -> str:
-    made = trial.step - trial.first_step
-    return f"{made / max(time.monotonic() - trial.started_s, 1e-3):.2f}/s" if made else "starting"
+def fitted(name: str, width: int) -> str:
+    """Return the name of a trial in `width` columns, if its last part fits: its end, with the seed, tells trials apart.
+
+    Parts at the front make way.
+    """
+    parts = name.split(" · ")
+    while len(parts) > 1 and cell_len(name) > width:
+        parts = parts[1:]
+        name = " · ".join(["…", *parts])
+    return name if cell_len(name) <= width else parts[-1]
 
 
 def _change_line(change: Change) -> str:

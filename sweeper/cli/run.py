@@ -1,6 +1,7 @@
 """`sweeper run`: train the trials of sweeps that are not finished. Decisions are in `sweeper.running`."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -183,6 +184,7 @@ def run(
     more += ["--executor", executor] if executor == "inline" else []
     more += ["--tracking-uri", tracking_uri] if tracking_uri and masked(tracking_uri) == tracking_uri else []
     to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
+    then = _report_command(files, results, profile, only, tracking_uri) if uri else ""
     store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
     if not todo.trials:
         if mended.trials:
@@ -192,7 +194,7 @@ def run(
                 _mend(folder, mended.trials)
         if store:
             store.bring_up()
-        finish(todo.standings, folder, as_json, to_mend)
+        finish(todo.standings, folder, as_json, to_mend, then)
         return
     together, why = packs(todo, wishes)
     if pack is None and together > 1:
@@ -202,7 +204,19 @@ def run(
     folder.ensure_writable()
     require_locks(folder)
     _train(todo, wishes, folder, store, together, timeout, mended.trials)
-    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json, to_mend)
+    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json, to_mend, then)
+
+
+def _report_command(
+    files: Sequence[Path], results: Path, profile: str | None, only: Sequence[str], tracking_uri: str | None
+) -> str:
+    """Return the command that reports what a run has trained."""
+    words = ["sweeper", "report", *map(str, files), *(["--all"] if len(files) > 1 else [])]
+    words += ["--results", str(results)] if results != Path("results") else []
+    words += ["--profile", profile] if profile else []
+    words += [word for each in only for word in ("--only", each)]
+    words += ["--tracking-uri", masked(tracking_uri)] if tracking_uri else []
+    return shlex.join(words)
 
 
 def _headline(todo: Todo, mended: int) -> str:
@@ -288,4 +302,5 @@ def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
     from sweeper.running.session import execute
 
     with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
-        return execute(todo.batch, todo.trials, options, Watcher(stream).watching, views)
+        watcher = Watcher(stream)
+        return execute(todo.batch, todo.trials, options, watcher.watching, views, watcher.wipe)

@@ -65,7 +65,10 @@ class Store:
         if pid is None:
             say(f"{lacking}; once the store answers, this sends the rest: {self._command()}")
         else:
-            say(f"{lacking}; process {pid} sends them now and writes to {self.results.sync_log}")
+            say(
+                f"{lacking}; they are sent in the background by process {pid}, and `sweeper report` waits for it; "
+                f"its log: {self.results.sync_log}"
+            )
 
     def _leave_behind(self) -> int | None:
         """Start the process with copies of the sweep files: a person may edit, move or delete them meanwhile."""

@@ -19,15 +19,26 @@ SOURCE_SUFFIXES = (".py", ".yaml")
 
 @lru_cache(maxsize=1)
 def commit() -> tuple[str, bool]:
-    """Return the commit of this code and whether tracked files are changed; ("unknown", False) outside a checkout."""
+    """Return the commit of this code and whether tracked files are changed.
+
+    Outside a checkout the version stands for the commit, such as ("sweeper 0.1.0", False).
+    """
     root = Path(__file__).resolve().parents[2]
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
-            return "unknown", False  # installed inside the checkout of another project
+            return _release(), False  # installed inside the checkout of another project
         head = _git(root, "rev-parse", "HEAD")
         return head, bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return "unknown", False
+        return _release(), False
+
+
+def _release() -> str:
+    """Return the installed version; "unknown" if this code is not installed."""
+    try:
+        return f"sweeper {version('sweeper')}"
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _git(root: Path, *arguments: str) -> str:

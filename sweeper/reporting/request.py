@@ -105,6 +105,11 @@ def understand(options: Options) -> Request:
     if options.raw is not None and options.raw.exists():
         require_regular(options.raw)
     files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
+    if options.every and not files:
+        raise SweepError(
+            f"--all: there is no sweep file {Path.cwd() / SWEEPS}/*.yaml; go to the folder that holds your sweeps, or "
+            "name their files: sweeper report --all FILE..."
+        )
     if not files or (len(files) > 1 and not options.every):
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
     sweeps = {file: load(file) for file in files}

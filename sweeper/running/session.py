@@ -62,15 +62,17 @@ def execute(
     options: Options,
     watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
     views: Views | None,
+    leaving: Callable[[], None] = lambda: None,
 ) -> int:
     """Train `todo` to the end and return the number of trials that the tracking store is behind by.
 
     A trial with several targets is trained to each in turn. `watching` shows each round; `views` come from `views_of`.
+    `leaving` is called before a second signal ends the process.
     Raises InterruptedRunError after a signal, and SweepError if the results folder or Ray fails.
     """
     with storage_explained(options.results.root):
         options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
-    signals = Signals()
+    signals = Signals(leaving)
     signals.install()
     if views:
         views.start(_begun(batch, options.results))

@@ -12,7 +12,9 @@ from sweeper.dealing.dealer import Dealer
 class Signals:
     """At the first SIGINT or SIGTERM, make the dealer stop and save. At the second, exit at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, leaving: Callable[[], None]) -> None:
+        """`leaving` is called before the exit at a second signal, in its handler."""
+        self._leaving = leaving
         self._dealer: Dealer | None = None
         self._previous: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self.received: int | None = None
@@ -39,6 +41,7 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
+            self._leaving()
             os._exit(128 + number)
         self.received = number
         if self._dealer is not None:

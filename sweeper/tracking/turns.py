@@ -134,6 +134,6 @@ class _Waits:
             return
         self._pids.add(holder["pid"])
         self._say(
-            f"process {holder['pid']} on {holder['host']} is bringing the tracking store up to date; waiting for it "
-            "(Ctrl-C stops the waiting)"
+            f"waiting until all results are in the tracking store: process {holder['pid']} on {holder['host']} still "
+            "sends some, which an earlier command has left to it (Ctrl-C stops the waiting)"
         )

@@ -33,6 +33,8 @@ __all__ = [
     "verify",
 ]
 
+DOWNLOADED: tuple[DatasetName, ...] = ("omniglot",)
+"""The data sets that have a download."""
 STROKES_SEED = 0
 
 _log = logging.getLogger(__name__)

@@ -66,8 +66,11 @@ def find(root: Path) -> tuple[Path, ...]:
         if found := _found(folder):
             return found
     raise DataError(
-        f"mini_imagenet: no files of it in {root} or its folder miniimagenet; put them there, or name their folder "
-        f"with --data-root or SWEEPER_DATA; they may be {LAYOUTS}"
+        f"mini_imagenet: no files of it in {root} or {root / 'miniimagenet'}, and there is no download, because the "
+        "terms of ImageNet forbid redistribution; take the copy that your group has, or make one from the images of "
+        "ILSVRC-2012, which https://image-net.org gives to researchers (100 classes of 600 images, 84 x 84 pixels, in "
+        "the split of Ravi and Larochelle, 2017); put them there, or name their folder with --data-root or "
+        f"SWEEPER_DATA; they may be {LAYOUTS}"
     )
 
 

@@ -53,6 +53,8 @@ def test_get_mini_imagenet_says_how_to_put_it_there_with_exit_code_2(sweeper_dat
     result = sweeper_data("get", "mini_imagenet")
     assert result.exit_code == 2
     assert str(tmp_path / "data" / "miniimagenet") in result.stderr
+    assert "there is no download" in result.stderr and "https://image-net.org" in result.stderr
+    assert "trying" not in result.stderr
     assert result.stdout == ""
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from sweeper.cli.progress import Watcher
+from sweeper.cli.progress import MARGIN, Watcher, fitted
 from sweeper.dealing.dealer import Dealer, Worker
 from tests.waiting import wait_until
 
@@ -35,16 +35,48 @@ def dealer(specs, results):
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fits(dealer, width):
     watcher, out = Watcher(io.StringIO()), io.StringIO()
+    running = list(dealer.trials.values())[1]
+    for second, running.step in enumerate([1, 2, 3, 4, 2]):  # a pace of one outer step a second
+        watcher._pace.note(float(second), dealer.trials.values())
     watcher._console = Console(file=out, width=width, force_terminal=True, no_color=True)
     watcher._console.print(watcher._view(dealer, None))
     lines = out.getvalue().splitlines()
     assert len(lines) == 2
-    assert all(len(line) <= width for line in lines)
+    assert all(len(line) <= width - MARGIN for line in lines)
+    assert lines[1].rstrip().endswith("s1")
     assert "1/4 trials" in lines[0]
     assert "2/4 · " in lines[1]
     if width == 200:
         assert "61.3 %" in lines[1] and "strokes · inner_steps 1 · s1" in lines[1]
         assert "outer steps/s" in lines[0] and "left" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (99, "strokes · inner_steps 3 · zeroing every step · s1"),
+        (45, "… · inner_steps 3 · zeroing every step · s1"),
+        (30, "… · zeroing every step · s1"),
+        (8, "… · s1"),
+        (2, "s1"),
+    ],
+)
+def test_a_name_that_is_too_long_keeps_its_end_with_the_seed(width, shown):
+    assert fitted("strokes · inner_steps 3 · zeroing every step · s1", width) == shown
+
+
+def test_a_second_ctrl_c_wipes_the_live_view_and_shows_the_cursor_again(dealer, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    ours, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        watcher = Watcher(stream)
+        watcher.wipe()
+        with watcher.watching(dealer, None):
+            wait_until(lambda: watcher._shown, "the view")
+            watcher.wipe()
+    assert b"\r\x1b[1A\x1b[J\x1b[?25h" in os.read(ours, 100_000)
+    os.close(ours)
 
 
 def test_a_pipe_gets_plain_lines_without_escape_codes(dealer, monkeypatch):

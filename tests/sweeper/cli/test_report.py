@@ -76,6 +76,7 @@ def test_all_makes_one_page_of_several_sweeps_and_names_what_has_not_run(
     ("words", "says"),
     [
         ((), "give a sweep FILE, or --all"),
+        (("--all",), "sweeps/*.yaml; go to the folder that holds your sweeps, or name their files"),
         (("a.yaml", "b.yaml"), "several files need --all"),
         (("tiny.yaml", "--compare-authors", "none.csv.gz"), "have no runs for sweep 'tiny'"),
         (("tiny.yaml", "--format", "docx"), "'docx' is not one of"),

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
@@ -62,7 +63,13 @@ def test_the_variables_of_a_hook_of_another_repository_change_nothing(code, tmp_
     assert provenance.commit.__wrapped__() == (sha, True)
 
 
-def test_a_folder_inside_another_checkout_has_no_commit(code, monkeypatch):
+def test_a_folder_inside_another_checkout_has_the_version_and_no_commit(code, monkeypatch):
     monkeypatch.setattr(provenance, "__file__", str(code[0] / "inside/sweeper/host/provenance.py"))
     (code[0] / "inside").mkdir()
+    assert provenance.commit.__wrapped__() == (f"sweeper {version('sweeper')}", False)
+    monkeypatch.setattr(provenance, "version", not_installed)
     assert provenance.commit.__wrapped__() == ("unknown", False)
+
+
+def not_installed(name):
+    raise PackageNotFoundError(name)

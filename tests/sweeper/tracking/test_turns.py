@@ -80,8 +80,10 @@ def test_the_exit_waits_for_no_backlog_which_a_process_left_behind_sends_whole_w
     line.release()
     assert "12 planned: 12 done" in err
     (pid,) = pids
-    told = f"trials are not yet in http://ada:***@127.0.0.1:{line.port}; process {pid} sends them now and writes to "
-    assert f"{told}{results.sync_log}" in err
+    told = (
+        f"trials are not yet in http://ada:***@127.0.0.1:{line.port}; they are sent in the background by process {pid}"
+    )
+    assert f"{told}, and `sweeper report` waits for it; its log: {results.sync_log}" in err
     assert PASSWORD not in Path(f"/proc/{pid}/cmdline").read_text()
     assert os.getsid(pid) == pid  # so that no Ctrl-C or closed terminal reaches it
     wait_for_pushes(tmp_path)
@@ -131,7 +133,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     (waiting,) = set(pushing(tmp_path)) - {os.getpid()}
-    assert f"4 trials are not yet in {uri}; process {waiting} sends them now" in err
+    assert f"4 trials are not yet in {uri}; they are sent in the background by process {waiting}, and" in err
     wait_until(lambda: f"process {os.getpid()} on " in results.sync_log.read_text())
     assert holder_of(turns_of(results, "turns", uri).next)["pid"] == waiting
     working.release()
@@ -195,7 +197,8 @@ def test_a_report_and_a_sync_wait_for_whoever_brings_the_store_up_to_date_and_sa
     report, stopped, sync = (start([verb, path], tmp_path) for verb in ("report", "report", "sync"))
     for process in (report, stopped, sync):
         told = process.stderr.readline()  # the sync is next itself while it waits for its turn
-        assert re.match(rf"process ({os.getpid()}|{sync.pid}) on \S+ is bringing the tracking store up to date", told)
+        waited = rf"process ({os.getpid()}|{sync.pid}) on \S+ still sends some"
+        assert re.match(rf"waiting until all results are in the tracking store: {waited}", told)
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(HANG_S) == 130
     assert (report.poll(), sync.poll()) == (None, None)
@@ -266,7 +269,7 @@ def test_whoever_pushes_next_holds_a_lock_at_every_moment_until_it_pushes(result
     with only_pusher(found, told_once, inherited=[child]):
         assert holder_of(found.next) is None
         assert holder_of(found.now)["pid"] == os.getpid()
-    assert len(told) == 1 and told[0].startswith(f"process {os.getpid()} on ")
+    assert len(told) == 1 and f": process {os.getpid()} on " in told[0]
     wait_for_pusher(found, silent)
 
 
