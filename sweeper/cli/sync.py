@@ -18,7 +18,8 @@ from sweeper.cli.printing import say
 from sweeper.errors import SweepError, TrackingError
 from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
-from sweeper.reporting.cell_summaries import push_cells
+from sweeper.reporting.endpoint_metric import endpoint_reader
+from sweeper.reporting.store_pages import push_pages
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep, experiment_name, survey
@@ -82,11 +83,11 @@ def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked:
     )
     shown = state_of(part, results, uri)
     left_out = {spec.trial_id for spec in specs} - picked if picked is not None else set()
-    begun = [each.spec for each in part.standings if each.summary is not None and each.spec.trial_id not in left_out]
+    begun = {each.spec.trial_id for each in part.standings if each.summary is not None} - left_out
     tracker = connect(uri, part.experiment, results)
-    report = sync_all(tracker, lambda name: read_record(results, name), tracked(begun, part.experiment).values())
-    torn = {spec.cell for spec in specs if spec.trial_id in left_out}
-    push_cells(tracker, sweep, [spec for spec in specs if spec.cell not in torn], results)
+    sent = tracked(part, endpoint_reader(sweep), begun).values()
+    report = sync_all(tracker, lambda name: read_record(results, name), sent)
+    push_pages(tracker, part, results, left_out)
     say(f"{len(report.pushed)} trials in {part.experiment} of {masked(uri)}")
     for remark in tracker.remarks:
         say(remark)

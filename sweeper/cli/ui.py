@@ -1,17 +1,21 @@
-"""`sweeper ui`: open MLflow on the store of a results folder."""
+"""`sweeper ui`: open MLflow on the store of a results folder, at the tables of its sweeps."""
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import click
 
+from sweeper.cli.browser import can_open, open_later
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
 from sweeper.cli.printing import say
-from sweeper.errors import SweepError
+from sweeper.errors import SweepError, TrackingError
 from sweeper.results.paths import Results
 from sweeper.tracking.address import SQLITE, resolve_uri, sqlite_path, ui_command, ui_environment, ui_url
+from sweeper.tracking.experiments import experiments_of
 from sweeper.tracking.moved_store import rebind
+from sweeper.tracking.saved_view import link
 
 
 @click.command()
@@ -24,9 +28,18 @@ from sweeper.tracking.moved_store import rebind
     show_default=True,
     help="Port on this machine that the UI listens on.",
 )
+@click.option(
+    "--open/--no-open",
+    "opens",
+    default=None,
+    help="Open the newest sweep in a browser [default: open it if the command runs in a terminal].",
+)
 @with_errors_shown
-def ui(results: Path, tracking_uri: str | None, port: int) -> None:
-    """Serve MLflow's UI for the results until Ctrl-C. Only this machine can reach it.
+def ui(results: Path, tracking_uri: str | None, port: int, opens: bool | None) -> None:
+    """Serve MLflow's UI for the results until Ctrl-C, and print a link to the table of each sweep.
+
+    A table has a row for each cell, with n, mean, sd and the 95 % interval of the mean, and the trials of a cell below
+    it. Only this machine can reach the UI.
 
     \b
     Example:
@@ -43,9 +56,30 @@ def ui(results: Path, tracking_uri: str | None, port: int) -> None:
     command = ui_command(uri, port)
     if command:
         _refuse_taken(port)
-    say(f"MLflow: {ui_url(uri, port)}")
+    first = _print_links(uri, ui_url(uri, port).rstrip("/"))
+    if opens or (opens is None and sys.stderr.isatty() and can_open()):
+        open_later(port, first) if command else click.launch(first)
     if command:
         os.execvpe(command[0], command, os.environ | ui_environment(uri))  # signals then reach the server itself
+
+
+def _print_links(uri: str, base: str) -> str:
+    """Print the UI's address and a link to each sweep, the newest first; return the first link."""
+    say(f"MLflow: {base}")
+    try:
+        found = experiments_of(uri)
+    except TrackingError as error:
+        say(str(error))
+        return base
+    links = [link(base, one.experiment_id, saved=one.saved) for one in found]
+    for one, address in zip(found, links, strict=True):
+        say(f"{one.name}: {address}")
+    if bare := [one.name for one in found if not one.saved]:
+        say(
+            f"{', '.join(bare)}: shown by an earlier version, without cells above their trials; "
+            f"`sweeper sync FILE` with the sweep's file brings the store to the new form"
+        )
+    return links[0] if links else base
 
 
 def _refuse_taken(port: int) -> None:

@@ -29,15 +29,17 @@ class Store:
     profile: str | None
 
     def views(self) -> "Views":
-        """Return the views of the batch. They push the summary runs of its cells last."""
-        from sweeper.reporting.cell_summaries import push_cells
+        """Return the views of the batch. They push what shows a whole sweep last."""
+        from sweeper.reporting.endpoint_metric import endpoint_reader
+        from sweeper.reporting.store_pages import push_pages
         from sweeper.tracking.views import views_of
 
         return views_of(
             self.batch,
             self.results,
             self.uri,
-            lambda tracker, part: push_cells(tracker, part.sweep, part.specs, self.results),
+            lambda tracker, part: push_pages(tracker, part, self.results),
+            lambda part: endpoint_reader(part.sweep),
         )
 
     def bring_up(self) -> None:

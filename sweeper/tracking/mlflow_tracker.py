@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,15 +27,18 @@ from sweeper.tracking import run_contents as tracked
 from sweeper.tracking.address import SQLITE, artifact_folder, explain, is_server, masked, sqlite_path
 from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
 from sweeper.tracking.moved_store import rebind
+from sweeper.tracking.notes import note_tags
 from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
 from sweeper.tracking.run_lookup import ShownRuns, Sought
+from sweeper.tracking.saved_view import EXPERIMENT_KIND, TAG_VIEW, saved_view
 from sweeper.tracking.stored_points import stored_points
 from trainers.sealed_file import write_whole
 
 METRICS_A_BATCH = 1000  # MLflow's limit
 LONGEST_DIGEST = 36  # MLflow's limit
 EXPERIMENTS_A_PAGE = 1000
+DEFAULT_EXPERIMENT = "Default"  # MLflow makes it in every store
 TRIES = 6
 COLLISION = "IntegrityError"
 """MLflow searches before it inserts. If two processes insert one row at once, one of them gets this error."""
@@ -63,7 +66,7 @@ class MlflowTracker:
         self._read, self._replaced = read, replaced
         self._renamed = ""
         self._mlflow = _load_mlflow()
-        with self._explaining():
+        with _explaining(self._mlflow, self.uri):
             with only_opener(uri):
                 if uri.startswith(SQLITE):
                     self._make(sqlite_path(uri))
@@ -98,7 +101,7 @@ class MlflowTracker:
 
         Raises TrackingError; a later push of this record or a newer one repairs the run.
         """
-        with self._explaining():
+        with _explaining(self._mlflow, self.uri):
             self._show(self._sought(record, trial), lambda run: self._push(run, record, trial))
 
     def _sought(self, record: TrialRecord, trial: TrackedTrial) -> Sought:
@@ -107,7 +110,7 @@ class MlflowTracker:
         last = max((point.step for point in tracked.points(record)), default=0)
         return Sought(
             key=("trial", trial.trial_id),
-            name=trial.name,
+            name=trial.run_name,
             starts=starts,
             facts={tag: tags[tag] for tag in tracked.FACT_TAGS},
             params=tracked.params(record, trial),
@@ -117,14 +120,15 @@ class MlflowTracker:
 
     def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial) -> None:
         tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
-        params, points, status = tracked.params(record, trial), tracked.points(record), RUN_STATUS[record["status"]]
+        params, status, readout = tracked.params(record, trial), RUN_STATUS[record["status"]], trial.readout(record)
+        points = [*tracked.points(record), *readout.points]
         if run.is_whole(tags):
             whole = run.is_untouched(tags, params, {point.key for point in points}, status)
             if whole and not self._lost_points(run, points):
                 if not self._lost_artifact(run):
                     return None
                 run.archived = None
-            else:
+            elif run.tags.get(tracked.TAG_PAGE) == tags[tracked.TAG_PAGE]:  # otherwise the form of pages is new
                 self._remark(run, trial, "was changed in the store; what the journal says is written again")
         if not run.compared and record["status"] != "running":
             begun = run.metrics or run.tags.get(tracked.TAG_SHOWN)
@@ -137,11 +141,13 @@ class MlflowTracker:
             run.compared = True
         self._describe_data(run, record, tags[tracked.TAG_DATA_DIGEST])
         self._archive(run, record)
-        self._set_state(run, fitted(trial.name, LONGEST_NAME), status, tracked.last_time_ms(record))
-        if run.was_renamed:
+        renamed = run.was_renamed
+        self._set_state(run, fitted(trial.run_name, LONGEST_NAME), status, tracked.last_time_ms(record))
+        if renamed:
             self._remark(run, trial, f"was renamed to {run.name!r} in the store and keeps that name")
         else:
             tags[tracked.TAG_NAME] = run.name
+        tags |= note_tags(readout.note, run.tags)
         unsent = [point for point in points if (point.key, point.step) not in run.sent]
         self._write(run, unsent, params, tags)
         run.metrics.update(point.key for point in points)
@@ -170,39 +176,52 @@ class MlflowTracker:
         """Bring the summary run of each cell up to date. Create it if needed. Raises TrackingError."""
         now_ms = time.time_ns() // 1_000_000
         for cell in cells:
-            with self._explaining():
-                sought = Sought(key=("cell", cell.cell), name=cell.name, params=cell.labels)
+            with _explaining(self._mlflow, self.uri):
+                sought = Sought(key=("cell", cell.cell), name=cell.run_name, earlier_name=cell.name, params=cell.labels)
                 self._show(sought, partial(self._push_cell, cell, now_ms))
+                self._put_below(cell)
+
+    def _put_below(self, cell: CellSummary) -> None:
+        """Let MLflow show the trials of a cell below it."""
+        parent = self._runs.known(("cell", cell.cell))
+        for run in (self._runs.known(("trial", trial_id)) for trial_id in cell.trials):
+            if parent and run and run.tags.get(tracked.TAG_PARENT) != parent.run_id:
+                self._client.set_tag(run.run_id, tracked.TAG_PARENT, parent.run_id)
+                run.tags[tracked.TAG_PARENT] = parent.run_id
+
+    def describe(self, note: str, axes: Sequence[str], endpoints: Sequence[str]) -> None:
+        """Describe the experiment in Markdown, and save the view of its table. Raises TrackingError.
+
+        `axes` are the swept ones and `endpoints` metrics of trials. A view that a person saved under our key stays.
+        """
+        with _explaining(self._mlflow, self.uri):
+            found = self._client.get_experiment(self._experiment_id)
+            wanted = {**EXPERIMENT_KIND, **note_tags(note, found.tags)}
+            view = saved_view(axes, endpoints, found.creation_time or 0)
+            if tracked.digest(found.tags.get(TAG_VIEW, "")) == found.tags.get(tracked.TAG_SAVED, tracked.digest("")):
+                wanted |= {TAG_VIEW: view, tracked.TAG_SAVED: tracked.digest(view)}
+            for tag, value in wanted.items():
+                if found.tags.get(tag) != value:
+                    self._client.set_experiment_tag(self._experiment_id, tag, value)
 
     def _push_cell(self, cell: CellSummary, now_ms: int, run: Shown) -> None:
         tags = fitted_values(cell.tags(self.experiment), LONGEST_TAG)
         metrics = {point.key for point in cell.points(now_ms)}
         if run.is_whole(tags) and run.is_untouched(tags, cell.labels, metrics, "FINISHED"):
             return
-        self._set_state(run, fitted(cell.name, LONGEST_NAME), "FINISHED", now_ms)
-        if not run.was_renamed:
+        tags |= note_tags(cell.note, run.tags)
+        renamed = run.was_renamed
+        self._set_state(run, fitted(cell.run_name, LONGEST_NAME), "FINISHED", now_ms)
+        if not renamed:
             tags[tracked.TAG_NAME] = run.name
+        if run.is_whole(tags) and metrics <= run.metrics:  # its numbers are there already
+            self._write(run, [], cell.labels, tags)
+            return
         # MLflow takes the latest time as the present value, and a clock may have been ahead
         sent = (row.timestamp for key in run.metrics for row in self._client.get_metric_history(run.run_id, key))
         time_ms = max([now_ms, *(stamp + 1 for stamp in sent)])
         self._write(run, cell.points(time_ms), cell.labels, tags)
         run.metrics |= metrics
-
-    @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Turn the errors of MLflow and of the connection to its store into a TrackingError."""
-        errors = (
-            self._mlflow.MlflowException,
-            importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that isn't a database
-            importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of unexpected form
-            OSError,  # from requests or from the disk
-            ImportError,  # a database's driver is missing
-            ValueError,  # an invalid address or MLFLOW_... variable
-        )
-        try:
-            yield
-        except errors as error:
-            raise explain(error, self.uri) from error
 
     def _show(self, sought: Sought, write: Callable[[Shown], None]) -> None:
         """Call `write` with the run of a trial or cell.
@@ -328,6 +347,31 @@ class MlflowTracker:
             self._client.log_batch(run_id, (), as_params, [entities.RunTag(*pair) for pair in new_tags.items()])
             run.params.update(new_params)
             run.tags.update(new_tags)
+
+
+def every_experiment(uri: str) -> list[tuple[str, str, Mapping[str, str]]]:
+    """Return id, name and tags of each experiment of the store at `uri`, the newest first. Raises TrackingError."""
+    mlflow = _load_mlflow()
+    with _explaining(mlflow, uri):
+        found = mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=EXPERIMENTS_A_PAGE)
+        return [(one.experiment_id, one.name, one.tags) for one in found if one.name != DEFAULT_EXPERIMENT]
+
+
+@contextmanager
+def _explaining(mlflow: ModuleType, uri: str) -> Iterator[None]:
+    """Turn the errors of MLflow and of the connection to its store into a TrackingError."""
+    errors = (
+        mlflow.MlflowException,
+        importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that isn't a database
+        importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of unexpected form
+        OSError,  # from requests or from the disk
+        ImportError,  # a database's driver is missing
+        ValueError,  # an invalid address or MLFLOW_... variable
+    )
+    try:
+        yield
+    except errors as error:
+        raise explain(error, uri) from error
 
 
 def _load_mlflow() -> ModuleType:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -29,11 +29,12 @@ from analysis.contract.record import (
     passes,
 )
 from sweeper.results.trial_summary import in_one_line
+from sweeper.tracking.notes import NOTE
 from trainers.maml.config import TrialConfig, resolve
 
-Kind = Literal["trial", "cell"]
+Kind = Literal["trial", "cell", "sweep"]
 
-IDENTITY_TAGS: Mapping[Kind, str] = {"trial": TAG_TRIAL_ID, "cell": TAG_CELL}
+IDENTITY_TAGS: Mapping[Kind, str] = {"trial": TAG_TRIAL_ID, "cell": TAG_CELL, "sweep": TAG_SWEEP}
 """The tag by which a run of each kind is found again."""
 
 RUN_STATUS: Mapping[Status, str] = {
@@ -52,7 +53,16 @@ TAG_SHOWN = "sweeper.shown"
 """Hash of all that a run shows, empty while its trial runs. It is written last: an equal hash means nothing to do."""
 TAG_NAME = "sweeper.run_name"
 """The last name that we gave the run. If the run has another one, a person renamed it."""
-NOTE = "mlflow.note.content"
+TAG_PAGE = "sweeper.page"
+"""Hash of what a run has only for the pages of MLflow: its name there, its endpoint and its description."""
+TAG_SOURCE = "mlflow.source.name"
+TAG_SOURCE_KIND = "mlflow.source.type"
+TAG_SOURCE_COMMIT = "mlflow.source.git.commit"
+TAG_PARENT = "mlflow.parentRunId"
+TAG_SAVED = "sweeper.view"
+"""Hash of the view that we last saved for an experiment. If the present one has another hash, it is a person's."""
+PAGE_FORM = 1
+"""Raised when all pages change, so that a sync brings the runs of earlier versions to the new form."""
 OUR_METRICS = ("train_", "test_accuracy/", "val_accuracy/", "final_accuracy/", "probe_")
 """How the names of a trial's metrics begin. Others are a person's."""
 LONGEST_MESSAGE = 500
@@ -67,16 +77,6 @@ FACT_TAGS = (TAG_POINT, TAG_CELL, TAG_SEED, TAG_DATA_DIGEST)
 ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackedTrial:
-    """A trial as one sweep shows it: the run's `name`, and `labels`, the label of its value on each axis."""
-
-    trial_id: str
-    name: str
-    sweep: str
-    labels: Mapping[str, str]
-
-
 class Point(NamedTuple):
     """One value of a tracked metric; `step` counts outer steps, `time_ms` is the record's time in ms since 1970."""
 
@@ -86,11 +86,50 @@ class Point(NamedTuple):
     step: int
 
 
+class Readout(NamedTuple):
+    """What a sweep reads from one record: points of its endpoint, and a description of the trial in Markdown."""
+
+    points: tuple[Point, ...] = ()
+    note: str = ""
+
+
+def nothing_read(_: TrialRecord) -> Readout:
+    """Return an empty readout."""
+    return Readout()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedTrial:
+    """A trial as one sweep shows it: its full `name`, and `labels`, the label of its value on each axis.
+
+    `short` is the run's name in the store, if it is not the full one, and `source` the name of the sweep file. `read`
+    reads the sweep's endpoint.
+    """
+
+    trial_id: str
+    name: str
+    sweep: str
+    labels: Mapping[str, str]
+    short: str = ""
+    source: str = ""
+    read: Callable[[TrialRecord], Readout] = nothing_read
+
+    @property
+    def run_name(self) -> str:
+        """The name of the trial's run."""
+        return self.short or self.name
+
+    def readout(self, record: TrialRecord) -> Readout:
+        """Return what the sweep reads from `record`; nothing while the trial runs."""
+        return Readout() if record["status"] == "running" else self.read(record)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CellSummary:
     """A cell's endpoint over its `n` finished seeds of `planned`. What n seeds don't define (sd of one) is NaN.
 
-    `low` and `high` are the ends of the 95 % interval of the mean. Accuracies are fractions in [0, 1].
+    `low` and `high` are the ends of the 95 % interval of the mean. Accuracies are fractions in [0, 1]. `short`,
+    `source` and `note` are as in a trial; `trials` are the ids of its trials.
     """
 
     cell: str
@@ -102,6 +141,15 @@ class CellSummary:
     sd: float
     low: float
     high: float
+    short: str = ""
+    source: str = ""
+    note: str = ""
+    trials: tuple[str, ...] = ()
+
+    @property
+    def run_name(self) -> str:
+        """The name of the cell's run."""
+        return self.short or self.name
 
     def points(self, time_ms: int) -> list[Point]:
         """Return a point at `time_ms` for n and for every finite number."""
@@ -121,6 +169,8 @@ class CellSummary:
             "n": str(self.n),
             "planned": str(self.planned),
             TAG_SHOWN: _hash([self.name, self.planned, self._values()]),
+            TAG_PAGE: _hash([PAGE_FORM, self.run_name, self.note]),
+            **_source(self.source),
         }
 
 
@@ -180,6 +230,9 @@ def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
         TAG_SHOWN: ""
         if record["status"] == "running"
         else _hash([record, trial.name, trial.sweep, *trial.labels.items()]),
+        TAG_PAGE: "" if record["status"] == "running" else _hash([PAGE_FORM, trial.run_name, trial.readout(record)]),
+        **_source(trial.source),
+        **_commit(record),
         **_circumstances(record),
     }
 
@@ -235,12 +288,26 @@ def starts_ms(record: TrialRecord) -> tuple[int, ...]:
 
 
 def _hash(shown: Any) -> str:
-    text = json.dumps([SCHEMA_VERSION, shown], sort_keys=True)
+    return digest(json.dumps([SCHEMA_VERSION, shown], sort_keys=True))
+
+
+def digest(text: str) -> str:
+    """Return a hash of `text`, in 32 hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _config(record: TrialRecord) -> TrialConfig:
     return resolve(record["config"])
+
+
+def _source(name: str) -> dict[str, str]:
+    """Return the tags that MLflow shows in its column Source."""
+    return {TAG_SOURCE: name, TAG_SOURCE_KIND: "LOCAL"} if name else {}
+
+
+def _commit(record: TrialRecord) -> dict[str, str]:
+    commit = record["attempts"][-1].get("commit") if record["attempts"] else None
+    return {TAG_SOURCE_COMMIT: commit} if isinstance(commit, str) and commit else {}
 
 
 def _circumstances(record: TrialRecord) -> dict[str, str]:

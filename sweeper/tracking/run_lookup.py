@@ -14,6 +14,7 @@ from typing import Any
 from analysis.contract.record import SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA
 from sweeper.errors import TrackingError
 from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, fitted, fitted_values
+from sweeper.tracking.notes import NOTE, is_ours
 from sweeper.tracking.run_contents import IDENTITY_TAGS, TAG_NAME, Kind, Shown, is_of_a_person
 
 Run = Any
@@ -30,13 +31,14 @@ Key = tuple[Kind, str]
 class Sought:
     """What a run must show to be the one: its key, and facts that nobody changes by accident all at once.
 
-    `starts` are the times of the trial's attempts in ms, the first one first; a cell has none. `facts` are tags,
-    `furthest` is the last outer step and attempt. `replaced` returns the starts of the trainings that this results
-    folder has set aside for the present one.
+    `earlier_name` is the name that an earlier version gave the run. `starts` are the times of the trial's attempts in
+    ms, the first one first; a cell has none. `facts` are tags, `furthest` is the last outer step and attempt.
+    `replaced` returns the starts of the trainings that this results folder has set aside for the present one.
     """
 
     key: Key
     name: str
+    earlier_name: str = ""
     starts: tuple[int, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
@@ -103,13 +105,17 @@ class ShownRuns:
         made = self._runs[sought.key] = self._create(sought)
         if run.start_ms in sought.starts:
             for tag, value in run.tags.items():
-                if is_of_a_person(tag) and tag not in made.tags:
+                if is_of_a_person(tag) and tag not in made.tags and not (tag == NOTE and is_ours(run.tags)):
                     self._client.set_tag(made.run_id, tag, value)
                     made.tags[tag] = value
             if run.was_renamed:
                 self._client.update_run(made.run_id, name=run.name)
                 made.name = run.name
         return made
+
+    def known(self, key: Key) -> Shown | None:
+        """Return the run of a trial or cell, if this process knows it and nobody deleted it."""
+        return None if key in self.deleted else self._runs.get(key)
 
     def was_deleted(self, key: Key, run: Shown, error_code: str) -> bool:
         """Return whether MLflow refused a write because the run is deleted. The next `open` then knows it."""
@@ -240,7 +246,8 @@ def _seed(sought: Sought) -> dict[str, str]:
 def _agrees(run: Run, sought: Sought) -> bool:
     """Return whether the tags and params that the run still has are those of `sought`."""
     params = fitted_values(sought.params, LONGEST_PARAM)
-    if not sought.starts and (run.info.run_name != sought.name or run.data.params != params):
+    named = run.info.run_name in (sought.name, sought.earlier_name)
+    if not sought.starts and not (named and run.data.params == params):
         return False  # a cell has no start by which to know it
     known = {**run.data.params, **run.data.tags}
     return all(known.get(name, value) == value for name, value in {**params, **sought.facts}.items())

@@ -7,6 +7,7 @@ from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep
 from sweeper.tracking.address import SQLITE, sqlite_path
+from sweeper.tracking.run_contents import PAGE_FORM
 from trainers.sealed_file import write_whole
 
 
@@ -37,4 +38,4 @@ def state_of(part: SurveyedSweep, results: Results, uri: str) -> str:
         (spec.trial_id, spec.name(), sorted(spec.labels.items()), spec.target, known.get(spec.trial_id))
         for spec in part.specs
     ]
-    return hashlib.sha256(json.dumps([uri, shown], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([uri, shown, PAGE_FORM], sort_keys=True).encode()).hexdigest()

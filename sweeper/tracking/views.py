@@ -1,20 +1,26 @@
 """Builds and runs the syncers that bring the tracking store up to the journals for one run or sync."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from analysis.contract.record import TrialRecord
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.results.supersede import starts_of_superseded
 from sweeper.results.survey import Batch, SurveyedSweep
-from sweeper.tracking.run_contents import TrackedTrial
+from sweeper.tracking.run_contents import Readout, TrackedTrial, nothing_read
+from sweeper.tracking.run_names import short_name, swept_axes
 from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
 from sweeper.tracking.syncer import Syncer, Views
 from sweeper.tracking.turns import turns_of, wait_for_pusher
 
 if TYPE_CHECKING:
     from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+
+Reader = Callable[[TrialSpec], Callable[[TrialRecord], Readout]]
+"""Returns for a planned trial what reads the sweep's endpoint from its record."""
 
 
 def _begun(batch: Batch, results: Results) -> list[str]:
@@ -24,12 +30,16 @@ def _begun(batch: Batch, results: Results) -> list[str]:
 
 
 def views_of(
-    batch: Batch, results: Results, uri: str, last: Callable[["MlflowTracker", SurveyedSweep], None] | None = None
+    batch: Batch,
+    results: Results,
+    uri: str,
+    last: Callable[["MlflowTracker", SurveyedSweep], None] | None = None,
+    reader: Callable[[SurveyedSweep], Reader] | None = None,
 ) -> Views:
     """Return the syncers that bring the store at `uri` up to the journals, not started yet.
 
-    `last` shows what needs all trials of a sweep, once they are shown. A view's first push waits while another process
-    pushes to it.
+    `last` shows what needs all trials of a sweep, once they are shown. `reader` reads the endpoint of a sweep. A view's
+    first push waits while another process pushes to it.
     """
 
     def syncer(part: SurveyedSweep) -> "Syncer[MlflowTracker]":
@@ -46,7 +56,7 @@ def views_of(
         return Syncer(
             connected,
             lambda trial_id: read_record(results, trial_id),
-            tracked(part.specs, part.experiment),
+            tracked(part, None if reader is None else reader(part)),
             last=conclude,
         )
 
@@ -77,11 +87,23 @@ def connect(uri: str, experiment: str, results: Results) -> "MlflowTracker":
     )
 
 
-def tracked(specs: Iterable[TrialSpec], sweep: str) -> dict[str, TrackedTrial]:
-    """Return each trial as the tracking store shows it, by id."""
+def tracked(
+    part: SurveyedSweep, reader: Reader | None = None, only: Collection[str] | None = None
+) -> dict[str, TrackedTrial]:
+    """Return each trial of `part` as the tracking store shows it, by id. `only` are the ids of some trials."""
+    swept = swept_axes(spec.labels for spec in part.specs)
     return {
-        spec.trial_id: TrackedTrial(trial_id=spec.trial_id, name=spec.name(), sweep=sweep, labels=spec.labels)
-        for spec in specs
+        spec.trial_id: TrackedTrial(
+            trial_id=spec.trial_id,
+            name=spec.name(),
+            sweep=part.experiment,
+            labels=spec.labels,
+            short=short_name(spec.labels, swept, spec.cell_name, spec.seed),
+            source=f"{part.sweep.name}.yaml",
+            read=nothing_read if reader is None else reader(spec),
+        )
+        for spec in part.specs
+        if only is None or spec.trial_id in only
     }
 
 

@@ -1,13 +1,21 @@
 """`sweeper ui` shows the store it was asked for, and its password to nobody."""
 
 import os
+import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from sweeper.cli import browser
+from sweeper.planning.expand import expand
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
 from tests.sweeper.command import start
-from tests.sweeper.played import command
+from tests.sweeper.played import command, finish
 from tests.sweeper.stores import free_port
+from tests.sweeper.tiny import write_tiny
 from tests.waiting import HANG_S, wait_until
 
 PASSWORD = "hunter2-is-secret"
@@ -38,3 +46,34 @@ def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
         process.kill()
         out, err = process.communicate(timeout=HANG_S)
     assert PASSWORD not in out + err
+
+
+def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "execvpe", lambda *given: None)
+    opened = []
+    monkeypatch.setattr("sweeper.cli.ui.open_later", lambda *given: opened.append(given))
+    results = Results.at(tmp_path / "results")
+    path = write_tiny(tmp_path)
+    for spec in expand(load(path)):
+        finish(results, spec)
+    assert command("sync", path, "--results", results.root).exit_code == 0
+    port = free_port()
+    ended = command("ui", "--results", results.root, "--port", port)
+    address = f"http://127.0.0.1:{port}/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=sweeper"
+    assert ended.exit_code == 0 and f"tiny: {address}" in ended.output
+    assert "earlier version" not in ended.output and opened == []  # no terminal
+    with closing(sqlite3.connect(results.root / "mlflow.db")) as store, store:
+        store.execute("DELETE FROM experiment_tags")
+    ended = command("ui", "--results", results.root, "--port", port, "--open")
+    assert "workflowType=machine_learning\n" in ended.output and "`sweeper sync FILE`" in ended.output
+    assert opened == [(port, address.removesuffix("&viewStateShareKey=sweeper"))]
+
+
+def test_the_browser_opens_once_the_server_answers_and_never_after_its_end(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        browser.main(server.getsockname()[1], "http://here", os.getppid())
+        assert opened == ["http://here"]
+        browser.main(server.getsockname()[1], "http://there", os.getpid())  # our parent is another process: it ended
+    assert opened == ["http://here"]

@@ -16,7 +16,7 @@ from sweeper.errors import TrackingError
 from sweeper.tracking.address import artifact_folder, default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.reach import reach
-from sweeper.tracking.run_contents import is_of_a_person, last_time_ms
+from sweeper.tracking.run_contents import Point, Readout, is_of_a_person, last_time_ms
 from tests.sweeper.tracking.test_mlflow_tracker import (  # noqa: F401, the fixtures among them
     START_MS,
     TRIAL,
@@ -319,3 +319,71 @@ def test_an_older_store_is_said_with_the_command_that_migrates_it():
     said = other_schema(f"Detected out-of-date database schema (found version {known}, but expected {'0' * 12}). Take")
     assert "older MLflow" in said and "mlflow db upgrade" in said
     assert other_schema("disk I/O error") == ""
+
+
+@slow
+def test_a_run_follows_a_new_name_of_ours_and_keeps_one_that_a_person_gave(connect):  # noqa: F811
+    record = make_record(200, status="done")
+    connect().push(record, TRIAL)
+    tracker = connect()
+    for short in ("none · s0", "zeroed never · s0"):
+        tracker.push(record, replace(TRIAL, short=short))
+        (run,) = runs_of(tracker)
+        assert run.info.run_name == short and tracker.remarks == []
+    edit(tracker, "UPDATE runs SET name = 'the good one'")
+    edit(tracker, "UPDATE tags SET value = 'the good one' WHERE key = 'mlflow.runName'")
+    later = connect()
+    later.push(record, replace(TRIAL, short="another · s0"))
+    assert runs_of(later)[0].info.run_name == "the good one"
+
+
+@slow
+def test_an_earlier_version_s_run_gets_its_page_without_a_remark_and_keeps_all_it_had(connect):  # noqa: F811
+    record = make_record(200, status="done")
+    connect().push(record, TRIAL)
+    edit(connect(), "DELETE FROM tags WHERE key IN ('sweeper.page', 'mlflow.source.name')")
+    (before,) = runs_of(connect())
+    point = Point("endpoint/test_accuracy/zeroed/inner_steps/last_200/window_1", 0.125, START_MS + 5, 200)
+    trial = replace(TRIAL, short="none · s0", source="demo.yaml", read=lambda _: Readout((point,), "12.5 %"))
+    for _ in range(2):  # sending again changes nothing
+        tracker = connect()
+        tracker.push(record, trial)
+        (after,) = runs_of(tracker)
+        assert tracker.remarks == []
+        assert before.data.metrics.items() <= after.data.metrics.items()
+        ours = {tag: value for tag, value in before.data.tags.items() if not tag.startswith(("mlflow.", "sweeper."))}
+        assert ours.items() <= after.data.tags.items()
+        assert after.data.tags["sweeper.shown"] == before.data.tags["sweeper.shown"]
+        assert after.data.metrics[point.key] == 0.125
+        assert after.data.tags["mlflow.note.content"] == "12.5 %"
+        assert after.data.tags["mlflow.source.name"] == "demo.yaml"
+        assert len(tracker._client.get_metric_history(after.info.run_id, point.key)) == 1
+
+
+@slow
+def test_a_description_that_a_person_wrote_stays(connect):  # noqa: F811
+    record = make_record(200, status="done")
+    trial = replace(TRIAL, read=lambda _: Readout((), "ours"))
+    connect().push(record, trial)
+    edit(connect(), "UPDATE tags SET value = 'mine' WHERE key = 'mlflow.note.content'")
+    tracker = connect()
+    tracker.push(record, replace(trial, read=lambda _: Readout((), "ours, new")))
+    assert runs_of(tracker)[0].data.tags["mlflow.note.content"] == "mine"
+
+
+@slow
+def test_trials_are_below_their_cell_and_the_first_cell_is_the_newest_run(connect):  # noqa: F811
+    tracker = connect()
+    tracker.push(make_record(200, status="done"), TRIAL)
+    tracker.push_cells([replace(make_cell(2, 0.6), trials=(TRIAL.trial_id, "not begun"))])
+    (trial,), (cell,) = runs_of(tracker), runs_of(tracker, "cell")
+    assert trial.data.tags["mlflow.parentRunId"] == cell.info.run_id
+    later = connect()
+    later.push(make_record(200, status="done"), TRIAL)
+    assert later.remarks == []
+    later.describe("**What?**", ["inner_steps"], ["endpoint/x"])
+    tags = later._client.get_experiment_by_name("demo").tags
+    assert tags["mlflow.note.content"] == "**What?**" and "inner_steps" in tags["mlflow.sharedViewState.sweeper"]
+    later._client.set_experiment_tag(later._experiment_id, "mlflow.sharedViewState.sweeper", "a person's")
+    connect().describe("**What?**", ["zeroing"], ["endpoint/x"])
+    assert later._client.get_experiment_by_name("demo").tags["mlflow.sharedViewState.sweeper"] == "a person's"

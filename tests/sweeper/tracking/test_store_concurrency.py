@@ -28,6 +28,7 @@ from tests.sweeper.command import start
 from tests.sweeper.played import begin
 from tests.sweeper.stores import answers, free_port
 from tests.sweeper.tiny import TINY
+from tests.sweeper.tracking.test_tracking_faults import endpoint_of
 from tests.waiting import HANG_S, wait_until
 
 SWEEPS = 8
@@ -123,7 +124,9 @@ def test_eight_sweeps_at_once_lose_no_metric_and_leave_nothing_twice(backend, tm
         if run in trial_of:
             stored[trial_of[run]].append((key, step, value, time_ms))
     for trial, record in records.items():
-        wanted[trial] = sorted((point.key, point.step, point.value, point.time_ms) for point in points(record))
+        wanted[trial] = sorted(
+            (point.key, point.step, point.value, point.time_ms) for point in [*points(record), *endpoint_of(record)]
+        )
         assert sorted(stored[trial]) == wanted[trial], trial
     count = sum(map(len, wanted.values()))
     assert count >= RUNS * (CURVE + EVALUATIONS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.contract.record import TrialRecord
 from sweeper.errors import TrackingError
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
@@ -19,7 +20,7 @@ from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.open_lock import only_opener
-from sweeper.tracking.run_contents import points
+from sweeper.tracking.run_contents import Point, points
 from sweeper.tracking.shown_mark import is_shown
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import catch_up
@@ -53,10 +54,21 @@ def journalled(results: Path) -> dict[str, list[tuple[str, int, float]]]:
     """Return what the store should hold, by trial."""
     records = {path.parent.name: fold(path) for path in (results / "trials").glob("*/journal.jsonl")}
     return {
-        trial_id: sorted((point.key, point.step, point.value) for point in points(record))
+        trial_id: sorted((point.key, point.step, point.value) for point in [*points(record), *endpoint_of(record)])
         for trial_id, record in records.items()
         if record is not None
     }
+
+
+def endpoint_of(record: TrialRecord) -> list[Point]:
+    """Return the one point of the tiny sweep's endpoint that the run of an ended trial shows besides its curves."""
+    key = f"endpoint/test_accuracy/zeroed/inner_steps/last_{record['target']}/window_1"
+    last = record["evaluations"][-1:] if record["status"] != "running" else []
+    return [
+        Point(key, found["accuracy"]["zeroed"][record["config"]["inner_steps"]], found["time_ms"], found["step"])
+        for found in last
+        if found["step"] == record["target"]
+    ]
 
 
 @pytest.fixture(scope="module")

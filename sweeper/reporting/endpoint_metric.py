@@ -1,0 +1,73 @@
+"""The declared endpoint as a metric of every trial in the tracking store: the number that the report reads.
+
+The metric's name holds the whole endpoint, outer step and window included. So a sweep file whose endpoint was edited
+writes another metric, and no old value stands under the new name.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from analysis.contract.question import Endpoint
+from analysis.contract.record import TrialRecord
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.sweepfile.sweep import Sweep
+from sweeper.tracking.run_contents import Point, Readout
+
+if TYPE_CHECKING:
+    from sweeper.tracking.views import Reader
+
+
+def endpoint_key(endpoint: Endpoint, target: int, at: int | None = None) -> str:
+    """Return the metric's name, e.g. `endpoint/test_accuracy/zeroed/inner_steps/last_60/window_1`.
+
+    It is read at the end of a training of `target` outer steps or, if `at` is given, at that outer step.
+    """
+    scoring = () if endpoint.head is None else (endpoint.head, _steps(endpoint))
+    step = f"last_{target}" if at is None else f"step_{at}"
+    return "/".join(("endpoint", endpoint.metric, *scoring, step, f"window_{endpoint.window}"))
+
+
+def endpoint_keys(sweep: Sweep, specs: tuple[TrialSpec, ...]) -> list[str]:
+    """Return the names of the metrics that the trials of a sweep have for its endpoint."""
+    return list(dict.fromkeys(key for spec in specs for key, _ in _read_at(sweep.endpoint, spec.target)))
+
+
+def endpoint_reader(sweep: Sweep) -> "Reader":
+    """Return what reads the endpoint of `sweep` from the record of a planned trial."""
+    return lambda spec: partial(_readout, sweep, spec)
+
+
+def _steps(endpoint: Endpoint) -> str:
+    return "inner_steps" if endpoint.steps == "inner_steps" else f"inner_step_{endpoint.steps}"
+
+
+def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int]]:
+    """Return name and outer step of each reading."""
+    if endpoint.at == "last":
+        return [(endpoint_key(endpoint, target), target)]
+    return [(endpoint_key(endpoint, target, at), at) for at in endpoint.at]
+
+
+def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
+    from analysis.numbers.endpoint import endpoint_sentence, measured, read, unit_of
+
+    endpoint, trial = sweep.endpoint, spec.planned()
+    points, said = [], []
+    scale, digits, unit = unit_of(endpoint)
+    for key, step in _read_at(endpoint, trial.target):
+        reading = read(trial, record, endpoint, step)
+        at = f" at outer step {step}"
+        if reading.reason:
+            said.append(f"No value{at}: {reading.reason}.")
+            continue
+        time_ms = measured(trial, record, endpoint, step)[-1]["time_ms"]
+        points.append(Point(key, reading.value, time_ms, step))
+        said.append(f"**{scale * reading.value:.{digits}f}{f' {unit}' if unit else ''}**{at}.")
+    note = [
+        f"A trial of the sweep `{sweep.name}`: {', '.join(f'{axis} {label}' for axis, label in spec.labels.items())}, "
+        f"seed {spec.seed}.",
+        f"{endpoint_sentence(endpoint)}: {' '.join(said)}",
+        f"Its record, with every measurement, is the artefact `trial.json.gz`; `sweeper logs {spec.trial_id}` prints "
+        "its log.",
+    ]
+    return Readout(tuple(points), "\n\n".join(note))

@@ -1,0 +1,111 @@
+"""What the pages of a tracking store show of a whole sweep: a summary run for each cell, and the experiment's table.
+
+Computes the numbers; `sweeper.tracking` sends them.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.reporting.endpoint_metric import endpoint_keys
+from sweeper.results.fold import read_record
+from sweeper.results.paths import Results
+from sweeper.results.survey import SurveyedSweep, survey
+from sweeper.sweepfile.sweep import Sweep
+from sweeper.tracking.run_contents import CellSummary
+from sweeper.tracking.run_names import short_name, swept_axes
+
+if TYPE_CHECKING:
+    from analysis.numbers.endpoint import Unit
+    from analysis.numbers.stats import Summary
+    from sweeper.tracking.mlflow_tracker import MlflowTracker
+
+
+def push_pages(
+    tracker: "MlflowTracker", part: SurveyedSweep, results: Results, left_out: Collection[str] = frozenset()
+) -> None:
+    """Show the cells of a sweep with their trials below, and describe its experiment. Raises TrackingError.
+
+    A cell shows its endpoint at the last outer step of the endpoint. One that has no value, or has a trial in
+    `left_out`, is not shown.
+    """
+    torn = {spec.cell for spec in part.specs if spec.trial_id in left_out}
+    specs = [spec for spec in part.specs if spec.cell not in torn]
+    swept = swept_axes(spec.labels for spec in part.specs)
+    # MLflow shows trials below their cell only if the newest run is first. So the first cell is made last.
+    tracker.push_cells(list(reversed(_summaries(part.sweep, specs, swept, results))))
+    tracker.describe(_note(part), swept, endpoint_keys(part.sweep, part.specs))
+
+
+def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], results: Results) -> list[CellSummary]:
+    from analysis.numbers.endpoint import read, unit_of
+    from analysis.numbers.stats import summary
+
+    values: dict[str, list[float]] = {spec.cell: [] for spec in specs}
+    for standing in survey(results, specs).standings:
+        trial = standing.spec.planned()
+        step = trial.target if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
+        record = None if standing.summary is None or standing.unreadable else read_record(results, trial.trial_id)
+        reading = read(trial, record, sweep.endpoint, step)
+        if not reading.reason:
+            values[trial.cell].append(reading.value)
+    planned = Counter(spec.cell for spec in specs)
+    first_of_cell = {spec.cell: spec for spec in reversed(specs)}
+    trials: dict[str, list[str]] = {}
+    for spec in specs:
+        trials.setdefault(spec.cell, []).append(spec.trial_id)
+    made = []
+    for cell, readings in values.items():
+        if not readings:
+            continue
+        spec, stats = first_of_cell[cell], summary(readings)
+        made.append(
+            CellSummary(
+                cell=cell,
+                name=spec.cell_name,
+                labels=spec.labels,
+                planned=planned[cell],
+                short=short_name(spec.labels, swept, spec.cell_name),
+                source=f"{sweep.name}.yaml",
+                note=_cell_note(sweep, spec.labels, stats, planned[cell], unit_of(sweep.endpoint)),
+                trials=tuple(trials[cell]),
+                **stats._asdict(),
+            )
+        )
+    return made
+
+
+def _cell_note(sweep: Sweep, labels: Mapping[str, str], stats: "Summary", planned: int, unit: "Unit") -> str:
+    """Return the numbers of a cell in Markdown."""
+    from analysis.numbers.endpoint import endpoint_sentence
+
+    scale, digits, name = unit
+
+    def said(number: float) -> str:
+        return f"{scale * number:.{digits}f}{f' {name}' if name else ''}"
+
+    numbers = [f"mean **{said(stats.mean)}**"]
+    if stats.n > 1:
+        numbers.append(f"sd {said(stats.sd)}")
+    if stats.low == stats.low:  # not NaN: three seeds at least
+        numbers.append(f"95 % interval of the mean {said(stats.low)} to {said(stats.high)}")
+    where = ", ".join(f"{axis} {label}" for axis, label in labels.items())
+    return "\n\n".join(
+        [
+            f"A cell of the sweep `{sweep.name}`: {where}.",
+            f"{stats.n} of {planned} seeds: {', '.join(numbers)}. {endpoint_sentence(sweep.endpoint)}.",
+        ]
+    )
+
+
+def _note(part: SurveyedSweep) -> str:
+    """Return what the experiment's page says on top, in Markdown."""
+    from analysis.numbers.endpoint import endpoint_sentence
+
+    paper = f"\n\nPaper: {part.sweep.paper}." if part.sweep.paper else ""
+    return (
+        f"**{part.sweep.question}**\n\n{endpoint_sentence(part.sweep.endpoint)}. A row is a cell with its number of "
+        "seeds (n), their mean, sd, and the ends of the 95 % interval of the mean (low, high); accuracies are "
+        f"fractions. A cell opens to its trials.{paper}"
+    )
