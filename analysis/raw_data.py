@@ -29,10 +29,14 @@ from analysis.store import Loaded
 
 DATA, TRAINING, PROBES, TRIALS = "data.csv.gz", "training.csv.gz", "probes.jsonl.gz", "trials.jsonl.gz"
 
-_OWN = ("trial_id", "seed", "attempt", "engine", "device", "pass", "split", "step", "head", "inner_steps", "episodes",
-        "accuracy", "sd", "time_ms")  # fmt: skip
+MEASURED = ("attempt", "engine", "device", "pass", "split", "step", "head", "inner_steps", "episodes", "accuracy", "sd",
+            "time_ms")  # fmt: skip
+"""The columns of `data.csv.gz` after `trial_id`, `seed` and the axes."""
+CURVE = ("step", "query_loss", "query_accuracy", "time_ms")
+"""The columns of `training.csv.gz` after `trial_id`."""
+
+_OWN = ("trial_id", "seed", *MEASURED)
 _ELSEWHERE = ("training", "evaluations", "finals", "probes", "scores")
-_CURVES = ("step", "query_loss", "query_accuracy", "time_ms")
 
 
 def files(plan: Sequence[PlannedTrial], loaded: Loaded) -> dict[str, bytes]:
@@ -42,7 +46,7 @@ def files(plan: Sequence[PlannedTrial], loaded: Loaded) -> dict[str, bytes]:
     columns = [*_OWN[:2], *(_axis(axis) for axis in axes), *_OWN[2:]]
     return {
         DATA: _zipped(_csv(columns, (row for trial, record in found for row in _rows(trial, record)))),
-        TRAINING: _zipped(_csv(["trial_id", *_CURVES], (row for _, record in found for row in _curve(record)))),
+        TRAINING: _zipped(_csv(["trial_id", *CURVE], (row for _, record in found for row in _curve(record)))),
         PROBES: _zipped(_lines({"trial_id": r["trial_id"]} | probe for _, r in found for probe in r["probes"])),
         TRIALS: _zipped(_lines(_facts(record, loaded.run_ids) for _, record in found)),
     }
@@ -54,27 +58,39 @@ def _axis(axis: str) -> str:
 
 
 def _rows(trial: PlannedTrial, record: TrialRecord) -> Iterator[list[Any]]:
-    shared = [_shared(record, name) for name in ("attempt", "engine", "device")]
+    for row in measured(record):
+        yield [record["trial_id"], record["seed"], *trial.labels.values(), *row]
+
+
+def measured(record: TrialRecord) -> Iterator[list[Any]]:
+    """Yield the values of `MEASURED` for each evaluation, head and number of inner steps; None for what is empty."""
+    shared = [shared_by_attempts(record, name) for name in ("attempt", "engine", "device")]
     training = len(record["evaluations"])
     for number, one in enumerate(passes(record)):
         which = "training" if number < training else "final"
         for head, accuracies in one["accuracy"].items():
             for inner_steps, (accuracy, sd) in enumerate(zip(accuracies, one["sd"][head], strict=True)):
                 yield [
-                    record["trial_id"], record["seed"], *trial.labels.values(), *shared, which, one["split"],
-                    one["step"], head, inner_steps, one["episodes"], accuracy, sd, one["time_ms"],
+                    *shared, which, one["split"], one["step"], head, inner_steps, one["episodes"], accuracy, sd,
+                    one["time_ms"],
                 ]  # fmt: skip
 
 
-def _shared(record: TrialRecord, name: str) -> Any:
+def shared_by_attempts(record: TrialRecord, name: str) -> Any:
+    """Return what all attempts of a trial have as `name`, None if they differ."""
     values = {attempt.get(name) for attempt in record["attempts"]}
     return values.pop() if len(values) == 1 else None
 
 
 def _curve(record: TrialRecord) -> Iterator[list[Any]]:
-    curve = record["training"]
-    for row in zip(curve["step"], curve["query_loss"], curve["query_accuracy"], curve["time_ms"], strict=True):
+    for row in trained(record):
         yield [record["trial_id"], *row]
+
+
+def trained(record: TrialRecord) -> Iterator[tuple[int, float, float, int]]:
+    """Yield the values of `CURVE` for each point of the training curve."""
+    curve = record["training"]
+    yield from zip(curve["step"], curve["query_loss"], curve["query_accuracy"], curve["time_ms"], strict=True)
 
 
 def _facts(record: TrialRecord, run_ids: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,64 @@
 """Sweeps of trials: plan one from a YAML file, run it, journal it, track it, report it and export it.
 
 Owns everything between the sweep file and the records. Does not train (`trainers` does) or compute statistics
-(`analysis` does).
+(`analysis` does). For notebooks, `results` reads what a sweep has measured and `plan` what it would train.
 """
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.errors import SweepError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeper.reporting.sweep_results import SweepResults
+
+__all__ = ["SweepError", "plan", "results"]
+
+import_module("sweeper.results")  # before the function of that name: its first import sets the name to the package
+
+
+def results(
+    sweep: str | Path | None = None,
+    results: str | Path = "results",
+    *,
+    profile: str | None = None,
+    tracking_uri: str | None = None,
+    only: Sequence[str] = (),
+    raw: str | Path | None = None,
+    mix_engines: bool = False,
+) -> "SweepResults":
+    """Return the results of a sweep as they are now, with the same numbers as `sweeper report`.
+
+    `sweep` is the path of a sweep file or the name of a shipped sweep. The runs are read from the MLflow store of the
+    folder `results`, or from `tracking_uri`. `raw` is a folder that `sweeper report --format data` wrote, read instead
+    of a store; it needs no `sweep`. `only` are selectors as in `--only`. If `mix_engines`, a cell may have trials of
+    two engines.
+
+    Raises SweepError, whose text says what is wrong and what to do.
+    """
+    from sweeper.reporting.sweep_results import read
+
+    return read(sweep, results, profile=profile, tracking_uri=tracking_uri, only=only, raw=raw, mix_engines=mix_engines)
+
+
+def plan(
+    sweep: str | Path,
+    results: str | Path = "results",
+    *,
+    profile: str | None = None,
+    only: Sequence[str] = (),
+    config: bool = False,
+) -> "pd.DataFrame":
+    """Return one row per trial that `sweep` plans, with its state in the folder `results`, as `sweeper plan` shows it.
+
+    Columns: trial_id, seed, one per axis, cell (trials that differ in their seed alone share it), target (outer steps),
+    state, why (what a run would do, or why nothing); with `config`, each field of the trial's config that has no column
+    yet. Trains nothing and writes nothing. Raises SweepError.
+    """
+    from sweeper.reporting.sweep_results import planned
+
+    return planned(sweep, results, profile=profile, only=only, config=config)

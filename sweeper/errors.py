@@ -13,6 +13,10 @@ class SweepError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook prints: IPython asks an exception for it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class TrackingError(SweepError):
     """The tracking store can't be reached or refuses data. The journals are complete; only the store lags behind."""

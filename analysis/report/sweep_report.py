@@ -57,6 +57,8 @@ class Asked:
 class Found:
     """The contents of a sweep's report. `tables`, `texts` and `pictures` have their files' names, without extension."""
 
+    readings: Readings
+    judged: Sequence[Judged]
     page: SweepPage
     tables: Mapping[str, Table]
     texts: Mapping[str, TextTable]
@@ -116,7 +118,16 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         source=f"{source}; {QUERY}",
     )
     facts = _facts(asked, cells, source, page.runs) | {"trained_at": trained}
-    return Found(page=page, tables=tables | contrasts, texts=texts, pictures=pictures, cells=cells, facts=facts)
+    return Found(
+        readings=readings,
+        judged=judged,
+        page=page,
+        tables=tables | contrasts,
+        texts=texts,
+        pictures=pictures,
+        cells=cells,
+        facts=facts,
+    )
 
 
 def commits_of(records: Iterable[TrialRecord]) -> dict[str, int]:

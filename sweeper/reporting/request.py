@@ -139,14 +139,8 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
     """
     from analysis.report.all_sweeps import write_paper
 
-    if request.uri is not None:
-        for part in request.parts:
-            wait_for_pusher(turns_of(request.options.results, part.asked.sweep, request.uri), say)
     formats, every = request.options.formats or FORMATS, request.options.every
-    with _explained(request.out):
-        answers = list(_answers(request))
-    for damaged in answers[0][1].damaged.values():
-        say(damaged)
+    answers = read(request, say)
     for part, (found, loaded) in zip(request.parts, answers, strict=True):
         with _explained(request.out):
             written = _write_sweep(part, found, loaded, request, formats)
@@ -159,6 +153,21 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
         with _explained(request.out):
             paths = write_paper(found_of, records, request.out, command, formats)
         yield from paths
+
+
+def read(request: Request, say: Callable[[str], None]) -> "list[tuple[Found, Loaded]]":
+    """Return the contents of each sweep's report and the records that they come from. Writes nothing.
+
+    Waits and raises as `write` does, and names each damaged record with `say`.
+    """
+    if request.uri is not None:
+        for part in request.parts:
+            wait_for_pusher(turns_of(request.options.results, part.asked.sweep, request.uri), say)
+    with _explained(request.out):
+        answers = list(_answers(request))
+    for damaged in answers[0][1].damaged.values():
+        say(damaged)
+    return answers
 
 
 def _of_its_own(options: Options, data: Path) -> Options:

@@ -53,6 +53,7 @@ HEAVY = ("torch", "ray", "mlflow", "click", "pandas", "matplotlib", "scipy")
     ("statement", "absent"),
     [
         ("import trainers", HEAVY),
+        ("import sweeper", (*HEAVY, "numpy", "pydantic", "trainers", "analysis")),
         ("import trainers.maml.config, trainers.data.catalog, trainers.maml.recipe", HEAVY),
         pytest.param(
             "import trainers.maml.train, trainers.maml.checkpoint",

@@ -101,7 +101,10 @@ def test_the_python_of_the_notebook_page_runs_on_the_results_of_the_tutorial(tmp
         ran = CliRunner().invoke(main, [*command, "inner_lr.yaml"])
         assert ran.exit_code == 0, ran.output
     code = "\n".join(blocks("notebook.md", "python"))
-    shown = "print(len(trials), summary.shape, sorted(curve), len(record), len(seeds), 0 < best['mean'] < 1)"
+    shown = "print(len(ends), len(verdicts), list(grown.index), len(spread), len(todo), type(figure).__name__)\n"
+    shown += "print(len(trials), summary.shape, sorted(curve), len(record), len(seeds), 0 < best['mean'] < 1)"
     ran = subprocess.run([sys.executable, "-c", f"{code}\n{shown}"], capture_output=True, text=True)
-    assert ran.stdout.split("\n")[-2].startswith("4 (1, 3) [1, 2] "), ran.stderr
+    ours, theirs = ran.stdout.split("\n")[-3:-1]
+    assert ours == "4 1 [1, 2] 8 0 Figure", ran.stderr
+    assert theirs.startswith("4 (1, 3) [1, 2] "), ran.stderr
     assert ran.stdout.endswith(" 2 True\n")

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from analysis.contract.lifecycle import STATES
+from sweeper.results import index, trial_summary
 from sweeper.results.fold import fold
 from sweeper.results.index import summaries
 from sweeper.results.journal_lines import DamagedJournalError, JournalError, NewerJournalError
@@ -139,8 +140,8 @@ def test_only_journals_in_trouble_are_read_again_so_that_an_update_helps_at_once
     damaged(whole, specs[1], NEWER["a field"][0])
     assert summaries(whole)[specs[1].trial_id].trouble
     with monkeypatch.context() as patched:
-        patched.setattr("sweeper.results.trial_summary.resolve", lambda values: specs[1].config)
-        patched.setattr("sweeper.results.index.read_summary", lambda path: read_only(path, specs[1].trial_id))
+        patched.setattr(trial_summary, "resolve", lambda values: specs[1].config)
+        patched.setattr(index, "read_summary", lambda path: read_only(path, specs[1].trial_id))
         assert summaries(whole)[specs[1].trial_id].status == "done"
 
 

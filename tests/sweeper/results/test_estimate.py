@@ -6,6 +6,7 @@ import time
 import pytest
 
 from sweeper.planning.expand import expand
+from sweeper.results import journal
 from sweeper.results.estimate import CHECKPOINTS_KEPT, JOURNAL_BYTES, Estimate, estimate
 from sweeper.results.survey import survey
 from sweeper.sweepfile.sweep import load
@@ -16,7 +17,7 @@ from tests.sweeper.played import begin, command, reach, run
 def clock(monkeypatch):
     """Return a list whose one number is the time in seconds that the journals are stamped with."""
     now = [1_700_000_000.0]
-    monkeypatch.setattr("sweeper.results.journal.time.time_ns", lambda: round(now[0] * 1e9))
+    monkeypatch.setattr(journal.time, "time_ns", lambda: round(now[0] * 1e9))
     return now
 
 

@@ -1,0 +1,268 @@
+"""What `sweeper.results` and `sweeper.plan` return to a notebook: the numbers of a report as DataFrames and figures.
+
+Reads the evidence as a report does. Writes no file, and computes nothing itself: `analysis` does.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import SweepError, of_os
+from sweeper.planning.expand import expand
+from sweeper.planning.selectors import select
+from sweeper.reporting.request import Options, Part, understand
+from sweeper.reporting.request import read as read_evidence
+from sweeper.results.paths import Results
+from sweeper.results.survey import survey
+from sweeper.sweepfile.sweep import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.report.pictures import Figure
+    from analysis.report.sweep_report import Found
+    from analysis.store import Loaded
+
+_LOG = logging.getLogger("sweeper")
+_OPTIONS = {"tracking-uri": "tracking_uri=", "mix-engines": "mix_engines=True", "from": "raw="}
+_OPTIONS |= {name: f"{name}=" for name in ("results", "profile", "only")}
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class SweepResults:
+    """One sweep's results, as they were when they were read. Every frame is made new, so that it may be changed.
+
+    Accuracies are fractions in [0, 1], losses are in nats. An axis of the sweep has a column with its name, or
+    `NAME (axis)` where the frame has a column NAME of its own. The values of an axis are numbers, or ordered categories
+    in the order of the sweep file. NaN is a number that is not there.
+    """
+
+    part: Part
+    found: "Found"
+    loaded: "Loaded"
+    raw: Path | None
+
+    @property
+    def name(self) -> str:
+        """The sweep's name in the tracking store: `NAME`, or `NAME@PROFILE` under a profile."""
+        return self.part.asked.sweep
+
+    @property
+    def question(self) -> str:
+        """The question that the sweep file asks."""
+        return self.part.asked.question
+
+    @property
+    def answer(self) -> str:
+        """The sentence with which the report answers."""
+        return self.found.page.sentence
+
+    def __repr__(self) -> str:
+        plan = self.part.asked.plan
+        tracked = sum(trial.trial_id in self.loaded.records for trial in plan)
+        return f"{self.name}: {self.question}\n{len(plan)} trials planned, {tracked} with results.\n{self.answer}"
+
+    def trials(self, *, config: bool = False) -> "pd.DataFrame":
+        """Return one row per planned trial.
+
+        Columns: trial_id, seed, axes, cell, status ("new" if it has no results), step (outer step reached), target,
+        attempts (their number), engine, device, message, run_id (in MLflow). With `config`, each field of the trial's
+        config that has no column yet follows.
+        """
+        from analysis.report import frames
+
+        return frames.trials(self.part.asked.plan, self.loaded, config=config)
+
+    def endpoints(self) -> "pd.DataFrame":
+        """Return the number that the sweep file declares, one row per planned trial and outer step that is read.
+
+        Columns: trial_id, seed, axes, cell, at ("last" or the outer step), read_step (its number), value (an accuracy
+        is a fraction; NaN if there is none), reason ("" if there is a value), evaluations (how many are averaged).
+        """
+        from analysis.report import frames
+
+        return frames.endpoints(self.found.readings, self.part.asked.endpoint)
+
+    def cells(self) -> "pd.DataFrame":
+        """Return the endpoint of every cell: mean, sd (ddof 1) and 95 % t-interval over its seeds.
+
+        Columns: axes, at, n (seeds with a value), planned (seeds), mean, sd, low, high, evaluations, missing.
+        """
+        from analysis.report import frames
+
+        return frames.cells(self.part.asked.plan, self.found.cells)
+
+    def curves(self) -> "pd.DataFrame":
+        """Return every evaluation, one row per head and number of inner steps.
+
+        Columns, as in `data.csv.gz` of raw data: trial_id, seed, axes, attempt, engine, device, pass ("training" or
+        "final"), split, step (outer steps), head (at the start of the adaptation), inner_steps (before scoring),
+        episodes, accuracy and sd (fractions; over episodes, ddof 1), time_ms (since 1970).
+        """
+        from analysis.report import frames
+
+        return frames.curves(self.part.asked.plan, self.loaded.records)
+
+    def training(self) -> "pd.DataFrame":
+        """Return the training curves, one row per point.
+
+        Columns: trial_id, seed, axes, step (outer steps), query_loss (nats), query_accuracy (a fraction), time_ms.
+        """
+        from analysis.report import frames
+
+        return frames.training(self.part.asked.plan, self.loaded.records)
+
+    def episodes(self) -> "pd.DataFrame":
+        """Return the scores of each trial's last pass, one row per episode, head and number of inner steps.
+
+        Columns: trial_id, seed, axes, step (outer steps), head, inner_steps, episode (from 0; all trials with the same
+        data and task see the same episodes), correct (query images), queries (their number), accuracy (a fraction).
+        Raises SweepError for raw data, which lacks these scores.
+        """
+        from analysis.report import frames
+
+        if self.raw is not None:
+            raise SweepError(
+                f"{self.raw}: raw data lacks the scores of single episodes; read them from the results folder, with "
+                "sweeper.results(FILE, FOLDER)"
+            )
+        return frames.episodes(self.part.asked.plan, self.loaded.records)
+
+    def table(self, number: int = 0) -> "pd.DataFrame":
+        """Return a table of the sweep file, counted from 0, one row per cell; columns as in `cells`.
+
+        `table(n).attrs["caption"]` says what it shows. Raises SweepError if there is no such table.
+        """
+        return self._table("table", number)
+
+    def contrast(self, number: int = 0) -> "pd.DataFrame":
+        """Return a table of differences between two labels of an axis, paired by seed, counted from 0.
+
+        Columns: the other axes, at, contrast (which label minus which), n (common seeds), difference, low and high
+        (95 % t-interval), p (paired t-test, not adjusted). Raises SweepError if there is no such table.
+        """
+        return self._table("contrast", number)
+
+    def _table(self, kind: str, number: int) -> "pd.DataFrame":
+        from analysis.report import frames
+
+        count = sum(name.startswith(f"{kind}_") for name in self.found.tables)
+        made = self.found.tables[f"{kind}_{_counted(kind, number, count) + 1}"]
+        frame = frames.cells(self.part.asked.plan, made.cells.values())
+        frame.attrs["caption"] = made.caption
+        return frame
+
+    def figure(self, number: int = 0) -> "Figure":
+        """Return a figure of the sweep file, counted from 0, as the report draws it; a notebook shows it.
+
+        Raises SweepError if there is no such figure.
+        """
+        from analysis.paper.published import load as published
+        from analysis.report.pictures import draw
+
+        asked, theirs = self.part.asked, published(self.part.sweep.name)
+        spec = asked.figures[_counted("figure", number, len(asked.figures))]
+        return draw(self.found.readings, spec, asked.question, asked.endpoint, theirs).figure
+
+    def claims(self) -> "pd.DataFrame":
+        """Return one row per claim of the sweep file, with its verdict; empty if it declares none.
+
+        Columns: claim, source, contrast, kind, primary, verdict, n (common seeds), difference (accuracies: fractions),
+        low and high (interval at confidence `level`), level (0.90 for an equivalence, else 0.95), p, adjusted_p (Holm's
+        over the primary claims), margin, authors_n (their seeds), authors_difference.
+        """
+        from analysis.report import frames
+
+        return frames.claims(self.found.judged)
+
+
+def read(
+    sweep: str | Path | None,
+    results: str | Path,
+    *,
+    profile: str | None,
+    tracking_uri: str | None,
+    only: Sequence[str],
+    raw: str | Path | None,
+    mix_engines: bool,
+) -> SweepResults:
+    """Return the results of one sweep, see `sweeper.results`. Raises SweepError."""
+    if sweep is None and raw is None:
+        raise SweepError("give the path of a sweep file, the name of a shipped sweep, or a folder as raw=")
+    folder = None if raw is None else Path(raw)
+    with _in_python():
+        request = understand(
+            Options(
+                files=() if sweep is None else (Path(sweep),),
+                profile=profile,
+                results=Results.at(Path(results)),
+                tracking_uri=tracking_uri,
+                only=_several(only),
+                every=False,
+                raw=None,
+                data=folder,
+                formats=("csv",),
+                out=None,
+                mix_engines=mix_engines,
+            )
+        )
+        ((found, loaded),) = read_evidence(request, _LOG.warning)
+    return SweepResults(part=request.parts[0], found=found, loaded=loaded, raw=folder)
+
+
+def planned(
+    sweep: str | Path, results: str | Path, *, profile: str | None, only: Sequence[str], config: bool
+) -> "pd.DataFrame":
+    """Return a row per planned trial, see `sweeper.plan`. Raises SweepError."""
+    from analysis.report import frames
+
+    with _in_python():
+        folder = Results.at(Path(results))
+        specs = expand(load(Path(sweep)), profile, folder.digests())
+        chosen = {spec.trial_id for spec in select(specs, _several(only), "only=")}
+        standings = [one for one in survey(folder, specs).standings if one.spec.trial_id in chosen]
+    plan = [one.spec.planned() for one in standings]
+    facts: dict[str, list[Any]] = {
+        "cell": [trial.cell for trial in plan],
+        "target": [trial.target for trial in plan],
+        "state": [one.state for one in standings],
+        "why": [one.why for one in standings],
+    }
+    frame = frames.plan_frame(plan, facts)
+    return frames.with_config(frame, plan) if config else frame
+
+
+def _several(only: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the selectors; one text is one selector, not a sequence of letters."""
+    return (only,) if isinstance(only, str) else tuple(only)
+
+
+def _counted(kind: str, number: int, count: int) -> int:
+    """Return `number` if the sweep has it. Raises SweepError."""
+    if 0 <= number < count:
+        return number
+    has = f"has {count} {kind}{'' if count == 1 else 's'}, counted from 0" if count else f"has no {kind}"
+    raise SweepError(f"{kind}({number}): the report of this sweep {has}")
+
+
+@contextmanager
+def _in_python() -> Iterator[None]:
+    """Name arguments of Python where an error for the user names options of a command, and explain errors of files."""
+    try:
+        yield
+    except SweepError as error:
+        parts = str(error).split("`")  # commands in backticks keep their options
+        parts[::2] = (re.sub(r"--([a-z-]+)( none)?", _argument, part) for part in parts[::2])
+        error.args = ("`".join(parts),)
+        raise
+    except OSError as error:
+        raise of_os(error) from None
+
+
+def _argument(found: re.Match[str]) -> str:
+    name = _OPTIONS.get(found[1])
+    return found[0] if name is None else name + ("'none'" if found[2] else "")
