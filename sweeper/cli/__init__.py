@@ -37,6 +37,9 @@ _COMMANDS = {
     "ui": "Open MLflow on the results' tracking store.",
 }
 
+COMPLETING = "_SWEEPER_COMPLETE"
+"""The environment variable with which a shell asks for completions."""
+
 
 class _LazyGroup(click.Group):
     """A group whose help imports no command, so that it is fast."""
@@ -44,6 +47,10 @@ class _LazyGroup(click.Group):
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the command and exit the process without waiting for a tracking store."""
         open_closed()
+        if COMPLETING in os.environ:
+            from sweeper.cli.completion import register
+
+            register()
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for them takes a tenth of `plan`
         try:
             return super().__call__(*arguments, **options)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.cli.options import completing, results_option, with_errors_shown
 from sweeper.cli.printing import print_out
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
@@ -18,7 +18,7 @@ LOOK_EVERY_S = 0.3
 
 
 @click.command()
-@click.argument("trial", metavar="ID")
+@click.argument("trial", metavar="ID", shell_complete=completing("trials"))
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the trial's run has finished with it.")
 @click.option("--all", "every", is_flag=True, help="Print the logs of all attempts, not only the newest.")
 @results_option

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from sweeper.cli.printing import ReaderGoneError, say
 from sweeper.errors import SweepError, of_os
@@ -21,7 +22,23 @@ sweep_files = click.argument(
 results_option = click.option(
     "--results", type=_FOLDER, default="results", show_default=True, help="Folder of journals, checkpoints and store."
 )
-profile_option = click.option("--profile", metavar="NAME", help="A profile of the sweep file.")
+
+
+def completing(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Return a function that completes as `sweeper.cli.completion` does by that name; it is imported when called."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from sweeper.cli import completion
+
+        found: list[CompletionItem] = getattr(completion, name)(context, parameter, incomplete)
+        return found
+
+    return complete
+
+
+profile_option = click.option(
+    "--profile", metavar="NAME", shell_complete=completing("profiles"), help="A profile of the sweep file."
+)
 data_root_option = click.option(
     "--data-root", type=_FOLDER, help="Folder of the data sets [default: SWEEPER_DATA, else the user's cache]."
 )
@@ -48,7 +65,11 @@ tracking_option = click.option(
     help="MLflow store, or a file that holds its URI [default: MLFLOW_TRACKING_URI, else sqlite in the results].",
 )
 only_option = click.option(
-    "--only", multiple=True, metavar="SELECTOR", help="Only these trials: axis=label,field=value or the start of an id."
+    "--only",
+    multiple=True,
+    metavar="SELECTOR",
+    shell_complete=completing("selectors"),
+    help="Only these trials: axis=label,field=value or the start of an id.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 

@@ -11,6 +11,7 @@ import click
 from analysis.contract.lifecycle import FINISHED
 from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
+    completing,
     json_option,
     only_option,
     profile_option,
@@ -37,7 +38,13 @@ from sweeper.sweepfile.sweep import load
 @json_option
 @only_option
 @click.option("--workers", type=click.IntRange(1), help="Workers for the estimate [default: one for each CPU core].")
-@click.option("--show", "show", metavar="ID", help="Print all values of one trial, and the line that each came from.")
+@click.option(
+    "--show",
+    "show",
+    metavar="ID",
+    shell_complete=completing("trials"),
+    help="Print all values of one trial, and the line that each came from.",
+)
 @with_errors_shown
 def plan(
     file: Path,

@@ -12,6 +12,7 @@ import click
 
 from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
+    completing,
     data_root_option,
     json_option,
     only_option,
@@ -104,12 +105,17 @@ class PackSize(click.ParamType):
 )
 @click.option("--retry-failed", is_flag=True, help="Train failed trials again too.")
 @click.option(
-    "--rerun", multiple=True, metavar="SELECTOR", help="Train these trials from step 0 again, even finished ones."
+    "--rerun",
+    multiple=True,
+    metavar="SELECTOR",
+    shell_complete=completing("selectors"),
+    help="Train these trials from step 0 again, even finished ones.",
 )
 @click.option(
     "--mend",
     multiple=True,
     metavar="SELECTOR",
+    shell_complete=completing("trials"),
     help="Cut the damaged journals of these trials back to their last sound line, keep the damaged files, and go on.",
 )
 @click.option("--yes", is_flag=True, help="Don't ask before --rerun.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from analysis.contract.record import TrialRecord
-from sweeper.cli.options import results_option, with_errors_shown
+from sweeper.cli.options import completing, results_option, with_errors_shown
 from sweeper.cli.printing import say
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
@@ -23,7 +23,7 @@ class StillThereError(SweepError):
 
 
 @click.command()
-@click.argument("trial", metavar="[ID]", required=False)
+@click.argument("trial", metavar="[ID]", required=False, shell_complete=completing("trials"))
 @results_option
 @click.option("--wait", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to wait for the end.")
 @with_errors_shown

@@ -10,9 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from sweeper.errors import SweepError
-from sweeper.executors.ray.environment import AWAKE, RayGone  # sets what ray reads on import
+from sweeper.executors.ray.environment import AWAKE, RayGone, RayNotStarted  # sets what ray reads on import
+from sweeper.executors.ray.start_logs import reason_in, session_logs
 from sweeper.host import gc_pause as collector
 
 os.environ.update(
@@ -21,6 +23,8 @@ os.environ.update(
         "RAY_enable_worker_prestart": "1",
         "RAY_preload_python_modules": "sweeper.executors.ray.preload",
         "RAY_idle_worker_killing_time_threshold_ms": "86400000",  # idle workers wait for Tune
+        "RAY_agent_register_timeout_ms": "300000",  # see START_S
+        "RAY_raylet_start_wait_time_s": "1",  # for one question after the node; see _patient
     }
 )
 
@@ -37,13 +41,23 @@ UNNEEDED = ("start_monitor", "start_log_monitor", "start_api_server")
 
 The autoscaler's monitor ignores SIGTERM, which would delay the end of a run by a second.
 """
+STARTING = "start_ray_processes"
+"""The method of Ray's node that starts its daemons."""
 AWAITED_S = 60.0
+START_S = 300.0
+"""How long Ray's daemons may take to start. Ray gives up after 30 s, which a cold environment takes on a busy machine:
+its daemons wait for processes that import hundreds of modules, and compile those for the first time.
+"""
 
 
 class RayStartError(SweepError):
     """Ray can't be started on this machine."""
 
     exit_code = 4
+
+
+class _DaemonEndedError(Exception):
+    """One of Ray's daemons has ended while it starts."""
 
 
 class OwnSlots:
@@ -74,7 +88,7 @@ class OwnSlots:
 
 @contextlib.contextmanager
 def started(*, cpus: int, gpus: int) -> Iterator[None]:
-    """Run a Ray of this process's own while the block lasts. Raises RayStartError, or RayGone if it dies starting."""
+    """Run a Ray of this process's own while the block lasts. Raises RayStartError, or RayNotStarted."""
     with tempfile.TemporaryDirectory(prefix="sweeper-awake-", ignore_cleanup_errors=True) as awake:
         os.environ[AWAKE] = awake
         _start(cpus, gpus)
@@ -106,7 +120,7 @@ def await_workers(count: int, given_up: Callable[[], bool]) -> None:
 
 def _start(cpus: int, gpus: int) -> None:
     try:
-        with _without_unneeded(), _on_loopback():
+        with _without_unneeded(), _on_loopback(), _patient():
             ray.init(
                 address="local",
                 _node_ip_address=LOOPBACK,
@@ -123,7 +137,41 @@ def _start(cpus: int, gpus: int) -> None:
             "--executor inline needs no Ray"
         ) from error
     except Exception as error:  # Ray raises a bare Exception when a daemon dies while it starts
-        raise RayGone(" ".join(f"{error} {dead_daemons()}".split())) from error
+        logs = session_logs(os.getpid())
+        found = reason_in(logs) if logs else ""
+        parts = [" ".join(str(error).split()), found, f"its logs: {logs}" if logs else ""]
+        raise RayNotStarted("; ".join(filter(None, parts))) from error
+
+
+@contextlib.contextmanager
+def _patient() -> Iterator[None]:
+    """Let Ray wait START_S for its own node within the block, as long as the daemons of that node run."""
+    usual, started_node = services.get_node, getattr(Node, STARTING)
+    nodes: list[Node] = []
+
+    def start_and_keep(node: Node) -> None:
+        nodes.append(node)
+        started_node(node)
+
+    def get_node(*arguments: Any) -> Any:
+        give_up_s = time.monotonic() + START_S
+        while True:
+            try:
+                return usual(*arguments)
+            except RuntimeError as error:
+                if ended := " and ".join(filter(None, map(_dead, nodes))):
+                    raise _DaemonEndedError(ended) from error
+                if time.monotonic() > give_up_s:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = get_node
+    setattr(Node, STARTING, start_and_keep)
+    try:
+        yield
+    finally:
+        services.get_node = usual
+        setattr(Node, STARTING, started_node)
 
 
 @contextlib.contextmanager
@@ -156,8 +204,10 @@ def _without_unneeded() -> Iterator[None]:
 def dead_daemons() -> str:
     """Return which of the daemons that this process started have ended, and how; empty if all still run."""
     node: Node | None = ray._private.worker._global_node  # Ray annotates it as None
-    if node is None:
-        return ""
+    return "" if node is None else _dead(node)
+
+
+def _dead(node: Node) -> str:
     codes = {
         name: daemon.process.poll() for name in ("gcs_server", "raylet") for daemon in node.all_processes.get(name, ())
     }

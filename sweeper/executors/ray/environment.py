@@ -25,3 +25,7 @@ AWAKE = "SWEEPER_AWAKE_WORKERS"
 
 class RayGone(BaseException):
     """Ray is lost. Not an Exception: after an Exception, Tune cleans up and waits for dead daemons."""
+
+
+class RayNotStarted(RayGone):
+    """Ray's daemons ended, or did not come up in time, before any worker was of use."""

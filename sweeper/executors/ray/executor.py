@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from sweeper.dealing.dealer import Dealer
 from sweeper.errors import SweepError
 from sweeper.executors.ray import auth as ray_auth
-from sweeper.executors.ray.environment import RayGone
+from sweeper.executors.ray.environment import RayGone, RayNotStarted
 from sweeper.executors.ray.node_check import Asked
 from sweeper.executors.ray.place import slot_of
 
@@ -40,6 +40,11 @@ class RayExecutor:
                 dealer.end_all()
                 if dealer.stopping.is_set():
                     return
+                if last_try and isinstance(error, RayNotStarted):
+                    raise RayLostError(
+                        f"Ray does not start on this machine, in two tries{_reason(error)}; --executor inline trains "
+                        "without Ray, one trial after the other"
+                    ) from error
                 if last_try:
                     raise RayLostError(
                         f"Ray died twice{_reason(error)}; see ray.log in the results folder, then run the same command "

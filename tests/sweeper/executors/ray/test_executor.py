@@ -48,7 +48,64 @@ def start(monkeypatch):
 def test_a_ray_that_dies_as_it_starts_is_started_once_more(start):
     tries, message = start(Exception("The current node timed out during startup."))
     assert len(tries) == 2
-    assert message.startswith("Ray died twice (The current node timed out during startup.); see ray.log")
+    assert message.startswith("Ray does not start on this machine, in two tries (The current node timed out during")
+    assert "--executor inline trains without Ray" in message
+
+
+BROKEN = """#!/bin/sh
+for word in "$@"; do
+    case $word in --log_dir=*) echo "raylet: error while loading: broken_here" > "${word#--log_dir=}/raylet.err";; esac
+done
+exit 3
+"""
+BROKEN_RAYLET = """
+from sweeper.executors.ray import auth
+auth.use_own()
+import sweeper.executors.ray.daemons
+from ray._private import services
+services.RAYLET_EXECUTABLE = {script!r}
+from sweeper.cli import main
+main()
+"""
+
+
+def test_a_raylet_that_ends_as_it_starts_is_told_with_its_own_words_and_at_once(tmp_path):
+    """Ray waits 30 s for a raylet that has ended, and says only that it timed out."""
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    script = tmp_path / "raylet"
+    script.write_text(BROKEN)
+    script.chmod(0o755)
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:
+        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "1", "--tracking-uri", "none")
+        program = BROKEN_RAYLET.format(script=str(script))
+        ended = sweeper(*words, cwd=tmp_path, program=program, fresh=True, RAY_TMPDIR=short)
+    assert ended.code == 4, ended.err
+    assert "raylet ended with exit code 3" in ended.err and "broken_here" in ended.err
+    assert "--executor inline trains without Ray" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_ray_waits_longer_for_its_node_than_the_half_minute_that_it_has_fixed(monkeypatch):
+    from ray._private import services
+
+    from sweeper.executors.ray import daemons as ray_daemons
+
+    asked = []
+
+    def get_node(*arguments):
+        asked.append(arguments)
+        if len(asked) < 4:
+            raise RuntimeError("not there yet")
+        return {"node": 1}
+
+    monkeypatch.setattr(services, "get_node", get_node)
+    with ray_daemons._patient():
+        assert services.get_node("address", "id") == {"node": 1}
+    assert services.get_node is get_node and asked == [("address", "id")] * 4
+    monkeypatch.setattr(ray_daemons, "START_S", 0.0)
+    asked.clear()
+    with ray_daemons._patient(), pytest.raises(RuntimeError):
+        services.get_node("address", "id")
 
 
 def test_a_ray_that_can_t_be_started_here_is_not_tried_again(start):
