@@ -10,6 +10,7 @@ from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
 from sweeper.cli.printing import hand_out, say
 from sweeper.reporting import request
+from sweeper.reporting.sweep_answer import push_report
 from sweeper.results.index import summaries
 from sweeper.results.paths import Results
 
@@ -86,6 +87,9 @@ def report(
             hand_out(made)
         else:
             _print(made, every)
+            whole = not (every or only or formats) and asked.uri is not None
+            if whole and (trouble := push_report(asked.parts[0], made.paths, Results.at(results), asked.uri or "")):
+                say(f"the report is written, and was not added to the sweep's run: {trouble}")
 
 
 def _tell_damaged(part: request.Part, results: Path, profile: str | None) -> None:

@@ -20,8 +20,9 @@ from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
 from sweeper.reporting.endpoint_metric import endpoint_reader
 from sweeper.reporting.store_pages import push_pages
+from sweeper.reporting.sweep_answer import push_answer
 from sweeper.results.fold import read_record
-from sweeper.results.paths import Results
+from sweeper.results.paths import FURTHEST, Results, whole_checkpoint
 from sweeper.results.survey import SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep, load
 from sweeper.tracking.address import masked, resolve_uri
@@ -37,6 +38,7 @@ from sweeper.tracking.views import connect, tracked
 @results_option
 @tracking_option
 @only_option
+@click.option("--checkpoints", is_flag=True, help="Send the last checkpoint of each trial too, as an artefact.")
 @click.option("--inherited", type=int, multiple=True, hidden=True)  # locks that a run passes on; see tracking.turns
 @with_errors_shown
 def sync(
@@ -45,6 +47,7 @@ def sync(
     results: Path,
     tracking_uri: str | None,
     only: tuple[str, ...],
+    checkpoints: bool,
     inherited: tuple[int, ...],
 ) -> None:
     """Bring the tracking store up to date with the journals of every sweep FILE. Sending again changes nothing.
@@ -68,14 +71,18 @@ def sync(
         turn = only_pusher(turns, say, inherited=inherited, in_line=picked is None)
         with turn if _ours(folder) else nullcontext():
             try:
-                _push(load(file), profile, folder, uri, picked)  # loaded again: it may have changed meanwhile
+                _push(
+                    load(file), profile, folder, uri, picked, checkpoints=checkpoints
+                )  # loaded again: it may have changed meanwhile
             except TrackingError as error:
                 troubles.append(str(error))
     if troubles:
         raise TrackingError("\n".join(troubles))
 
 
-def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked: set[str] | None) -> None:
+def _push(
+    sweep: Sweep, profile: str | None, results: Results, uri: str, picked: set[str] | None, *, checkpoints: bool
+) -> None:
     """Push the `picked` trials (None: all), and the summaries of the cells whose trials are all picked."""
     specs = expand(sweep, profile, results.digests())
     part = SurveyedSweep(
@@ -88,6 +95,11 @@ def _push(sweep: Sweep, profile: str | None, results: Results, uri: str, picked:
     sent = tracked(part, endpoint_reader(sweep), begun).values()
     report = sync_all(tracker, lambda name: read_record(results, name), sent)
     push_pages(tracker, part, results, left_out)
+    if not left_out:
+        push_answer(tracker, part, results, whole=True)
+    for trial_id in report.pushed if checkpoints else ():
+        if (saved := whole_checkpoint(results.trial(trial_id), FURTHEST)) is not None:
+            tracker.add_checkpoint(trial_id, saved.path.name, saved.content)
     say(f"{len(report.pushed)} trials in {part.experiment} of {masked(uri)}")
     for remark in tracker.remarks:
         say(remark)

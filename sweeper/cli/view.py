@@ -2,18 +2,19 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.cli.printing import say
 from sweeper.results.paths import Results
-from sweeper.results.survey import Batch, SurveyedSweep
+from sweeper.results.survey import Batch, SurveyedSweep, survey
 from sweeper.tracking.address import masked
 from sweeper.tracking.turns import leave_behind, turns_of
 from trainers.sealed_file import write_whole
 
 if TYPE_CHECKING:
+    from sweeper.tracking.mlflow_tracker import MlflowTracker
     from sweeper.tracking.syncer import Views
 
 
@@ -32,13 +33,19 @@ class Store:
         """Return the views of the batch. They push what shows a whole sweep last."""
         from sweeper.reporting.endpoint_metric import endpoint_reader
         from sweeper.reporting.store_pages import push_pages
+        from sweeper.reporting.sweep_answer import push_answer
         from sweeper.tracking.views import views_of
+
+        def last(tracker: "MlflowTracker", part: SurveyedSweep) -> None:
+            now = replace(part, survey=survey(self.results, part.specs))
+            push_pages(tracker, now, self.results)
+            push_answer(tracker, now, self.results, whole=False)
 
         return views_of(
             self.batch,
             self.results,
             self.uri,
-            lambda tracker, part: push_pages(tracker, part, self.results),
+            last,
             lambda part: endpoint_reader(part.sweep),
         )
 

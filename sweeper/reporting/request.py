@@ -126,7 +126,7 @@ def understand(options: Options) -> Request:
         )
     loaded = _raw_data(options.data)
     digests = options.results.digests() if loaded is None else _digests(loaded)
-    parts = tuple(_part(options, file, sweep, digests) for file, sweep in sweeps.items())
+    parts = tuple(part_of(options, file, sweep, digests) for file, sweep in sweeps.items())
     out = options.out or options.results.report("all" if options.every else parts[0].asked.sweep)
     return Request(options=options, parts=parts, left_out=left_out, uri=uri, loaded=loaded, out=out)
 
@@ -219,7 +219,8 @@ def _digests(loaded: "Loaded") -> dict[str, str]:
     return {record["config"]["dataset"]: record["attempts"][-1]["digest"] for record in loaded.records.values()}
 
 
-def _part(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, str]) -> Part:
+def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, str]) -> Part:
+    """Return the question that a report of `sweep` answers; `digests` are those of the data sets."""
     from analysis.report.sweep_report import Asked
 
     profile = options.profile if not options.every or options.profile in sweep.profiles else None

@@ -29,7 +29,8 @@ from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fi
 from sweeper.tracking.moved_store import rebind
 from sweeper.tracking.notes import note_tags
 from sweeper.tracking.open_lock import only_opener
-from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, TrackedTrial
+from sweeper.tracking.readable_files import readable_files
+from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, SweepAnswer, TrackedTrial
 from sweeper.tracking.run_lookup import ShownRuns, Sought
 from sweeper.tracking.saved_view import EXPERIMENT_KIND, TAG_VIEW, saved_view
 from sweeper.tracking.stored_points import stored_points
@@ -55,15 +56,17 @@ class MlflowTracker:
         artifact_root: Path | None,
         read: Callable[[str], TrialRecord] | None = None,
         replaced: Callable[[str], Collection[int]] = lambda trial_id: frozenset(),
+        log: Callable[[TrialRecord], bytes] = lambda record: b"",
     ) -> None:
         """Open the store, create its tables if it is new, and load the experiment's runs.
 
         `artifact_root` is the folder for artefacts if this process writes the database itself; a server has its own.
-        `read` reads a trial's journal again, `replaced` returns the starts of its trainings that were set aside.
+        `read` reads a trial's journal again, `replaced` returns the starts of its trainings that were set aside, `log`
+        the log of its last attempt.
         Raises TrackingError.
         """
         self.uri, self.experiment, self._root = uri, experiment, artifact_root
-        self._read, self._replaced = read, replaced
+        self._read, self._replaced, self._log = read, replaced, log
         self._renamed = ""
         self._mlflow = _load_mlflow()
         with _explaining(self._mlflow, self.uri):
@@ -189,6 +192,33 @@ class MlflowTracker:
                 self._client.set_tag(run.run_id, tracked.TAG_PARENT, parent.run_id)
                 run.tags[tracked.TAG_PARENT] = parent.run_id
 
+    def push_answer(self, answer: SweepAnswer) -> None:
+        """Bring the run of the whole sweep up to date. Create it if needed. Raises TrackingError."""
+        sought = Sought(key=("sweep", self.experiment), name=f"Answer · {self.experiment}")
+        with _explaining(self._mlflow, self.uri):
+            self._show(sought, partial(self._push_answer, answer, sought.name))
+
+    def _push_answer(self, answer: SweepAnswer, name: str, run: Shown) -> None:
+        tags = answer.tags(self.experiment)
+        if answer.files and run.tags.get(tracked.TAG_FILES) != tags[tracked.TAG_FILES]:
+            self._place(run, answer.files)
+        if run.status != "FINISHED":
+            self._set_state(run, fitted(name, LONGEST_NAME), "FINISHED", time.time_ns() // 1_000_000)
+        self._write(run, [], {}, fitted_values(tags | note_tags(answer.note, run.tags), LONGEST_TAG))
+
+    def add_checkpoint(self, trial_id: str, name: str, content: bytes) -> None:
+        """Add a checkpoint to the artefacts of a trial's run, below `checkpoint/`. Raises TrackingError."""
+        with _explaining(self._mlflow, self.uri):
+            run = self._runs.known(("trial", trial_id))
+            if run is not None and f"checkpoint/{name}" not in self._checkpoints(run):
+                self._place(run, {f"checkpoint/{name}": content})
+
+    def _checkpoints(self, run: Shown) -> set[str]:
+        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
+        if folder is None:
+            return {found.path for found in self._client.list_artifacts(run.run_id, "checkpoint")}
+        return {f"checkpoint/{path.name}" for path in (folder / "checkpoint").glob("*")}
+
     def describe(self, note: str, axes: Sequence[str], endpoints: Sequence[str]) -> None:
         """Describe the experiment in Markdown, and save the view of its table. Raises TrackingError.
 
@@ -295,16 +325,27 @@ class MlflowTracker:
         stage = (len(passes(record)), record["status"], ended_at)
         if run.archived == stage:
             return
+        files = {ARTIFACT: tracked.artifact(record)}
+        if record["status"] != "running":
+            files |= readable_files(record, self._log(record))
+        self._place(run, files)
+        run.archived = stage
+
+    def _place(self, run: Shown, files: Mapping[str, bytes]) -> None:
+        """Write artefacts of a run; a name may have a folder before it."""
         folder = artifact_folder(run.artifact_uri, self.uri, self._root)
         if folder is None:
             with tempfile.TemporaryDirectory() as outbox:
-                path = Path(outbox) / ARTIFACT
-                path.write_bytes(tracked.artifact(record))
-                self._client.log_artifact(run.run_id, str(path))
-        else:
-            folder.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
-            write_whole(folder / ARTIFACT, tracked.artifact(record))
-        run.archived = stage
+                for name, content in files.items():
+                    path = Path(outbox) / name
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(content)
+                self._client.log_artifacts(run.run_id, outbox)
+            return
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
+            write_whole(path, content)
 
     def _lost_points(self, run: Shown, points: list[Point]) -> bool:
         """Return whether the store has lost some of `points`, as far as it can be asked that at once."""

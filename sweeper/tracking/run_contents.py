@@ -61,7 +61,9 @@ TAG_SOURCE_COMMIT = "mlflow.source.git.commit"
 TAG_PARENT = "mlflow.parentRunId"
 TAG_SAVED = "sweeper.view"
 """Hash of the view that we last saved for an experiment. If the present one has another hash, it is a person's."""
-PAGE_FORM = 1
+TAG_FILES = "sweeper.files"
+"""Hash of the artefacts of a sweep's run."""
+PAGE_FORM = 2
 """Raised when all pages change, so that a sync brings the runs of earlier versions to the new form."""
 OUR_METRICS = ("train_", "test_accuracy/", "val_accuracy/", "final_accuracy/", "probe_")
 """How the names of a trial's metrics begin. Others are a person's."""
@@ -170,6 +172,29 @@ class CellSummary:
             "planned": str(self.planned),
             TAG_SHOWN: _hash([self.name, self.planned, self._values()]),
             TAG_PAGE: _hash([PAGE_FORM, self.run_name, self.note]),
+            **_source(self.source),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepAnswer:
+    """What the one run of a whole sweep shows: a description in Markdown (empty: as it is) and `files` by name.
+
+    Without files, those that it has stay.
+    """
+
+    note: str
+    source: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def tags(self, sweep: str) -> dict[str, str]:
+        """Return the run's tags."""
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()}
+        return {
+            TAG_SCHEMA: str(SCHEMA_VERSION),
+            TAG_KIND: "sweep",
+            TAG_SWEEP: sweep,
+            **({TAG_FILES: _hash(files)} if files else {}),
             **_source(self.source),
         }
 

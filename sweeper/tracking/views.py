@@ -84,7 +84,18 @@ def connect(uri: str, experiment: str, results: Results) -> "MlflowTracker":
         results.artifacts,
         read=lambda trial_id: read_record(results, trial_id),
         replaced=lambda trial_id: starts_of_superseded(results, trial_id),
+        log=lambda record: _log(results, record),
     )
+
+
+def _log(results: Results, record: TrialRecord) -> bytes:
+    """Return the log of the trial's last attempt, empty if it can't be read."""
+    if not record["attempts"]:
+        return b""
+    try:
+        return results.trial(record["trial_id"]).log(record["attempts"][-1]["attempt"]).read_bytes()
+    except OSError:
+        return b""
 
 
 def tracked(

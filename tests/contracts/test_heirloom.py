@@ -71,6 +71,8 @@ def shown(results: Path) -> dict[str, dict[str, Any]]:
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id]):
             tags = {name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")}
+            if tags["sweeper.kind"] == "sweep":  # of the whole sweep; the earlier version had none
+                continue
             trial = tags.get("trial_id")  # a cell's point has the time of its sync
             points = {
                 key: sorted(

@@ -111,8 +111,9 @@ def test_the_store_keeps_the_old_training_as_superseded_and_shows_the_new_one(on
     client = MlflowClient(f"sqlite:///{results.root}/mlflow.db")
     (experiment,) = [found for found in client.search_experiments() if found.name == "tiny"]
     runs = client.search_runs([experiment.experiment_id])
-    kinds = {run.data.tags["sweeper.kind"]: run for run in runs if run.data.tags["sweeper.kind"] != "cell"}
-    assert sorted(run.data.tags["sweeper.kind"] for run in runs) == ["cell", "superseded", "trial"]
+    assert sorted(run.data.tags["sweeper.kind"] for run in runs) == ["cell", "superseded", "sweep", "trial"]
+    kinds = {run.data.tags["sweeper.kind"]: run for run in runs}
+    del kinds["cell"], kinds["sweep"]
     assert kinds["superseded"].data.metrics == kinds["trial"].data.metrics
     assert kinds["superseded"].data.tags["trial_id"] == kinds["trial"].data.tags["trial_id"]
     assert kinds["superseded"].info.start_time < kinds["trial"].info.start_time
