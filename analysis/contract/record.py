@@ -11,7 +11,7 @@ from analysis.contract.lifecycle import Status
 SCHEMA_VERSION = 1
 
 ARTIFACT = "trial.json.gz"
-"""The only artefact of a trial's run: a gzipped `TrialRecord` with all measurements."""
+"""The artefact of a trial's run that is read back: a gzipped `TrialRecord` with all measurements."""
 
 TAG_SCHEMA = "sweeper.schema"
 TAG_KIND = "sweeper.kind"  # "trial" or "cell"
