@@ -241,7 +241,7 @@ class MlflowTracker:
             return
         tags |= note_tags(cell.note, run.tags)
         renamed = run.was_renamed
-        self._set_state(run, fitted(cell.run_name, LONGEST_NAME), "FINISHED", now_ms)
+        self._set_state(run, fitted(cell.run_name, LONGEST_NAME), "FINISHED", max(now_ms, run.start_ms))
         if not renamed:
             tags[tracked.TAG_NAME] = run.name
         if run.is_whole(tags) and metrics <= run.metrics:  # its numbers are there already
