@@ -15,6 +15,7 @@ from trainers.data.archives import DataError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
+# A path, or the name of a shipped sweep: `sweeper.sweepfile.sweep.load` reads both
 sweep_file = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 sweep_files = click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(dir_okay=False, path_type=Path)

@@ -27,6 +27,7 @@ from sweeper.sweepfile.axes import (
 )
 from sweeper.sweepfile.form import ProfileForm, SweepForm, read_form
 from sweeper.sweepfile.readings import read_claims, read_endpoint, read_figure, read_table
+from sweeper.sweepfile.shipped import located
 from sweeper.sweepfile.yaml_source import Document, Faults, Place, Scalar
 
 LARGEST_GRID = 1_000_000  # trials of one sweep
@@ -72,8 +73,11 @@ class Sweep:
 
 
 def load(path: Path) -> Sweep:
-    """Return the sweep in the file at `path`. Raises SweepFileError with everything that is wrong with the file."""
-    faults = Faults(yaml_source.read(path))
+    """Return the sweep in the file at `path`, or the shipped sweep of that name if there is no such file.
+
+    Raises SweepFileError with everything that is wrong with the file.
+    """
+    faults = Faults(yaml_source.read(path := located(path)))
     form, faulty = read_form(faults)
     fixed = read_settings(faults, ("fixed",), form.fixed)
     axes = {name: read_axis(faults, ("matrix", name), name, given) for name, given in form.matrix.items()}
