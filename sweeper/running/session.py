@@ -4,7 +4,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,13 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.index import summaries
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch
+from sweeper.running.kernels_ahead import compiling, needed
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
-from trainers.maml.engines.kernel_cache import nothing_kept
-from trainers.maml.engines.table import COMPILING, EngineName
+from trainers.maml.engines.table import EngineName
+
+KERNELS_MISSING = "This machine has no kernels of this version yet: they are compiled once, in about 20 s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +79,18 @@ def execute(
     if views:
         views.start(_begun(batch, options.results))
     dealer, stopped = None, set[str]()
-    try:
+    todo = list(todo)
+    kernels = needed(todo, options.engines)
+    own_workers = options.executor == "ray" and options.address is None
+    with ExitStack() as ending:
+        ending.callback(signals.restore)
+        ending.enter_context(compiling(kernels if own_workers else []))
         for specs in _rounds(todo):
             left = [spec for spec in specs if spec.trial_id not in stopped]
             dealer = _dealer(batch, left, options, views.note if views else _unnoted)
+            if kernels:
+                dealer.changes.put(KERNELS_MISSING)
+                kernels = []
             signals.watch(dealer)
             with watching(dealer, views):
                 _executor(batch, options).run(dealer, signals.install)
@@ -89,8 +99,6 @@ def execute(
                 signals.note(signal.SIGINT)
             if dealer.stopping.is_set():
                 break
-    finally:
-        signals.restore()
     now = summaries(options.results)  # updates the index, so that the next plan need not read the journals
     if views:
         for standing in batch.standings:  # another run may have trained what this one only shows
@@ -127,7 +135,7 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
         share=options.share,
     )
     sweeps = {spec.trial_id: part.sweep.name for part in reversed(batch.parts) for spec in part.specs}
-    dealer = Dealer(
+    return Dealer(
         specs,
         sweeps=sweeps,
         engines=options.engines,
@@ -136,9 +144,6 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
         note=note,
         retry_failed=options.retry_failed,
     )
-    if COMPILING & set(options.engines.values()) and nothing_kept():
-        dealer.changes.put("This machine has no kernels of this version yet: they are compiled once, in about 20 s")
-    return dealer
 
 
 def _executor(batch: Batch, options: Options) -> Executor:
