@@ -24,7 +24,7 @@ from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
 from trainers.maml.engines.table import EngineName
 
-KERNELS_MISSING = "This machine has no kernels of this version yet: they are compiled once, in about 20 s"
+KERNELS_MISSING = "This machine compiles the kernels of this version once, in about 20 s"
 
 
 @dataclass(frozen=True, kw_only=True)
