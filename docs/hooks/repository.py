@@ -22,7 +22,7 @@ _LINK_OR_CODE = re.compile(
     """,
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
-_SHOWN = {".md", ".png", ".svg", ".csv", ".tex", ".pdf", ".json", ".html", ".yaml", ".yml", ".sh", ".cff"}
+_SHOWN = {".md", ".png", ".svg", ".csv", ".tex", ".pdf", ".json", ".html", ".yaml", ".yml", ".sh", ".cff", ".ipynb"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

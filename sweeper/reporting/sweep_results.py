@@ -161,12 +161,13 @@ class SweepResults:
 
         Raises SweepError if there is no such figure.
         """
+        from analysis.figures.notebook import for_notebook
         from analysis.paper.published import load as published
         from analysis.report.pictures import draw
 
         asked, theirs = self.part.asked, published(self.part.sweep.name)
         spec = asked.figures[_counted("figure", number, len(asked.figures))]
-        return draw(self.found.readings, spec, asked.question, asked.endpoint, theirs).figure
+        return for_notebook(draw(self.found.readings, spec, asked.question, asked.endpoint, theirs).figure)
 
     def claims(self) -> "pd.DataFrame":
         """Return one row per claim of the sweep file, with its verdict; empty if it declares none.

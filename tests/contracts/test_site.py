@@ -105,6 +105,25 @@ def test_the_python_of_the_notebook_page_runs_on_the_results_of_the_tutorial(tmp
     shown += "print(len(trials), summary.shape, sorted(curve), len(record), len(seeds), 0 < best['mean'] < 1)"
     ran = subprocess.run([sys.executable, "-c", f"{code}\n{shown}"], capture_output=True, text=True)
     ours, theirs = ran.stdout.split("\n")[-3:-1]
-    assert ours == "4 1 [1, 2] 8 0 Figure", ran.stderr
+    assert ours == "4 1 [1, 2] 8 0 NotebookFigure", ran.stderr
     assert theirs.startswith("4 (1, 3) [1, 2] "), ran.stderr
     assert ran.stdout.endswith(" 2 True\n")
+
+
+def test_the_notebook_runs_on_the_results_of_the_quickstart(tmp_path):
+    """The shipped sweep, made so small that it trains in a moment, in the place of the whole."""
+    sweep = YAML(typ="safe", pure=True).load((ROOT / "sweeps" / "quickstart.yaml").read_text(encoding="utf-8"))
+    sweep["fixed"] |= {"outer_steps": 2, "eval_every": 1, "eval_episodes": 2, "channels": 2, "meta_batch_size": 1}
+    (tmp_path / "quickstart").write_text(json.dumps(sweep), encoding="utf-8")  # comes before the shipped sweep
+    where = ["--results", str(tmp_path / "results"), "--executor", "inline", "--device", "cpu"]
+    ran = CliRunner().invoke(main, ["run", str(tmp_path / "quickstart"), *where])
+    assert ran.exit_code == 0, ran.output
+    cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] for cell in code)
+    pictures = [output for cell in code for output in cell["outputs"] if "image/png" in output.get("data", {})]
+    assert len(pictures) == 1
+    program = "\n".join("".join(cell["source"]) for cell in code)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "table(1): the report of this sweep has 1 table, counted from 0\n"

@@ -175,6 +175,7 @@ def test_trials_have_their_state_and_if_asked_their_config(found) -> None:
 def test_a_figure_draws_the_means_of_the_cells(found) -> None:
     figure = found.figure(0)
     assert isinstance(figure, Figure)
+    assert figure._repr_png_().startswith(b"\x89PNG")  # what IPython asks for to show it
     drawn = {round(float(y), 6) for axes in figure.axes for line in axes.lines for y in line.get_ydata()}
     means = {round(100 * mean, 6) for mean in found.cells()["mean"]}
     fractions = {round(mean, 6) for mean in found.cells()["mean"]}
