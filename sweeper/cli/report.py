@@ -88,7 +88,7 @@ def report(
         else:
             _print(made, every)
             whole = not (every or only or formats) and asked.uri is not None
-            if whole and (trouble := push_report(asked.parts[0], made.paths, Results.at(results), asked.uri or "")):
+            if whole and (trouble := push_report(asked.parts[0], made, Results.at(results), asked.uri or "")):
                 say(f"the report is written, and was not added to the sweep's run: {trouble}")
 
 

@@ -20,7 +20,7 @@ from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
 from sweeper.reporting.endpoint_metric import endpoint_reader
 from sweeper.reporting.store_pages import push_pages
-from sweeper.reporting.sweep_answer import push_answer
+from sweeper.reporting.sweep_answer import push_answer, push_cells_as_answer
 from sweeper.results.fold import read_record
 from sweeper.results.paths import FURTHEST, Results, whole_checkpoint
 from sweeper.results.survey import SurveyedSweep, experiment_name, survey
@@ -72,7 +72,7 @@ def sync(
         with turn if _ours(folder) else nullcontext():
             try:
                 _push(
-                    load(file), profile, folder, uri, picked, checkpoints=checkpoints
+                    load(file), profile, folder, uri, picked, checkpoints=checkpoints, left_behind=bool(inherited)
                 )  # loaded again: it may have changed meanwhile
             except TrackingError as error:
                 troubles.append(str(error))
@@ -81,9 +81,19 @@ def sync(
 
 
 def _push(
-    sweep: Sweep, profile: str | None, results: Results, uri: str, picked: set[str] | None, *, checkpoints: bool
+    sweep: Sweep,
+    profile: str | None,
+    results: Results,
+    uri: str,
+    picked: set[str] | None,
+    *,
+    checkpoints: bool,
+    left_behind: bool,
 ) -> None:
-    """Push the `picked` trials (None: all), and the summaries of the cells whose trials are all picked."""
+    """Push the `picked` trials (None: all), and the summaries of the cells whose trials are all picked.
+
+    A process that a run has `left_behind` draws no report: the user's own `report` waits for it.
+    """
     specs = expand(sweep, profile, results.digests())
     part = SurveyedSweep(
         sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=survey(results, specs)
@@ -94,9 +104,11 @@ def _push(
     tracker = connect(uri, part.experiment, results)
     sent = tracked(part, endpoint_reader(sweep), begun).values()
     report = sync_all(tracker, lambda name: read_record(results, name), sent)
-    push_pages(tracker, part, results, left_out)
-    if not left_out:
-        push_answer(tracker, part, results, whole=True)
+    cells = push_pages(tracker, part, results, left_out)
+    if left_behind:
+        push_cells_as_answer(tracker, part, cells)
+    elif not left_out:
+        push_answer(tracker, part, results)
     for trial_id in report.pushed if checkpoints else ():
         if (saved := whole_checkpoint(results.trial(trial_id), FURTHEST)) is not None:
             tracker.add_checkpoint(trial_id, saved.path.name, saved.content)

@@ -33,13 +33,12 @@ class Store:
         """Return the views of the batch. They push what shows a whole sweep last."""
         from sweeper.reporting.endpoint_metric import endpoint_reader
         from sweeper.reporting.store_pages import push_pages
-        from sweeper.reporting.sweep_answer import push_answer
+        from sweeper.reporting.sweep_answer import push_cells_as_answer
         from sweeper.tracking.views import views_of
 
         def last(tracker: "MlflowTracker", part: SurveyedSweep) -> None:
             now = replace(part, survey=survey(self.results, part.specs))
-            push_pages(tracker, now, self.results)
-            push_answer(tracker, now, self.results, whole=False)
+            push_cells_as_answer(tracker, now, push_pages(tracker, now, self.results))
 
         return views_of(
             self.batch,

@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 
 def push_pages(
     tracker: "MlflowTracker", part: SurveyedSweep, results: Results, left_out: Collection[str] = frozenset()
-) -> None:
+) -> list[CellSummary]:
     """Show the cells of a sweep with their trials below, and describe its experiment. Raises TrackingError.
 
     A cell shows its endpoint at the last outer step of the endpoint. One that has no value, or has a trial in
-    `left_out`, is not shown.
+    `left_out`, is not shown. Returns the cells that are shown, in the order of the plan.
     """
     torn = {spec.cell for spec in part.specs if spec.trial_id in left_out}
     specs = [spec for spec in part.specs if spec.cell not in torn]
     swept = swept_axes(spec.labels for spec in part.specs)
     # MLflow shows trials below their cell only if the newest run is first. So the first cell is made last.
-    tracker.push_cells(list(reversed(_summaries(part.sweep, specs, swept, results))))
+    cells = _summaries(part.sweep, specs, swept, results)
+    tracker.push_cells(list(reversed(cells)))
     tracker.describe(_note(part), swept, endpoint_keys(part.sweep, part.specs))
+    return cells
 
 
 def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], results: Results) -> list[CellSummary]:

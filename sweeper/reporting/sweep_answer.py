@@ -16,46 +16,59 @@ from sweeper.reporting import request
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep
-from sweeper.tracking.run_contents import SweepAnswer
+from sweeper.tracking.run_contents import CellSummary, SweepAnswer
 from sweeper.tracking.views import connect
 
 if TYPE_CHECKING:
+    from analysis.pages.contents import TextTable, Verdict
     from analysis.report.sweep_report import Found
     from sweeper.tracking.mlflow_tracker import MlflowTracker
 
+PARAGRAPH = "\n\n"
+ARTEFACTS = "The report, its tables and its figures are artefacts of this run once `sweeper report` has run."
 
-def push_answer(tracker: "MlflowTracker", part: SurveyedSweep, results: Results, *, whole: bool) -> None:
-    """Show the answer of `part` as the journals give it; if `whole`, with the files of its report.
 
-    Raises TrackingError.
+def push_cells_as_answer(tracker: "MlflowTracker", part: SurveyedSweep, cells: Iterable[CellSummary]) -> None:
+    """Show the question of `part` and the numbers of its `cells`, in no time. Raises TrackingError.
+
+    Loads nothing that draws, so that the end of a run waits for nothing.
     """
+    said = "\n".join(f"- {cell.run_name}: {cell.note.rpartition(PARAGRAPH)[2]}" for cell in cells)
+    note = PARAGRAPH.join([f"**{part.sweep.question}**", said or "No cell has a value yet.", ARTEFACTS])
+    tracker.push_answer(SweepAnswer(note=note, source=f"{part.sweep.name}.yaml"))
+
+
+def push_answer(tracker: "MlflowTracker", part: SurveyedSweep, results: Results) -> None:
+    """Show the answer of `part` as the journals give it, with the files of its report. Raises TrackingError."""
     from analysis.errors import AnalysisError
+    from analysis.pages.contents import grid
     from analysis.report.files import refuse_empty, write
 
     try:
-        found = _find(part, results, figures=whole)
+        found = _find(part, results)
         refuse_empty(found)
     except AnalysisError as error:
         tracker.push_answer(SweepAnswer(note=f"**{part.sweep.question}**\n\n{error}", source=f"{part.sweep.name}.yaml"))
         return
-    files = {}
-    if whole:
-        with tempfile.TemporaryDirectory() as folder:
-            files = _contents(write(found, Path(folder)).paths)
-    tracker.push_answer(SweepAnswer(note=_note(found), source=f"{part.sweep.name}.yaml", files=files))
+    with tempfile.TemporaryDirectory() as folder:
+        files = _contents(write(found, Path(folder)).paths)
+    first = found.tables.get("table_1")
+    table = None if first is None else grid(replace(first, missing=()))
+    note = _note(part.sweep.question, found.page.sentence, found.page.verdicts, table)
+    tracker.push_answer(SweepAnswer(note=note, source=f"{part.sweep.name}.yaml", files=files))
 
 
-def push_report(part: request.Part, paths: Iterable[Path], results: Results, uri: str) -> str:
-    """Add the files of a report to the run of its sweep; return why that can't be done, empty if it was done.
+def push_report(part: request.Part, made: request.Written, results: Results, uri: str) -> str:
+    """Add the answer and the files of a report to the run of its sweep; return why that failed, or an empty text.
 
     Leaves a results folder alone that can't be written.
     """
     if not os.access(results.root, os.W_OK):
         return ""
+    note = _note(part.sweep.question, made.sentence, made.verdicts, made.table)
+    answer = SweepAnswer(note=note, source=f"{part.sweep.name}.yaml", files=_contents(made.paths))
     try:
-        connect(uri, part.asked.sweep, results).push_answer(
-            SweepAnswer(note="", source=f"{part.sweep.name}.yaml", files=_contents(paths))
-        )
+        connect(uri, part.asked.sweep, results).push_answer(answer)
     except TrackingError as error:
         return str(error)
     return ""
@@ -66,7 +79,7 @@ def _contents(paths: Iterable[Path]) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths if path.suffix in shown}
 
 
-def _find(part: SurveyedSweep, results: Results, *, figures: bool) -> "Found":
+def _find(part: SurveyedSweep, results: Results) -> "Found":
     from analysis.paper.published import load as published
     from analysis.report.sweep_report import find
     from analysis.store import Loaded
@@ -87,20 +100,13 @@ def _find(part: SurveyedSweep, results: Results, *, figures: bool) -> "Found":
     asked = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests()).asked
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})
-    return find(asked, loaded, published(part.sweep.name), "the journals", figures=figures)
+    return find(asked, loaded, published(part.sweep.name), "the journals")
 
 
-def _note(found: "Found") -> str:
+def _note(question: str, sentence: str, verdicts: "Iterable[Verdict]", table: "TextTable | None") -> str:
     """Return question, answer, verdicts and the first table in Markdown."""
-    from analysis.pages.contents import grid
     from analysis.pages.markup import markdown_table
 
-    page = found.page
-    parts = [f"**{page.question}**", page.sentence]
-    if page.verdicts:
-        said = (f"{verdict.word}: {verdict.text}" if verdict.word else verdict.text for verdict in page.verdicts)
-        parts.append("\n".join(f"- {one}" for one in said))
-    if (first := found.tables.get("table_1")) is not None:
-        parts.append(markdown_table(grid(replace(first, missing=()))))
-    parts.append("The report, its tables and its figures are artefacts of this run once `sweeper report` has run.")
-    return "\n\n".join(parts)
+    said = [f"- {verdict.word}: {verdict.text}" if verdict.word else f"- {verdict.text}" for verdict in verdicts]
+    tables = [] if table is None else [markdown_table(table)]
+    return PARAGRAPH.join([f"**{question}**", sentence, *(["\n".join(said)] if said else []), *tables, ARTEFACTS])

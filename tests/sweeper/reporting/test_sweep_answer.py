@@ -11,6 +11,7 @@ from sweeper.planning.expand import expand
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
+from sweeper.tracking.turns import turns_of, wait_for_pusher
 from tests.sweeper.played import command, run
 from tests.sweeper.reporting.test_endpoint_metric import play
 
@@ -43,10 +44,14 @@ def test_a_run_and_its_report_fill_the_sweeps_run_and_a_checkpoint_is_sent_where
 ):
     path = write_sweep("seeds: 1")
     assert run(results, path, uri=default_uri(results.root)).exit_code == 0
-    assert command("sync", path, "--results", results.root, "--only", "inner_steps=1").exit_code == 0
+    wait_for_pusher(turns_of(results, "tiny", default_uri(results.root)), print)
+    (answer,) = shown(results, "sweep")
+    assert "- 1 inner_steps: 1 of 1 seeds: mean" in answer.data.tags["mlflow.note.content"]
+    assert not Path(answer.info.artifact_uri).exists()  # the end of a run draws nothing
     ended = command("report", path, "--results", results.root, "--out", tmp_path / "out")
     assert ended.exit_code == 0, ended.output
     (answer,) = shown(results, "sweep")
+    assert "| inner steps 1 | inner steps 2 |" in answer.data.tags["mlflow.note.content"]
     page = Path(answer.info.artifact_uri) / "report.html"
     assert page.read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
     for trial in shown(results, "trial"):
