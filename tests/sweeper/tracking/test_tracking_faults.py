@@ -63,11 +63,12 @@ def journalled(results: Path) -> dict[str, list[tuple[str, int, float]]]:
 def endpoint_of(record: TrialRecord) -> list[Point]:
     """Return the one point of the tiny sweep's endpoint that the run of an ended trial shows besides its curves."""
     key = f"endpoint/test_accuracy/zeroed/inner_steps/last_{record['target']}/window_1"
-    last = record["evaluations"][-1:] if record["status"] != "running" else []
+    inner_steps, last = record["config"]["inner_steps"], record["evaluations"][-1:]
     return [
-        Point(key, found["accuracy"]["zeroed"][record["config"]["inner_steps"]], found["time_ms"], found["step"])
+        Point(key, found["accuracy"]["zeroed"][inner_steps], found["time_ms"], found["step"])
         for found in last
-        if found["step"] == record["target"]
+        if record["status"] != "running" and found["step"] == record["target"]
+        if inner_steps < len(found["accuracy"]["zeroed"])  # a played journal may have scored fewer
     ]
 
 
