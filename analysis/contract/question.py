@@ -108,15 +108,16 @@ FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
 """The formats of a report, as file name extensions."""
 
 
-FigureKind = Literal["inner_steps", "curves", "cosine", "shares", "feature_space"]
+FigureKind = Literal["line", "inner_steps", "curves", "cosine", "shares", "feature_space"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec:
     """Axes of a figure: `x` on the horizontal axis, one line per value of `hue`, one panel per combination of `facets`.
 
-    Only "inner_steps" has an `x`. "curves" and "shares" have the outer step there; "cosine" and "feature_space" show
-    each outer step of the endpoint separately. `endpoint` is as in a table.
+    Only "line" has an `x`, along a logarithm if `logarithmic`; "inner_steps" is another name of that kind. "curves" and
+    "shares" have the outer step there; "cosine" and "feature_space" show each outer step of the endpoint separately.
+    `endpoint` is as in a table.
     """
 
     kind: FigureKind
@@ -124,3 +125,4 @@ class FigureSpec:
     hue: str | None
     facets: tuple[str, ...]
     endpoint: Endpoint | None = None
+    logarithmic: bool = False

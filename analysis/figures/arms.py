@@ -15,6 +15,10 @@ from analysis.numbers.tidy import axis_labels
 Reasons = tuple[tuple[int, str], ...]
 """(seed, reason) of each seed without a value."""
 
+Task = tuple[tuple[str, ...], ...]
+"""The values of the TASK fields in a facet's trials."""
+
+TASK = ("dataset", "ways", "shots")
 NAMED = 6  # a footer names so many arms and counts the rest
 FACET = " · "
 
@@ -55,6 +59,15 @@ class FigureRequest:
     def facets(self) -> tuple[str, ...]:
         """The facets in the order of the plan; ("",) without a facet axis."""
         return tuple(dict.fromkeys(place_of(trial, self.spec)[0] for trial in self.plan))
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks of each facet. Facets of the same tasks are compared, so they share their vertical axis."""
+        found: dict[str, set[tuple[str, ...]]] = {}
+        for trial in self.plan:
+            task = tuple(str(trial.config.get(field, "")) for field in TASK)
+            found.setdefault(place_of(trial, self.spec)[0], set()).add(task)
+        return {facet: tuple(sorted(tasks)) for facet, tasks in found.items()}
 
     @property
     def hues(self) -> tuple[str, ...]:

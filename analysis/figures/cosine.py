@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from analysis.figures.arms import Absence, FigureRequest, absences_in_words
-from analysis.figures.layout import LEFT, RIGHT, Grid, lay_out, seeds_in_words
+from analysis.figures.layout import LEFT, RIGHT, Grid, Sheet, lay_out, note, seeds_in_words
 from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, HEAT, RC
 from analysis.numbers.probes import Pairs, blocks, query_query, support_query
@@ -71,7 +71,7 @@ def cosine_info(request: FigureRequest) -> CosineInfo:
     )
 
 
-def draw_cosine(info: CosineInfo) -> Figure:
+def draw_cosine(info: CosineInfo) -> Sheet:
     """Return the figure: one colour scale for all panels, and numbers in the cells if they fit."""
     panel = (2 + GAP) * SIDE
     named = any(heat.arm for heat in info.heats)
@@ -145,14 +145,16 @@ def _draw_heat(axes: Axes, heat: Heat, info: CosineInfo) -> None:
     ways = len(heat.cosines)
     step = 1 / ways
     norm, colours = Normalize(info.low, info.high), matplotlib.colormaps[HEAT]
-    for block, start in ((heat.cosines[:, :ways], 0.0), (heat.cosines[:, ways:], 1 + GAP)):
+    blocks_of = ((heat.cosines[:, :ways], 0.0, "support"), (heat.cosines[:, ways:], 1 + GAP, "query"))
+    for block, start, features in blocks_of:
         edges = start + step * np.arange(ways + 1)
         axes.pcolormesh(
             edges, step * np.arange(ways + 1), block, norm=norm, cmap=colours, edgecolors="face", linewidth=0.1
         )
-        if ways <= NUMBERED:
-            for (row, column), value in np.ndenumerate(block):
-                place = (start + step * (column + 0.5), step * (row + 0.5))
+        for (row, column), value in np.ndenumerate(block):
+            place = (start + step * (column + 0.5), step * (row + 0.5))
+            note(axes, *place, f"query class {row + 1}, {features} class {column + 1}: {value:z.3f}")
+            if ways <= NUMBERED:
                 colour = "white" if _dark(colours(norm(value))) else "black"
                 axes.text(*place, _short(value), ha="center", va="center", size=5.2, color=colour)
     axes.set_xlim(0, 2 + GAP)

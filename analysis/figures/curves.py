@@ -11,13 +11,24 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import PROBES, TrialRecord
-from analysis.figures.arms import Absence, FigureRequest, absences_by_seed, absences_in_words
-from analysis.figures.layout import Grid, key, lay_out, upright, usual_columns, usual_width
-from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, seeds_sentence, track_of
+from analysis.figures.arms import Absence, FigureRequest, Task, absences_by_seed, absences_in_words
+from analysis.figures.layout import (
+    Grid,
+    Sheet,
+    key,
+    lay_out,
+    note,
+    ordinates_sentence,
+    share_ordinates,
+    upright,
+    usual_columns,
+    usual_height,
+    usual_width,
+)
+from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, seeds_sentence, track_of, written
 from analysis.figures.style import RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import axis_title, bounds_of, metric_sentence, read
@@ -32,6 +43,7 @@ class CurvePanel(NamedTuple):
     title: str
     curves: tuple[Curve, ...]
     published: Mapping[str, tuple[tuple[int, float], ...]]
+    task: Task = ()
 
 
 class CurvesInfo(NamedTuple):
@@ -62,7 +74,7 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         own = [arm for arm in arms if arm.facet == facet]
         curves = tuple(curve_of(arm, [track_of(trial, records, endpoint) for trial in arm.trials]) for arm in own)
         theirs = {hue: tuple(points) for (place, hue), points in (published or {}).items() if place == facet}
-        panels.append(CurvePanel(facet, curves, theirs))
+        panels.append(CurvePanel(facet, curves, theirs, request.tasks[facet]))
     y_title, scale = axis_title(endpoint)
     kind = "probes" if endpoint.metric in PROBES else "evaluations"
     sentence, window = metric_sentence(endpoint), endpoint.window
@@ -82,7 +94,7 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     )
 
 
-def draw_curves(info: CurvesInfo) -> Figure:
+def draw_curves(info: CurvesInfo) -> Sheet:
     """Return the figure: mean and band of three or more seeds, thin lines of fewer, the authors' values as points."""
     columns = usual_columns(len(info.panels))
     overlay = any(panel.published for panel in info.panels)
@@ -91,19 +103,22 @@ def draw_curves(info: CurvesInfo) -> Figure:
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
         if overlay:
             keys.append(key("authors", Look("0.2", "o", "none"), markerfacecolor="white"))
-        y_title, edge = upright(info.y_title)
-        grid = Grid(len(info.panels), columns, usual_width(columns), edge=edge, row_gap=0.36)
+        height = usual_height(columns)
+        y_title, edge = upright(info.y_title, height)
+        grid = Grid(len(info.panels), columns, usual_width(columns), height, edge=edge, row_gap=0.36)
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             axes.set_title(panel.title, loc="left")
             for curve in panel.curves:
                 place = info.hues.index(curve.label) / len(info.hues)
-                draw_curve(axes, curve, by_hue[curve.label], info.scale, info.bounds, place)
+                name = curve.label or panel.title or "mean"
+                draw_curve(axes, curve, by_hue[curve.label], info.scale, info.bounds, place, name)
             for hue, points in panel.published.items():
-                _draw_published(axes, points, by_hue[hue], info.scale)
+                _draw_published(axes, points, by_hue[hue], info.scale, f"authors, {hue}" if hue else "authors")
             finish_panel(axes, panel.curves, bool(panel.published))
             axes.set_ylabel(y_title if index % columns == 0 else "")
             axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")
+        share_ordinates(places, [panel.task for panel in info.panels])
     return figure
 
 
@@ -112,8 +127,7 @@ def _footer(info: CurvesInfo) -> str:
     parts = [f"{info.sentence}.", seeds_sentence(curves, info.scale, info.bounds)]
     if any(panel.published for panel in info.panels):
         parts.append("Hollow markers: the authors' values, in the same colours and markers.")
-    if len(info.panels) > 1:
-        parts.append("Each panel has its own vertical axis.")
+    parts.append(ordinates_sentence([panel.task for panel in info.panels]))
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))
 
 
@@ -125,10 +139,12 @@ def _why_missing(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoi
     return f"with {found.evaluations} of the {endpoint.window} {kind} that a mean takes"
 
 
-def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, scale: float) -> None:
+def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, scale: float, name: str) -> None:
     steps = np.array([step for step, _ in points])
     values = scale * np.array([value for _, value in points])
     axes.plot(
         steps, values, color=look.colour, linestyle="none", marker=look.marker, markersize=4.4,
         markerfacecolor="white", markeredgewidth=0.9, zorder=5,
     )  # fmt: skip
+    for step, value in points:
+        note(axes, step, scale * value, f"{name}, outer step {step:,}: {written(value, scale)}")

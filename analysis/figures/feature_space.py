@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arms import Absence, FigureRequest, absences_in_words
-from analysis.figures.layout import Grid, clipped_sentence, key, lay_out, seeds_in_words
+from analysis.figures.layout import Grid, Sheet, clipped_sentence, key, lay_out, note, seeds_in_words
 from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, RC, Look, looks
 from analysis.numbers.bounds import NORM, UNBOUNDED
@@ -59,7 +58,7 @@ def feature_space_info(request: FigureRequest) -> FeatureSpaceInfo:
     return FeatureSpaceInfo(request.question, tuple(map(_row, found.arms)), found.absences)
 
 
-def draw_feature_space(info: FeatureSpaceInfo) -> Figure:
+def draw_feature_space(info: FeatureSpaceInfo) -> Sheet:
     """Return the figure: gradients on the features on the left, displacements of the features on the right."""
     grid = Grid(2 * len(info.rows), 2, 6.6, 0.95, edge=0.62, row_gap=0.3, column_gap=1.12, foot=0.74)
     with matplotlib.rc_context(RC):
@@ -130,6 +129,9 @@ def _draw_dots(
             dot.summary.mean, y, color=look.colour, marker=look.marker, markersize=4.6, markeredgecolor="white",
             markeredgewidth=0.5, linestyle="none", clip_on=False, zorder=4,
         )  # fmt: skip
+        if dot.seeds:
+            text = f"{dot.order} order, {dot.features}: {dot.summary.mean:.3g}, n = {len(dot.seeds)}"
+            note(axes, dot.summary.mean, y, text)
         if dot.what == "gradient" and not any(dot.seeds):
             axes.annotate("exactly 0", (0, y), (7, 0), textcoords="offset points", va="center", size=6.5, color=GREY)
     if not dots:

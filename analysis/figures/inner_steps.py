@@ -1,4 +1,4 @@
-"""The figure of the endpoint against an axis of the sweep: `inner_steps_info` computes, `draw_inner_steps` draws.
+"""The figure of the endpoint against any axis of the sweep: `inner_steps_info` computes, `draw_inner_steps` draws.
 
 Accuracies in the info are fractions; only the drawing is in percent. A line joins points along numbers, and none joins
 named values: nothing lies between them.
@@ -12,19 +12,24 @@ from typing import NamedTuple
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from analysis.figures.arms import FigureRequest
+from analysis.figures.arms import FACET, FigureRequest, Task
 from analysis.figures.layout import (
     Grid,
+    Sheet,
     clipped_sentence,
     key,
     lay_out,
+    note,
+    ordinates_sentence,
     seeds_in_words,
+    share_ordinates,
     upright,
     usual_columns,
+    usual_height,
     usual_width,
 )
+from analysis.figures.lines import written
 from analysis.figures.style import GREY, RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import axis_title, bounds_of, endpoint_sentence
@@ -32,7 +37,7 @@ from analysis.numbers.tables import Cell, cells
 from analysis.numbers.tidy import axis_column
 
 TICKS = 12  # with more labels on the horizontal axis, only some are printed
-LOG_RATIO = 100  # if positive values span more than this ratio, the horizontal axis is logarithmic
+LOG_RATIO = 100  # if positive values span this ratio or more, the horizontal axis is logarithmic
 
 
 class Point(NamedTuple):
@@ -58,6 +63,7 @@ class Panel(NamedTuple):
 
     title: str
     lines: tuple[Line, ...]
+    task: Task = ()
 
 
 class InnerStepsInfo(NamedTuple):
@@ -105,7 +111,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
                 Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[x], positions)) for hue in hues
             )
             title = " · ".join(part for part in (*facet, f"outer step {at}" if at != "last" else "") if part)
-            panels.append(Panel(title, lines))
+            panels.append(Panel(title, lines, request.tasks[FACET.join(facet)]))
     y_title, scale = axis_title(request.endpoint)
     return InnerStepsInfo(
         question=request.question,
@@ -117,17 +123,18 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),
         numeric=bool(numbers),
-        log=min(positions) > 0 and max(positions) / min(positions) > LOG_RATIO,
+        log=min(positions) > 0 and (spec.logarithmic or max(positions) / min(positions) >= LOG_RATIO),
         columns=len(facets) if len(ats) > 1 else usual_columns(len(facets)),
         panels=tuple(panels),
     )
 
 
-def draw_inner_steps(info: InnerStepsInfo) -> Figure:
+def draw_inner_steps(info: InnerStepsInfo) -> Sheet:
     """Return the figure: means with 95 % t-intervals over seeds, faint points for seeds, gaps for cells without one."""
     labels = [line.label for line in info.panels[0].lines]
-    y_title, edge = upright(info.y_title)
-    grid = Grid(len(info.panels), info.columns, usual_width(info.columns), edge=edge)
+    height = usual_height(info.columns)
+    y_title, edge = upright(info.y_title, height)
+    grid = Grid(len(info.panels), info.columns, usual_width(info.columns), height, edge=edge)
     with matplotlib.rc_context(RC):
         drawn = zip(labels, _looks(info), strict=True)
         keys = [key(*entry) for entry in drawn] if info.hue_title else []
@@ -139,6 +146,7 @@ def draw_inner_steps(info: InnerStepsInfo) -> Figure:
             axes.set_xlabel(info.x_title if lowest else "")
             axes.tick_params(labelbottom=lowest)
         _share_horizontal(places, info)
+        share_ordinates(places, [panel.task for panel in info.panels])
     return figure
 
 
@@ -179,7 +187,7 @@ def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
     axes.set_xticks([position for position, _ in kept], [label for _, label in kept])
     axes.set_xticks([], minor=True)
     axes.margins(x=0.08, y=0.1)
-    beside = _beside(positions, info.log, len(panel.lines))
+    beside = _exactly if info.numeric else _beside(positions, len(panel.lines))
     for index, (line, look) in enumerate(zip(panel.lines, _looks(info), strict=True)):
         place = index - (len(panel.lines) - 1) / 2
         _draw_line(axes, line, look, info, beside, place)
@@ -198,15 +206,17 @@ def _share_horizontal(places: Sequence[Axes], info: InnerStepsInfo) -> None:
         axes.set_xlim(left, right)
 
 
-def _beside(positions: Sequence[float], log: bool, lines: int) -> Callable[[float, float], float]:
-    """Return (x, place) -> x shifted by `place` parts of the smallest tick distance, so that lines don't overlap."""
+def _exactly(x: float, place: float) -> float:
+    """Return `x`: a number has one place on its axis."""
+    return x
+
+
+def _beside(positions: Sequence[float], lines: int) -> Callable[[float, float], float]:
+    """Return (x, place) -> x shifted by `place` parts of the tick distance, so that lines don't overlap."""
     part = min(0.14, 0.5 / lines)
     pairs = list(pairwise(positions))
     if not pairs:
         return lambda x, place: x + part * place
-    if log:
-        ratio = min(b / a for a, b in pairs) ** part
-        return lambda x, place: x * ratio**place
     distance = part * min(b - a for a, b in pairs)
     return lambda x, place: x + distance * place
 
@@ -227,14 +237,25 @@ def _draw_line(
             ends = [[mean - low], [high - mean]]
             axes.errorbar(x, mean, ends, color=look.colour, capsize=2, linewidth=0.9, zorder=3)
         scores = [scale * score for score in point.seeds]
-        beside = [at(point.x, place + 0.7)] * len(scores)
-        axes.scatter(beside, scores, s=7, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0, zorder=2)
+        axes.scatter(
+            [x] * len(scores), scores, s=9, marker=look.marker, color=look.colour, alpha=0.45, linewidths=0, zorder=2
+        )
+        if point.seeds:
+            note(axes, x, mean, _noted(point, line.label, info))
         if not point.seeds:
             foot = axes.get_xaxis_transform()
             axes.plot(x, 0.03, marker="x", color=look.colour, markersize=4, transform=foot, clip_on=False)
         elif len(point.seeds) < point.planned:
             text = f"n={len(point.seeds)}"
             axes.annotate(text, (x, mean), (-4, -8), textcoords="offset points", ha="right", size=6, color=look.colour)
+
+
+def _noted(point: Point, label: str, info: InnerStepsInfo) -> str:
+    """Return what a page shows of a point."""
+    numbers = [written(value, info.scale) for value in (point.mean, point.low, point.high)]
+    interval = "" if math.isnan(point.low) else f" ({numbers[1]} to {numbers[2]})"
+    where = f"{info.x_title} {dict(info.ticks)[point.x]}"
+    return f"{label + ', ' if label else ''}{where}: {numbers[0]}{interval}, n = {len(point.seeds)}"
 
 
 def _footer(info: InnerStepsInfo) -> str:
@@ -248,6 +269,5 @@ def _footer(info: InnerStepsInfo) -> str:
     ]
     if any(not point.seeds for point in points):
         parts.append("Cross at the bottom: no finished trial.")
-    if len(info.panels) > 1:
-        parts.append("Each panel has its own vertical axis.")
+    parts.append(ordinates_sentence([panel.task for panel in info.panels]))
     return " ".join(filter(None, parts))

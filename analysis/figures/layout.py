@@ -6,7 +6,7 @@ same bytes.
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -20,9 +20,38 @@ from analysis.numbers.bounds import Bounds
 LEFT, RIGHT = 0.08, 0.2  # left margin of the texts, right margin of the panels: half a tick label of six digits
 LETTER = 0.064  # mean width of a letter in the legend
 KEY = 0.62  # width of a legend's key with the gap after its label
+FOOT_LINE = 0.14  # one line of the footer
 EDGE = 0.56  # left of the first column, for tick labels and an axis title of one line
 TITLE_LINE = 0.14  # more for each further line of that title
 UPRIGHT = 17  # letters of an axis title along one inch of a panel's height
+
+
+class Note(NamedTuple):
+    """A value that a page shows under the pointer: its point in the data of `axes`, and its `text`."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
+class Sheet(Figure):
+    """A figure of a report, with the text below its panels and the values that a page shows under the pointer.
+
+    `head` and `foot` are the heights of the title and of the text below, in inches.
+    """
+
+    def __init__(self, width: float, height: float, footer: str, head: float, foot: float) -> None:
+        super().__init__(figsize=(width, height))
+        self.footer, self.head, self.foot = footer, head, foot
+        self.notes: list[Note] = []
+
+
+def note(axes: Axes, x: float, y: float, text: str) -> None:
+    """Let a page show `text` at a point of the data."""
+    sheet = axes.figure
+    assert isinstance(sheet, Sheet), "lay_out makes every figure"
+    sheet.notes.append(Note(axes, x, y, text))
 
 
 class Grid(NamedTuple):
@@ -51,7 +80,12 @@ class Grid(NamedTuple):
 
 def usual_width(columns: int) -> float:
     """Return the width in inches of a figure with `columns` columns of panels."""
-    return {1: 4.6, 2: 6.6}.get(columns, 2.5 * columns)
+    return max(6.6, 2.5 * columns)
+
+
+def usual_height(columns: int) -> float:
+    """Return the height in inches of each panel."""
+    return 2.6 if columns == 1 else 1.7
 
 
 def upright(title: str, height: float = Grid._field_defaults["height"]) -> tuple[str, float]:
@@ -67,20 +101,20 @@ def usual_columns(facets: int) -> int:
 
 def lay_out(
     question: str, footer: str, grid: Grid, keys: Sequence[Line2D] = (), keys_title: str = ""
-) -> tuple[Figure, list[Axes]]:
+) -> tuple[Sheet, list[Axes]]:
     """Return a figure with its texts, and its empty panels in order. No `keys`, no legend. Call it within style.RC."""
     title = textwrap.wrap(question, int(grid.width * 11.8))
-    foot = textwrap.wrap(footer, int(grid.width * 19.5))
+    foot = textwrap.wrap(footer, int(grid.width * 17))
     key_columns = _key_columns(keys, grid)
     top = 0.1 + 0.17 * len(title)
     key_rows = math.ceil(len(keys) / key_columns)
     head = top + (0.16 * key_rows + (0.27 if keys_title else 0.1) if keys else 0.05)
-    below = grid.foot + 0.12 * len(foot)
+    below = grid.foot + FOOT_LINE * len(foot)
     height = head + grid.rows * (grid.title + grid.height) + (grid.rows - 1) * grid.row_gap + below
-    figure = Figure(figsize=(grid.width, height))
+    figure = Sheet(grid.width, height, footer, head=top, foot=0.08 + FOOT_LINE * len(foot))
     left = LEFT / grid.width
     figure.text(left, 1 - 0.08 / height, "\n".join(title), va="top", size=9.5, weight="bold")
-    figure.text(left, 0.08 / height, "\n".join(foot), va="bottom", size=6.5, color=GREY, linespacing=1.3)
+    figure.text(left, 0.08 / height, "\n".join(foot), va="bottom", size=7.5, color=GREY, linespacing=1.3)
     if keys:
         figure.legend(
             handles=list(keys), title=keys_title or None, alignment="left", ncols=key_columns, handlelength=3.2,
@@ -104,6 +138,25 @@ def key(
         [], [], label=label, color=look.colour, marker=look.marker, linestyle=look.dash, linewidth=linewidth,
         markersize=markersize, markerfacecolor=markerfacecolor,
     )  # fmt: skip
+
+
+def share_ordinates(places: Sequence[Axes], groups: Sequence[Hashable]) -> None:
+    """Give panels of one group the same limits of the vertical axis; a panel without data takes none from it."""
+    for group in set(groups):
+        own = [axes for axes, its in zip(places, groups, strict=True) if its == group and axes.has_data()]
+        limits = [axes.get_ylim() for axes in own]
+        for axes in own:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def ordinates_sentence(groups: Sequence[Hashable]) -> str:
+    """Return a footer's sentence on the vertical axes of panels in `groups`; "" for one panel."""
+    if len(groups) < 2:
+        return ""
+    if len(set(groups)) == 1:
+        return "All panels have the same vertical axis."
+    alike = len(set(groups)) < len(groups)
+    return "Panels of one task have the same vertical axis." if alike else "Each panel has its own vertical axis."
 
 
 def seeds_in_words(counts: Sequence[int]) -> str:

@@ -14,13 +14,14 @@ from scipy.special import stdtrit
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
 from analysis.figures.arms import Arm
-from analysis.figures.layout import clipped_sentence, seeds_in_words
+from analysis.figures.layout import clipped_sentence, note, seeds_in_words
 from analysis.figures.style import GREY, Look
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
 MARKS = 8  # number of markers along one curve
+NOTES = 40  # number of points of a curve whose values a page shows
 
 
 class Track(NamedTuple):
@@ -77,9 +78,9 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
 
 
 def draw_curve(
-    axes: Axes, curve: Curve, look: Look, scale: float, bounds: Bounds, place: float, hollow: bool = False
+    axes: Axes, curve: Curve, look: Look, scale: float, bounds: Bounds, place: float, name: str, hollow: bool = False
 ) -> None:
-    """Draw one curve, with its band clipped to `bounds`.
+    """Draw one curve, with its band clipped to `bounds`. A page shows its values after `name`.
 
     `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide.
     """
@@ -96,11 +97,19 @@ def draw_curve(
         low, high = scale * bounds.clip(curve.low), scale * bounds.clip(curve.high)
         axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=2)
         line(curve.steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
+        for index in _noted(curve.mean):
+            numbers = [written(each[index], scale) for each in (curve.mean, curve.low, curve.high)]
+            interval = f"({numbers[1]} to {numbers[2]}), n = {curve.n[index]}"
+            text = f"{name}, outer step {curve.steps[index]:,}: {numbers[0]} {interval}"
+            note(axes, float(curve.steps[index]), scale * float(curve.mean[index]), text)
     alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
     for track in curve.tracks:
         values = np.where(np.isin(track.steps, alone), scale * track.values, np.nan)
         if np.isfinite(values).any():
             line(track.steps, values, width=0.8, size=3, alpha=0.8, zorder=3)
+        for index in _noted(values):
+            text = f"{name}, seed {track.seed}, outer step {track.steps[index]:,}: {written(values[index], 1, scale)}"
+            note(axes, float(track.steps[index]), float(values[index]), text)
 
 
 def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> None:
@@ -134,6 +143,17 @@ def _smooth(values: np.ndarray, window: int) -> np.ndarray:
     if window == 1 or len(values) < window:
         return values[window - 1 :]
     return np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=1)
+
+
+def written(value: float, factor: float, scale: float | None = None) -> str:
+    """Return `value` times `factor` as a page shows it: one decimal for percent, else three."""
+    return f"{factor * value:.{1 if (factor if scale is None else scale) == 100 else 3}f}"
+
+
+def _noted(values: np.ndarray) -> np.ndarray:
+    """Return the indices of about NOTES finite values, the last included."""
+    finite = np.flatnonzero(np.isfinite(values))
+    return finite[::-1][:: max(1, len(finite) // NOTES)][::-1]
 
 
 def _marks(steps: np.ndarray, place: float) -> list[int]:

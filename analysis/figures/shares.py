@@ -5,12 +5,21 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
 from analysis.contract.question import PlannedTrial
 from analysis.contract.record import TrialRecord
-from analysis.figures.arms import Absence, Arm, FigureRequest, absences_by_seed, absences_in_words
-from analysis.figures.layout import Grid, key, lay_out, usual_columns, usual_width
+from analysis.figures.arms import Absence, Arm, FigureRequest, Task, absences_by_seed, absences_in_words
+from analysis.figures.layout import (
+    Grid,
+    Sheet,
+    key,
+    lay_out,
+    ordinates_sentence,
+    share_ordinates,
+    usual_columns,
+    usual_height,
+    usual_width,
+)
 from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
 from analysis.figures.style import GREY, RC, looks
 from analysis.numbers.bounds import FRACTION
@@ -27,6 +36,7 @@ class SharesPanel(NamedTuple):
     positive: tuple[Curve, ...]
     negative: tuple[Curve, ...]
     chance: tuple[float, ...]
+    task: Task = ()
 
 
 class SharesInfo(NamedTuple):
@@ -52,7 +62,7 @@ def shares_info(request: FigureRequest) -> SharesInfo:
             tuple(curve_of(arm, [_track(trial, records, sign) for trial in arm.trials]) for arm in own)
             for sign in ("positive", "negative")
         )
-        panels.append(SharesPanel(facet, positive, negative, _chance(own, records)))
+        panels.append(SharesPanel(facet, positive, negative, _chance(own, records), request.tasks[facet]))
     return SharesInfo(
         question=request.question,
         hue_title=request.hue_title,
@@ -62,25 +72,28 @@ def shares_info(request: FigureRequest) -> SharesInfo:
     )
 
 
-def draw_shares(info: SharesInfo) -> Figure:
+def draw_shares(info: SharesInfo) -> Sheet:
     """Return the figure: positive shares filled, negative shares hollow, the shares of a zero head dotted."""
     columns = usual_columns(len(info.panels))
     with matplotlib.rc_context(RC):
         by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
-        grid = Grid(len(info.panels), columns, usual_width(columns), row_gap=0.36)
+        grid = Grid(len(info.panels), columns, usual_width(columns), usual_height(columns), row_gap=0.36)
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             axes.set_title(panel.title, loc="left")
             for level in panel.chance:
                 axes.axhline(100 * level, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
-            for hollow, curves in ((False, panel.positive), (True, panel.negative)):
+            for sign, curves in (("positive", panel.positive), ("negative", panel.negative)):
                 for curve in curves:
                     place = info.hues.index(curve.label) / len(info.hues)
-                    draw_curve(axes, curve, by_hue[curve.label], 100.0, FRACTION, place, hollow)
+                    name = f"{curve.label}, {sign}" if curve.label else sign
+                    look = by_hue[curve.label]
+                    draw_curve(axes, curve, look, 100.0, FRACTION, place, name, hollow=sign == "negative")
             finish_panel(axes, panel.positive)
             axes.set_ylabel("share of pairs (%)" if index % columns == 0 else "")
             axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")
+        share_ordinates(places, [panel.task for panel in info.panels])
     return figure
 
 
@@ -115,6 +128,5 @@ def _footer(info: SharesInfo) -> str:
     ]
     if any(panel.chance for panel in info.panels):
         parts.append("Dotted lines: 1 - 1/N and 1/N, the shares of a zero head.")
-    if len(info.panels) > 1:
-        parts.append("Each panel has its own vertical axis.")
+    parts.append(ordinates_sentence([panel.task for panel in info.panels]))
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))

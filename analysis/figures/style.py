@@ -10,6 +10,7 @@ from typing import NamedTuple
 import matplotlib
 import seaborn
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from matplotlib.typing import ColorType, LineStyleType
 
 RC = {
@@ -79,7 +80,20 @@ def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
         return {kind: _encoded(figure, kind, entries) for kind, entries in metadata.items()}
 
 
-def _encoded(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
+def cropped(figure: Figure, head: float, foot: float, provenance: str) -> bytes:
+    """Return the figure as SVG without its own texts, `head` and `foot` inches lower: the page prints them itself."""
+    width, height = figure.get_size_inches()
+    for text in figure.texts:
+        text.set_visible(False)
+    with matplotlib.rc_context(RC):
+        box = Bbox([[0, foot], [width, height - head]])
+        data = _encoded(figure, "svg", {"Date": None, "Description": provenance}, box)
+    for text in figure.texts:
+        text.set_visible(True)
+    return data
+
+
+def _encoded(figure: Figure, kind: str, metadata: dict[str, str | None], box: Bbox | None = None) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format=kind, metadata=metadata)
+    figure.savefig(file, format=kind, metadata=metadata, bbox_inches=box)
     return file.getvalue()

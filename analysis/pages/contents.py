@@ -39,15 +39,28 @@ class Section:
     tables: tuple[TextTable, ...] = ()
 
 
+class Mark(NamedTuple):
+    """A value in a picture: its place as fractions of the picture from its upper left corner, and its text."""
+
+    x: float
+    y: float
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure. `name` is its file name without extension; `alt` describes it to readers who can't see it."""
+    """A figure. `name` is its file name without extension; `alt` describes it to readers who can't see it.
+
+    `width` is that of the figure in inches. `marks` are the values that a page shows under the pointer.
+    """
 
     name: str
     caption: str
     alt: str
     data: bytes
     kind: Literal["png", "svg+xml"]
+    width: float = 6.6
+    marks: tuple[Mark, ...] = ()
 
 
 class Verdict(NamedTuple):

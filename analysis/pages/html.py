@@ -5,6 +5,7 @@ All text is escaped. The same page gives the same bytes.
 
 import base64
 import hashlib
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ MARKS: dict[str, Mark] = {
 """Start of a verdict's text -> its mark; every other verdict leaves the question open."""
 UNSETTLED = Mark("?", OPEN)
 LONGEST_UNBROKEN = 24  # letters; a longer cell is broken into lines
+LARGEST = 10  # rem for an inch of a figure: its letters become at most 1.1 rem high
 LETTER_CH = 0.75  # mean width of a letter in the CSS unit ch, which is the width of a digit
 
 
@@ -117,9 +119,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"data_uri": _data_uri, "split_number": split_number, "verdict": _mark, "widths": _widths}
-    environment.globals |= {"by_plan": by_plan, "titles": titles, "anchor": _anchor}
+    environment.globals |= {"by_plan": by_plan, "titles": titles, "anchor": _anchor, "marks": _marks}
     environment.globals |= {"AUTHORS": AUTHORS, "UNPLANNED": UNPLANNED, "DIFFERENCES": DIFFERENCES}
-    environment.globals["LONGEST_UNBROKEN"] = LONGEST_UNBROKEN
+    environment.globals |= {"LONGEST_UNBROKEN": LONGEST_UNBROKEN, "LARGEST": LARGEST}
     environment.globals["script"] = _script(environment)
     return environment
 
@@ -135,6 +137,10 @@ def _script(environment: Environment) -> Script:
 def _anchor(prefix: str, title: str) -> str:
     """Return the HTML id of a part; `prefix` is that of the sweep on a page of several."""
     return "--".join(filter(None, (prefix, re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"))))
+
+
+def _marks(figure: Picture) -> str:
+    return json.dumps([list(mark) for mark in figure.marks], ensure_ascii=False, separators=(",", ":"))
 
 
 def _data_uri(figure: Picture) -> str:

@@ -7,7 +7,7 @@ from analysis.pages.markup import markdown_list, markdown_section, markdown_tabl
 
 
 def sweep_markdown(page: SweepPage, level: int = 1) -> str:
-    """Return a sweep's page, in the order of its HTML; figures are the files `name`.png in the same folder."""
+    """Return a sweep's page, in the order of its HTML. Figures are files `name`.png with captions inside."""
     below = "#" * (level + 1)
     origin = f"Rebuilds {page.paper}. " if page.paper else ""
     parts = [
@@ -19,7 +19,7 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
     claims = by_plan(page.claims)
     parts += [f"{below} Figures"] if page.figures else []
     for figure in page.figures:
-        parts += [f"![{markdown_text(figure.alt)}]({figure.name}.png)", markdown_text(figure.caption)]
+        parts.append(f"![{markdown_text(figure.alt)}]({figure.name}.png)")
     parts += _titled(f"{below} Tables", page.tables) + _titled(f"{below} Claims", (claims.planned,))
     parts += [f"{below} Missing", markdown_list(page.holes)] if page.holes else []
     parts += [f"{below} Remarks", markdown_list(page.remarks)] if page.remarks else []

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
-
 from analysis.contract.question import Endpoint, FigureKind, FigureSpec
 from analysis.contract.record import PROBES
 from analysis.figures.arms import FigureRequest, place_of
@@ -12,15 +10,19 @@ from analysis.figures.cosine import cosine_info, draw_cosine
 from analysis.figures.curves import curves_info, draw_curves
 from analysis.figures.feature_space import draw_feature_space, feature_space_info
 from analysis.figures.inner_steps import draw_inner_steps, inner_steps_info
+from analysis.figures.layout import Sheet
 from analysis.figures.shares import draw_shares, shares_info
+from analysis.figures.style import cropped
 from analysis.judging.readings import Readings, published_values
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
+from analysis.pages.contents import Mark, Picture
 from analysis.paper.published import Published
 
 Points = Sequence[tuple[int, float]]
 """(outer step, value) of each point."""
 
 CAPTIONS: Mapping[FigureKind, str] = {
+    "line": "{endpoint}, against {x}.",
     "inner_steps": "{endpoint}, against {x}.",
     "curves": "{metric}, against the outer step.",
     "cosine": "Mean cosine similarity of features: rows are query classes, columns support classes and query classes.",
@@ -34,7 +36,7 @@ CAPTIONS: Mapping[FigureKind, str] = {
 class Drawn(NamedTuple):
     """A figure and its caption."""
 
-    figure: Figure
+    figure: Sheet
     caption: str
 
 
@@ -52,9 +54,30 @@ def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint
     return Drawn(_figure(request, readings, published), caption)
 
 
-def _figure(request: FigureRequest, readings: Readings, published: Published | None) -> Figure:
+def picture(name: str, drawn: Drawn, provenance: str) -> Picture:
+    """Return the figure as a page shows it: without its own texts, which the page prints, and with its values."""
+    figure = drawn.figure
+    width, height = (float(side) for side in figure.get_size_inches())
+    tall = height - figure.head - figure.foot
+    marks = []
+    for axes, x, y, text in figure.notes:
+        axes.get_xlim(), axes.get_ylim()  # matplotlib scales an axis when its limits are asked for
+        right, up = (float(pixels) / figure.dpi for pixels in axes.transData.transform((x, y)))
+        marks.append(Mark(round(right / width, 4), round((height - figure.head - up) / tall, 4), text))
+    return Picture(
+        name=name,
+        caption=figure.footer,
+        alt=drawn.caption,
+        data=cropped(figure, figure.head, figure.foot, provenance),
+        kind="svg+xml",
+        width=width,
+        marks=tuple(marks),
+    )
+
+
+def _figure(request: FigureRequest, readings: Readings, published: Published | None) -> Sheet:
     match request.spec.kind:
-        case "inner_steps":
+        case "line" | "inner_steps":
             return draw_inner_steps(inner_steps_info(request, readings.frame(request.endpoint)))
         case "curves":
             theirs = _published_points(request, published) if published is not None else {}

@@ -25,7 +25,7 @@ from analysis.pages.claim_sentences import answer, name_of, numbers
 from analysis.pages.contents import Picture, Section, SweepPage, TextTable, grid
 from analysis.pages.protocol import paper_differences, protocol
 from analysis.paper.published import Published
-from analysis.report.pictures import draw
+from analysis.report.pictures import draw, picture
 from analysis.store import QUERY, Loaded
 
 LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
@@ -162,8 +162,7 @@ def _pictures(
     for number, spec in enumerate(asked.figures, 1):
         name, drawn = f"figure_{number}", draw(readings, spec, asked.question, asked.endpoint, published)
         files[name] = encode(drawn.figure, origin)
-        alt = f"{asked.question} {drawn.caption}"
-        shown.append(Picture(name=name, caption=drawn.caption, alt=alt, data=files[name]["svg"], kind="svg+xml"))
+        shown.append(picture(name, drawn, origin))
     return files, tuple(shown)
 
 

@@ -45,11 +45,15 @@ class AxisValue:
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One axis of the grid. A value of a bundled axis sets several fields; a plain axis sets the field of its name."""
+    """One axis of the grid. A value of a bundled axis sets several fields; a plain axis sets the field of its name.
+
+    `logarithmic` says that its values were given by logspace, so a figure draws them along a logarithm.
+    """
 
     name: str
     bundled: bool
     values: tuple[AxisValue, ...]
+    logarithmic: bool = False
 
     def keys(self) -> set[str]:
         """Return every field (or `use`) that some value sets."""
@@ -111,7 +115,7 @@ def read_axis(faults: Faults, place: Place, name: str, given: Any) -> Axis | Non
     before = len(faults.problems)
     if isinstance(given, list) or name in (*FIELDS, "seed"):
         values = read_plain_values(faults, place, name, given) if _may_be_axis(faults, place, name) else ()
-        axis = Axis(name=name, bundled=False, values=values)
+        axis = Axis(name=name, bundled=False, values=values, logarithmic="logspace" in given)
     elif isinstance(given, dict):
         axis = Axis(name=name, bundled=True, values=_read_bundles(faults, place, name, given))
     else:

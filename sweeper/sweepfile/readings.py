@@ -40,14 +40,27 @@ def read_table(faults: Faults, place: Place, given: TableForm, endpoint: Endpoin
     return TableSpec(rows=tuple(given.rows), columns=given.columns, endpoint=_own(faults, place, given, endpoint))
 
 
-def read_figure(faults: Faults, place: Place, given: FigureForm, endpoint: Endpoint) -> FigureSpec:
+WITH_X = ("line", "inner_steps")
+"""Kinds of figures with an `x`."""
+
+
+def read_figure(
+    faults: Faults, place: Place, given: FigureForm, endpoint: Endpoint, axes: Mapping[str, Axis]
+) -> FigureSpec:
     """Return the figure. Notes in `faults` an `x` that is missing, or that this kind of figure doesn't have."""
-    if given.kind == "inner_steps" and given.x is None:
+    if given.kind in WITH_X and given.x is None:
         faults.add((*place, "x"), "required and not given (one axis)", at_key=True)
-    if given.kind != "inner_steps" and given.x is not None:
+    if given.kind not in WITH_X and given.x is not None:
         faults.add((*place, "x"), f"has no meaning for a figure of kind {given.kind}; use hue or facets", at_key=True)
     own = _own(faults, place, given, endpoint)
-    return FigureSpec(kind=given.kind, x=given.x, hue=given.hue, facets=tuple(given.facets), endpoint=own)
+    return FigureSpec(
+        kind=given.kind,
+        x=given.x,
+        hue=given.hue,
+        facets=tuple(given.facets),
+        endpoint=own,
+        logarithmic=any(axis.logarithmic for name, axis in axes.items() if name == given.x),
+    )
 
 
 def _own(faults: Faults, place: Place, given: ReadingForm, endpoint: Endpoint) -> Endpoint | None:

@@ -94,7 +94,9 @@ def load(path: Path) -> Sweep:
     endpoint = read_endpoint(faults, form.endpoint)
     report = form.report
     tables = [read_table(faults, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)]
-    figures = [read_figure(faults, ("report", "figures", n), given, endpoint) for n, given in enumerate(report.figures)]
+    figures = [
+        read_figure(faults, ("report", "figures", n), given, endpoint, sound) for n, given in enumerate(report.figures)
+    ]
     claims = []
     if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
         claims = read_claims(faults, form.claims, endpoint, sound, [profile.values for profile in profiles.values()])

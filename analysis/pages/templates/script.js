@@ -74,6 +74,40 @@ for (const table of document.querySelectorAll("table")) {
   if (table.querySelector(".word") && table.tBodies[0].rows.length > 3) filterable(table);
 }
 
+const NEAR = 24; // pixels
+
+function hoverable(sheet) {
+  const marks = JSON.parse(sheet.dataset.marks);
+  const [tip, point] = ["tip", "point"].map((name) => {
+    const each = document.createElement("div");
+    each.className = name;
+    each.hidden = true;
+    each.ariaHidden = "true";
+    sheet.append(each);
+    return each;
+  });
+  const show = (event) => {
+    const box = sheet.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const far = ([right, down]) => Math.hypot(right * box.width - x, down * box.height - y);
+    const nearest = marks.reduce((best, mark) => (far(mark) < far(best) ? mark : best));
+    tip.hidden = point.hidden = far(nearest) > NEAR;
+    if (tip.hidden) return;
+    const [right, down, text] = nearest;
+    tip.textContent = text;
+    point.style.left = `${100 * right}%`;
+    point.style.top = `${100 * down}%`;
+    tip.style.left = `${Math.max(0, Math.min(right * box.width + 12, box.width - tip.offsetWidth))}px`;
+    tip.style.top = `${Math.max(0, down * box.height - tip.offsetHeight - 10)}px`;
+  };
+  if (!marks.length) return;
+  sheet.addEventListener("pointermove", show);
+  sheet.addEventListener("pointerdown", show);
+  sheet.addEventListener("pointerleave", () => (tip.hidden = point.hidden = true));
+}
+
+document.querySelectorAll(".sheet").forEach(hoverable);
+
 function unfold() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (let each = target; each; each = each.parentElement) if (each.tagName === "DETAILS") each.open = true;

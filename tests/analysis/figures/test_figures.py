@@ -1,7 +1,9 @@
 import math
+import re
 from dataclasses import replace
 
 import pytest
+from matplotlib.collections import PathCollection
 
 from analysis.contract.question import FigureSpec
 from analysis.figures.arms import FigureRequest
@@ -9,9 +11,10 @@ from analysis.figures.inner_steps import InnerStepsInfo, Line, Panel, Point, dra
 from analysis.figures.layout import EDGE, TITLE_LINE, upright
 from analysis.figures.style import encode, looks
 from analysis.numbers.endpoint import endpoint_values
+from analysis.report.pictures import Drawn, picture
 
 AXES = ("task", "steps", "zeroing")
-SPEC = FigureSpec(kind="inner_steps", x="steps", hue="zeroing", facets=("task",))
+SPEC = FigureSpec(kind="line", x="steps", hue="zeroing", facets=("task",))
 
 
 @pytest.fixture
@@ -60,8 +63,62 @@ def test_labels_that_are_no_numbers_stand_in_plan_order(make_info) -> None:
 
 
 def test_wide_positive_values_are_drawn_on_a_logarithm(make_info) -> None:
-    assert make_info(steps=("1e-4", "0.01", "0.1")).log
-    assert not make_info(steps=("0", "0.01", "10")).log
+    assert make_info(steps=("1e-4", "0.01", "0.1")).log and make_info(steps=("0.01", "0.1", "1")).log
+    assert not make_info(steps=("0", "0.01", "10")).log and not make_info().log
+
+
+def test_an_axis_declared_as_a_logarithm_is_drawn_as_one_and_names_never_are(make_info) -> None:
+    declared = replace(SPEC, logarithmic=True)
+    assert make_info(spec=declared).log
+    assert draw_inner_steps(make_info(spec=declared)).axes[0].get_xscale() == "log"
+    assert not make_info(spec=declared, steps=("few", "many")).log
+
+
+def test_seeds_and_means_sit_on_their_number(make_info) -> None:
+    for steps in (("1", "5", "2"), ("0.01", "0.1", "1")):
+        axes = draw_inner_steps(make_info(steps=steps)).axes[0]
+        clouds = [cloud.get_offsets() for cloud in axes.collections if isinstance(cloud, PathCollection)]
+        drawn = {float(x) for cloud in clouds for x in cloud[:, 0]}
+        drawn |= {float(x) for line in axes.lines if len(line.get_xdata()) == 3 for x in line.get_xdata()}
+        assert drawn == {float(step) for step in steps}
+
+
+def test_facets_of_one_task_share_their_ordinate_and_others_keep_their_own(make_info) -> None:
+    info = make_info()
+    low = tuple(
+        line._replace(
+            points=tuple(
+                point._replace(mean=point.mean / 4, low=math.nan, high=math.nan, seeds=(point.mean / 4,))
+                for point in line.points
+            )
+        )
+        for line in info.panels[0].lines
+    )
+    panels = (info.panels[0], Panel("C", low, info.panels[0].task), Panel("D", low, (("omniglot", "5", "1"),)))
+    figure = draw_inner_steps(info._replace(panels=panels, columns=3))
+    first, second, other = (axes.get_ylim() for axes in figure.axes)
+    assert first == second and other[1] < first[1]
+    assert "Panels of one task have the same vertical axis." in figure.footer
+    assert "All panels have the same" in draw_inner_steps(info._replace(panels=panels[:2])).footer
+    assert "Each panel has its own" in draw_inner_steps(info._replace(panels=panels[1:])).footer
+
+
+def test_a_page_shows_a_value_where_it_is_drawn_and_prints_the_texts_itself(make_info) -> None:
+    figure = draw_inner_steps(make_info())
+    shown = picture("figure_1", Drawn(figure, "A caption."), "sweep x")
+    assert shown.caption == figure.footer and "Does it matter?" not in shown.alt
+    assert len(shown.marks) == 11
+    mark = shown.marks[0]
+    assert mark.text == "none, steps 1: 60.0 (35.2 to 84.8), n = 3"
+    width, height = figure.get_size_inches()
+    x, y = figure.axes[0].transData.transform((1, 60)) / figure.dpi
+    assert mark.x == pytest.approx(x / width, abs=1e-4)
+    assert mark.y == pytest.approx((height - figure.head - y) / (height - figure.head - figure.foot), abs=1e-4)
+    size = re.search(rb'viewBox="0 0 ([\d.]+) ([\d.]+)"', shown.data)
+    assert [float(side) / 72 for side in size.groups()] == pytest.approx(
+        [width, height - figure.head - figure.foot], abs=0.01
+    )
+    assert shown.data == picture("figure_1", Drawn(figure, "A caption."), "sweep x").data
 
 
 def test_every_outer_step_has_its_panels(make_info) -> None:

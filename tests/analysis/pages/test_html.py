@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.judging.verdicts import ClaimWord, ValueWord
-from analysis.pages.contents import PaperPage, Picture, Section, SweepPage, TextTable, Verdict
+from analysis.pages.contents import Mark, PaperPage, Picture, Section, SweepPage, TextTable, Verdict
 from analysis.pages.html import MARKS, all_claims, paper_html, sweep_html
 from analysis.pages.markdown import paper_markdown, sweep_markdown
 
@@ -92,7 +92,14 @@ def page() -> SweepPage:
             ),
         ),
         figures=(
-            Picture(name="figure_1", caption="A caption.", alt="Two lines.", data=b"<svg/>", kind="svg+xml"),
+            Picture(
+                name="figure_1",
+                caption="A caption.",
+                alt="Two lines.",
+                data=b"<svg/>",
+                kind="svg+xml",
+                marks=(Mark(0.5, 0.25, "none: 44.5"),),
+            ),
             Picture(name="figure_2", caption="Another.", alt="A heat map.", data=b"\x89PNG", kind="png"),
         ),
         remarks=("Drawn 4 % too wide.",),
@@ -126,6 +133,7 @@ def test_a_page_answers_in_the_promised_order(page) -> None:
         page.sentence,
         "Zeroing: +4.7.",
         "Every step: +1.0.",
+        "[[0.5,0.25,&#34;none: 44.5&#34;]]",
         'alt="Two lines."',
         "A caption.",
         "Percent.",
@@ -189,7 +197,7 @@ def named_evilly(page: SweepPage) -> SweepPage:
         values=table,
         drawn=table,
         tables=(replace(table, over=EVIL, numeric=(1,)),),
-        figures=(Picture(name=EVIL, caption=EVIL, alt=EVIL, data=b"", kind="png"),),
+        figures=(Picture(name=EVIL, caption=EVIL, alt=EVIL, data=b"", kind="png", marks=(Mark(0, 0, EVIL),)),),
         remarks=(EVIL,),
         protocol=Section(title=EVIL, paragraphs=(EVIL,), items=(EVIL,), tables=(table,)),
         differences=(EVIL,),
@@ -297,7 +305,6 @@ def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:
         "# Does the number",
         "**One of three claims is reproduced.**",
         "![Two lines.](figure_1.png)",
-        "A caption.",
         "Percent.",
         "Claims of the paper.",
         "seed 2 not run",
@@ -311,6 +318,7 @@ def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:
     ]
     places = [text.index(part) for part in wanted]
     assert places == sorted(places)
+    assert "A caption." not in text, "the picture has it"
     assert "### Data" in paper_markdown(paper) and paper_markdown(paper).count("## Does the number") == 3
 
 

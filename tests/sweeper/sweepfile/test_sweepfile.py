@@ -70,6 +70,20 @@ def test_a_plain_axis_has_these_values_ends_included(tmp_path: Path, field: str,
     path.write_text(f"{head}matrix: {{{field}: {given}}}\nseeds: 1\n{endpoint}", encoding="utf-8")
     (axis,) = load(path).axes
     assert [value.label for value in axis.values] == labels
+    assert axis.logarithmic is ("logspace" in given)
+
+
+def test_a_line_is_drawn_against_any_axis_and_along_the_logarithm_of_a_logspace(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    head, tail = GOOD.split("matrix:", 1)
+    endpoint = tail[tail.index("endpoint:") : tail.index("report:")]
+    axes = "{inner_lr: {logspace: [0.01, 1, 3]}, zeroing: {none: {}, every step: {zero_head_every: 1}}}"
+    figures = "[{kind: line, x: inner_lr, hue: zeroing}, {kind: line, x: zeroing, hue: inner_lr}]"
+    path.write_text(f"{head}matrix: {axes}\nseeds: 1\n{endpoint}report: {{figures: {figures}}}\n", encoding="utf-8")
+    assert [(figure.kind, figure.x, figure.logarithmic) for figure in load(path).figures] == [
+        ("line", "inner_lr", True),
+        ("line", "zeroing", False),
+    ]
 
 
 def test_endpoint_and_report_are_read_as_the_tracked_contract_has_them(tmp_path: Path) -> None:
