@@ -1,6 +1,7 @@
 """Cells in words: the answer of a sweep without a planned primary claim. Gives no verdict, computes no statistics."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analysis.numbers.endpoint import PERCENT
 from analysis.numbers.tables import Cell, Difference, Table, where
@@ -19,8 +20,14 @@ def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> Answer:
         sentence += f"; the mean is {low.text()}{' percent' if low.unit == PERCENT else ''}"
     else:
         means = "means in percent" if low.unit == PERCENT else "means"
-        sentence += f"; {means} go from {low.text()} ({where(low)}) to {high.text()} ({where(high)})"
+        places = [where(replace(cell, labels=_varying(cell, every))) or where(cell) for cell in (low, high)]
+        sentence += f"; {means} go from {low.text()} ({places[0]}) to {high.text()} ({places[1]})"
     return Answer(f"{sentence}.", tuple(Verdict("", text) for text in map(_differences, contrasts) if text))
+
+
+def _varying(cell: Cell, every: Sequence[Cell]) -> dict[str, str]:
+    """Return the labels of the axes that have several values."""
+    return {axis: label for axis, label in cell.labels.items() if len({each.labels[axis] for each in every}) > 1}
 
 
 def _differences(contrast: Table) -> str:

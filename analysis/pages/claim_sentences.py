@@ -153,7 +153,9 @@ def _counted(primary: Sequence[Judged], every: int) -> str:
     name = f"primary claim{plural}{' planned here' if len(words) < every else ''}"
     if len(counts) == 1:
         (_, one, several) = counts[0]
-        return f"The {name} {one}." if len(words) == 1 else f"All {len(words)} {name} {several}."
+        if len(words) == 1:
+            return f"The {name} {one}."
+        return f"{'Both' if len(words) == 2 else f'All {len(words)}'} {name} {several}."
     *first, last = (f"{count} {one if count == 1 else several}" for count, one, several in counts)
     return f"Of {len(words)} {name}, {', '.join(first)} and {last}."
 

@@ -14,7 +14,7 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
         f"{'#' * level} {markdown_text(page.question)}",
         f"**{markdown_text(page.sentence)}**",
         *_verdicts(page.verdicts),
-        markdown_text(f"{origin}Sweep {page.sweep}. {page.endpoint}"),
+        markdown_text(f"{origin}Sweep {page.sweep}. Endpoint: {page.endpoint}"),
     ]
     claims = by_plan(page.claims)
     parts += [f"{below} Figures"] if page.figures else []

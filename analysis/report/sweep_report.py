@@ -22,7 +22,7 @@ from analysis.numbers.tidy import axis_column
 from analysis.pages.beside import drawn_table, values_table
 from analysis.pages.cell_sentences import answer as answer_of_cells
 from analysis.pages.claim_sentences import answer, name_of, numbers
-from analysis.pages.contents import Picture, Section, SweepPage, TextTable, grid
+from analysis.pages.contents import Picture, Section, SweepPage, TextTable, axis_title, grid
 from analysis.pages.protocol import paper_differences, protocol
 from analysis.paper.published import Published
 from analysis.report.pictures import draw, picture
@@ -89,7 +89,8 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
     texts = _texts(readings, asked, judged, published)
     trained = commits_of(loaded.records[t.trial_id] for t in asked.plan if t.trial_id in loaded.records)
     pictures, shown = _pictures(readings, asked, loaded, published, in_words(trained)) if figures else ({}, ())
-    grids = [grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())]
+    endpoint = f"{endpoint_sentence(asked.endpoint)}."
+    grids = said_once([grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())], endpoint)
     found = answer(judged, answer_of_cells(cells, list(contrasts.values())))
     page = SweepPage(
         sweep=asked.sweep,
@@ -97,11 +98,11 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         paper=asked.paper,
         sentence=found.sentence,
         verdicts=found.verdicts,
-        endpoint=f"{endpoint_sentence(asked.endpoint)}.",
+        endpoint=endpoint,
         claims=texts.get("claims"),
         values=texts.get("values"),
         drawn=texts.get("drawn"),
-        tables=tuple(grids),
+        tables=grids,
         figures=shown,
         remarks=(*_paper_remarks(published), *engine_remarks(engines)),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
@@ -162,8 +163,23 @@ def _pictures(
     for number, spec in enumerate(asked.figures, 1):
         name, drawn = f"figure_{number}", draw(readings, spec, asked.question, asked.endpoint, published)
         files[name] = encode(drawn.figure, origin)
-        shown.append(picture(name, drawn, origin))
+        made = picture(name, drawn, origin)
+        said, against = endpoint_sentence(asked.endpoint), f"The endpoint against {axis_title(spec.x or '')}."
+        caption, alt = made.caption.replace(f"{said}.", against, 1), made.alt.replace(said, "The endpoint", 1)
+        shown.append(replace(made, caption=caption, alt=alt))
     return files, tuple(shown)
+
+
+def said_once(tables: Sequence[TextTable], endpoint: str) -> tuple[TextTable, ...]:
+    """Return the tables of a page without what it has said before: the endpoint in words, and notes of tables above."""
+    said: set[str] = set()
+    shown = []
+    for made in tables:
+        axes = [head for index, head in enumerate(made.heads) if index not in made.numeric]
+        caption = f"The endpoint by {' and '.join([*axes, made.over])}." if made.caption == endpoint else made.caption
+        shown.append(replace(made, caption=caption, notes=tuple(note for note in made.notes if note not in said)))
+        said |= set(made.notes)
+    return tuple(shown)
 
 
 def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, str]) -> dict[str, Any]:

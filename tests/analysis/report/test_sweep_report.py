@@ -1,3 +1,4 @@
+import html
 import json
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def test_a_report_writes_every_artefact_and_nothing_else(make_report, tmp_path) 
 def test_the_answer_comes_from_the_numbers(make_report) -> None:
     report = make_report(WHOLE)
     assert report.sentence == (
-        "2 of 2 cells are complete; means in percent go from 52.0 ± 5.0 (zeroing none, steps 1) to 71.0 ± 4.3 "
-        "(zeroing every step, steps 1)."
+        "2 of 2 cells are complete; means in percent go from 52.0 ± 5.0 (zeroing none) to 71.0 ± 4.3 (zeroing every "
+        "step)."
     )
     assert report.verdicts == (
         (
@@ -73,6 +74,19 @@ def test_the_answer_comes_from_the_numbers(make_report) -> None:
             "above 0 and 0 below 0.",
         ),
     )
+
+
+def test_a_page_says_the_endpoint_and_every_note_once(make_report) -> None:
+    spec = TableSpec(rows=("zeroing",), columns="steps")
+    folder = make_report(WHOLE, tables=[spec, spec]).paths[0].parent
+    for page in ((folder / "report.md").read_text(), html.unescape((folder / "report.html").read_text())):
+        for said in (
+            "with the head zeroed before adaptation, at the planned",
+            "± is half the 95 % t-interval over seeds",
+        ):
+            assert page.count(said) == 1
+        assert page.count("The endpoint by zeroing and steps.") >= 2
+    assert "with the head zeroed" in (folder / "table_2.md").read_text()
 
 
 def test_a_partial_sweep_names_what_is_missing_everywhere(make_report) -> None:
