@@ -23,7 +23,7 @@ from sweeper.sweepfile.sweep import load
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.figures.layout import Sheet
+    from analysis.figures.notebook import NotebookFigure
     from analysis.report.sweep_report import Found
     from analysis.store import Loaded
 
@@ -156,7 +156,7 @@ class SweepResults:
         frame.attrs["caption"] = made.caption
         return frame
 
-    def figure(self, number: int = 0) -> "Sheet":
+    def figure(self, number: int = 0) -> "NotebookFigure":
         """Return a figure of the sweep file, counted from 0, as the report draws it; a notebook shows it.
 
         Raises SweepError if there is no such figure.
