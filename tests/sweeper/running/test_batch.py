@@ -130,6 +130,9 @@ def test_a_profile_that_one_file_lacks_is_an_error_naming_that_file(write, resul
     assert not results.root.exists()
 
 
+GO_ON = "next: run the same command to train what is left"
+
+
 def test_a_trial_that_another_run_holds_is_skipped_and_named_and_the_end_is_not_called_well(write, results):
     path = write("mine", seeds=1)
     theirs, mine = expand(load(path))
@@ -140,9 +143,10 @@ def test_a_trial_that_another_run_holds_is_skipped_and_named_and_the_end_is_not_
     who = f"by process {os.getpid()} on {socket.gethostname()}"
     assert told.exit_code == 3
     assert "mine: 2 planned: 1 running, 1 new; 1 to run" in told.stderr
-    assert told.stderr.splitlines()[-2:] == [
+    assert told.stderr.splitlines()[-3:] == [
         "2 planned: 1 done, 1 running",
         f"{theirs.trial_id}  {theirs.name()}: running at step 0 of 4, {who}",
+        GO_ON,
     ]
     again = run(results, path)
     assert again.exit_code == 3
@@ -160,8 +164,9 @@ def test_a_trial_that_another_run_takes_meanwhile_is_skipped_by_name(write, resu
     told = run(results, path)
     assert told.exit_code == 3
     assert f"{theirs.trial_id} skipped at step 0: {theirs.name()} · held by process {os.getpid()}" in told.stderr
-    assert told.stderr.splitlines()[-2] == "2 planned: 1 done, 1 new"
-    assert told.stderr.splitlines()[-1].startswith(f"{theirs.trial_id}  {theirs.name()}: new")
+    assert told.stderr.splitlines()[-3] == "2 planned: 1 done, 1 new"
+    assert told.stderr.splitlines()[-2].startswith(f"{theirs.trial_id}  {theirs.name()}: new")
+    assert told.stderr.splitlines()[-1] == GO_ON
 
 
 def written(results: Results) -> dict[str, bytes]:
@@ -221,15 +226,16 @@ def test_the_end_names_each_failed_trial_its_step_the_errors_first_line_and_its_
     table = [
         "2 planned: 1 done, 1 failed",
         f"{bad.trial_id}  {bad.name()}: failed at step 2: ValueError: the first line; {log}",
+        "next: remove the cause of a failure and add --retry-failed to train failed trials again",
     ]
-    assert told.stderr.splitlines()[-2:] == table
+    assert told.stderr.splitlines()[-3:] == table
     assert "raise ValueError" in log.read_text()
     assert "and a second one" in log.read_text()
     assert fold(results.trial(good.trial_id).journal)["status"] == "done"
     again = run(results, path)
     assert again.exit_code == 3
     assert "0 to run" in again.stderr
-    assert again.stderr.splitlines()[-2:] == table
+    assert again.stderr.splitlines()[-3:] == table
     retried = run(results, path, "--retry-failed")
     assert retried.exit_code == 0
     assert retried.stderr.splitlines()[-1] == "2 planned: 2 done"
