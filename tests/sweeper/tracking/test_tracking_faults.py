@@ -50,25 +50,27 @@ def stored(uri: str, experiment: str = "tiny") -> dict[str, list[tuple[str, int,
     return found
 
 
-def journalled(results: Path) -> dict[str, list[tuple[str, int, float]]]:
-    """Return what the store should hold, by trial."""
+def journalled(results: Path, steps: int | None = None) -> dict[str, list[tuple[str, int, float]]]:
+    """Return what the store should hold, by trial; the endpoint is read after `steps` inner steps, None: as trained."""
     records = {path.parent.name: fold(path) for path in (results / "trials").glob("*/journal.jsonl")}
     return {
-        trial_id: sorted((point.key, point.step, point.value) for point in [*points(record), *endpoint_of(record)])
+        trial_id: sorted(
+            (point.key, point.step, point.value) for point in [*points(record), *endpoint_of(record, steps)]
+        )
         for trial_id, record in records.items()
         if record is not None
     }
 
 
-def endpoint_of(record: TrialRecord) -> list[Point]:
+def endpoint_of(record: TrialRecord, steps: int | None = None) -> list[Point]:
     """Return the one point of the tiny sweep's endpoint that the run of an ended trial shows besides its curves."""
-    key = f"endpoint/test_accuracy/zeroed/inner_steps/last_{record['target']}/window_1"
-    inner_steps, last = record["config"]["inner_steps"], record["evaluations"][-1:]
+    named = "inner_steps" if steps is None else f"inner_step_{steps}"
+    key = f"endpoint/test_accuracy/zeroed/{named}/last_{record['target']}/window_1"
+    taken, last = record["config"]["inner_steps"] if steps is None else steps, record["evaluations"][-1:]
     return [
-        Point(key, found["accuracy"]["zeroed"][inner_steps], found["time_ms"], found["step"])
+        Point(key, found["accuracy"]["zeroed"][taken], found["time_ms"], found["step"])
         for found in last
         if record["status"] != "running" and found["step"] == record["target"]
-        if inner_steps < len(found["accuracy"]["zeroed"])  # a played journal may have scored fewer
     ]
 
 
