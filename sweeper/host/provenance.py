@@ -92,10 +92,14 @@ def installed() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return the sha256 of the names and contents of all source files of sweeper and trainers."""
+    """Return the sha256 of the names and contents of all source files of sweeper and trainers.
+
+    The shipped sweeps are no code. They are a link in a checkout and files in an installed wheel.
+    """
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
-    for path in sorted(path for name in SOURCES for path in (root / name).rglob("*") if path.suffix in SOURCE_SUFFIXES):
+    files = (path for name in SOURCES for path in (root / name).rglob("*") if path.suffix in SOURCE_SUFFIXES)
+    for path in sorted(path for path in files if not path.is_relative_to(root / "sweeper/sweeps")):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{path.relative_to(root).as_posix()} {content}\n".encode())
     return digest.hexdigest()

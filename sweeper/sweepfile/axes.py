@@ -115,7 +115,9 @@ def read_axis(faults: Faults, place: Place, name: str, given: Any) -> Axis | Non
     before = len(faults.problems)
     if isinstance(given, list) or name in (*FIELDS, "seed"):
         values = read_plain_values(faults, place, name, given) if _may_be_axis(faults, place, name) else ()
-        axis = Axis(name=name, bundled=False, values=values, logarithmic="logspace" in given)
+        axis = Axis(
+            name=name, bundled=False, values=values, logarithmic=isinstance(given, dict) and "logspace" in given
+        )
     elif isinstance(given, dict):
         axis = Axis(name=name, bundled=True, values=_read_bundles(faults, place, name, given))
     else:

@@ -36,6 +36,7 @@ def asked_of(file: Path) -> Asked:
         only=(),
         every=False,
         raw=None,
+        data=None,
         formats=(),
         out=None,
     )

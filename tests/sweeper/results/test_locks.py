@@ -5,6 +5,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_who_only_asks_keeps_nobody_from_a_lock_however_long_a_busy_machine_take
             os.close(asking)
 
     fcntl.flock(asking, fcntl.LOCK_SH)
-    monkeypatch.setattr("sweeper.results.locks.time.sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     assert first.take()
     assert len(slept) == 7
     assert not Lock(paths).take()
@@ -60,7 +61,7 @@ def test_who_is_stopped_while_asking_is_given_up(tmp_path, monkeypatch):
     paths, slept = TrialPaths(tmp_path / "t"), []
     paths.folder.mkdir()
     paths.lock.touch()
-    monkeypatch.setattr("sweeper.results.locks.time.sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", slept.append)
     with paths.lock.open() as asking:
         fcntl.flock(asking, fcntl.LOCK_SH)
         assert not Lock(paths).take()
