@@ -25,6 +25,7 @@ from typing import Any
 from analysis.contract.question import PlannedTrial
 from analysis.contract.record import SCHEMA_VERSION, Evaluation, TrialRecord, passes
 from analysis.errors import AnalysisError
+from analysis.numbers.tidy import axis_column
 from analysis.store import Loaded
 
 DATA, TRAINING, PROBES, TRIALS = "data.csv.gz", "training.csv.gz", "probes.jsonl.gz", "trials.jsonl.gz"
@@ -43,18 +44,13 @@ def files(plan: Sequence[PlannedTrial], loaded: Loaded) -> dict[str, bytes]:
     """Return the files of all planned trials that have a record, by name. The same records give the same bytes."""
     found = [(trial, loaded.records[trial.trial_id]) for trial in plan if trial.trial_id in loaded.records]
     axes = list(plan[0].labels)
-    columns = [*_OWN[:2], *(_axis(axis) for axis in axes), *_OWN[2:]]
+    columns = [*_OWN[:2], *(axis_column(axis, _OWN) for axis in axes), *_OWN[2:]]
     return {
         DATA: _zipped(_csv(columns, (row for trial, record in found for row in _rows(trial, record)))),
         TRAINING: _zipped(_csv(["trial_id", *CURVE], (row for _, record in found for row in _curve(record)))),
         PROBES: _zipped(_lines({"trial_id": r["trial_id"]} | probe for _, r in found for probe in r["probes"])),
         TRIALS: _zipped(_lines(_facts(record, loaded.run_ids) for _, record in found)),
     }
-
-
-def _axis(axis: str) -> str:
-    """Return the column of an axis: its name, or `NAME (axis)` if the data has a column of that name."""
-    return f"{axis} (axis)" if axis in _OWN else axis
 
 
 def _rows(trial: PlannedTrial, record: TrialRecord) -> Iterator[list[Any]]:

@@ -18,7 +18,7 @@ from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
 from sweeper.dealing.dealer import LOST_RETRIES, Dealer
 from sweeper.results.paths import Results, step_of
-from trainers.maml.checkpoint_head import NOTHING_SCORED
+from trainers.maml.checkpoints.head import NOTHING_SCORED
 
 SLOTS_OF_NODE = 8
 TICK_S = 4.0

@@ -131,6 +131,11 @@ def unit_of(endpoint: Endpoint) -> Unit:
     return PERCENT if endpoint.metric not in PROBES or TITLES[endpoint.metric].scale == PERCENT.scale else PLAIN
 
 
+def in_unit(value: float, unit: Unit) -> str:
+    """Return `value` as it is printed, with its unit."""
+    return f"{unit.scale * value:.{unit.digits}f}{f' {unit.name}' if unit.name else ''}"
+
+
 def axis_title(endpoint: Endpoint) -> tuple[str, float]:
     """Return the title with unit of an axis that shows the endpoint, and the factor from values to that unit."""
     if endpoint.metric in PROBES:

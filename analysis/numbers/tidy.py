@@ -1,6 +1,6 @@
 """A sweep's axes as columns of a tidy frame: ordered categories, with labels in the order of the plan."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
@@ -33,9 +33,9 @@ RESERVED = frozenset(
 """Column names of the frames and CSV files of this package."""
 
 
-def axis_column(axis: str) -> str:
-    """Return the column for an axis's labels: the axis's name, or e.g. `value (axis)` if the name is in `RESERVED`."""
-    return f"{axis} (axis)" if axis in RESERVED else axis
+def axis_column(axis: str, taken: Collection[str] = RESERVED) -> str:
+    """Return the column for an axis's labels: the axis's name, or e.g. `value (axis)` if the name is in `taken`."""
+    return f"{axis} (axis)" if axis in taken else axis
 
 
 def axis_labels(plan: Sequence[PlannedTrial]) -> dict[str, tuple[str, ...]]:

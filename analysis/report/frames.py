@@ -16,7 +16,7 @@ from analysis.contract.record import TrialRecord
 from analysis.judging.claims import Judged
 from analysis.judging.readings import Readings
 from analysis.numbers.tables import Cell, Difference
-from analysis.numbers.tidy import axis_labels
+from analysis.numbers.tidy import axis_column, axis_labels
 from analysis.pages.claim_sentences import name_of
 from analysis.raw_data import CURVE, MEASURED, measured, shared_by_attempts, trained
 from analysis.store import Loaded
@@ -170,7 +170,7 @@ def _axes(plan: Sequence[PlannedTrial], rows: Sequence[Mapping[str, str]], taken
             continue
         numbers = _numbers_of(plan, axis)
         given = [row[axis] for row in rows]
-        columns[f"{axis} (axis)" if axis in taken else axis] = (
+        columns[axis_column(axis, taken)] = (
             pd.Categorical(given, categories=labels, ordered=True)
             if numbers is None
             else [numbers[label] for label in given]

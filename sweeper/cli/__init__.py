@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from sweeper.cli.printing import OutputError, say
+from sweeper.cli.terminal.printing import OutputError, say
 from sweeper.host.streams import open_closed, silence
 from sweeper.host.system import WITHOUT_LOCKS, has_locks
 from sweeper.tracking import pushing_thread

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from sweeper.cli.options import data_root_option, json_option, with_errors_shown
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.printing import hand_out, say
 from trainers.data.archives import DataError
 from trainers.data.catalog import DatasetName
 

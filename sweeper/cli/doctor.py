@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import data_root_option, json_option, results_option, tracking_option, with_errors_shown
-from sweeper.cli.printing import hand_out
+from sweeper.cli.terminal.printing import hand_out
 from sweeper.results.paths import Results
 
 

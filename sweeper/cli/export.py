@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import only_option, profile_option, results_option, sweep_file, with_errors_shown
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.results.paths import Results
 
 

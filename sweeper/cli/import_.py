@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import results_option, with_errors_shown
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.printing import say
 from sweeper.results.paths import Results
 
 REFUSED = 3

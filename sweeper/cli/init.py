@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import with_errors_shown
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.sweepfile.begin import DEFAULT_NAME
 from sweeper.sweepfile.begin import begin as write_first_sweep
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sweeper.cli.options import completing, results_option, with_errors_shown
-from sweeper.cli.printing import print_out
+from sweeper.cli.terminal.printing import print_out
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
 from sweeper.results.locks import holder_of

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from sweeper.cli.printing import ReaderGoneError, say
+from sweeper.cli.terminal.printing import ReaderGoneError, say
 from sweeper.errors import SweepError, of_os
 from sweeper.tracking.address import given_uri, holds_secret
 from trainers.data.archives import DataError

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from analysis.contract.lifecycle import FINISHED
-from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     completing,
     json_option,
@@ -19,7 +18,8 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
-from sweeper.cli.printing import print_out
+from sweeper.cli.terminal.mending import command_to_mend
+from sweeper.cli.terminal.printing import print_out
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
 from sweeper.planning.expand import expand, expand_every

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from analysis.contract.question import FORMATS
-from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.mending import command_to_mend
+from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.reporting import request
 from sweeper.reporting.sweep_answer import push_report
 from sweeper.results.index import summaries
@@ -26,13 +26,15 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @tracking_option
 @only_option
 @click.option("--all", "every", is_flag=True, help="Report every FILE (default: sweeps/*.yaml), and one page of all.")
-@click.option("--compare-authors", "raw", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours.")
+@click.option(
+    "--compare-authors", "authors", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours."
+)
 @click.option("--from", "data", metavar="FOLDER", type=_FOLDER, help="Report the raw data in FOLDER, not a store.")
 @click.option(
     "--format",
     "formats",
     multiple=True,
-    type=click.Choice((*FORMATS, request.RAW)),
+    type=click.Choice((*FORMATS, request.DATA)),
     help="Format to write; data is the raw data, for --from and other programs [default: all but data].",
 )
 @click.option("--mix-engines", is_flag=True, help="Accept cells whose trials were trained by different engines.")
@@ -45,7 +47,7 @@ def report(
     tracking_uri: str | None,
     only: tuple[str, ...],
     every: bool,
-    raw: Path | None,
+    authors: Path | None,
     data: Path | None,
     formats: tuple[str, ...],
     mix_engines: bool,
@@ -71,7 +73,7 @@ def report(
             tracking_uri=tracking_uri,
             only=only,
             every=every,
-            raw=raw,
+            authors=authors,
             data=data,
             formats=formats,
             out=out,
@@ -80,7 +82,7 @@ def report(
     )
     if asked.left_out:
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
-    for part in asked.parts if raw is None and data is None else ():
+    for part in asked.parts if authors is None and data is None else ():
         _tell_damaged(part, results, profile)
     for made in request.write(asked, say):
         if isinstance(made, Path):

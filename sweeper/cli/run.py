@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
-from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     completing,
     data_root_option,
@@ -22,8 +21,9 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
-from sweeper.cli.outcome import finish, print_todo, spoken, tell_left
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.mending import command_to_mend
+from sweeper.cli.terminal.outcome import finish, print_todo, spoken, tell_left
+from sweeper.cli.terminal.printing import say
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.streams import chatter_to
@@ -304,7 +304,7 @@ def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
 
     Progress goes to the real stderr. The output of Ray and MLflow goes to the results' ray.log.
     """
-    from sweeper.cli.progress import Watcher
+    from sweeper.cli.terminal.progress import Watcher
     from sweeper.running.session import execute
 
     with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:

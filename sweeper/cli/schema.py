@@ -3,7 +3,7 @@
 import click
 
 from sweeper.cli.options import with_errors_shown
-from sweeper.cli.printing import print_out
+from sweeper.cli.terminal.printing import print_out
 from sweeper.sweepfile.begin import schema_text
 
 

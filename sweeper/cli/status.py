@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from sweeper.cli.mending import command_to_mend
 from sweeper.cli.options import (
     json_option,
     only_option,
@@ -15,7 +14,8 @@ from sweeper.cli.options import (
     sweep_file,
     with_errors_shown,
 )
-from sweeper.cli.printing import print_out
+from sweeper.cli.terminal.mending import command_to_mend
+from sweeper.cli.terminal.printing import print_out
 from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
 from sweeper.results.paths import Results

@@ -7,7 +7,7 @@ import click
 
 from analysis.contract.record import TrialRecord
 from sweeper.cli.options import completing, results_option, with_errors_shown
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results

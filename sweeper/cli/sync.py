@@ -14,7 +14,7 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError, TrackingError
 from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sweeper.cli.options import json_option, with_errors_shown
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.printing import hand_out, say
 
 if TYPE_CHECKING:
     from trainers.maml.theory.claim import Claim, Setting

@@ -9,7 +9,7 @@ import click
 
 from sweeper.cli.browser import can_open, open_later
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError, TrackingError
 from sweeper.results.paths import Results
 from sweeper.tracking.address import SQLITE, resolve_uri, sqlite_path, ui_command, ui_environment, ui_url

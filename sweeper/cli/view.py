@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper.cli.printing import say
+from sweeper.cli.terminal.printing import say
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, SurveyedSweep, survey
 from sweeper.tracking.address import masked

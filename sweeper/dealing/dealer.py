@@ -23,7 +23,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
-from trainers.maml.checkpoint_head import NOTHING_SCORED, scores_shape
+from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
 from trainers.maml.engines.table import EngineName
 
 LOST_RETRIES = 3

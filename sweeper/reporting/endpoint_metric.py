@@ -11,7 +11,8 @@ from analysis.contract.question import Endpoint
 from analysis.contract.record import TrialRecord
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import Sweep
-from sweeper.tracking.run_contents import Point, Readout
+from sweeper.tracking.run_contents import Readout
+from sweeper.tracking.run_points import Point
 
 if TYPE_CHECKING:
     from sweeper.tracking.views import Reader
@@ -49,11 +50,10 @@ def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int]]:
 
 
 def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
-    from analysis.numbers.endpoint import endpoint_sentence, measured, read, unit_of
+    from analysis.numbers.endpoint import endpoint_sentence, in_unit, measured, read, unit_of
 
     endpoint, trial = sweep.endpoint, spec.planned()
     points, said = [], []
-    scale, digits, unit = unit_of(endpoint)
     for key, step in _read_at(endpoint, trial.target):
         reading = read(trial, record, endpoint, step)
         at = f" at outer step {step}"
@@ -62,7 +62,7 @@ def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
             continue
         time_ms = measured(trial, record, endpoint, step)[-1]["time_ms"]
         points.append(Point(key, reading.value, time_ms, step))
-        said.append(f"**{scale * reading.value:.{digits}f}{f' {unit}' if unit else ''}**{at}.")
+        said.append(f"**{in_unit(reading.value, unit_of(endpoint))}**{at}.")
     note = [
         f"A trial of the sweep `{sweep.name}`: {', '.join(f'{axis} {label}' for axis, label in spec.labels.items())}, "
         f"seed {spec.seed}.",

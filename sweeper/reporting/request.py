@@ -3,7 +3,6 @@
 Prints nothing and parses no command line. `analysis` computes the content of the report.
 """
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from sweeper.errors import SweepError
 from sweeper.host.provenance import commit
 from sweeper.planning.expand import expand, paper_configs
 from sweeper.planning.selectors import select
+from sweeper.reporting import raw_folder
 from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
 from sweeper.sweepfile.sweep import Sweep, load
@@ -29,33 +29,31 @@ if TYPE_CHECKING:
     from analysis.store import Loaded
 
 SWEEPS = Path("sweeps")
-RAW = "data"
+DATA = "data"
 """The format of raw data. It is written only if it is asked for, since it may be large."""
-SWEEP, QUESTION = "sweep.yaml", "question.json"
-"""Files beside raw data: the sweep file, and the profile and selectors that choose its trials."""
 DRAWN = frozenset(("png", "pdf", "svg", "html"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user asks for. `raw` is a CSV file with the authors' results, read instead of a tracking store.
+    """What the user asks for.
 
-    `data` is a folder with raw data, read instead of a store too; without files, its own sweep file is reported.
-
-    `every` adds a page of all `files`; without files, it takes sweeps/*.yaml. Without `formats`, all of FORMATS are
-    written. If `mix_engines`, a cell may have trials of two engines.
+    Instead of a tracking store, a report reads `authors`, a CSV file with the authors' results, or `data`, a folder
+    with raw data; without files, its own sweep file is reported. `every` adds a page of all `files`; without files, it
+    takes sweeps/*.yaml. Without `formats`, all of FORMATS are written. If `mix_engines`, a cell may have trials of two
+    engines.
     """
 
-    files: Sequence[Path]
-    profile: str | None
     results: Results
-    tracking_uri: str | None
-    only: Sequence[str]
-    every: bool
-    raw: Path | None
-    data: Path | None
-    formats: Sequence[str]
-    out: Path | None
+    files: Sequence[Path] = ()
+    profile: str | None = None
+    tracking_uri: str | None = None
+    only: Sequence[str] = ()
+    every: bool = False
+    authors: Path | None = None
+    data: Path | None = None
+    formats: Sequence[str] = ()
+    out: Path | None = None
     mix_engines: bool = False
 
 
@@ -98,12 +96,12 @@ class Written:
 def understand(options: Options) -> Request:
     """Return the request for `options`.
 
-    Raises SweepError if they contradict each other or a file has faults, OSError if `raw` is not a file.
+    Raises SweepError if they contradict each other or a file has faults, OSError if `authors` is not a file.
     """
     if options.data is not None:
-        options = _of_its_own(options, options.data)
-    if options.raw is not None and options.raw.exists():
-        require_regular(options.raw)
+        options = _of_raw_data(options, options.data)
+    if options.authors is not None and options.authors.exists():
+        require_regular(options.authors)
     files = options.files or (tuple(sorted(SWEEPS.glob("*.yaml"))) if options.every else ())
     if options.every and not files:
         raise SweepError(
@@ -114,18 +112,18 @@ def understand(options: Options) -> Request:
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
     sweeps = {file: load(file) for file in files}
     left_out: tuple[str, ...] = ()
-    if options.raw is not None and options.every:
+    if options.authors is not None and options.every:
         sweeps, left_out = _of_authors_alone(sweeps)
         if not sweeps:
             raise SweepError(f"the authors have no runs of {', '.join(left_out)}; leave out --compare-authors")
-    stored = options.raw is None and options.data is None
+    stored = options.authors is None and options.data is None
     uri = resolve_uri(options.tracking_uri, options.results.root) if stored else None
     if uri is None and stored:
         raise SweepError(
             "--tracking-uri none: a report reads a tracking store; run `sweeper sync FILE`, then report it"
         )
-    loaded = _raw_data(options.data)
-    digests = options.results.digests() if loaded is None else _digests(loaded)
+    loaded = None if options.data is None else raw_folder.read(options.data)
+    digests = options.results.digests() if loaded is None else raw_folder.digests(loaded)
     parts = tuple(part_of(options, file, sweep, digests) for file, sweep in sweeps.items())
     out = options.out or options.results.report("all" if options.every else parts[0].asked.sweep)
     return Request(options=options, parts=parts, left_out=left_out, uri=uri, loaded=loaded, out=out)
@@ -146,10 +144,10 @@ def write(request: Request, say: Callable[[str], None]) -> Iterator[Written | Pa
             written = _write_sweep(part, found, loaded, request, formats)
         yield written
     if every:
-        records = None if request.options.raw is not None else answers[0][1].records
+        records = None if request.options.authors is not None else answers[0][1].records
         found_of = [(part.asked, found) for part, (found, _) in zip(request.parts, answers, strict=True)]
-        raw = request.options.raw
-        command = f"sweeper report --all{f' --compare-authors {raw.name}' if raw is not None else ''}"
+        authors = request.options.authors
+        command = f"sweeper report --all{f' --compare-authors {authors.name}' if authors is not None else ''}"
         with _explained(request.out):
             paths = write_paper(found_of, records, request.out, command, formats)
         yield from paths
@@ -170,10 +168,10 @@ def read(request: Request, say: Callable[[str], None]) -> "list[tuple[Found, Loa
     return answers
 
 
-def _of_its_own(options: Options, data: Path) -> Options:
+def _of_raw_data(options: Options, data: Path) -> Options:
     """Return `options` with the sweep file, profile and selectors of the raw data, if they name no file."""
     given = {
-        "--all": options.every, "--compare-authors": options.raw is not None,
+        "--all": options.every, "--compare-authors": options.authors is not None,
         "--tracking-uri": options.tracking_uri is not None,
     }  # fmt: skip
     if other := [name for name, asked in given.items() if asked]:
@@ -182,15 +180,8 @@ def _of_its_own(options: Options, data: Path) -> Options:
         return options
     if options.profile is not None:
         raise SweepError(f"--from {data} reports the profile that its data has; leave out --profile, or name a FILE")
-    try:
-        question = json.loads((data / QUESTION).read_text(encoding="utf-8"))
-        profile, only = question["profile"], question["only"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SweepError(
-            f"{data / QUESTION} can't be read ({error}); name the sweep FILE, or write the raw data again with "
-            "`sweeper report FILE --format data`"
-        ) from None
-    return replace(options, files=(data / SWEEP,), profile=profile, only=(*only, *options.only))
+    profile, only = raw_folder.question(data)
+    return replace(options, files=(data / raw_folder.SWEEP,), profile=profile, only=(*only, *options.only))
 
 
 def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tuple[str, ...]]:
@@ -199,24 +190,6 @@ def _of_authors_alone(sweeps: dict[Path, Sweep]) -> tuple[dict[Path, Sweep], tup
 
     kept = {file: sweep for file, sweep in sweeps.items() if sweep.name in AXES}
     return kept, tuple(sweep.name for sweep in sweeps.values() if sweep.name not in AXES)
-
-
-def _raw_data(folder: Path | None) -> "Loaded | None":
-    """Return the records of raw data in `folder`, None if there is no such folder to read."""
-    if folder is None:
-        return None
-    from analysis.errors import AnalysisError
-    from analysis.raw_data import load as load_raw
-
-    try:
-        return load_raw(folder)
-    except AnalysisError as error:
-        raise SweepError(str(error)) from None
-
-
-def _digests(loaded: "Loaded") -> dict[str, str]:
-    """Return the digest of each data set that the trials were trained with."""
-    return {record["config"]["dataset"]: record["attempts"][-1]["digest"] for record in loaded.records.values()}
 
 
 def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, str]) -> Part:
@@ -245,11 +218,11 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
 
 
 def _command(file: Path, profile: str | None, options: Options) -> str:
-    if options.data is not None and file == options.data / SWEEP:
+    if options.data is not None and file == options.data / raw_folder.SWEEP:
         return shlex.join(["sweeper", "report", "--from", str(options.data)])
     words = ["sweeper", "report", str(file), *(["--profile", profile] if profile else [])]
     words += [word for selector in options.only for word in ("--only", selector)]
-    words += ["--compare-authors", options.raw.name] if options.raw is not None else []
+    words += ["--compare-authors", options.authors.name] if options.authors is not None else []
     words += ["--from", str(options.data)] if options.data is not None else []
     return shlex.join(words)
 
@@ -279,15 +252,15 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         for sweep, _, asked in request.parts:
             source = f"raw data, {request.options.data.name}"
             yield find(asked, loaded, published(sweep.name), source, figures=drawn), loaded
-    elif request.options.raw is not None:
+    elif request.options.authors is not None:
         from analysis.paper.authors.records import as_records
         from analysis.store import Loaded
 
-        raw = request.options.raw
+        authors = request.options.authors
         for sweep, _, asked in request.parts:
-            runs = as_records(raw, sweep.name, asked.axes, max(trial.target for trial in asked.plan))
+            runs = as_records(authors, sweep.name, asked.axes, max(trial.target for trial in asked.plan))
             loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
-            source = f"the authors' raw results, {raw.name}"
+            source = f"the authors' raw results, {authors.name}"
             yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
 
 
@@ -302,8 +275,9 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
     out = request.out / found.page.sweep if every else request.out
     made = write(found, out, formats)
     paths = made.paths
-    if RAW in formats:
-        paths += write_whole(out, {**raw_files(part.asked.plan, loaded), **_question(part, request.options)})
+    if DATA in formats:
+        question = raw_folder.question_files(part.sweep, part.profile, request.options.only)
+        paths += write_whole(out, {**raw_files(part.asked.plan, loaded), **question})
     first = found.tables.get("table_1")
     return Written(
         sweep=found.page.sweep,
@@ -314,12 +288,6 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
         incomplete=made.incomplete,
         paths=paths,
     )
-
-
-def _question(part: Part, options: Options) -> dict[str, bytes]:
-    """Return the files that make a report of raw data without the sweep's own file."""
-    asked = {"profile": part.profile, "only": list(options.only)}
-    return {SWEEP: part.sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()}
 
 
 @contextmanager

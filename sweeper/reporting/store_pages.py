@@ -80,18 +80,13 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], r
 
 def _cell_note(sweep: Sweep, labels: Mapping[str, str], stats: "Summary", planned: int, unit: "Unit") -> str:
     """Return the numbers of a cell in Markdown."""
-    from analysis.numbers.endpoint import endpoint_sentence
+    from analysis.numbers.endpoint import endpoint_sentence, in_unit
 
-    scale, digits, name = unit
-
-    def said(number: float) -> str:
-        return f"{scale * number:.{digits}f}{f' {name}' if name else ''}"
-
-    numbers = [f"mean **{said(stats.mean)}**"]
+    numbers = [f"mean **{in_unit(stats.mean, unit)}**"]
     if stats.n > 1:
-        numbers.append(f"sd {said(stats.sd)}")
+        numbers.append(f"sd {in_unit(stats.sd, unit)}")
     if stats.low == stats.low:  # not NaN: three seeds at least
-        numbers.append(f"95 % interval of the mean {said(stats.low)} to {said(stats.high)}")
+        numbers.append(f"95 % interval of the mean {in_unit(stats.low, unit)} to {in_unit(stats.high, unit)}")
     where = ", ".join(f"{axis} {label}" for axis, label in labels.items())
     return "\n\n".join(
         [

@@ -75,7 +75,7 @@ def push_report(part: request.Part, made: request.Written, results: Results, uri
 
 
 def _contents(paths: Iterable[Path]) -> dict[str, bytes]:
-    shown = {f".{name}" for name in FORMATS if name != request.RAW}
+    shown = {f".{name}" for name in FORMATS if name != request.DATA}
     return {path.name: path.read_bytes() for path in paths if path.suffix in shown}
 
 
@@ -84,19 +84,8 @@ def _find(part: SurveyedSweep, results: Results) -> "Found":
     from analysis.report.sweep_report import find
     from analysis.store import Loaded
 
-    options = request.Options(
-        files=(),
-        profile=part.experiment.partition("@")[2] or None,
-        results=results,
-        tracking_uri=None,
-        only=(),
-        every=False,
-        raw=None,
-        data=None,
-        formats=(),
-        out=None,
-        mix_engines=True,
-    )
+    profile = part.experiment.partition("@")[2] or None
+    options = request.Options(results=results, profile=profile, mix_engines=True)
     asked = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests()).asked
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})

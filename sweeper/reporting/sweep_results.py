@@ -198,16 +198,13 @@ def read(
     with _in_python():
         request = understand(
             Options(
+                results=Results.at(Path(results)),
                 files=() if sweep is None else (Path(sweep),),
                 profile=profile,
-                results=Results.at(Path(results)),
                 tracking_uri=tracking_uri,
                 only=_several(only),
-                every=False,
-                raw=None,
                 data=folder,
                 formats=("csv",),
-                out=None,
                 mix_engines=mix_engines,
             )
         )

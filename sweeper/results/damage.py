@@ -12,7 +12,7 @@ from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.results.journal_form import Ended, Record, readable, sound_part
 from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines, split_lines
 from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoint
-from trainers.maml.checkpoint_records import records_in
+from trainers.maml.checkpoints.records import records_in
 from trainers.maml.config import ConfigError, TrialConfig, resolve
 from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
-from sweeper.results.paths import TrialPaths
+from sweeper.results.paths import TrialPaths, until_free
 from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
 
 _JOURNALLED = (re.compile(rb'"engine":"(\w+)"'), re.compile(rb'"device":"(\w+)"'))
@@ -38,10 +38,9 @@ def began_with(paths: TrialPaths) -> Began | None:
 
 
 def _contents(paths: TrialPaths) -> Iterator[bytes]:
-    number = 1
-    while paths.damaged(number).exists():
-        yield paths.damaged(number).read_bytes()
-        number += 1
+    *damaged, _ = until_free(paths.damaged)
+    for path in damaged:
+        yield path.read_bytes()
     for attempt in range(1, 1 + paths.last_attempt()):
         if paths.log(attempt).exists():
             yield paths.log(attempt).read_bytes()

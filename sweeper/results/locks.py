@@ -5,10 +5,12 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from sweeper.errors import SweepError
 from sweeper.results.paths import Results, ResultsError, RunPaths, TrialPaths, storage_explained
 from trainers.sealed_file import naming
 
@@ -142,6 +144,26 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def all_held(results: Results, trial_ids: Iterable[str], purpose: str) -> Iterator[None]:
+    """Hold the locks of all these trials while the block lasts.
+
+    Raises SweepError, before the block, if another process holds one; `purpose` says what it has to be stopped for.
+    """
+    with ExitStack() as held:
+        for trial_id in trial_ids:
+            lock = Lock(results.trial(trial_id))
+            if not lock.take():
+                raise being_trained(trial_id, purpose)
+            held.callback(lock.release)
+        yield
+
+
+def being_trained(trial_id: str, purpose: str) -> SweepError:
+    """Return the error for a trial that has to be stopped before `purpose`."""
+    return SweepError(f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before {purpose}")
 
 
 def _locked(descriptor: int, path: Path) -> bool:

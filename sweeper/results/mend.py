@@ -5,14 +5,13 @@ from its newest whole checkpoint, whose records the worker sends again.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 
 from sweeper.errors import SweepError
 from sweeper.results.damage import Damage, damage_of
 from sweeper.results.journal_form import readable
 from sweeper.results.journal_lines import split_lines
-from sweeper.results.locks import Lock
-from sweeper.results.paths import Results, TrialPaths, storage_explained
+from sweeper.results.locks import all_held
+from sweeper.results.paths import Results, TrialPaths, storage_explained, until_free
 from trainers.sealed_file import write_whole
 
 
@@ -22,12 +21,7 @@ def mend(results: Results, trial_ids: Iterable[str]) -> Mapping[str, str]:
     Raises SweepError, with nothing changed, if another process holds one of the trials, ResultsError.
     """
     wanted = list(dict.fromkeys(trial_ids))
-    with storage_explained(results.root), ExitStack() as held:
-        for trial_id in wanted:
-            lock = Lock(results.trial(trial_id))
-            if not lock.take():
-                raise SweepError(f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before a mend")
-            held.callback(lock.release)
+    with storage_explained(results.root), all_held(results, wanted, "a mend"):
         damages = {trial_id: damage_of(results.trial(trial_id)) for trial_id in wanted}
         return {
             trial_id: _mend(results.trial(trial_id), damage)
@@ -38,9 +32,7 @@ def mend(results: Results, trial_ids: Iterable[str]) -> Mapping[str, str]:
 
 def _mend(paths: TrialPaths, damage: Damage) -> str:
     _fence(paths, damage)
-    number = 1
-    while (aside := paths.damaged(number)).exists():
-        number += 1
+    *_, aside = until_free(paths.damaged)
     write_whole(aside, damage.content)
     write_whole(paths.journal, damage.sound)
     kept = len(split_lines(damage.sound))

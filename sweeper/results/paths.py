@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,14 @@ class TrialPaths:
         found = self.folder.glob(f"a{'*' if attempt is None else attempt}/step-*{CHECKPOINT_SUFFIX}")
         usable = [path for path in found if step_of(path) <= furthest]
         return sorted(usable, key=lambda path: (step_of(path), int(path.parent.name[1:])), reverse=True)
+
+
+def until_free(numbered: Callable[[int], Path]) -> list[Path]:
+    """Return the paths `numbered(1)`, `numbered(2)`, ... that exist, and then the first one that doesn't."""
+    paths = [numbered(1)]
+    while paths[-1].exists():
+        paths.append(numbered(len(paths) + 1))
+    return paths
 
 
 class WholeCheckpoint(NamedTuple):

@@ -1,12 +1,12 @@
 """Moves a trial's results aside, so that it can be trained again from step 0. Deletes nothing."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 
-from sweeper.errors import SweepError
 from sweeper.results.journal_lines import JournalError, read_lines
-from sweeper.results.locks import Lock
-from sweeper.results.paths import JOURNAL, Results, storage_explained
+from sweeper.results.locks import all_held
+from sweeper.results.paths import JOURNAL, Results, storage_explained, until_free
 
 
 def supersede(results: Results, trial_ids: Iterable[str]) -> None:
@@ -16,20 +16,13 @@ def supersede(results: Results, trial_ids: Iterable[str]) -> None:
     SweepError, with nothing moved, if a living run holds one of the trials.
     """
     begun = [trial_id for trial_id in dict.fromkeys(trial_ids) if results.trial(trial_id).folder.exists()]
-    with storage_explained(results.root), ExitStack() as held:
-        for trial_id in begun:
-            lock = Lock(results.trial(trial_id))
-            if not lock.take():
-                raise SweepError(f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before a rerun")
-            held.callback(lock.release)
+    with storage_explained(results.root), all_held(results, begun, "a rerun"):
         for trial_id in begun:
             _move(results, trial_id)
 
 
 def _move(results: Results, trial_id: str) -> None:
-    number = 1
-    while (aside := results.superseded(trial_id, number)).exists():
-        number += 1
+    *_, aside = until_free(partial(results.superseded, trial_id))
     aside.parent.mkdir(exist_ok=True)
     results.trial(trial_id).folder.replace(aside)
 
@@ -37,9 +30,8 @@ def _move(results: Results, trial_id: str) -> None:
 def starts_of_superseded(results: Results, trial_id: str) -> set[int]:
     """Return when each training of a trial that was moved aside began, in ms since 1970. Skips unreadable journals."""
     starts: set[int] = set()
-    number = 1
-    while (aside := results.superseded(trial_id, number)).exists():
+    *moved, _ = until_free(partial(results.superseded, trial_id))
+    for aside in moved:
         with suppress(JournalError, OSError, KeyError):
             starts.update(line["time_ms"] for line in read_lines(aside / JOURNAL) if line["kind"] == "attempt")
-        number += 1
     return starts

@@ -8,7 +8,7 @@ from sweeper.errors import SweepError
 from sweeper.planning.selectors import select
 from sweeper.results.damage import Damage, damage_of
 from sweeper.results.journal_lines import NewerJournalError, split_lines
-from sweeper.results.locks import holder_of
+from sweeper.results.locks import being_trained, holder_of
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, judge
 from sweeper.results.trial_summary import TrialSummary, summary_of
@@ -45,9 +45,7 @@ def mending(batch: Batch, results: Results, selectors: Sequence[str], rerun: Seq
                 if damage is None:
                     remarks[trial_id] = f"{trial_id}: its journal is sound, so it is not mended"
                 elif holder_of(results.trial(trial_id)) is not None:
-                    raise SweepError(
-                        f"{trial_id} is being trained; stop it with `sweeper stop {trial_id}` before a mend"
-                    )
+                    raise being_trained(trial_id, "a mend")
                 else:
                     after[trial_id] = _summary_after(damage)
             except (NewerJournalError, ConfigError):

@@ -39,6 +39,6 @@ def experiments_of(uri: str) -> list[Experiment]:
         except sqlite3.Error:
             return []  # MLflow itself says best what is wrong with the store
         return [Experiment(str(number), name, bool(saved)) for number, name, saved in rows]
-    from sweeper.tracking.mlflow_tracker import every_experiment
+    from sweeper.tracking.mlflow_library import every_experiment
 
     return [Experiment(number, name, TAG_VIEW in tags) for number, name, tags in every_experiment(uri)]

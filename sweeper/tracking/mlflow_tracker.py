@@ -1,45 +1,39 @@
-"""Writes trials into an MLflow experiment, one run each. The only file of sweeper that imports mlflow.
+"""Writes trials into an MLflow experiment, one run each.
 
 The store is a view: everything in it can be made again from the journals. Repeating a write has no effect, so an
 interrupted push is simply repeated. Uses no active run, no global URI and no default store.
 """
 
-import gzip
-import importlib
 import json
-import logging
 import os
 import random
 import socket
-import tempfile
 import time
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from analysis.contract.record import ARTIFACT, TAG_SWEEP, TrialRecord, passes
 from sweeper.errors import TrackingError
 from sweeper.tracking import run_contents as tracked
-from sweeper.tracking.address import SQLITE, artifact_folder, explain, is_server, masked, sqlite_path
+from sweeper.tracking import run_points
+from sweeper.tracking.address import SQLITE, explain, is_server, masked, sqlite_path
+from sweeper.tracking.artefacts import Artefacts
 from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
+from sweeper.tracking.mlflow_library import EXPERIMENTS_A_PAGE, explaining, load_mlflow
 from sweeper.tracking.moved_store import rebind
 from sweeper.tracking.notes import note_tags
 from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.readable_files import readable_files
-from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Point, Shown, SweepAnswer, TrackedTrial
+from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Shown, SweepAnswer, TrackedTrial
 from sweeper.tracking.run_lookup import ShownRuns, Sought
+from sweeper.tracking.run_points import Point
 from sweeper.tracking.saved_view import EXPERIMENT_KIND, TAG_VIEW, saved_view
 from sweeper.tracking.stored_points import stored_points
-from trainers.sealed_file import write_whole
 
 METRICS_A_BATCH = 1000  # MLflow's limit
 LONGEST_DIGEST = 36  # MLflow's limit
-EXPERIMENTS_A_PAGE = 1000
-DEFAULT_EXPERIMENT = "Default"  # MLflow makes it in every store
 TRIES = 6
 COLLISION = "IntegrityError"
 """MLflow searches before it inserts. If two processes insert one row at once, one of them gets this error."""
@@ -65,11 +59,11 @@ class MlflowTracker:
         the log of its last attempt.
         Raises TrackingError.
         """
-        self.uri, self.experiment, self._root = uri, experiment, artifact_root
+        self.uri, self.experiment = uri, experiment
         self._read, self._replaced, self._log = read, replaced, log
         self._renamed = ""
-        self._mlflow = _load_mlflow()
-        with _explaining(self._mlflow, self.uri):
+        self._mlflow = load_mlflow()
+        with explaining(self._mlflow, self.uri):
             with only_opener(uri):
                 if uri.startswith(SQLITE):
                     self._make(sqlite_path(uri))
@@ -77,6 +71,7 @@ class MlflowTracker:
                 self._experiment_id = self._open_experiment(artifact_root)
                 if uri.startswith(SQLITE):
                     rebind(sqlite_path(uri), artifact_root)
+            self._artefacts = Artefacts(self._client, uri, artifact_root)
             self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
 
     def _make(self, database: Path) -> None:
@@ -104,13 +99,13 @@ class MlflowTracker:
 
         Raises TrackingError; a later push of this record or a newer one repairs the run.
         """
-        with _explaining(self._mlflow, self.uri):
+        with explaining(self._mlflow, self.uri):
             self._show(self._sought(record, trial), lambda run: self._push(run, record, trial))
 
     def _sought(self, record: TrialRecord, trial: TrackedTrial) -> Sought:
         tags = tracked.tags(record, trial)
         starts = tracked.starts_ms(record)
-        last = max((point.step for point in tracked.points(record)), default=0)
+        last = max((point.step for point in run_points.points(record)), default=0)
         return Sought(
             key=("trial", trial.trial_id),
             name=trial.run_name,
@@ -124,11 +119,11 @@ class MlflowTracker:
     def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial) -> None:
         tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
         params, status, readout = tracked.params(record, trial), RUN_STATUS[record["status"]], trial.readout(record)
-        points = [*tracked.points(record), *readout.points]
+        points = [*run_points.points(record), *readout.points]
         if run.is_whole(tags):
             whole = run.is_untouched(tags, params, {point.key for point in points}, status)
             if whole and not self._lost_points(run, points):
-                if not self._lost_artifact(run):
+                if not self._artefacts.lost(run):
                     return None
                 run.archived = None
             elif run.tags.get(tracked.TAG_PAGE) == tags[tracked.TAG_PAGE]:  # otherwise the form of pages is new
@@ -170,7 +165,7 @@ class MlflowTracker:
             for row in self._client.get_metric_history(run.run_id, key)
         }
         strange = rows.difference(points)
-        if strange and strange.difference(tracked.every_point(record)):
+        if strange and strange.difference(run_points.every_point(record)):
             return "there are measurements that the journal no longer has"
         hidden = {point.key for point in points if point in rows} - run.metrics
         return "a metric was deleted in part" if hidden else ""
@@ -179,7 +174,7 @@ class MlflowTracker:
         """Bring the summary run of each cell up to date. Create it if needed. Raises TrackingError."""
         now_ms = time.time_ns() // 1_000_000
         for cell in cells:
-            with _explaining(self._mlflow, self.uri):
+            with explaining(self._mlflow, self.uri):
                 sought = Sought(key=("cell", cell.cell), name=cell.run_name, earlier_name=cell.name, params=cell.labels)
                 self._show(sought, partial(self._push_cell, cell, now_ms))
                 self._put_below(cell)
@@ -195,36 +190,30 @@ class MlflowTracker:
     def push_answer(self, answer: SweepAnswer) -> None:
         """Bring the run of the whole sweep up to date. Create it if needed. Raises TrackingError."""
         sought = Sought(key=("sweep", self.experiment), name=f"Answer · {self.experiment}")
-        with _explaining(self._mlflow, self.uri):
+        with explaining(self._mlflow, self.uri):
             self._show(sought, partial(self._push_answer, answer, sought.name))
 
     def _push_answer(self, answer: SweepAnswer, name: str, run: Shown) -> None:
         tags = answer.tags(self.experiment)
         if answer.files and run.tags.get(tracked.TAG_FILES) != tags[tracked.TAG_FILES]:
-            self._place(run, answer.files)
+            self._artefacts.place(run, answer.files)
         if run.status != "FINISHED":
             self._set_state(run, fitted(name, LONGEST_NAME), "FINISHED", time.time_ns() // 1_000_000)
         self._write(run, [], {}, fitted_values(tags | note_tags(answer.note, run.tags), LONGEST_TAG))
 
     def add_checkpoint(self, trial_id: str, name: str, content: bytes) -> None:
         """Add a checkpoint to the artefacts of a trial's run, below `checkpoint/`. Raises TrackingError."""
-        with _explaining(self._mlflow, self.uri):
+        with explaining(self._mlflow, self.uri):
             run = self._runs.known(("trial", trial_id))
-            if run is not None and f"checkpoint/{name}" not in self._checkpoints(run):
-                self._place(run, {f"checkpoint/{name}": content})
-
-    def _checkpoints(self, run: Shown) -> set[str]:
-        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
-        if folder is None:
-            return {found.path for found in self._client.list_artifacts(run.run_id, "checkpoint")}
-        return {f"checkpoint/{path.name}" for path in (folder / "checkpoint").glob("*")}
+            if run is not None and f"checkpoint/{name}" not in self._artefacts.checkpoints(run):
+                self._artefacts.place(run, {f"checkpoint/{name}": content})
 
     def describe(self, note: str, axes: Sequence[str], endpoints: Sequence[str]) -> None:
         """Describe the experiment in Markdown, and save the view of its table. Raises TrackingError.
 
         `axes` are the swept ones and `endpoints` metrics of trials. A view that a person saved under our key stays.
         """
-        with _explaining(self._mlflow, self.uri):
+        with explaining(self._mlflow, self.uri):
             found = self._client.get_experiment(self._experiment_id)
             wanted = {**EXPERIMENT_KIND, **note_tags(note, found.tags)}
             view = saved_view(axes, endpoints, found.creation_time or 0)
@@ -328,40 +317,13 @@ class MlflowTracker:
         files = {ARTIFACT: tracked.artifact(record)}
         if record["status"] != "running":
             files |= readable_files(record, self._log(record))
-        self._place(run, files)
+        self._artefacts.place(run, files)
         run.archived = stage
-
-    def _place(self, run: Shown, files: Mapping[str, bytes]) -> None:
-        """Write artefacts of a run; a name may have a folder before it."""
-        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
-        if folder is None:
-            with tempfile.TemporaryDirectory() as outbox:
-                for name, content in files.items():
-                    path = Path(outbox) / name
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(content)
-                self._client.log_artifacts(run.run_id, outbox)
-            return
-        for name, content in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)  # not by MLflow, which knows only the folder's first place
-            write_whole(path, content)
 
     def _lost_points(self, run: Shown, points: list[Point]) -> bool:
         """Return whether the store has lost some of `points`, as far as it can be asked that at once."""
         stored = stored_points(self.uri, run.run_id)
         return stored is not None and not stored.issuperset((point.key, point.step) for point in points)
-
-    def _lost_artifact(self, run: Shown) -> bool:
-        """Return whether the run's local artefact is gone or damaged."""
-        folder = artifact_folder(run.artifact_uri, self.uri, self._root)
-        if folder is None:
-            return False
-        try:
-            json.loads(gzip.decompress((folder / ARTIFACT).read_bytes()))
-        except (OSError, EOFError, zlib.error, ValueError):
-            return True
-        return False
 
     def _set_state(self, run: Shown, name: str, status: str, end_ms: int | None) -> None:
         name = run.name if run.was_renamed else name
@@ -388,49 +350,3 @@ class MlflowTracker:
             self._client.log_batch(run_id, (), as_params, [entities.RunTag(*pair) for pair in new_tags.items()])
             run.params.update(new_params)
             run.tags.update(new_tags)
-
-
-def every_experiment(uri: str) -> list[tuple[str, str, Mapping[str, str]]]:
-    """Return id, name and tags of each experiment of the store at `uri`, the newest first. Raises TrackingError."""
-    mlflow = _load_mlflow()
-    with _explaining(mlflow, uri):
-        found = mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=EXPERIMENTS_A_PAGE)
-        return [(one.experiment_id, one.name, one.tags) for one in found if one.name != DEFAULT_EXPERIMENT]
-
-
-@contextmanager
-def _explaining(mlflow: ModuleType, uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of the connection to its store into a TrackingError."""
-    errors = (
-        mlflow.MlflowException,
-        importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that isn't a database
-        importlib.import_module("google.protobuf.json_format").ParseError,  # an answer of unexpected form
-        OSError,  # from requests or from the disk
-        ImportError,  # a database's driver is missing
-        ValueError,  # an invalid address or MLFLOW_... variable
-    )
-    try:
-        yield
-    except errors as error:
-        raise explain(error, uri) from error
-
-
-def _load_mlflow() -> ModuleType:
-    """Import MLflow without telemetry, without silent truncation, and without minutes of retries on a dead server."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_TRUNCATE_LONG_VALUES"] = "false"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] = "false"  # a write that returns has reached the store
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    try:
-        mlflow = importlib.import_module("mlflow")
-    except ModuleNotFoundError as error:
-        raise TrackingError(
-            f"MLflow can't be loaded ({error}); install it with `pip install mlflow`, or give --tracking-uri none and "
-            f"send the journals later with `sweeper sync FILE`"
-        ) from None
-    for chatty in ("alembic", "mlflow"):  # MLflow sets these when it is imported
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs every failed retry
-    return mlflow

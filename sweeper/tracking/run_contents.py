@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import math
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -23,14 +22,13 @@ from analysis.contract.record import (
     TAG_STATUS,
     TAG_SWEEP,
     TAG_TRIAL_ID,
-    Evaluation,
     TrialRecord,
-    metric_key,
     passes,
 )
 from sweeper.results.trial_summary import in_one_line
 from sweeper.tracking.notes import NOTE
-from trainers.maml.config import TrialConfig, resolve
+from sweeper.tracking.run_points import Point
+from trainers.maml.config import resolve
 
 Kind = Literal["trial", "cell", "sweep"]
 
@@ -45,8 +43,6 @@ RUN_STATUS: Mapping[Status, str] = {
     "interrupted": "KILLED",
 }
 
-CURVES: tuple[Literal["query_loss", "query_accuracy"], ...] = ("query_loss", "query_accuracy")
-POINTS_A_KEY = 200
 TAG_DATA_DIGEST = "data_digest"
 TAG_MESSAGE = "message"
 TAG_SHOWN = "sweeper.shown"
@@ -71,21 +67,9 @@ LONGEST_MESSAGE = 500
 FILTERED_FIELDS = (
     "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
 )  # fmt: skip
-PROBED_PER_EPISODE = (
-    "positive", "negative", "interference_norm", "contrastive_norm", "smallest_live_variance", "flat_channels",
-)  # fmt: skip
 FACT_TAGS = (TAG_POINT, TAG_CELL, TAG_SEED, TAG_DATA_DIGEST)
 """Tags that never change while a trial is the same one."""
 ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
-
-
-class Point(NamedTuple):
-    """One value of a tracked metric; `step` counts outer steps, `time_ms` is the record's time in ms since 1970."""
-
-    key: str
-    value: float
-    time_ms: int
-    step: int
 
 
 class Readout(NamedTuple):
@@ -233,7 +217,7 @@ class Shown:
 
 def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
     """Return the swept axes by label, and the fields people filter by. An axis replaces a field of the same name."""
-    config = _config(record)
+    config = resolve(record["config"])
     return {field: str(getattr(config, field)) for field in FILTERED_FIELDS} | dict(trial.labels)
 
 
@@ -260,29 +244,6 @@ def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
         **_commit(record),
         **_circumstances(record),
     }
-
-
-def stride(target: int) -> int:
-    """Return the smallest power of two that divides the steps 0..`target` into at most `POINTS_A_KEY` spans."""
-    width = 1
-    while target // width + 1 > POINTS_A_KEY:
-        width *= 2
-    return width
-
-
-def points(record: TrialRecord) -> list[Point]:
-    """Return every point the run shows, finite values only, training first.
-
-    The training curve keeps the first step of every span: at most 200 points per key. The spans of a longer target
-    are unions of the spans of a shorter one, so sent points stay right when a target grows. Each doubling of the
-    target then adds at most 100 points.
-    """
-    return _training_points(record) + _evaluation_points(record) + _probe_points(record)
-
-
-def every_point(record: TrialRecord) -> list[Point]:
-    """Return the point of every measurement. A run may show any of them: a shorter target thins out less."""
-    return _training_points(record, 1) + _evaluation_points(record) + _probe_points(record, 1)
 
 
 def is_of_a_person(tag: str) -> bool:
@@ -321,10 +282,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _config(record: TrialRecord) -> TrialConfig:
-    return resolve(record["config"])
-
-
 def _source(name: str) -> dict[str, str]:
     """Return the tags that MLflow shows in its column Source."""
     return {TAG_SOURCE: name, TAG_SOURCE_KIND: "LOCAL"} if name else {}
@@ -346,62 +303,3 @@ def _circumstances(record: TrialRecord) -> dict[str, str]:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-
-
-def _training_points(record: TrialRecord, width: int | None = None) -> list[Point]:
-    training = record["training"]
-    width = width or stride(max([record["target"], *training["step"][-1:]]))
-    kept, span = [], -1
-    for index, step in enumerate(training["step"]):
-        if step // width != span:
-            span = step // width
-            kept.append(index)
-    return [
-        Point(f"train_{curve}", training[curve][index], training["time_ms"][index], training["step"][index])
-        for curve in CURVES
-        for index in kept
-        if math.isfinite(training[curve][index])
-    ]
-
-
-def _evaluation_points(record: TrialRecord) -> list[Point]:
-    config = _config(record)
-    named = {"step_0": 0, "step_1": 1, "inner_steps": config.inner_steps}
-    scored: list[tuple[str, int, Evaluation]] = [
-        *((found["split"], config.scored_steps, found) for found in record["evaluations"]),
-        *(("final", config.final_scored_steps, found) for found in record.get("finals", [])),
-    ]
-    return [
-        Point(metric_key(head, name, prefix), value, found["time_ms"], found["step"])
-        for prefix, last, found in scored
-        for head, accuracy in found["accuracy"].items()
-        for name, taken in (named | {"last_step": last}).items()
-        if taken < len(accuracy) and (value := accuracy[taken]) is not None and math.isfinite(value)
-    ]
-
-
-def _probe_points(record: TrialRecord, width: int | None = None) -> list[Point]:
-    """Return a probe's single numbers, and the median and the extreme of its numbers per episode.
-
-    Thinned out like the training curve.
-    """
-    width, span, found = width or stride(record["target"]), -1, []
-    for probe in record["probes"]:
-        if probe["step"] // width != span:
-            span = probe["step"] // width
-            numbers = _probe_numbers(probe).items()
-            found += [Point(f"probe_{name}", value, probe["time_ms"], probe["step"]) for name, value in numbers]
-    return found
-
-
-def _probe_numbers(probe: dict[str, Any]) -> dict[str, float]:
-    lists = {name: probe[name] for name in PROBED_PER_EPISODE}
-    lists |= {f"gradient_norm/{order}": norms for order, norms in probe["gradient_norm"].items()}
-    numbers = {"head_norm": probe["head_norm"], "feature_change": probe["feature_change"]}
-    numbers |= {f"layer_change/{layer}": change for layer, change in probe["layer_change"].items()}
-    for name, values in lists.items():
-        finite = [value for value in values if value is not None]
-        if finite:
-            extreme = ("min", min(finite)) if name == "smallest_live_variance" else ("max", max(finite))
-            numbers |= {f"{name}/median": statistics.median(finite), f"{name}/{extreme[0]}": extreme[1]}
-    return {name: value for name, value in numbers.items() if value is not None}

@@ -222,7 +222,7 @@ class Work:
 
     def _save(self, chunk: Any) -> None:
         """Save the members that still train. All files appear together, so that a kill leaves them at one point."""
-        from trainers.maml.checkpoint import save_together
+        from trainers.maml.checkpoints.checkpoint import save_together
 
         members = zip(self._members, chunk.runs, chunk.states(), self._logs, strict=True)
         saved = [
@@ -299,7 +299,7 @@ class _Start(NamedTuple):
 
 def _start(member: Member) -> _Start:
     """Return the state in the member's furthest whole checkpoint of any attempt, or that before the first step."""
-    from trainers.maml.checkpoint import CheckpointError, read
+    from trainers.maml.checkpoints.checkpoint import CheckpointError, read
     from trainers.maml.config import resolve
     from trainers.maml.evaluation import position
     from trainers.maml.train import begun

@@ -56,7 +56,7 @@ HEAVY = ("torch", "ray", "mlflow", "click", "pandas", "matplotlib", "scipy")
         ("import sweeper", (*HEAVY, "numpy", "pydantic", "trainers", "analysis")),
         ("import trainers.maml.config, trainers.data.catalog, trainers.maml.recipe", HEAVY),
         pytest.param(
-            "import trainers.maml.train, trainers.maml.checkpoint",
+            "import trainers.maml.train, trainers.maml.checkpoints.checkpoint",
             ("ray", "mlflow", "click", "pandas", "sweeper", "analysis"),
             marks=pytest.mark.slow,  # torch itself
         ),

@@ -28,19 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def asked_of(file: Path) -> Asked:
-    options = Options(
-        files=(file,),
-        profile=None,
-        results=Results.at(Path("nowhere")),
-        tracking_uri=None,
-        only=(),
-        every=False,
-        raw=None,
-        data=None,
-        formats=(),
-        out=None,
-    )
-    (part,) = understand(options).parts
+    (part,) = understand(Options(files=(file,), results=Results.at(Path("nowhere")))).parts
     return part.asked
 
 

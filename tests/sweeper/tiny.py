@@ -28,6 +28,18 @@ report:
 """
 
 
+CLAIMS = """\
+claims:
+  - says: Two inner steps do better than one.
+    source: nobody's
+    kind: effect
+    of: {inner_steps: 2}
+    minus: {inner_steps: 1}
+    expected: positive
+"""
+"""A claim about the tiny sweep, for its file."""
+
+
 def write_tiny(folder: Path, *lines: str) -> Path:
     """Write the tiny sweep into `folder`, with the line of the same key replaced by each given."""
     text = TINY

@@ -9,20 +9,9 @@ import pytest
 from analysis.pages.contents import TextTable
 from analysis.pages.latex import latex_table, latex_text
 from analysis.pages.latex_layout import LAST_LATIN, printable
+from tests.analysis.pages.sample_tables import ACCURACIES
 from tests.tex_pages import PAGES, faults
 
-ACCURACIES = TextTable(
-    caption="Percent.",
-    heads=("task", "zeroing", "1", "5"),
-    rows=(
-        ("Omniglot_5w1s & more", "none", "52.0 ± 5.0", "62.0 (2 of 3)"),
-        ("50 % {x} $y^2$ #1 ~", "every step", "9.5 ± 14.3", "- (0 of 3)"),
-        ("[a] 日 η é", "", "", "100.0"),
-    ),
-    numeric=(2, 3),
-    over="inner steps",
-    notes=("± is half the 95 % t-interval.",),
-)
 CLAIMS = TextTable(
     caption="Claims.",
     heads=("claim", "source", "contrast", "steps", "verdict"),

@@ -37,8 +37,8 @@ from tests.sweeper.command import environment, sweeper
 from tests.sweeper.played import run
 from tests.sweeper.running.test_run import final_bytes, measured
 from tests.sweeper.tiny import TINY, write_tiny
-from trainers.maml.checkpoint import CheckpointError
-from trainers.maml.checkpoint import read as read_checkpoint
+from trainers.maml.checkpoints.checkpoint import CheckpointError
+from trainers.maml.checkpoints.checkpoint import read as read_checkpoint
 from trainers.sealed_file import unseal
 
 PASSWORD = "hunter2-is-secret"

@@ -6,18 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.sweeper.played import command, run
+from tests.sweeper.tiny import CLAIMS
 
 pytestmark = pytest.mark.slow
-
-CLAIMS = """\
-claims:
-  - says: Two inner steps do better than one.
-    source: nobody's
-    kind: effect
-    of: {inner_steps: 2}
-    minus: {inner_steps: 1}
-    expected: positive
-"""
 
 
 @pytest.fixture

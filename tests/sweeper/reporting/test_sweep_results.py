@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import sweeper
 from tests.places import ROOT
 from tests.sweeper.played import command
-from tests.sweeper.tiny import write_tiny
+from tests.sweeper.tiny import CLAIMS, write_tiny
 
 TWO_AXES = """\
 matrix:
@@ -25,18 +25,12 @@ matrix:
     every step: {zero_head_every: 1}
 seeds: 2
 """
-CLAIMS = """\
-claims:
-  - says: Two inner steps do better than one.
-    source: nobody's
-    kind: effect
-    of: {inner_steps: 2}
-    minus: {inner_steps: 1}
-    where: {zeroing: none}
-    expected: positive
+OF_ONE_CELL = f"""\
+{CLAIMS.rstrip()}
+    where: {{zeroing: none}}
 report:
-  tables: [{rows: [inner_steps], columns: zeroing}]
-  figures: [{kind: inner_steps, x: inner_steps, hue: zeroing}]
+  tables: [{{rows: [inner_steps], columns: zeroing}}]
+  figures: [{{kind: inner_steps, x: inner_steps, hue: zeroing}}]
 """
 
 
@@ -54,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("notebook")
     file = write_tiny(folder)
     text = file.read_text().replace("matrix:\n  inner_steps: [1, 2]\nseeds: 2\n", TWO_AXES)
-    file.write_text(text.partition("report:")[0] + CLAIMS)
+    file.write_text(text.partition("report:")[0] + OF_ONE_CELL)
     done = Trained(file, folder / "results", folder / "report")
     where = ("--results", done.results)
     ran = command("run", file, *where, "--executor", "inline", "--device", "cpu")

@@ -18,7 +18,7 @@ from tests.budget import budget
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S
-from trainers.maml.checkpoint import read
+from trainers.maml.checkpoints.checkpoint import read
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from tests.sweeper.driven_run import DrivenRun
 from tests.sweeper.tiny import write_tiny
 from tests.waiting import HANG_S
 from trainers.data.datasets import prepare
-from trainers.maml.checkpoint import read
+from trainers.maml.checkpoints.checkpoint import read
 from trainers.maml.evaluation import position
 
 OTHERS = ("fused", "loop", "vmap")

@@ -16,7 +16,8 @@ from sweeper.errors import TrackingError
 from sweeper.tracking.address import artifact_folder, default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.reach import reach
-from sweeper.tracking.run_contents import Point, Readout, is_of_a_person, last_time_ms
+from sweeper.tracking.run_contents import Readout, is_of_a_person, last_time_ms
+from sweeper.tracking.run_points import Point
 from tests.sweeper.tracking.test_mlflow_tracker import (  # noqa: F401, the fixtures among them
     START_MS,
     TRIAL,

@@ -18,8 +18,9 @@ from analysis.store import load
 from sweeper.errors import TrackingError
 from sweeper.tracking.address import default_uri, ui_url
 from sweeper.tracking.mlflow_tracker import MlflowTracker
-from sweeper.tracking.run_contents import POINTS_A_KEY, CellSummary, TrackedTrial, last_time_ms, points
+from sweeper.tracking.run_contents import CellSummary, TrackedTrial, last_time_ms
 from sweeper.tracking.run_lookup import Sought
+from sweeper.tracking.run_points import POINTS_A_KEY, points
 from tests.sweeper.stores import free_port
 from trainers.maml.config import resolve
 

@@ -8,7 +8,8 @@ import torch
 
 from sweeper.results.fold import fold
 from sweeper.results.journal import Journal
-from sweeper.tracking.run_contents import TrackedTrial, artifact, last_time_ms, points, tags
+from sweeper.tracking.run_contents import TrackedTrial, artifact, last_time_ms, tags
+from sweeper.tracking.run_points import points
 from trainers.data import strokes
 from trainers.maml.config import resolve
 from trainers.maml.train import train

@@ -22,7 +22,7 @@ from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import UI_ENVIRONMENT
-from sweeper.tracking.run_contents import points
+from sweeper.tracking.run_points import points
 from tests.postgres import Postgres, postgres_programs
 from tests.sweeper.command import start
 from tests.sweeper.played import begin

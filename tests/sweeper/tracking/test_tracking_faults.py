@@ -20,7 +20,7 @@ from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.open_lock import only_opener
-from sweeper.tracking.run_contents import Point, points
+from sweeper.tracking.run_points import Point, points
 from sweeper.tracking.shown_mark import is_shown
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import catch_up

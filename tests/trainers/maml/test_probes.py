@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.trainers.trained import probed
-from trainers.maml import checkpoint
 from trainers.maml.adapt import Adaptation, adapt_to, adapted_names, graph_gradient
+from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import Episode
 from trainers.maml.model import build_model

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainers.trained import probed, whole
-from trainers.maml import checkpoint
+from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.compiled.engine import CompiledEngine
 from trainers.maml.episodes import gather, training_draw
 from trainers.maml.networks import initial_params, zero_head

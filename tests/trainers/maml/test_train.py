@@ -10,7 +10,7 @@ import torch
 
 from tests.trainers.maml.adams import ADAMS
 from tests.trainers.trained import same_bits, whole
-from trainers.maml import checkpoint
+from trainers.maml.checkpoints import checkpoint
 from trainers.maml.chunk import RunState
 from trainers.maml.engines.compiled.engine import CompiledEngine
 from trainers.maml.train import train

@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.contract.lifecycle import Phase
-from sweeper.cli.pace import Pace, in_words
-from sweeper.cli.printing import printable
+from sweeper.cli.terminal.pace import Pace, in_words
+from sweeper.cli.terminal.printing import printable
 from sweeper.dealing.dealer import Change, Dealer, Dealt
 from sweeper.host.streams import silence
 from sweeper.results.trial_summary import in_one_line

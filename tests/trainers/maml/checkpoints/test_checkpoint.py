@@ -10,8 +10,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from trainers.maml.checkpoint import CheckpointError, read, save
-from trainers.maml.checkpoint_records import records_in
+from trainers.maml.checkpoints.checkpoint import CheckpointError, read, save
+from trainers.maml.checkpoints.records import records_in
 from trainers.maml.train import train
 from trainers.sealed_file import seal
 

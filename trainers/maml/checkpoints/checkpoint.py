@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainers.maml.checkpoint_head import MALFORMED
+from trainers.maml.checkpoints.head import MALFORMED
 from trainers.maml.chunk import Record, RunState
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params

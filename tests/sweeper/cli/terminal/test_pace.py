@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeper.cli.pace import FEWEST, Band, Pace, Tally, in_words, step_cost, time_left
+from sweeper.cli.terminal.pace import FEWEST, Band, Pace, Tally, in_words, step_cost, time_left
 
 
 def tally(*reports):
@@ -17,7 +17,7 @@ def tally(*reports):
 
 def played(specs, monkeypatch, *, start_s, step_s, until_s, steps=240):
     """Return the pace of a run of two workers whose trials report about once a second after `start_s`."""
-    monkeypatch.setattr("sweeper.cli.pace.cost_class_of", lambda config, device: "one kind")
+    monkeypatch.setattr("sweeper.cli.terminal.pace.cost_class_of", lambda config, device: "one kind")
     pace = Pace()
     spec = SimpleNamespace(trial_id="", cell="c", cell_config=None, target=steps)
     trials = [

@@ -1,6 +1,6 @@
 """Reads the records in a checkpoint without torch: every measurement of the trial up to the checkpoint's step.
 
-Does not read the parameters; see `trainers.maml.checkpoint`.
+Does not read the parameters; see `trainers.maml.checkpoints.checkpoint`.
 """
 
 import io
@@ -8,7 +8,7 @@ import json
 import zipfile
 from typing import Any
 
-from trainers.maml.checkpoint_head import MALFORMED
+from trainers.maml.checkpoints.head import MALFORMED
 
 
 def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:

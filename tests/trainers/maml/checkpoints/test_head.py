@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from trainers.maml.checkpoint import save
-from trainers.maml.checkpoint_head import NOTHING_SCORED, scores_shape
+from trainers.maml.checkpoints.checkpoint import save
+from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
 from trainers.maml.train import begun
 
 

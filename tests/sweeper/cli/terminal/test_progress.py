@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from sweeper.cli.progress import MARGIN, Watcher, fitted
+from sweeper.cli.terminal.progress import MARGIN, Watcher, fitted
 from sweeper.dealing.dealer import Dealer, Worker
 from tests.waiting import wait_until
 

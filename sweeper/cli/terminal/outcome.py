@@ -6,7 +6,7 @@ from collections.abc import Callable
 import click
 
 from analysis.contract.lifecycle import State
-from sweeper.cli.printing import hand_out, say
+from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
