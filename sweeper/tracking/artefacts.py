@@ -18,17 +18,17 @@ class Artefacts:
     """The artefacts of one store; `root` is their folder if this process writes the store's database itself."""
 
     def __init__(self, client: Any, uri: str, root: Path | None) -> None:
-        self._client, self._uri, self._root = client, uri, root
+        self._client, self._uri, self.root = client, uri, root
 
     def checkpoints(self, run: Shown) -> set[str]:
-        folder = artifact_folder(run.artifact_uri, self._uri, self._root)
+        folder = artifact_folder(run.artifact_uri, self._uri, self.root)
         if folder is None:
             return {found.path for found in self._client.list_artifacts(run.run_id, "checkpoint")}
         return {f"checkpoint/{path.name}" for path in (folder / "checkpoint").glob("*")}
 
     def place(self, run: Shown, files: Mapping[str, bytes]) -> None:
         """Write artefacts of a run; a name may have a folder before it."""
-        folder = artifact_folder(run.artifact_uri, self._uri, self._root)
+        folder = artifact_folder(run.artifact_uri, self._uri, self.root)
         if folder is None:
             with tempfile.TemporaryDirectory() as outbox:
                 for name, content in files.items():
@@ -44,7 +44,7 @@ class Artefacts:
 
     def lost(self, run: Shown) -> bool:
         """Return whether the run's local artefact is gone or damaged."""
-        folder = artifact_folder(run.artifact_uri, self._uri, self._root)
+        folder = artifact_folder(run.artifact_uri, self._uri, self.root)
         if folder is None:
             return False
         try:

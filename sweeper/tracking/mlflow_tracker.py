@@ -71,7 +71,7 @@ class MlflowTracker:
                 self._experiment_id = self._open_experiment(artifact_root)
                 if uri.startswith(SQLITE):
                     rebind(sqlite_path(uri), artifact_root)
-            self._artefacts = Artefacts(self._client, uri, artifact_root)
+            self.artefacts = Artefacts(self._client, uri, artifact_root)
             self._runs = ShownRuns(self._mlflow, self._client, self._experiment_id)
 
     def _make(self, database: Path) -> None:
@@ -123,7 +123,7 @@ class MlflowTracker:
         if run.is_whole(tags):
             whole = run.is_untouched(tags, params, {point.key for point in points}, status)
             if whole and not self._lost_points(run, points):
-                if not self._artefacts.lost(run):
+                if not self.artefacts.lost(run):
                     return None
                 run.archived = None
             elif run.tags.get(tracked.TAG_PAGE) == tags[tracked.TAG_PAGE]:  # otherwise the form of pages is new
@@ -196,7 +196,7 @@ class MlflowTracker:
     def _push_answer(self, answer: SweepAnswer, name: str, run: Shown) -> None:
         tags = answer.tags(self.experiment)
         if answer.files and run.tags.get(tracked.TAG_FILES) != tags[tracked.TAG_FILES]:
-            self._artefacts.place(run, answer.files)
+            self.artefacts.place(run, answer.files)
         if run.status != "FINISHED":
             self._set_state(run, fitted(name, LONGEST_NAME), "FINISHED", time.time_ns() // 1_000_000)
         self._write(run, [], {}, fitted_values(tags | note_tags(answer.note, run.tags), LONGEST_TAG))
@@ -205,8 +205,8 @@ class MlflowTracker:
         """Add a checkpoint to the artefacts of a trial's run, below `checkpoint/`. Raises TrackingError."""
         with explaining(self._mlflow, self.uri):
             run = self._runs.known(("trial", trial_id))
-            if run is not None and f"checkpoint/{name}" not in self._artefacts.checkpoints(run):
-                self._artefacts.place(run, {f"checkpoint/{name}": content})
+            if run is not None and f"checkpoint/{name}" not in self.artefacts.checkpoints(run):
+                self.artefacts.place(run, {f"checkpoint/{name}": content})
 
     def describe(self, note: str, axes: Sequence[str], endpoints: Sequence[str]) -> None:
         """Describe the experiment in Markdown, and save the view of its table. Raises TrackingError.
@@ -317,7 +317,7 @@ class MlflowTracker:
         files = {ARTIFACT: tracked.artifact(record)}
         if record["status"] != "running":
             files |= readable_files(record, self._log(record))
-        self._artefacts.place(run, files)
+        self.artefacts.place(run, files)
         run.archived = stage
 
     def _lost_points(self, run: Shown, points: list[Point]) -> bool:

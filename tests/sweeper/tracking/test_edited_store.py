@@ -84,7 +84,7 @@ def test_a_trial_trained_again_under_an_earlier_clock_takes_the_place_of_what_th
     stranger = MlflowTracker(tracker.uri, "demo", Path(tracker.uri.removeprefix("sqlite:///")).parent / "artifacts")
     stranger.push(again, TRIAL)  # of a folder that set nothing aside, and less far
     assert "keeps it" in stranger.remarks[0] and len(stored_record(runs_of(tracker)[0])["training"]["step"]) == 200
-    ours = MlflowTracker(tracker.uri, "demo", tracker._root, replaced=lambda trial_id: {START_MS})
+    ours = MlflowTracker(tracker.uri, "demo", tracker.artefacts.root, replaced=lambda trial_id: {START_MS})
     ours.push(again, TRIAL)
     assert len(stored_record(runs_of(tracker)[0])["training"]["step"]) == 100
     assert len(runs_of(tracker, "superseded")) == 1
@@ -245,7 +245,7 @@ def test_a_record_that_another_process_has_outrun_meanwhile_supersedes_nothing(c
     grown = make_record(200, status="done")
     connect().push(grown, TRIAL)
     tracker = connect()
-    tracker = MlflowTracker(tracker.uri, "demo", tracker._root, read=lambda trial_id: grown)
+    tracker = MlflowTracker(tracker.uri, "demo", tracker.artefacts.root, read=lambda trial_id: grown)
     tracker.push(make_record(100, status="done"), TRIAL)
     assert runs_of(tracker, "superseded") == []
     assert_each_point_once(tracker, grown)
@@ -263,7 +263,7 @@ def test_a_half_sent_record_is_left_out_of_a_report_and_sent_again_by_a_sync(con
     record = make_record(100, status="done")
     connect().push(record, TRIAL)
     tracker = connect()
-    (path,) = tracker._root.rglob(ARTIFACT)
+    (path,) = tracker.artefacts.root.rglob(ARTIFACT)
     path.write_bytes(damage or path.read_bytes()[:60])
     loaded = load(tracker.uri, [TRIAL.trial_id])
     assert loaded.records == {} and "`sweeper sync FILE` sends it again" in next(iter(loaded.damaged.values()))
