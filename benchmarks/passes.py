@@ -19,11 +19,11 @@ import torch
 from trainers.data.datasets import data_root, prepare
 from trainers.data.on_device import load_pixels
 from trainers.maml import protocols
-from trainers.maml.chunk import Chunk
 from trainers.maml.config import resolve
 from trainers.maml.engines.table import ENGINES_OF_DEVICE, SLICE_OF_ENGINE
 from trainers.maml.train import train
 from trainers.process.allocator import keep_freed_memory
+from trainers.trainer import Chunk
 
 TRIALS: dict[str, dict[str, Any]] = {
     "mini-ImageNet 5w1s, 5 steps": {"use": "mini_imagenet", "outer_steps": 17500},

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from trainers.maml import protocols
-from trainers.maml.config import ConfigError, TrialConfig, resolve
+from trainers.maml.config import TrialConfig, resolve
+from trainers.trainer import ConfigError
 
 
 def read_config(path: Path) -> TrialConfig:

@@ -3,7 +3,7 @@
 `Status` is a trial's state in its journal, `State` the state of a planned trial, `Phase` its state within one run, and
 `UpdateStatus` a worker's report. A journal starts at "new", and each of its lines is an event for `NEXT`. A run starts
 at "waiting", and `NEXT` is applied to each of its events. A trainer's own report on a training is
-`trainers.maml.chunk.RunStatus`: the first three values of `UpdateStatus`.
+`trainers.maml.run_state.RunStatus`: the first three values of `UpdateStatus`.
 
 The table leaves two facts out. A journal can't know that its run died: a trial that is "running" in its journal, and
 whose lock is free, has the `State` "interrupted". A journal can't know the target either:

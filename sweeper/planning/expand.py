@@ -17,9 +17,10 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults
 from trainers.data.catalog import CATALOG
-from trainers.maml.config import ConfigError, TrialConfig, resolve
-from trainers.maml.config import Problem as ConfigProblem
+from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.recipe import recipe_of
+from trainers.trainer import ConfigError
+from trainers.trainer import Problem as ConfigProblem
 
 PAPER = "paper"
 """The profile with exactly the paper's cells, in a file whose whole grid has more."""

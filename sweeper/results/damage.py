@@ -13,8 +13,9 @@ from sweeper.results.journal_form import Ended, Record, readable, sound_part
 from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines, split_lines
 from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoint
 from trainers.maml.checkpoints.records import records_in
-from trainers.maml.config import ConfigError, TrialConfig, resolve
+from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
+from trainers.trainer import ConfigError
 
 FINAL = ("done", "diverged")
 """After such an end nothing is trained, so what the journal lacks then would be missing for ever."""

@@ -18,7 +18,8 @@ from sweeper.results.journal_lines import (
     read_lines,
 )
 from sweeper.results.paths import TrialPaths
-from trainers.maml.config import PACKABLE, ConfigError, TrialConfig, resolve
+from trainers.maml.config import PACKABLE, TrialConfig, resolve
+from trainers.trainer import ConfigError
 
 
 class TrialSummary(NamedTuple):

@@ -12,7 +12,7 @@ from sweeper.results.locks import being_trained, holder_of
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, judge
 from sweeper.results.trial_summary import TrialSummary, summary_of
-from trainers.maml.config import ConfigError
+from trainers.trainer import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

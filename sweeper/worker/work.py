@@ -20,7 +20,7 @@ from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
 
 if TYPE_CHECKING:
-    from trainers.maml.chunk import Record
+    from trainers.trainer import Record
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
 _HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
@@ -299,10 +299,11 @@ class _Start(NamedTuple):
 
 def _start(member: Member) -> _Start:
     """Return the state in the member's furthest whole checkpoint of any attempt, or that before the first step."""
-    from trainers.maml.checkpoints.checkpoint import CheckpointError, read
+    from trainers.maml.checkpoints.checkpoint import read
     from trainers.maml.config import resolve
     from trainers.maml.evaluation import position
     from trainers.maml.train import begun
+    from trainers.trainer import CheckpointError
 
     config, damaged = resolve(member["config"]), list[str]()
     for path in TrialPaths(Path(member["folder"])).checkpoints(config.outer_steps):

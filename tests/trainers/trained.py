@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from trainers.maml.chunk import RunState
 from trainers.maml.episodes import Episode, gather, probe_draw
 from trainers.maml.networks import Params, initial_params
 from trainers.maml.probes import Probe, probe
+from trainers.maml.run_state import RunState
 from trainers.maml.train import train
 
 

@@ -4,12 +4,13 @@ Loads no torch. Every field except `outer_steps` is part of a trial's identity. 
 recipe instead), because only fields that differ from their default enter the identity.
 """
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from trainers.data.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
 from trainers.data.class_names import named_classes
+from trainers.trainer import ConfigError, Problem
 
 Algorithm = Literal["maml", "anil", "contrastive"]
 Order = Literal["first", "second"]
@@ -29,21 +30,6 @@ NotNegative = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Factor = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]
 """A number from 0. Adding 0.0 turns -0.0 into 0.0, which is the same number and must give the same identity."""
-
-
-class Problem(NamedTuple):
-    """One fault of a config: its field, and a sentence with the value and what is allowed."""
-
-    field: str
-    message: str
-
-
-class ConfigError(ValueError):
-    """An invalid config; `problems` has every fault, not only the first."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
-        self.problems = problems
 
 
 class TrialConfig(BaseModel):

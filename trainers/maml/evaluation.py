@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from trainers.maml.chunk import Record, RunState
 from trainers.maml.config import HEADS, Head, TrialConfig
+from trainers.maml.run_state import RunState
+from trainers.trainer import Record
 
 
 class Pass(NamedTuple):

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.maml.chunk import Chunk, Record, RunChunk, RunState, RunStatus
 from trainers.maml.config import PACKABLE, TrialConfig, shared_by_pack
 from trainers.maml.engines.adam import Moments, no_moments
 from trainers.maml.engines.arithmetic import multiplying
@@ -25,6 +24,8 @@ from trainers.maml.episodes import evaluation_draw, gather, probe_draw
 from trainers.maml.evaluation import Pass, due, nothing_scored, position, records_of
 from trainers.maml.networks import Params, initial_params, zero_head
 from trainers.maml.probes import probe
+from trainers.maml.run_state import RunState
+from trainers.trainer import Chunk, Record, RunChunk, RunStatus
 
 RECORD_EVERY = 10
 MOVERS: dict[EngineName, type[Mover]] = {"graph": CapturedMover, "unfold": CapturedMover}

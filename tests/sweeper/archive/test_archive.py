@@ -37,9 +37,9 @@ from tests.sweeper.command import environment, sweeper
 from tests.sweeper.played import run
 from tests.sweeper.running.test_run import final_bytes, measured
 from tests.sweeper.tiny import TINY, write_tiny
-from trainers.maml.checkpoints.checkpoint import CheckpointError
 from trainers.maml.checkpoints.checkpoint import read as read_checkpoint
 from trainers.sealed_file import unseal
+from trainers.trainer import CheckpointError
 
 PASSWORD = "hunter2-is-secret"
 

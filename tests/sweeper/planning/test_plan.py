@@ -15,7 +15,8 @@ from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import load
 from tests.effort import counted
 from tests.places import ROOT
-from trainers.maml.config import ConfigError, TrialConfig, resolve
+from trainers.maml.config import TrialConfig, resolve
+from trainers.trainer import ConfigError
 
 SWEEP = """\
 version: 1

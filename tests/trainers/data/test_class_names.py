@@ -5,8 +5,8 @@ import pytest
 from trainers.data.catalog import class_ranges
 from trainers.data.class_names import named_classes
 from trainers.data.mini_imagenet_classes import WNIDS
-from trainers.maml.config import ConfigError
 from trainers.maml.episodes import evaluation_draw, probe_draw, training_draw
+from trainers.trainer import ConfigError
 
 DOGS = "n02108915 n02091831 n02089867 n02116738 n02099601"
 

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from trainers.maml.config import ConfigError, resolve
+from trainers.maml.config import resolve
+from trainers.trainer import ConfigError
 
 EXPLICIT = {"algorithm": "contrastive", "order": "first"}
 
@@ -135,7 +136,8 @@ def test_a_config_is_refused_with_nothing_of_weight_loaded():
     ]
     program = f"""
 import json, sys
-from trainers.maml.config import ConfigError, resolve
+from trainers.maml.config import resolve
+from trainers.trainer import ConfigError
 refused = 0
 for values in {refused!r}:
     try:

@@ -11,8 +11,8 @@ import torch
 from tests.trainers.maml.adams import ADAMS
 from tests.trainers.trained import same_bits, whole
 from trainers.maml.checkpoints import checkpoint
-from trainers.maml.chunk import RunState
 from trainers.maml.engines.compiled.engine import CompiledEngine
+from trainers.maml.run_state import RunState
 from trainers.maml.train import train
 
 

@@ -15,16 +15,13 @@ import numpy as np
 import torch
 
 from trainers.maml.checkpoints.head import MALFORMED
-from trainers.maml.chunk import Record, RunState
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params
+from trainers.maml.run_state import RunState
 from trainers.sealed_file import naming, seal, unseal, write_together
+from trainers.trainer import CheckpointError, Record
 
 _GROUPS = ("params", "first", "second")
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be used: missing, truncated or altered. A disk that fails to read one is an OSError."""
 
 
 def save(path: Path, state: RunState) -> None:

@@ -12,7 +12,7 @@ from trainers.maml.checkpoints.head import MALFORMED
 
 
 def records_in(payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
-    """Return the records (step, key, value) in the unsealed content of a checkpoint; see `trainers.maml.chunk.Record`.
+    """Return the records (step, key, value) in the unsealed content of a checkpoint; see `trainers.trainer`.
 
     Raises ValueError if it is not a checkpoint.
     """

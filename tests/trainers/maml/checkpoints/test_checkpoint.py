@@ -10,10 +10,11 @@ import zipfile
 import numpy as np
 import pytest
 
-from trainers.maml.checkpoints.checkpoint import CheckpointError, read, save
+from trainers.maml.checkpoints.checkpoint import read, save
 from trainers.maml.checkpoints.records import records_in
 from trainers.maml.train import train
 from trainers.sealed_file import seal
+from trainers.trainer import CheckpointError
 
 
 @pytest.fixture

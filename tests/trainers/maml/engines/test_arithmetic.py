@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from tests.trainers.trained import whole
-from trainers.maml.config import ConfigError
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outer_step import Mover
 from trainers.maml.engines.table import cannot_treat
 from trainers.maml.networks import initial_params
 from trainers.maml.train import train
+from trainers.trainer import ConfigError
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here, which TF32 is for")
 SMALL = {

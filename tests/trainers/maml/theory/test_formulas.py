@@ -7,11 +7,11 @@ import torch
 
 import trainers.maml.contrastive
 import trainers.maml.model
-from trainers.maml.config import ConfigError
 from trainers.maml.model import half_squared_error
 from trainers.maml.theory import appendix, coefficients, formulas, label_order, motivating_example, printed, settings
 from trainers.maml.theory.cases import case, distance, holds, largest, of_encoder, worst
 from trainers.maml.theory.claim import Setting
+from trainers.trainer import ConfigError
 
 original_coefficients = trainers.maml.contrastive.coefficients
 

@@ -1,0 +1,177 @@
+"""MAML as a trainer that sweeper can run: the protocol of `trainers.trainer`, answered by the modules of this part.
+
+Computes nothing itself. Loads torch only to train, and to read or write whole checkpoints.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from trainers.data.archives import DataError
+from trainers.data.catalog import CATALOG, DatasetName
+from trainers.maml import protocols
+from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
+from trainers.maml.checkpoints.records import records_in
+from trainers.maml.config import HEADS, PACKABLE, TrialConfig, resolve
+from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
+from trainers.maml.layout import parameter_count
+from trainers.maml.measured import METRICS, unmeasured
+from trainers.maml.points import points
+from trainers.maml.recipe import recipe_of
+from trainers.maml.record_forms import FORMS
+from trainers.trainer import Chunk, Data, Metric, Point, TrainerError, Wanted
+
+_PASSES = {"evaluation": "", "final": "last pass, "}
+_HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
+COPIES_IN_A_CHECKPOINT = 3
+"""Parameters and Adam's two moments."""
+BYTES = {"float32": 4, "float64": 8}
+
+
+class MamlTrainer:
+    """The protocol of `trainers.trainer.Trainer` for MAML, ANIL and the explicit losses."""
+
+    name = "maml"
+    config: type[BaseModel] = TrialConfig
+    length: str | None = "outer_steps"
+    packable = PACKABLE
+    metrics: Mapping[str, Metric] = METRICS
+    records: Mapping[str, type[BaseModel]] = FORMS
+    resumes = True
+
+    @property
+    def protocols(self) -> Mapping[str, Mapping[str, Any]]:
+        return {name: protocols.load(name) for name in protocols.names()}
+
+    def resolve(self, values: Mapping[str, Any]) -> TrialConfig:
+        return resolve(dict(values))
+
+    def recipe(self, config: BaseModel) -> Mapping[str, int]:
+        return recipe_of(_own(config))
+
+    def code(self) -> str:
+        return ""
+
+    def unmeasured(self, config: BaseModel, wanted: Wanted) -> Iterator[tuple[str, str]]:
+        return unmeasured(_own(config), wanted)
+
+    def dataset(self, config: BaseModel) -> str:
+        return _own(config).dataset
+
+    def digest(self, dataset: str) -> str:
+        return CATALOG[_known(dataset)].digest
+
+    def prepare(self, dataset: str, root: Path) -> Data:
+        from trainers.data.datasets import prepare
+
+        try:
+            found = prepare(_known(dataset), root)
+        except DataError as error:
+            raise TrainerError(str(error)) from None
+        return Data(dataset, found.path, found.digest)
+
+    def checkpoint_bytes(self, config: BaseModel) -> int:
+        own = _own(config)
+        return parameter_count(own) * COPIES_IN_A_CHECKPOINT * BYTES[own.dtype]
+
+    def engines(self, device: str) -> tuple[str, ...]:
+        return ENGINES_OF_DEVICE[device]
+
+    def engine(self, config: BaseModel, device: str) -> str:
+        return fastest(_own(config), device)
+
+    def cannot_treat(self, engine: str, config: BaseModel, device: str) -> str:
+        if engine not in ENGINES_OF_DEVICE[device]:
+            return f"engine {engine} is not for device {device}; choose from {', '.join(ENGINES_OF_DEVICE[device])}"
+        return cannot_treat(engine, _own(config), device)
+
+    def make_ready(self, device: str, threads: int, share: float) -> None:
+        import torch
+
+        from trainers.data.on_device import limit_memory
+        from trainers.process.allocator import keep_freed_memory
+
+        keep_freed_memory()
+        limit_memory(device, share)
+        torch.set_num_threads(threads)
+
+    def begun(self, config: BaseModel) -> Any:
+        from trainers.maml.train import begun
+
+        return begun(_own(config))
+
+    def point(self, config: BaseModel, state: Any) -> Any:
+        from trainers.maml.evaluation import position
+
+        return position(_own(config), state)
+
+    def train(
+        self,
+        configs: Sequence[BaseModel],
+        data: Data | None,
+        *,
+        device: str,
+        engine: str,
+        states: Sequence[Any],
+        chunk_s: float,
+        folders: Sequence[Path],
+        log: Callable[[str], None],
+    ) -> Iterator[Chunk]:
+        from trainers.data.datasets import Prepared
+        from trainers.data.on_device import load_pixels
+        from trainers.maml.train import train
+
+        assert data is not None
+        prepared = Prepared(name=_known(data.name), path=data.path, digest=data.digest)
+        return train(
+            [_own(config) for config in configs],
+            load_pixels(prepared, device),
+            states=states,
+            engine=cast(EngineName, engine),
+            chunk_s=chunk_s,
+        )
+
+    def save_together(self, files: Iterable[tuple[Path, Any]]) -> None:
+        from trainers.maml.checkpoints.checkpoint import save_together
+
+        save_together(files)
+
+    def load(self, path: Path) -> Any:
+        from trainers.maml.checkpoints.checkpoint import read
+
+        return read(path)
+
+    def point_in(self, path: Path | None) -> Any:
+        return NOTHING_SCORED if path is None else scores_shape(path)
+
+    def records_in(self, payload: bytes) -> list[tuple[int, str, dict[str, Any]]]:
+        return records_in(payload)
+
+    def said(self, key: str, value: Mapping[str, Any]) -> str:
+        if key not in _PASSES:
+            return ""
+        by_head = value["accuracy"].items()  # lists by number of inner steps, the last one is logged
+        accuracies = ", ".join(f"{100 * accuracy[-1]:.2f} % {_HEADS[head]}" for head, accuracy in by_head)
+        return f"{_PASSES[key]}{value['split']} accuracy {accuracies}, over {value['episodes']} episodes"
+
+    def progress(self, key: str, value: Mapping[str, Any]) -> float | None:
+        if key != "evaluation":
+            return None
+        return next(value["accuracy"][head][-1] for head in reversed(HEADS) if head in value["accuracy"])
+
+    def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
+        return points(record, all_of_them=all_of_them)
+
+
+def _own(config: BaseModel) -> TrialConfig:
+    assert isinstance(config, TrialConfig)
+    return config
+
+
+def _known(dataset: str) -> DatasetName:
+    return cast(DatasetName, dataset)  # the config has checked it
+
+
+MAML = MamlTrainer()
