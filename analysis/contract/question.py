@@ -1,29 +1,59 @@
 """The questions of a sweep file: planned trials, endpoints, claims, tables and figures. Plain data, no computation."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
-from analysis.contract.record import Head, Metric
+from analysis.contract.record import Head
 
 Steps = int | Literal["inner_steps"]
 """Number of inner steps before scoring; "inner_steps" is the number that the trial trained with."""
+Measured = Literal["readings", "evaluations", "finals", "probes"]
+"""The part of a `TrialRecord` that holds a number: "readings" of any trainer, or one of MAML's three."""
+At = tuple[int, ...] | Literal["last"]
+"""The steps that are read, or "last" for the end of a trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number that a trainer declares: `words` name it in a sentence, `axis` on an axis of a figure ("": words, unit).
+
+    `unit` is printed behind a value; "%" prints fractions in percent. `least` and `most` bound the metric as measured.
+    """
+
+    words: str
+    axis: str = ""
+    unit: str = ""
+    better: Literal["higher", "lower"] | None = None
+    least: float = -math.inf
+    most: float = math.inf
+    measured: Measured = "readings"
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Metric":
+        """Return the metric that `facts`, a trainer's declaration as plain data, describe; None stands for a default.
+
+        Other keys have no meaning here.
+        """
+        return cls(**{name: facts[name] for name in cls.__dataclass_fields__ if facts.get(name) is not None})
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
     """One planned trial as a report sees it; `labels` maps each axis, in file order, to the name of its value.
 
-    `config` is complete, and `origins` says where each of its fields comes from. `paper` is the config of the paper's
-    own cell with these labels, or None if the sweep file names none.
+    `trainer` is the name of the trainer. `length` is the field with the number of steps, and `target` its value; they
+    are None and 0 for a trainer without a length. `config` is complete, and `origins` says where each of its fields
+    comes from. `paper` is the config of the paper's own cell with these labels, or None if the sweep file names none.
     """
 
     trial_id: str
     cell: str
     seed: int
+    trainer: str
+    length: str | None
     target: int
-    inner_steps: int
-    eval_every: int
     labels: Mapping[str, str]
     config: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -39,28 +69,45 @@ class Scoring(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """The number that a sweep reports, declared before it runs.
+    """The number that a sweep reports, declared before it runs: a trainer's `metric`, which is `declared` in full.
 
-    `steps` is the number of inner steps before scoring, or "inner_steps" for the number that the trial trained with.
-    `head` and `steps` are None if and only if `metric` is read from probes. `at` is "last" (the trial's planned length)
-    or the outer steps to read. The value is the mean of the last `window` evaluations or probes at or before that step.
+    `coordinates` are the further keys of the reading with their values, in the order of the declaration, such as
+    (("split", "val"),). `at` is "last" (the end of the trial) or the steps to read. The value is the mean of the last
+    `window` measurements at or before that step.
     """
 
-    metric: Metric
-    head: Head | None
-    steps: Steps | None
-    at: tuple[int, ...] | Literal["last"]
+    metric: str
+    declared: Metric
+    coordinates: tuple[tuple[str, str | int], ...] = ()
+    at: At
     window: int
+
+    @classmethod
+    def of(
+        cls, metric: str, facts: Mapping[str, Any], coordinates: Mapping[str, Any], *, at: At, window: int
+    ) -> "Endpoint":
+        """Return the endpoint at `coordinates` of the metric that `facts`, plain data, describe: see `Metric.of`.
+
+        `facts["coordinates"]` names the coordinates in order; others are left out, and so is one whose value is None.
+        """
+        given = tuple((name, coordinates.get(name)) for name in facts.get("coordinates") or ())
+        own = tuple((name, value) for name, value in given if value is not None)
+        return cls(metric=metric, declared=Metric.of(facts), coordinates=own, at=at, window=window)
+
+    @property
+    def name(self) -> str:
+        """The name under which a record of readings has the number: `accuracy`, or `accuracy/val`."""
+        return "/".join([self.metric, *(str(value) for _, value in self.coordinates)])
 
     @property
     def scoring(self) -> Scoring:
-        """Head and inner steps of an accuracy. A metric read from probes has none: AssertionError."""
-        assert self.head is not None and self.steps is not None, f"{self.metric} has no head or inner steps"
-        return Scoring(self.head, self.steps)
+        """Head and inner steps of an accuracy of MAML. Any other metric has none: KeyError."""
+        given = dict(self.coordinates)
+        return Scoring(cast(Head, given["head"]), cast(Steps, given["steps"]))  # MAML allows no other values
 
     @property
     def ats(self) -> tuple[int, ...] | tuple[Literal["last"]]:
-        """`at` as a tuple, with one entry for each outer step that is read."""
+        """`at` as a tuple, with one entry for each step that is read."""
         return ("last",) if self.at == "last" else self.at
 
 
@@ -78,7 +125,8 @@ class ClaimSpec:
 
     An interaction subtracts a second contrast, `less[0]` minus `less[1]`. An equivalence says that the contrast is
     smaller than a margin fixed beforehand and, if `reference` is given, than half the published contrast of
-    `reference`. The p-values of a sweep's `primary` claims are adjusted together.
+    `reference`. `margin` is in the metric's unit as measured (0.01 is one point of a fraction); without it, the paper's
+    margin for that task counts, if it has one. The p-values of a sweep's `primary` claims are adjusted together.
     """
 
     says: str
@@ -90,6 +138,7 @@ class ClaimSpec:
     reference: tuple[Side, Side] | None
     expected: Literal["positive", "negative"] | None
     primary: bool
+    margin: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +158,8 @@ FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
 
 
 FigureKind = Literal["line", "inner_steps", "curves", "cosine", "shares", "feature_space"]
+OF_PROBES: frozenset[FigureKind] = frozenset(("cosine", "shares", "feature_space"))
+"""Kinds of figures that show MAML's probes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +167,7 @@ class FigureSpec:
     """Axes of a figure: `x` on the horizontal axis, one line per value of `hue`, one panel per combination of `facets`.
 
     Only "line" has an `x`, along a logarithm if `logarithmic`; "inner_steps" is another name of that kind. "curves" and
-    "shares" have the outer step there; "cosine" and "feature_space" show each outer step of the endpoint separately.
+    "shares" have the step there; "cosine" and "feature_space" show each step of the endpoint separately.
     `endpoint` is as in a table.
     """
 

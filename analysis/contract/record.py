@@ -48,6 +48,14 @@ class Training(TypedDict):
     query_accuracy: list[float]
 
 
+class Reading(TypedDict):
+    """The numbers that any trainer measured after `step` steps, by name: `accuracy`, or `accuracy/val`."""
+
+    step: int
+    time_ms: int
+    values: dict[str, float]
+
+
 class Evaluation(TypedDict):
     """One pass over the fixed episode list after `step` outer steps.
 
@@ -75,10 +83,11 @@ class Scores(TypedDict):
 class TrialRecord(TypedDict):
     """All measurements and facts of one trial.
 
-    `step` is the outer step reached, `target` the last one asked for, and `done_step` the furthest target that was
-    completed with its evaluation (0 for none). `finals` are the separate last passes, one for each target reached; a
-    record without such passes may lack the key. Each entry of `probes` is a `trainers.maml.probes.Probe` with its
-    `step` and `time_ms`.
+    `step` is the step reached, `target` the last one asked for (0: no length), and `done_step` the furthest target that
+    was completed (0 for none). MAML's record has a training curve, evaluations, probes and scores. `finals` are the
+    separate last passes, one for each target reached; a record without such passes may lack the key. Each entry of
+    `probes` is a `trainers.maml.probes.Probe` with its `step` and `time_ms`. The record of any other trainer has the
+    name of its `trainer` and its `readings` in order of their steps; all of the former are empty, and `scores` is None.
     """
 
     schema: int
@@ -92,6 +101,8 @@ class TrialRecord(TypedDict):
     target: int
     done_step: int
     config: dict[str, Any]
+    trainer: NotRequired[str]
+    readings: NotRequired[list[Reading]]
     training: Training
     evaluations: list[Evaluation]
     finals: NotRequired[list[Evaluation]]

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.contract.question import Endpoint, PlannedTrial
-from analysis.contract.record import PROBES, TrialRecord
+from analysis.contract.record import TrialRecord
 from analysis.figures.arms import Absence, FigureRequest, Task, absences_by_seed, absences_in_words
 from analysis.figures.layout import (
     Grid,
@@ -32,6 +32,7 @@ from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, se
 from analysis.figures.style import RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import axis_title, bounds_of, metric_sentence, read
+from analysis.numbers.measurements import measurement_of
 
 Published = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 """(facet, hue) -> (outer step, value in the metric's unit) of each of the authors' points."""
@@ -76,7 +77,7 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         theirs = {hue: tuple(points) for (place, hue), points in (published or {}).items() if place == facet}
         panels.append(CurvePanel(facet, curves, theirs, request.tasks[facet]))
     y_title, scale = axis_title(endpoint)
-    kind = "probes" if endpoint.metric in PROBES else "evaluations"
+    kind = measurement_of(endpoint).many
     sentence, window = metric_sentence(endpoint), endpoint.window
     if window > 1:
         y_title += f"\nmean of {window} {kind}"
@@ -133,7 +134,7 @@ def _footer(info: CurvesInfo) -> str:
 
 def _why_missing(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint, kind: str) -> str:
     """Return why a trial has no full window at its planned length, or "" if it has one."""
-    found = read(trial, records.get(trial.trial_id), endpoint, trial.target)
+    found = read(trial, records.get(trial.trial_id), endpoint, "last")
     if found.reason or found.evaluations == endpoint.window:
         return found.reason
     return f"with {found.evaluations} of the {endpoint.window} {kind} that a mean takes"

@@ -17,7 +17,7 @@ from analysis.figures.arms import Arm
 from analysis.figures.layout import clipped_sentence, note, seeds_in_words
 from analysis.figures.style import GREY, Look
 from analysis.numbers.bounds import Bounds
-from analysis.numbers.endpoint import measured, number_of
+from analysis.numbers.measurements import measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
 MARKS = 8  # number of markers along one curve

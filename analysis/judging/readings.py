@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from analysis.contract.question import Endpoint, PlannedTrial, Side
-from analysis.contract.record import ARTIFACT, PROBES, TrialRecord
+from analysis.contract.record import ARTIFACT, TrialRecord
 from analysis.judging.claims import SideValues
 from analysis.judging.verdicts import TaskFacts
 from analysis.numbers.endpoint import endpoint_values, read, unit_of
@@ -44,7 +44,8 @@ class Readings:
         trials = self._of(side)
         if not trials:
             return None
-        readings = {t.seed: read(t, self.records.get(t.trial_id), side.endpoint, step_of(side, t)) for t in trials}
+        at = side.endpoint.ats[0]
+        readings = {t.seed: read(t, self.records.get(t.trial_id), side.endpoint, at) for t in trials}
         return SideValues(
             by_seed={seed: reading.value for seed, reading in readings.items() if not reading.reason},
             missing={seed: reading.reason for seed, reading in readings.items() if reading.reason},
@@ -78,7 +79,7 @@ def published_values(
     published: Published, labels: Mapping[str, str], endpoint: Endpoint, step: int
 ) -> Mapping[int, float]:
     """Return the authors' values of one cell by seed: `endpoint` at outer step `step`; empty if there are none."""
-    if endpoint.metric in PROBES:
+    if endpoint.declared.measured == "probes":
         return published.probe_values(labels, endpoint.metric, step)
     if endpoint.metric != "test_accuracy":
         return {}

@@ -9,7 +9,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from analysis.contract.record import Metric
 from analysis.numbers.stats import (
     CONFIDENCE,
     MOST_SEEDS,
@@ -36,20 +35,20 @@ class TaskFacts(NamedTuple):
     dataset: str
     order: str
     shots: int
-    metric: Metric
+    metric: str
 
 
 class MarginRule(NamedTuple):
     """The margin of `metrics` on all tasks that match; None matches any order or number of shots."""
 
-    metrics: frozenset[Metric]
+    metrics: frozenset[str]
     dataset: str
     order: str | None
     shots: int | None
     margin: float
 
 
-ACCURACIES: frozenset[Metric] = frozenset(("test_accuracy", "val_accuracy", "final_accuracy"))
+ACCURACIES: frozenset[str] = frozenset(("test_accuracy", "val_accuracy", "final_accuracy"))
 MARGINS = (
     MarginRule(ACCURACIES, "mini_imagenet", None, None, 0.015),
     MarginRule(ACCURACIES, "omniglot", "second", 1, 0.05),

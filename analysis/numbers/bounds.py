@@ -24,6 +24,5 @@ class Bounds(NamedTuple):
 
 
 FRACTION = Bounds(0.0, 1.0)
-COSINE_GAP = Bounds(-2.0, 2.0)  # a difference of two cosines
 NORM = Bounds(0.0, math.inf)
 UNBOUNDED = Bounds(-math.inf, math.inf)

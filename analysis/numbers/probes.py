@@ -1,4 +1,4 @@
-"""Numbers from the probes of a record: each metric of `PROBES`, and the other quantities that figures show.
+"""Numbers from the probes of a record: each metric that MAML reads from them, and the other quantities of figures.
 
 Reads the format of `trainers.maml.probes.Probe`, in which None is a number that isn't finite; it stays None here.
 """
@@ -8,58 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.contract.record import Metric, TrialRecord
-from analysis.numbers.bounds import COSINE_GAP, FRACTION, UNBOUNDED, Bounds
+from analysis.contract.record import TrialRecord
 
 Probe = Mapping[str, Any]
-
-
-class Title(NamedTuple):
-    """A metric's title on an axis, with unit, and its name in a sentence; `scale` converts values to that unit.
-
-    `bounds` are the smallest and the largest value that the metric can have.
-    """
-
-    axis: str
-    words: str
-    scale: float
-    bounds: Bounds
-
-
-TITLES: Mapping[Metric, Title] = {
-    "support_query_gap": Title(
-        "cosine gap, query to support",
-        "Mean cosine similarity of query and support features, same class minus other classes",
-        1.0,
-        COSINE_GAP,
-    ),
-    "query_query_gap": Title(
-        "cosine gap, query to query",
-        "Mean cosine similarity of query features, same class (self-pairs included) minus other classes",
-        1.0,
-        COSINE_GAP,
-    ),
-    "positive_share": Title(
-        "positive coefficients (% of pairs)",
-        "Share of (support, query) pairs with a positive contrastive coefficient",
-        100.0,
-        FRACTION,
-    ),
-    "support_moved": Title(
-        "support displacement (relative)",
-        "Displacement of support features along query features by one outer step, same class minus other classes, "
-        "relative: (change / norm of the feature) per (step / norm of the encoder)",
-        1.0,
-        UNBOUNDED,
-    ),
-    "query_moved": Title(
-        "query displacement (relative)",
-        "Displacement of query features along support features by one outer step, same class minus other classes, "
-        "relative: (change / norm of the feature) per (step / norm of the encoder)",
-        1.0,
-        UNBOUNDED,
-    ),
-}
 
 
 class Pairs(NamedTuple):
@@ -112,11 +63,11 @@ def moved(probe: Probe, order: str, features: str) -> Pairs | None:
     return None if pull["same"] is None or pull["other"] is None else Pairs(pull["same"], pull["other"])
 
 
-def probe_number(record: TrialRecord, probe: Probe, metric: Metric) -> Number:
+def probe_number(record: TrialRecord, probe: Probe, metric: str) -> Number:
     """Return `metric` of one of `record`'s probes.
 
-    `TITLES` has its bounds. Displacements are relative, (change / norm of the feature) per (step / norm of the
-    encoder), for the trial's own order.
+    Displacements are relative, (change / norm of the feature) per (step / norm of the encoder), for the trial's own
+    order.
     """
     if metric in ("support_moved", "query_moved") and "feature_pull" not in probe:
         return Number(float("nan"), f"probe at step {probe['step']} is of a version without feature_pull")
@@ -147,7 +98,7 @@ def _moved_of(features: str) -> Callable[[TrialRecord, Probe], float | None]:
     return number
 
 
-_NUMBERS: Mapping[Metric, Callable[[TrialRecord, Probe], float | None]] = {
+_NUMBERS: Mapping[str, Callable[[TrialRecord, Probe], float | None]] = {
     "support_query_gap": _gap_of(support_query),
     "query_query_gap": _gap_of(query_query),
     "positive_share": lambda record, probe: float(np.mean(probe["positive"])),

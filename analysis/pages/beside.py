@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from analysis.contract.question import Endpoint, PlannedTrial
-from analysis.contract.record import PROBES
 from analysis.judging.readings import Readings, facts_of, published_values
 from analysis.judging.verdicts import Match, TaskFacts, ValueVerdict, value_verdicts
 from analysis.numbers.endpoint import Unit, endpoint_sentence, unit_of
@@ -101,7 +100,7 @@ def _as_read(trial: PlannedTrial, endpoint: Endpoint) -> PlannedTrial:
     """
     if trial.paper is None:
         return trial
-    unread = {*ALIKE_WHERE_READ, *(EVALUATION if endpoint.metric in PROBES else PROBING)}
+    unread = {*ALIKE_WHERE_READ, *(EVALUATION if endpoint.declared.measured == "probes" else PROBING)}
     if endpoint.window == 1:
         unread.add("eval_every")
     same = {name: value for name, value in trial.paper.items() if name in unread & trial.config.keys()}

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Sequence
 
-from analysis.contract.question import ClaimSpec, Side
+from analysis.contract.question import ClaimSpec, Endpoint, Side
 from analysis.judging.claims import Contrast, Judged, Word
 from analysis.judging.verdicts import ALPHA
 from analysis.numbers.endpoint import PERCENT, unit_of
+from analysis.numbers.measurements import measurement_of
 from analysis.pages.contents import UNPLANNED, Answer, Verdict
 
 WORDS: dict[Word, tuple[str, str]] = {
@@ -53,11 +54,11 @@ def name_of(claim: ClaimSpec) -> str:
     differing = _differing(of, minus)
     name = f"{_words(differing)}: {_values(of, differing)} - {_values(minus, differing)}"
     if claim.less is None:
-        return name + _where(of, [key for key in of if key not in differing])
+        return name + _where(claim.of, of, [key for key in of if key not in differing])
     other = _entries(claim.less[0])
     between = _differing(of, other)
     name += f", {_words(between)}: {_values(of, between)} less {_values(other, between)}"
-    return name + _where(of, [key for key in of if key not in (*differing, *between)])
+    return name + _where(claim.of, of, [key for key in of if key not in (*differing, *between)])
 
 
 def _entries(side: Side) -> dict[str, str]:
@@ -67,11 +68,20 @@ def _entries(side: Side) -> dict[str, str]:
     labels = {name.replace("_", " "): label for name, label in side.labels.items()}
     return labels | {
         "metric": reading.metric.replace("_", " "),
-        "head at test": str(reading.head),
-        "steps at test": str(reading.steps).replace("_", " "),
-        "outer step": str(at),
+        **{_of_reading(name): str(value).replace("_", " ") for name, value in _coordinates(reading).items()},
+        measurement_of(reading).step: str(at),
         "window": str(reading.window),
     }
+
+
+def _coordinates(reading: Endpoint) -> dict[str, str | int | None]:
+    """Return the coordinates of a reading; MAML's numbers all have a head and inner steps, None for a probe."""
+    maml = {} if reading.declared.measured == "readings" else {"head": None, "steps": None}
+    return maml | dict(reading.coordinates)
+
+
+def _of_reading(coordinate: str) -> str:
+    return f"{coordinate.replace('_', ' ')} at test"
 
 
 def _differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -87,12 +97,11 @@ def _values(entries: dict[str, str], keys: Sequence[str]) -> str:
     return ", ".join(entries[key] for key in keys)
 
 
-def _where(entries: dict[str, str], keys: Sequence[str]) -> str:
-    """Return in brackets the labels that both sides share, and the outer step unless it is the last."""
-    reading = ("metric", "head at test", "steps at test", "window")
-    shared = [
-        f"{key} {entries[key]}" for key in keys if key not in reading and (key, entries[key]) != ("outer step", "last")
-    ]
+def _where(side: Side, entries: dict[str, str], keys: Sequence[str]) -> str:
+    """Return in brackets the labels that both sides share, and the step unless it is the last."""
+    reading = ("metric", "window", *map(_of_reading, _coordinates(side.endpoint)))
+    last = (measurement_of(side.endpoint).step, "last")
+    shared = [f"{key} {entries[key]}" for key in keys if key not in reading and (key, entries[key]) != last]
     return f" ({', '.join(shared)})" if shared else ""
 
 

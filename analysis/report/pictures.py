@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.contract.question import Endpoint, FigureKind, FigureSpec
-from analysis.contract.record import PROBES
 from analysis.figures.arms import FigureRequest, place_of
 from analysis.figures.cosine import cosine_info, draw_cosine
 from analysis.figures.curves import curves_info, draw_curves
@@ -96,7 +95,7 @@ def _published_points(request: FigureRequest, published: Published) -> dict[tupl
     As in our curves, a mean counts if it averages as many evaluations as the endpoint's window.
     """
     endpoint = request.endpoint
-    if endpoint.metric in PROBES:
+    if endpoint.declared.measured == "probes":
         return {}
     every: dict[tuple[str, str], Points] = {}
     for trial in request.plan:

@@ -6,7 +6,7 @@ The same plan and records give the same report.
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -187,7 +187,7 @@ def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, 
         "schema": SCHEMA_VERSION,
         "sweep": asked.sweep,
         "question": asked.question,
-        "endpoint": asdict(asked.endpoint),
+        "endpoint": _declared(asked.endpoint),
         "command": asked.command,
         "commit": asked.commit,
         "tracking_uri": source,
@@ -196,6 +196,13 @@ def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, 
         "missing": [miss._asdict() | {"at": cell.at} for cell in cells for miss in cell.missing],
         "libraries": libraries(),
     }
+
+
+def _declared(endpoint: Endpoint) -> dict[str, Any]:
+    """Return the endpoint as a sweep file declares it; MAML's numbers have a head and inner steps, or null."""
+    maml = {} if endpoint.declared.measured == "readings" else {"head": None, "steps": None}
+    at = endpoint.at if endpoint.at == "last" else list(endpoint.at)
+    return {"metric": endpoint.metric} | maml | dict(endpoint.coordinates) | {"at": at, "window": endpoint.window}
 
 
 def libraries() -> dict[str, str]:

@@ -69,13 +69,13 @@ def _unanswerable(endpoint: Endpoint, config: TrialConfig) -> Iterator[tuple[str
         if off:
             yield "at", f"no probe is taken at step {off[0]}, but at {first}, {first + every}, {first + 2 * every}, ..."
         return
-    assert endpoint.steps is not None  # only probes have no inner steps
-    wanted = config.inner_steps if endpoint.steps == "inner_steps" else endpoint.steps
+    head, given_steps = endpoint.scoring
+    wanted = config.inner_steps if given_steps == "inner_steps" else given_steps
     if endpoint.metric == "final_accuracy":
         yield from _unanswered_at_last(endpoint, config, wanted)
         return
-    if config.eval_heads not in ("both", endpoint.head):
-        yield "head", f"{endpoint.head} is never measured, because eval_heads is {config.eval_heads}"
+    if config.eval_heads not in ("both", head):
+        yield "head", f"{head} is never measured, because eval_heads is {config.eval_heads}"
     if not config.eval_each_step and wanted != config.scored_steps:
         yield (
             "steps",

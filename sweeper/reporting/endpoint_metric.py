@@ -5,7 +5,7 @@ writes another metric, and no old value stands under the new name.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from analysis.contract.question import Endpoint
 from analysis.contract.record import TrialRecord
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 def endpoint_key(endpoint: Endpoint, target: int, at: int | None = None) -> str:
     """Return the metric's name, e.g. `endpoint/test_accuracy/zeroed/inner_steps/last_60/window_1`.
 
-    It is read at the end of a training of `target` outer steps or, if `at` is given, at that outer step.
+    It is read at the end of a training of `target` steps (0: no length) or, if `at` is given, at that step.
     """
-    scoring = () if endpoint.head is None else (endpoint.head, _steps(endpoint))
-    step = f"last_{target}" if at is None else f"step_{at}"
-    return "/".join(("endpoint", endpoint.metric, *scoring, step, f"window_{endpoint.window}"))
+    coordinates = [_coordinate(endpoint, name, value) for name, value in endpoint.coordinates]
+    step = f"step_{at}" if at is not None else f"last_{target}" if target else "last"
+    return "/".join(("endpoint", endpoint.metric, *coordinates, step, f"window_{endpoint.window}"))
 
 
 def endpoint_keys(sweep: Sweep, specs: tuple[TrialSpec, ...]) -> list[str]:
@@ -38,31 +38,33 @@ def endpoint_reader(sweep: Sweep) -> "Reader":
     return lambda spec: partial(_readout, sweep, spec)
 
 
-def _steps(endpoint: Endpoint) -> str:
-    return "inner_steps" if endpoint.steps == "inner_steps" else f"inner_step_{endpoint.steps}"
+def _coordinate(endpoint: Endpoint, name: str, value: str | int) -> str:
+    own = endpoint.declared.measured == "readings"  # MAML's name of a number of inner steps is older
+    return str(value) if own or name != "steps" or value == "inner_steps" else f"inner_step_{value}"
 
 
-def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int]]:
-    """Return name and outer step of each reading."""
+def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int | Literal["last"]]]:
+    """Return name and step of each reading."""
     if endpoint.at == "last":
-        return [(endpoint_key(endpoint, target), target)]
+        return [(endpoint_key(endpoint, target), "last")]
     return [(endpoint_key(endpoint, target, at), at) for at in endpoint.at]
 
 
 def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
-    from analysis.numbers.endpoint import endpoint_sentence, in_unit, measured, read, unit_of
+    from analysis.numbers.endpoint import endpoint_sentence, in_unit, read, step_read, unit_of
+    from analysis.numbers.measurements import measured, measurement_of
 
     endpoint, trial = sweep.endpoint, spec.planned()
     points, said = [], []
-    for key, step in _read_at(endpoint, trial.target):
-        reading = read(trial, record, endpoint, step)
-        at = f" at outer step {step}"
+    for key, chosen in _read_at(endpoint, trial.target):
+        reading, step = read(trial, record, endpoint, chosen), step_read(trial, record, chosen)
+        at = f" at {measurement_of(endpoint).step} {step}"
         if reading.reason:
             said.append(f"No value{at}: {reading.reason}.")
             continue
         time_ms = measured(trial, record, endpoint, step)[-1]["time_ms"]
         points.append(Point(key, reading.value, time_ms, step))
-        said.append(f"**{in_unit(reading.value, unit_of(endpoint))}**{at}.")
+        said.append(f"**{in_unit(reading.value, unit_of(endpoint, [reading.value]))}**{at}.")
     note = [
         f"A trial of the sweep `{sweep.name}`: {', '.join(f'{axis} {label}' for axis, label in spec.labels.items())}, "
         f"seed {spec.seed}.",

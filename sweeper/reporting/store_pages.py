@@ -47,9 +47,9 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], r
     values: dict[str, list[float]] = {spec.cell: [] for spec in specs}
     for standing in survey(results, specs).standings:
         trial = standing.spec.planned()
-        step = trial.target if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
+        at = "last" if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
         record = None if standing.summary is None or standing.unreadable else read_record(results, trial.trial_id)
-        reading = read(trial, record, sweep.endpoint, step)
+        reading = read(trial, record, sweep.endpoint, at)
         if not reading.reason:
             values[trial.cell].append(reading.value)
     planned = Counter(spec.cell for spec in specs)

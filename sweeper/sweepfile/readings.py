@@ -15,6 +15,7 @@ from sweeper.sweepfile.axes import Axis, AxisValue, label_for
 from sweeper.sweepfile.form import ClaimForm, EndpointForm, FigureForm, ReadingForm, TableForm
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place
+from trainers.maml.measured import METRICS
 
 _ACCURACY_ALONE = {
     "head": "trained or zeroed, there is no default",
@@ -32,7 +33,7 @@ def read_endpoint(faults: Faults, given: EndpointForm) -> Endpoint:
             faults.add(("endpoint", key), f"has no meaning for {given.metric}; leave it out", at_key=True)
         if given.metric not in PROBES and value is None:
             faults.add(("endpoint", key), f"required and not given ({allowed})", at_key=True)
-    return Endpoint(**given.model_dump())
+    return _endpoint(given.model_dump())
 
 
 def read_table(faults: Faults, place: Place, given: TableForm, endpoint: Endpoint) -> TableSpec:
@@ -70,7 +71,8 @@ def _own(faults: Faults, place: Place, given: ReadingForm, endpoint: Endpoint) -
 
 def _changed(faults: Faults, place: Place, endpoint: Endpoint, changed: Mapping[str, Any]) -> Endpoint:
     """Return `endpoint` with `changed`; if the result can't be read, that is noted at `place`."""
-    values = vars(endpoint) | dict(changed)
+    kept = {"metric": endpoint.metric, "at": endpoint.at, "window": endpoint.window}
+    values = dict.fromkeys(_ACCURACY_ALONE) | kept | dict(endpoint.coordinates) | dict(changed)
     if values["metric"] in PROBES:
         idle = [key for key in _ACCURACY_ALONE if key in changed]
         if idle:
@@ -79,7 +81,12 @@ def _changed(faults: Faults, place: Place, endpoint: Endpoint, changed: Mapping[
     lacking = [key for key in _ACCURACY_ALONE if values["metric"] not in PROBES and values[key] is None]
     if lacking:
         faults.add(place, f"{values['metric']} needs {' and '.join(lacking)}")
-    return Endpoint(**values)
+    return _endpoint(values)
+
+
+def _endpoint(values: Mapping[str, Any]) -> Endpoint:
+    metric = values["metric"]
+    return Endpoint.of(metric, vars(METRICS[metric]), values, at=values["at"], window=values["window"])
 
 
 def read_claims(

@@ -12,6 +12,7 @@ import pytest
 
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
+from tests.analysis.endpoints import endpoint_of
 
 
 def planned_trial(labels: Mapping[str, str], seed: int = 0, target: int = 60, inner_steps: int = 1) -> PlannedTrial:
@@ -20,10 +21,11 @@ def planned_trial(labels: Mapping[str, str], seed: int = 0, target: int = 60, in
         trial_id=f"{cell}-s{seed}",
         cell=cell,
         seed=seed,
+        trainer="maml",
+        length="outer_steps",
         target=target,
-        inner_steps=inner_steps,
-        eval_every=20,
         labels=labels,
+        config={"inner_steps": inner_steps, "eval_every": 20},
     )
 
 
@@ -111,7 +113,7 @@ def make_record() -> Callable[..., TrialRecord]:
 
 @pytest.fixture
 def endpoint() -> Endpoint:
-    return Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", window=1)
+    return endpoint_of("test_accuracy", head="zeroed", steps=1, at="last", window=1)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def made_up(asked: Asked) -> dict[str, TrialRecord]:
     numbers, records = random.Random(5), {}
     read = {at for endpoint in endpoints(asked) for at in endpoint.ats if at != "last"}
     for trial in asked.plan:
-        every = trial.eval_every or trial.target
+        every = trial.config["eval_every"] or trial.target
         ends = {step for step in (trial.target, *read) if step <= trial.target}
         steps = ends | {step - step % every - back * every for step in ends for back in range(5)}
         steps = sorted(step for step in steps if step > 0)

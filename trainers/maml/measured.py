@@ -11,6 +11,7 @@ _SCORED = {"head": HEADS, "steps": ()}
 def _accuracy(split: str, measured: str = "evaluations") -> Metric:
     return Metric(
         words=f"{split.capitalize()} accuracy",
+        axis=f"{split} accuracy (%)",
         unit="%",
         better="higher",
         coordinates=_SCORED,

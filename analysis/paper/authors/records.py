@@ -110,9 +110,9 @@ def _trial(
         trial_id=f"authors {sweep} {' · '.join(labels[axis] for axis in AXES[sweep])} · s{seed}",
         cell=cell,
         seed=seed,
+        trainer="maml",
+        length="outer_steps",
         target=target,
-        inner_steps=int(labels["inner_steps"]),
-        eval_every=eval_every,
         labels=shown,
         config={
             "dataset": DATASETS[dataset],
@@ -121,6 +121,7 @@ def _trial(
             "shots": int(shots),
             "queries": COSINE_QUERIES if sweep == COSINE_SWEEP else QUERIES,
             "inner_steps": int(labels["inner_steps"]),
+            "eval_every": eval_every,
         },
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.contract.question import Endpoint, FigureSpec
+from analysis.contract.question import FigureSpec
 from analysis.errors import AnalysisError
 from analysis.figures.arms import FigureRequest
 from analysis.figures.curves import CurvesInfo, curves_info, draw_curves
@@ -14,6 +14,7 @@ from analysis.figures.lines import Track
 from analysis.figures.style import encode
 from analysis.numbers.endpoint import read
 from analysis.numbers.stats import summary
+from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 SPEC = FigureSpec(kind="curves", x=None, hue="zeroing", facets=("task",))
 AXES = ("task", "zeroing")
@@ -70,9 +71,9 @@ def test_below_three_seeds_there_is_no_mean_but_the_seeds_themselves(make_info) 
 def test_a_point_is_what_the_endpoint_would_read_there_from_the_first_full_window_on(
     make_info, endpoint, metric, window
 ) -> None:
-    asked = replace(endpoint, metric=metric, window=window)
+    asked = read_otherwise(endpoint, metric=metric, window=window)
     if metric != "test_accuracy":
-        asked = replace(asked, head=None, steps=None)
+        asked = read_otherwise(asked, head=None, steps=None)
     info, plan, records = make_info(asked=asked, parts=True)
     track = info.panels[0].curves[1].tracks[3]
     trial = next(trial for trial in plan if trial.labels == {"task": "A", "zeroing": "every step"} and trial.seed == 3)
@@ -88,7 +89,7 @@ def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
     trial = make_trial({"task": "A"})
     record = make_record(trial, {}, probes=[make_probe(step, 0.25) for step in range(1, 61)])
     record["probes"][10]["cosine"][0][1] = record["probes"][10]["cosine"][5][0] = None
-    asked = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=3)
+    asked = endpoint_of("support_query_gap", at="last", window=3)
     spec = FigureSpec(kind="curves", x=None, hue=None, facets=())
     records = {trial.trial_id: record}
     request = FigureRequest(plan=[trial], records=records, axes=("task",), spec=spec, question="?", endpoint=asked)
@@ -99,7 +100,7 @@ def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
 
 
 def test_a_panel_of_values_that_are_all_missing_has_no_ticks_and_says_so(make_info, endpoint) -> None:
-    figure = draw_curves(make_info(asked=replace(endpoint, steps=7)))  # evaluated, but never after 7 inner steps
+    figure = draw_curves(make_info(asked=read_otherwise(endpoint, steps=7)))  # evaluated, but never after 7 inner steps
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["nothing to draw"] * 2
     assert not any(len(axes.get_xticks()) or len(axes.get_yticks()) for axes in figure.axes)
 
@@ -143,12 +144,12 @@ def test_every_point_of_the_authors_has_its_marker(make_info) -> None:
 
 
 def test_a_window_is_named_on_the_axis_and_a_seed_without_a_full_one_is_missing(make_info, endpoint) -> None:
-    figure = draw_curves(make_info(asked=replace(endpoint, window=2)))
+    figure = draw_curves(make_info(asked=read_otherwise(endpoint, window=2)))
     assert figure.axes[0].get_ylabel() == "test accuracy (%)\nmean of 2 evaluations"
     footer = figure.texts[1].get_text().replace("\n", " ")
     assert "running mean of 2 evaluations from the first full window" in footer and "2 of the" not in footer
     assert figure.axes[0].lines[0].get_xdata().tolist() == [40, 60]
-    figure = draw_curves(make_info(asked=replace(endpoint, window=5)))
+    figure = draw_curves(make_info(asked=read_otherwise(endpoint, window=5)))
     assert [text.get_text() for text in figure.axes[0].texts] == ["nothing to draw"]
     footer = figure.texts[1].get_text().replace("\n", " ")
     assert "A · every step: 0 of 4 seeds (seeds 0, 1, 2, 3 with 3 of the 5 evaluations that a mean takes)" in footer
@@ -176,7 +177,7 @@ def test_a_band_ends_at_the_bounds_of_its_metric_and_says_so(make_trial, monkeyp
     values = NEAR_A_BOUND[metric]
     tracks = [Track(seed, np.array(list(values)), np.array([by[seed] for by in values.values()])) for seed in range(3)]
     monkeypatch.setattr("analysis.figures.curves.track_of", lambda trial, *_: tracks[trial.seed])
-    asked = endpoint if metric == "test_accuracy" else replace(endpoint, metric=metric, head=None, steps=None)
+    asked = endpoint if metric == "test_accuracy" else read_otherwise(endpoint, metric=metric, head=None, steps=None)
     request = FigureRequest(
         plan=[make_trial({"task": "A"}, seed) for seed in range(3)],
         records={},
@@ -202,7 +203,9 @@ def test_a_band_ends_at_the_bounds_of_its_metric_and_says_so(make_trial, monkeyp
 def test_accuracies_are_drawn_in_percent_and_cosines_as_they_are(make_info, endpoint) -> None:
     axes = draw_curves(make_info()).axes[0]
     assert axes.get_ylabel() == "test accuracy (%)" and max(axes.lines[0].get_ydata()) > 40
-    axes = draw_curves(make_info(asked=replace(endpoint, metric="support_query_gap", head=None, steps=None))).axes[0]
+    axes = draw_curves(
+        make_info(asked=read_otherwise(endpoint, metric="support_query_gap", head=None, steps=None))
+    ).axes[0]
     assert axes.get_ylabel() == "cosine gap, query to support" and max(axes.lines[0].get_ydata()) < 1
 
 
@@ -210,8 +213,8 @@ CASES = {
     "plain": {},
     "authors": {"published": {("A", "none"): [(1, 0.25), (60, 0.5)]}},
     "no hue": {"spec": replace(SPEC, hue=None)},
-    "probes": {"asked": Endpoint(metric="positive_share", head=None, steps=None, at="last", window=2)},
-    "nothing": {"asked": Endpoint(metric="val_accuracy", head="zeroed", steps=1, at="last", window=1)},
+    "probes": {"asked": endpoint_of("positive_share", at="last", window=2)},
+    "nothing": {"asked": endpoint_of("val_accuracy", head="zeroed", steps=1, at="last", window=1)},
 }
 
 

@@ -14,10 +14,11 @@ from analysis.figures.feature_space import draw_feature_space, feature_space_inf
 from analysis.figures.shares import draw_shares, shares_info
 from analysis.figures.style import encode
 from analysis.numbers.stats import summary
+from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 AXES = ("task", "zeroing")
 STEPS = (1, 31, 60)
-READ = Endpoint(metric="support_query_gap", head=None, steps=None, at=(1, 60), window=1)
+READ = endpoint_of("support_query_gap", at=(1, 60), window=1)
 
 
 def spec(kind: str) -> FigureSpec:
@@ -67,7 +68,7 @@ def test_the_colours_are_the_papers_range_unless_a_number_lies_outside(make_tria
     one = replace(spec("cosine"), hue=None, facets=())
 
     def ends(step: int) -> tuple[float, float]:
-        asked = request([trial], {trial.trial_id: record}, "cosine", replace(READ, at=(step,)))
+        asked = request([trial], {trial.trial_id: record}, "cosine", read_otherwise(READ, at=(step,)))
         info = cosine_info(replace(asked, axes=("task",), spec=one))
         return info.low, info.high
 
@@ -186,7 +187,7 @@ MADE = {
 @pytest.mark.usefixtures("coarse")
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:
     inform, draw = MADE[kind]
-    asked = replace(READ, at=at)
+    asked = read_otherwise(READ, at=at)
     first, second = (encode(draw(inform(request(*scene, kind, asked))), "sweep x; commit abc") for _ in range(2))
     assert first == second
     assert all(b"sweep x; commit abc" in data for data in first.values())

@@ -10,8 +10,9 @@ from analysis.judging.verdicts import TaskFacts
 from analysis.numbers.stats import differences, mean_estimate, paired
 from analysis.pages.claim_sentences import answer, name_of, numbers
 from analysis.pages.contents import Answer, Verdict
+from tests.analysis.endpoints import endpoint_of
 
-READ = Endpoint(metric="test_accuracy", head="zeroed", steps="inner_steps", at=(2000,), window=5)
+READ = endpoint_of("test_accuracy", head="zeroed", steps="inner_steps", at=(2000,), window=5)
 NONE_1, NONE_7, ZEROING_1, ZEROING_7 = ("1 none", "7 none", "1 zeroing", "7 zeroing")
 MINI = TaskFacts("mini_imagenet", "first", 1, "test_accuracy")
 
@@ -146,7 +147,7 @@ def test_synthetic_data_and_probes_have_no_margin_so_no_equivalence() -> None:
     strokes = judged([STEPS_MATTER, STEPS_DO_NOT], FIG_4, facts=TaskFacts("strokes", "first", 1, "test_accuracy"))
     assert [one.word for one in strokes] == ["reproduced", "no margin"]
     assert strokes[0].adjusted_p == strokes[0].p  # what can't be tested isn't in the family
-    probe = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=1)
+    probe = endpoint_of("support_query_gap", at="last", window=1)
     of_probe = claim("equivalence", ZEROING_7, ZEROING_1, (probe, probe))
     assert judged([of_probe], FIG_4)[0].word == "no margin"
 
@@ -214,7 +215,7 @@ def test_an_effect_smaller_than_the_margin_says_so() -> None:
 
 
 def test_sides_that_differ_in_their_reading_are_named_by_it() -> None:
-    trained = Endpoint(metric="test_accuracy", head="trained", steps="inner_steps", at=(2000,), window=5)
+    trained = endpoint_of("test_accuracy", head="trained", steps="inner_steps", at=(2000,), window=5)
     by_head = claim("effect", NONE_7, NONE_7, (READ, trained))
     assert name_of(by_head) == (
         "head at test: zeroed - trained (task mini, inner steps 7, zeroing none, outer step 2000)"
@@ -222,7 +223,7 @@ def test_sides_that_differ_in_their_reading_are_named_by_it() -> None:
 
 
 def test_a_probes_contrast_is_printed_without_points() -> None:
-    probe = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=1)
+    probe = endpoint_of("support_query_gap", at="last", window=1)
     found = judged([claim("effect", NONE_7, NONE_1, (probe, probe))], FIG_4)[0]
     assert "+0.047 ± 0.028 (n = 3" in numbers(found) and "points" not in numbers(found)
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from analysis.contract.record import PROBES
 from analysis.judging.verdicts import (
     Match,
     TaskFacts,
@@ -18,6 +17,7 @@ from analysis.judging.verdicts import (
     value_verdicts,
 )
 from analysis.numbers.stats import Estimate, Pooled, differences, mean_estimate, of_differences
+from tests.analysis.endpoints import PROBED
 
 MINI = TaskFacts("mini_imagenet", "first", 1, "test_accuracy")
 HERE = Match((), 2000, 2000)
@@ -143,7 +143,7 @@ def test_the_margins_fixed_beforehand(facts: tuple[str, str, int], margin: float
     assert margin_of(TaskFacts(*facts, "final_accuracy")) == margin
 
 
-@pytest.mark.parametrize("metric", sorted(PROBES))
+@pytest.mark.parametrize("metric", PROBED)
 @pytest.mark.parametrize("dataset", ["mini_imagenet", "omniglot", "strokes"])
 def test_a_margin_of_accuracies_is_none_of_probes(dataset: str, metric: str) -> None:
     facts = TaskFacts(dataset, "second", 1, metric)

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.contract.question import Endpoint
 from analysis.numbers.endpoint import endpoint_sentence, endpoint_values, read
+from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 
 @pytest.fixture
@@ -19,37 +19,41 @@ def test_a_window_of_one_reads_the_evaluation_at_the_target(trial, make_record, 
 
 def test_the_window_averages_the_last_evaluations_up_to_the_step(trial, make_record, endpoint) -> None:
     record = make_record(trial, {20: 0.3, 40: 0.5, 60: 0.7})
-    assert read(trial, record, replace(endpoint, window=2), 60) == (pytest.approx(0.6), "", 2)
-    assert read(trial, record, replace(endpoint, window=2), 40) == (pytest.approx(0.4), "", 2)
+    assert read(trial, record, read_otherwise(endpoint, window=2), 60) == (pytest.approx(0.6), "", 2)
+    assert read(trial, record, read_otherwise(endpoint, window=2), 40) == (pytest.approx(0.4), "", 2)
 
 
 def test_a_window_longer_than_the_trial_averages_what_there_is_and_says_how_many(trial, make_record, endpoint) -> None:
     record = make_record(trial, {20: 0.3, 40: 0.5, 60: 0.7})
-    assert read(trial, record, replace(endpoint, window=5), 60) == (pytest.approx(0.5), "", 3)
+    assert read(trial, record, read_otherwise(endpoint, window=5), 60) == (pytest.approx(0.5), "", 3)
 
 
 @pytest.mark.parametrize("status", ["done", "running", "interrupted", "diverged", "failed"])
 def test_a_trial_trained_further_gives_the_number_at_its_planned_target(trial, make_record, endpoint, status) -> None:
     short = make_record(trial, {20: 0.3, 40: 0.5, 60: 0.7})
     longer = make_record(trial, {20: 0.3, 40: 0.5, 60: 0.7, 80: 0.8, 100: 0.9}, status, step=110)
-    window = replace(endpoint, window=2)
+    window = read_otherwise(endpoint, window=2)
     assert read(trial, longer, window, 60) == read(trial, short, window, 60)
 
 
 def test_an_evaluation_at_an_earlier_target_off_the_schedule_is_ignored(trial, make_record, endpoint) -> None:
     grown = make_record(trial, {20: 0.3, 40: 0.5, 50: 0.0, 60: 0.7})
-    assert read(trial, grown, replace(endpoint, window=3), 60) == (pytest.approx(0.5), "", 3)
+    assert read(trial, grown, read_otherwise(endpoint, window=3), 60) == (pytest.approx(0.5), "", 3)
 
 
 def test_a_target_off_the_schedule_is_read_itself(make_trial, make_record, endpoint) -> None:
     trial = make_trial({}, target=50)
     record = make_record(trial, {20: 0.3, 40: 0.5, 50: 0.7})
-    assert read(trial, record, replace(endpoint, window=2), 50) == (pytest.approx(0.6), "", 2)
+    assert read(trial, record, read_otherwise(endpoint, window=2), 50) == (pytest.approx(0.6), "", 2)
 
 
 def test_without_a_schedule_only_the_step_itself_counts(trial, make_record, endpoint) -> None:
     record = make_record(trial, {20: 0.3, 60: 0.7})
-    assert read(replace(trial, eval_every=0), record, replace(endpoint, window=5), 60) == (0.7, "", 1)
+    assert read(replace(trial, config={"eval_every": 0}), record, read_otherwise(endpoint, window=5), 60) == (
+        0.7,
+        "",
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_a_trial_without_the_number_says_why(trial, make_record, endpoint, score
 def test_head_split_and_inner_steps_are_those_of_the_endpoint(make_trial, make_record, endpoint) -> None:
     trial = make_trial({}, inner_steps=2)
     record = make_record(trial, {60: [0.2, 0.5, 0.8]}, split="val")
-    trained = Endpoint(metric="val_accuracy", head="trained", steps="inner_steps", at="last", window=1)
+    trained = endpoint_of("val_accuracy", head="trained", steps="inner_steps", at="last", window=1)
     assert read(trial, record, trained, 60).value == 0.4
     assert read(trial, record, endpoint, 60).reason == "no evaluation at step 60"
 
@@ -80,7 +84,7 @@ def test_head_split_and_inner_steps_are_those_of_the_endpoint(make_trial, make_r
 def test_the_frame_has_a_row_for_every_planned_trial_and_outer_step(make_trial, make_record, endpoint) -> None:
     plan = [make_trial({"zeroing": name}, seed) for name in ("none", "every step") for seed in (0, 1)]
     records = {plan[0].trial_id: make_record(plan[0], {20: 0.3, 60: 0.7})}
-    frame = endpoint_values(plan, records, replace(endpoint, at=(20, 60)))
+    frame = endpoint_values(plan, records, read_otherwise(endpoint, at=(20, 60)))
     assert list(frame["at"]) == ["20"] * 4 + ["60"] * 4
     assert list(frame["zeroing"].cat.categories) == ["none", "every step"]  # the plan's order, not the alphabet's
     assert list(frame["reason"]) == ["", "not run", "not run", "not run"] * 2
@@ -93,7 +97,7 @@ def test_an_axis_named_like_a_column_keeps_its_own(make_trial, endpoint) -> None
 
 
 def test_the_last_pass_is_read_by_its_own_metric_at_the_target_alone(trial, make_record, endpoint) -> None:
-    final = replace(endpoint, metric="final_accuracy", window=1)
+    final = read_otherwise(endpoint, metric="final_accuracy", window=1)
     record = make_record(trial, {60: 0.7})
     assert read(trial, record, final, 60).reason == "no final pass at step 60"
     shorter, own = ({**found, "split": "test"} for found in make_record(trial, {40: 0.3, 60: 0.9})["evaluations"])
@@ -106,8 +110,8 @@ def test_what_an_evaluation_passed_by_is_no_number(trial, make_record, endpoint)
     record = make_record(trial, {60: 0.7})
     record["evaluations"][0]["accuracy"] = {"zeroed": [None, 0.7]}
     assert read(trial, record, endpoint, 60).value == 0.7
-    assert read(trial, record, replace(endpoint, steps=0), 60).reason == "inner step 0 not scored"
-    assert read(trial, record, replace(endpoint, head="trained"), 60).reason == "head trained not scored"
+    assert read(trial, record, read_otherwise(endpoint, steps=0), 60).reason == "inner step 0 not scored"
+    assert read(trial, record, read_otherwise(endpoint, head="trained"), 60).reason == "head trained not scored"
 
 
 def test_the_sentence_names_head_steps_time_and_window(endpoint) -> None:

@@ -1,18 +1,16 @@
 """Tests of the numbers of probes, on matrices with known means, and of the endpoint that reads them."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from analysis.contract.question import Endpoint
-from analysis.contract.record import PROBES
 from analysis.numbers.endpoint import endpoint_sentence, endpoint_values, read
-from analysis.numbers.probes import TITLES, blocks, probe_number, query_query, support_query
+from analysis.numbers.probes import _NUMBERS, blocks, probe_number, query_query, support_query
+from tests.analysis.endpoints import PROBED, endpoint_of, read_otherwise
 
 LABELS = {"head": "zeroed"}
-GAP = Endpoint(metric="support_query_gap", head=None, steps=None, at="last", window=1)
+GAP = endpoint_of("support_query_gap", at="last", window=1)
 
 
 def features(rng: np.random.Generator, ways: int, images: int) -> np.ndarray:
@@ -56,25 +54,25 @@ def test_every_metric_is_its_number_in_the_trials_own_order(
     record = make_record(trial, {}, probes=[make_probe(60)])
     record["config"]["order"] = order
     assert probe_number(record, record["probes"][0], metric).value == pytest.approx(expected)
-    assert read(trial, record, replace(GAP, metric=metric), 60).value == pytest.approx(expected)
+    assert read(trial, record, read_otherwise(GAP, metric=metric), 60).value == pytest.approx(expected)
 
 
-def test_every_metric_of_probes_has_a_title() -> None:
-    assert set(TITLES) == PROBES
+def test_every_metric_of_probes_has_a_number() -> None:
+    assert set(_NUMBERS) == set(PROBED)
 
 
 def test_the_last_probes_up_to_the_step_are_averaged(make_trial, make_record, make_probe) -> None:
     trial = make_trial(LABELS)
     record = make_record(trial, {}, probes=[make_probe(step, gap) for step, gap in ((1, 0.1), (31, 0.2), (60, 0.4))])
-    assert read(trial, record, replace(GAP, window=2), 60)[0] == pytest.approx(0.3)
-    assert read(trial, record, replace(GAP, window=5), 31)[0] == pytest.approx(0.15)
+    assert read(trial, record, read_otherwise(GAP, window=2), 60)[0] == pytest.approx(0.3)
+    assert read(trial, record, read_otherwise(GAP, window=5), 31)[0] == pytest.approx(0.15)
     assert read(trial, record, GAP, 1)[0] == pytest.approx(0.1)
 
 
 def test_where_there_is_no_number_there_is_the_reason(make_trial, make_record, make_probe) -> None:
     trial = make_trial(LABELS)
     record = make_record(trial, {60: 0.5}, probes=[make_probe(31, pulled=None)])
-    moved = replace(GAP, metric="support_moved")
+    moved = read_otherwise(GAP, metric="support_moved")
     record["config"]["order"] = "second"
     assert read(trial, None, GAP, 60).reason == "not run"
     assert read(trial, record, GAP, 60).reason == "no probe at step 60"
@@ -91,13 +89,13 @@ def test_where_there_is_no_number_there_is_the_reason(make_trial, make_record, m
 def test_probes_fill_the_frame_of_endpoint_values_as_evaluations_do(make_trial, make_record, make_probe) -> None:
     trials = [make_trial(LABELS, seed) for seed in range(2)]
     records = {trials[0].trial_id: make_record(trials[0], {}, probes=[make_probe(1), make_probe(60, 0.5)])}
-    frame = endpoint_values(trials, records, replace(GAP, at=(1, 60)))
+    frame = endpoint_values(trials, records, read_otherwise(GAP, at=(1, 60)))
     assert frame["value"].tolist() == pytest.approx([0.25, math.nan, 0.5, math.nan], nan_ok=True)
     assert frame["reason"].tolist() == ["", "not run", "", "not run"]
 
 
 def test_the_sentence_says_what_is_measured_and_when() -> None:
-    sentence = endpoint_sentence(replace(GAP, at=(101,), window=3))
+    sentence = endpoint_sentence(read_otherwise(GAP, at=(101,), window=3))
     assert sentence == (
         "Mean cosine similarity of query and support features, same class minus other classes, at outer step 101, mean "
         "of the last 3 probes"

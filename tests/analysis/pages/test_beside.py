@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.contract.question import Endpoint, PlannedTrial, Side
+from analysis.contract.question import PlannedTrial, Side
 from analysis.judging.readings import Readings
 from analysis.pages.beside import drawn_table, values_table
 from analysis.paper.published import load
+from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 AXES = ("task", "head")
 CONFIG = {"dataset": "mini_imagenet", "order": "first", "shots": 5, "outer_steps": 15000, "eval_episodes": 400}
 SCORED = {"eval_steps": 2, "eval_heads": "both", "eval_each_step": True, "eval_every": 100, "probe_every": 0}
-ENDPOINT = Endpoint(metric="test_accuracy", head="zeroed", steps=1, at="last", window=1)
+ENDPOINT = endpoint_of("test_accuracy", head="zeroed", steps=1, at="last", window=1)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_field_that_changes_nothing_of_what_is_read_refuses_no_verdict(make_re
 def test_the_distance_of_evaluations_counts_where_several_are_averaged(make_readings) -> None:
     readings = make_readings()
     plan = [replace(t, config=CONFIG | SCORED | {"eval_every": 50}, paper=CONFIG | SCORED) for t in readings.plan]
-    table = values_table(Readings(plan, AXES, readings.records), replace(ENDPOINT, window=5), load("head_scale"))
+    table = values_table(Readings(plan, AXES, readings.records), read_otherwise(ENDPOINT, window=5), load("head_scale"))
     assert table is None or "eval_every" in table.rows[0][-1]
 
 
@@ -98,7 +99,7 @@ def test_a_side_is_read_by_seed_and_one_that_is_not_planned_is_none(make_reading
     readings = make_readings("random", "zeroing")
     of = Side(labels={"head": "zeroing"}, endpoint=ENDPOINT)
     assert readings.side(of).by_seed.keys() == {0, 1, 2} and not readings.side(of).missing
-    later = replace(of, endpoint=replace(ENDPOINT, at=(400,)))
+    later = replace(of, endpoint=read_otherwise(ENDPOINT, at=(400,)))
     assert set(readings.side(later).missing.values()) == {"trained to step 200 of 400"}
     assert readings.side(replace(of, labels={"head": "x0.5"})) is None
     published = load("head_scale")

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.contract.question import Endpoint
 from analysis.errors import AnalysisError
 from analysis.numbers.endpoint import endpoint_values
 from analysis.paper.authors.__main__ import OUT, main
@@ -23,6 +22,7 @@ from analysis.paper.authors.records import as_records
 from analysis.paper.authors.smoothing import mixed, smoothed
 from analysis.paper.authors.tables import tables
 from analysis.paper.authors.values import curves, outer_steps, values
+from tests.analysis.endpoints import endpoint_of
 from tests.analysis.paper.authors_extract import EXTRACT, UNIT, extract
 from tests.places import ROOT
 
@@ -246,8 +246,8 @@ class TestRaw:
         theirs = as_records(raw_path, sweep)
         for _, rows in values(raw, sweep).groupby(["test_head", "test_steps", "outer_step"]):
             first = rows.iloc[0]
-            endpoint = Endpoint(
-                metric="test_accuracy",
+            endpoint = endpoint_of(
+                "test_accuracy",
                 head=first["test_head"],
                 steps=int(first["test_steps"]),
                 at=(int(first["outer_step"]),),

@@ -282,7 +282,8 @@ def test_points_come_in_file_order_with_complete_configs(tmp_path: Path) -> None
     protocol = {"inner_lr": 0.4, "meta_batch_size": 32, "outer_steps": 3000, "eval_every": 30, "eval_episodes": 992}
     assert specs[3].config.model_dump() == resolve(values | protocol).model_dump()
     planned = specs[3].planned()
-    assert (planned.seed, planned.target, planned.inner_steps, planned.eval_every) == (1, 3000, 1, 30)
+    assert (planned.seed, planned.target, planned.trainer, planned.length) == (1, 3000, "maml", "outer_steps")
+    assert (planned.config["inner_steps"], planned.config["eval_every"]) == (1, 30)
     assert (planned.trial_id, planned.cell, planned.labels) == (specs[3].trial_id, specs[3].cell, specs[3].labels)
 
 

@@ -6,12 +6,12 @@ import random
 import pytest
 from mlflow import MlflowClient
 
-from analysis.contract.question import Endpoint
 from sweeper.planning.expand import expand
 from sweeper.reporting.endpoint_metric import endpoint_key, endpoint_keys
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
+from tests.analysis.endpoints import endpoint_of
 from tests.sweeper.played import begin, command
 
 WINDOWED = "endpoint: {metric: test_accuracy, head: zeroed, steps: 1, at: last, window: 2}"
@@ -69,8 +69,8 @@ def test_the_metric_is_exactly_what_the_report_reads_and_an_edited_window_leaves
 
 
 def test_the_name_holds_metric_head_steps_outer_step_and_window(write_sweep):
-    accuracy = Endpoint(metric="val_accuracy", head="trained", steps="inner_steps", at=(20, 40), window=3)
-    probed = Endpoint(metric="positive_share", head=None, steps=None, at="last", window=1)
+    accuracy = endpoint_of("val_accuracy", head="trained", steps="inner_steps", at=(20, 40), window=3)
+    probed = endpoint_of("positive_share", at="last", window=1)
     assert endpoint_key(accuracy, 60, 20) == "endpoint/val_accuracy/trained/inner_steps/step_20/window_3"
     assert endpoint_key(probed, 60) == "endpoint/positive_share/last_60/window_1"
     sweep = load(write_sweep(ALONE, "  outer_steps: 40"))

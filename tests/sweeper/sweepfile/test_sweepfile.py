@@ -10,6 +10,7 @@ from analysis.contract import question
 from sweeper.errors import SweepFileError
 from sweeper.planning.expand import expand
 from sweeper.sweepfile.sweep import load
+from tests.analysis.endpoints import endpoint_of
 from tests.sweeper.sweepfile.bad_sweeps import GOOD
 
 
@@ -90,9 +91,7 @@ def test_endpoint_and_report_are_read_as_the_tracked_contract_has_them(tmp_path:
     path = tmp_path / "good.yaml"
     path.write_text(GOOD.replace("at: last", "at: [20, 300]"), encoding="utf-8")
     sweep = load(path)
-    assert sweep.endpoint == question.Endpoint(
-        metric="test_accuracy", head="zeroed", steps="inner_steps", at=(20, 300), window=5
-    )
+    assert sweep.endpoint == endpoint_of("test_accuracy", head="zeroed", steps="inner_steps", at=(20, 300), window=5)
     assert sweep.tables == (question.TableSpec(rows=("zeroing",), columns="inner_steps"),)
     assert sweep.figures == (question.FigureSpec(kind="inner_steps", x="inner_steps", hue="zeroing", facets=()),)
 
