@@ -13,11 +13,9 @@ from analysis.contract.question import ClaimSpec, Side
 from analysis.judging.verdicts import (
     EQUIVALENCE,
     ClaimWord,
-    TaskFacts,
     effect_verdict,
     equivalence_margin,
     equivalence_verdict,
-    margin_of,
 )
 from analysis.numbers.stats import (
     SEEDS_FOR_INTERVAL,
@@ -29,6 +27,7 @@ from analysis.numbers.stats import (
     of_differences,
     pooled,
 )
+from analysis.paper.margins import TaskFacts, margin_of
 
 Word = ClaimWord | Literal["no margin", "not run", "not planned here"]
 
@@ -111,14 +110,14 @@ def judge(
     claims: Sequence[ClaimSpec],
     value_of: Callable[[Side], SideValues | None],
     published_of: Callable[[Side], Mapping[int, float]],
-    facts_of: Callable[[Side], TaskFacts],
+    facts_of: Callable[[Side], TaskFacts | None],
 ) -> list[Judged]:
     """Return every claim with its verdict, in order.
 
     `value_of` returns a side's values by seed, or None if its cell isn't in this profile. `published_of` returns the
-    authors' values of that side by their seed, at the same outer step; empty if there are none. `facts_of` is called
-    for planned sides only. Holm's family has every primary claim that is planned here and can be tested, including
-    claims without values so far.
+    authors' values of that side by their seed, at the same step; empty if there are none. `facts_of` is called for
+    planned sides only; it is None for a side whose margin the paper can't fix. Holm's family has every primary claim
+    that is planned here and can be tested, including claims without values so far.
     """
     every = [_measure(claim, value_of, published_of, facts_of) for claim in claims]
     family = [index for index, measured in enumerate(every) if claims[index].primary and measured.tested]
@@ -145,7 +144,7 @@ def _measure(
     claim: ClaimSpec,
     value_of: Callable[[Side], SideValues | None],
     published_of: Callable[[Side], Mapping[int, float]],
-    facts_of: Callable[[Side], TaskFacts],
+    facts_of: Callable[[Side], TaskFacts | None],
 ) -> _Measured:
     sides = sides_of(claim)
     theirs = _by_seed([published_of(side) for side in sides])
@@ -155,7 +154,7 @@ def _measure(
     if len(values) < len(sides):
         return _Measured(None, None, published, math.nan, None, None, tested=False)
     contrast = Contrast(_by_seed([side.by_seed for side in values]))
-    margin, reference = _margin(sides, facts_of), None
+    margin, reference = claim.margin if claim.margin is not None else _margin(sides, facts_of), None
     equivalence = claim.kind == "equivalence"
     if equivalence and margin is not None and claim.reference is not None:
         by_seed = _by_seed([published_of(side) for side in claim.reference])
@@ -176,7 +175,7 @@ def _by_seed(sides: Sequence[Mapping[int, float]]) -> dict[int, float]:
     return differences(first, differences(sides[2], sides[3])) if len(sides) == 4 else first
 
 
-def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts]) -> float | None:
+def _margin(sides: Sequence[Side], facts_of: Callable[[Side], TaskFacts | None]) -> float | None:
     """Return the smallest margin of the sides; None if a side has no margin."""
     margins = [margin for side in sides if (margin := margin_of(facts_of(side))) is not None]
     return min(margins) if len(margins) == len(sides) else None

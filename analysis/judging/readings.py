@@ -7,9 +7,10 @@ import pandas as pd
 from analysis.contract.question import Endpoint, PlannedTrial, Side
 from analysis.contract.record import ARTIFACT, TrialRecord
 from analysis.judging.claims import SideValues
-from analysis.judging.verdicts import TaskFacts
-from analysis.numbers.endpoint import endpoint_values, read, unit_of
+from analysis.numbers.endpoint import Unit, endpoint_values, read, unit_of
+from analysis.numbers.measurements import measurement_of
 from analysis.numbers.tables import Cell, cells
+from analysis.paper.margins import TaskFacts
 from analysis.paper.published import Published
 
 
@@ -37,7 +38,12 @@ class Readings:
 
     def cells(self, endpoint: Endpoint) -> list[Cell]:
         """Return every cell of the plan, in the order of the plan."""
-        return list(cells(self.frame(endpoint), self.axes, self.axes, unit_of(endpoint)).values())
+        step = measurement_of(endpoint).step
+        return list(cells(self.frame(endpoint), self.axes, self.axes, self.unit(endpoint), step).values())
+
+    def unit(self, endpoint: Endpoint) -> Unit:
+        """Return the unit in which the endpoint's values are printed."""
+        return unit_of(endpoint, self.frame(endpoint)["value"])
 
     def side(self, side: Side) -> SideValues | None:
         """Return the values of one side of a contrast by seed; None if its cell isn't planned."""
@@ -51,8 +57,10 @@ class Readings:
             missing={seed: reading.reason for seed, reading in readings.items() if reading.reason},
         )
 
-    def facts(self, side: Side) -> TaskFacts:
-        """Return the facts that fix the margin of a planned side."""
+    def facts(self, side: Side) -> TaskFacts | None:
+        """Return the facts that fix the margin of a planned side; None if it is no number of MAML."""
+        if side.endpoint.declared.measured == "readings":
+            return None
         return facts_of(self._of(side)[0], side.endpoint)
 
     def published_of(self, side: Side, published: Published) -> Mapping[int, float]:
@@ -71,7 +79,7 @@ def step_of(side: Side, trial: PlannedTrial) -> int:
 
 
 def facts_of(trial: PlannedTrial, endpoint: Endpoint) -> TaskFacts:
-    """Return the facts that fix a margin."""
+    """Return the facts that fix a margin of one of MAML's numbers."""
     return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"], endpoint.metric)
 
 

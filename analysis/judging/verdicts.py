@@ -2,7 +2,7 @@
 
 These are two questions: an agreement of values never supports a claim, because the margins are as large as the paper's
 late effects. Overlapping intervals are never a verdict, and a difference that isn't significant is not an agreement.
-Numbers are fractions (0.01 is one point). The margins were fixed before any run was seen.
+Numbers of percentages are fractions (0.01 is one point). A margin is fixed before any run is seen.
 """
 
 import math
@@ -21,43 +21,13 @@ from analysis.numbers.stats import (
     needed_seeds,
     pooled,
 )
+from analysis.paper.margins import TaskFacts, margin_of, why_no_margin
 
 ALPHA = 1 - CONFIDENCE
 EQUIVALENCE = 1 - 2 * ALPHA  # a 90 % interval within the margin is an equivalence test at level 5 %
 
 ClaimWord = Literal["reproduced", "reversed", "contradicted", "negligible", "inconclusive", "not enough seeds"]
 ValueWord = Literal["agrees", "differs", "undecided", "no verdict"]
-
-
-class TaskFacts(NamedTuple):
-    """The facts that fix a margin: data set, order ("first" or "second") and shots of a config, and what is read."""
-
-    dataset: str
-    order: str
-    shots: int
-    metric: str
-
-
-class MarginRule(NamedTuple):
-    """The margin of `metrics` on all tasks that match; None matches any order or number of shots."""
-
-    metrics: frozenset[str]
-    dataset: str
-    order: str | None
-    shots: int | None
-    margin: float
-
-
-ACCURACIES: frozenset[str] = frozenset(("test_accuracy", "val_accuracy", "final_accuracy"))
-MARGINS = (
-    MarginRule(ACCURACIES, "mini_imagenet", None, None, 0.015),
-    MarginRule(ACCURACIES, "omniglot", "second", 1, 0.05),
-    MarginRule(ACCURACIES, "omniglot", None, None, 0.01),
-)
-"""The first matching rule counts. Synthetic data has no margin, because there is no published number for it.
-
-A metric that is no accuracy has none either: a point of accuracy says nothing about cosines.
-"""
 
 
 class ValueVerdict(NamedTuple):
@@ -115,15 +85,6 @@ class Match(NamedTuple):
     paper_at: int
 
 
-def margin_of(facts: TaskFacts) -> float | None:
-    """Return the margin of a metric on a task, in the metric's unit, or None if none is fixed."""
-    for rule in MARGINS:
-        task = rule.dataset == facts.dataset and rule.order in (None, facts.order) and rule.shots in (None, facts.shots)
-        if task and facts.metric in rule.metrics:
-            return rule.margin
-    return None
-
-
 def effect_verdict(
     difference: Estimate | None, expected: Literal["positive", "negative"], adjusted_p: float, margin: float | None
 ) -> ClaimWord:
@@ -163,9 +124,8 @@ def equivalence_margin(margin: float, reference: float | None) -> float:
 
 def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_theirs: int) -> str:
     """Return why two values get no verdict, or "" if they get one; `match` is None if no value was published."""
-    if margin_of(facts) is None:
-        measured = any(facts.metric in rule.metrics for rule in MARGINS)
-        return f"no margin is fixed for {facts.dataset if measured else facts.metric}"
+    if why := why_no_margin(facts):
+        return why
     if match is None or n_theirs == 0:
         return "no published value"
     if match.differing:

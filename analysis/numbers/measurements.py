@@ -91,10 +91,10 @@ def _probed(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entry:
     return probe_number(record, entry, endpoint.metric)
 
 
-_EVALUATION = ("one evaluation", "evaluations")
+EVALUATIONS = Measurement("one evaluation", "evaluations", "evaluation", "outer step", True, _evaluations, _score)
 _BY_PART: Mapping[Measured, Measurement] = {
     "readings": Measurement("one reading", "readings", "reading", "step", False, _readings, _value),
-    "evaluations": Measurement(*_EVALUATION, "evaluation", "outer step", True, _evaluations, _score),
-    "finals": Measurement(*_EVALUATION, "final pass", "outer step", True, _finals, _score),
+    "evaluations": EVALUATIONS,
+    "finals": Measurement("one evaluation", "evaluations", "final pass", "outer step", True, _finals, _score),
     "probes": Measurement("one probe", "probes", "probe", "outer step", True, _probes, _probed),
 }

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.contract.question import TableSpec
 from analysis.errors import AnalysisError
 from analysis.numbers.endpoint import PERCENT, Unit
+from analysis.numbers.measurements import EVALUATIONS, Measurement
 from analysis.numbers.stats import SEEDS_FOR_INTERVAL, Paired, Summary, paired, summary
 from analysis.numbers.tidy import axis_column
 
@@ -30,9 +31,13 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """All planned seeds of one grid point at one `at`. `evaluations` is the smallest number that a value averages."""
+    """All planned seeds of one grid point at one `at`. `evaluations` is the smallest number that a value averages.
+
+    `step` is what the trainer calls a step.
+    """
 
     unit: Unit
+    step: str
     at: str
     labels: Mapping[str, str]
     planned: int
@@ -95,7 +100,11 @@ class Table:
 
 
 def cells(
-    values: pd.DataFrame, axes: Sequence[str], keys: Sequence[str], unit: Unit = PERCENT
+    values: pd.DataFrame,
+    axes: Sequence[str],
+    keys: Sequence[str],
+    unit: Unit = PERCENT,
+    step: str = EVALUATIONS.step,
 ) -> dict[tuple[str, ...], Cell]:
     """Return the cells of `endpoint_values`, keyed by `at` and the labels of the axes `keys`, in the order of the grid.
 
@@ -105,25 +114,39 @@ def cells(
     grouped: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in values.sort_values(order, kind="stable").to_dict("records"):
         grouped.setdefault(tuple(row[column] for column in order), []).append(row)
-    return {key: _cell(rows, axes, keys, unit) for key, rows in grouped.items()}
+    return {key: _cell(rows, axes, keys, unit, step) for key, rows in grouped.items()}
 
 
 def table(
-    values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, caption: str, window: int, unit: Unit = PERCENT
+    values: pd.DataFrame,
+    axes: Sequence[str],
+    spec: TableSpec,
+    caption: str,
+    window: int,
+    unit: Unit = PERCENT,
+    how: Measurement = EVALUATIONS,
 ) -> Table:
-    """Return the table of `spec` over `endpoint_values`; several outer steps become the first row axis."""
-    by_key = cells(values, axes, (*spec.rows, spec.columns), unit)
-    return _grid(caption, spec.rows, spec.columns, by_key, values, _notes(list(by_key.values()), window))
+    """Return the table of `spec` over `endpoint_values`; several steps become the first row axis."""
+    by_key = cells(values, axes, (*spec.rows, spec.columns), unit, how.step)
+    notes = _notes(list(by_key.values()), window, how.many)
+    return _grid(caption, spec.rows, spec.columns, by_key, values, notes, how.step)
 
 
-def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: str, unit: Unit = PERCENT) -> Table:
+def contrast(
+    values: pd.DataFrame,
+    axes: Sequence[str],
+    spec: TableSpec,
+    axis: str,
+    unit: Unit = PERCENT,
+    step: str = EVALUATIONS.step,
+) -> Table:
     """Return the table of `spec` in which the two labels of row axis `axis` become one difference, paired by seed.
 
     The difference is the value of the second label minus that of the first.
     """
     rows = tuple(name for name in spec.rows if name != axis)
     first, second = values[axis_column(axis)].cat.categories
-    by_key = cells(values, axes, (*rows, spec.columns, axis), unit)
+    by_key = cells(values, axes, (*rows, spec.columns, axis), unit, step)
     differences = {}
     for key, cell in by_key.items():
         other = by_key.get((*key[:-1], second))
@@ -136,19 +159,19 @@ def contrast(values: pd.DataFrame, axes: Sequence[str], spec: TableSpec, axis: s
                 contrast=f"{second}{MINUS}{first}",
                 paired=paired(other.values, cell.values),
             )
-    points = "percentage points, " if unit == PERCENT else ""
+    points = "percentage points, " if unit == PERCENT else f"in {unit.name}, " if unit.name else ""
     caption = f"{axis.replace('_', ' ')}: {second}{MINUS}{first}, {points}paired by seed"
     notes = ("± is half the 95 % t-interval over common seeds. Intervals are not adjusted for their number.",)
-    return _grid(caption, rows, spec.columns, differences, values, notes)
+    return _grid(caption, rows, spec.columns, differences, values, notes, step)
 
 
 def where(cell: Cell) -> str:
     """Return the grid point of a cell in words."""
-    step = [] if cell.at == "last" else [f"outer step {cell.at}"]
+    step = [] if cell.at == "last" else [f"{cell.step} {cell.at}"]
     return ", ".join([*step, *(f"{axis.replace('_', ' ')} {label}" for axis, label in cell.labels.items())])
 
 
-def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str], unit: Unit) -> Cell:
+def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str], unit: Unit, step: str) -> Cell:
     seeds = [row["seed"] for row in rows]
     labels = {axis: rows[0][axis_column(axis)] for axis in axes}
     if len(seeds) > len(set(seeds)):
@@ -160,6 +183,7 @@ def _cell(rows: list[dict[str, Any]], axes: Sequence[str], keys: Sequence[str], 
     read = [row for row in rows if not row["reason"]]
     return Cell(
         unit=unit,
+        step=step,
         at=rows[0]["at"],
         labels=labels,
         planned=len(rows),
@@ -176,12 +200,13 @@ def _grid(
     by_key: Mapping[tuple[str, ...], Cell | Difference],
     values: pd.DataFrame,
     notes: tuple[str, ...],
+    step: str,
 ) -> Table:
     several = len(values["at"].cat.categories) > 1
     start = 0 if several else 1
     return Table(
         caption=caption,
-        row_axes=("outer step", *row_axes) if several else row_axes,
+        row_axes=(step, *row_axes) if several else row_axes,
         column_axis=column_axis,
         rows=tuple(dict.fromkeys(key[start:-1] for key in by_key)),
         columns=tuple(values[axis_column(column_axis)].cat.categories),
@@ -191,18 +216,19 @@ def _grid(
     )
 
 
-def _notes(found: Sequence[Cell], window: int) -> tuple[str, ...]:
+def _notes(found: Sequence[Cell], window: int, measurements: str) -> tuple[str, ...]:
     planned = sorted({cell.planned for cell in found})
     seeds = str(planned[0]) if len(planned) == 1 else f"{planned[0]} to {planned[-1]}"
-    percent = "Percent; " if found[0].unit == PERCENT else ""
+    unit = found[0].unit
+    percent = "Percent; " if unit == PERCENT else f"In {unit.name}; " if unit.name else ""
     notes = [
         f"{percent}± is half the 95 % t-interval over seeds ({seeds} planned per cell; no interval below three seeds)."
     ]
     short = [cell.evaluations for cell in found if 0 < cell.evaluations < window]
     if short:
         notes.append(
-            f"{len(short)} of {len(found)} cells average fewer evaluations than the window of {window}; the fewest is "
-            f"{min(short)}."
+            f"{len(short)} of {len(found)} cells average fewer {measurements} than the window of {window}; the fewest "
+            f"is {min(short)}."
         )
     return tuple(notes)
 

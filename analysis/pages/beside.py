@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.judging.readings import Readings, facts_of, published_values
-from analysis.judging.verdicts import Match, TaskFacts, ValueVerdict, value_verdicts
+from analysis.judging.verdicts import Match, ValueVerdict, value_verdicts
 from analysis.numbers.endpoint import Unit, endpoint_sentence, unit_of
 from analysis.numbers.stats import summary
 from analysis.numbers.tables import Cell
 from analysis.pages.contents import TextTable, axis_title
 from analysis.pages.protocol import config_differences
+from analysis.paper.margins import TaskFacts
 from analysis.paper.published import Plotted, Published
 
 OMNIGLOT_SPACING = 30

@@ -15,8 +15,9 @@ from analysis.contract.record import SCHEMA_VERSION, TrialRecord
 from analysis.figures.style import encode
 from analysis.judging.claims import Judged, judge
 from analysis.judging.readings import Readings
-from analysis.numbers.endpoint import endpoint_sentence, unit_of
+from analysis.numbers.endpoint import endpoint_sentence
 from analysis.numbers.engines import engine_remarks, engines_of_cells, refuse_mixed
+from analysis.numbers.measurements import measurement_of
 from analysis.numbers.tables import Cell, Table, contrast, table, where
 from analysis.numbers.tidy import axis_column
 from analysis.pages.beside import drawn_table, values_table
@@ -213,7 +214,8 @@ def libraries() -> dict[str, str]:
 def _table(readings: Readings, spec: TableSpec, asked: Asked) -> Table:
     read = spec.endpoint or asked.endpoint
     caption = f"{endpoint_sentence(read)}."
-    return table(readings.frame(read), readings.axes, spec, caption, read.window, unit_of(read))
+    unit, how = readings.unit(read), measurement_of(read)
+    return table(readings.frame(read), readings.axes, spec, caption, read.window, unit, how)
 
 
 def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
@@ -228,7 +230,8 @@ def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
             if axis == spec.columns and spec.rows:
                 turned = TableSpec(rows=(axis, *spec.rows[:-1]), columns=spec.rows[-1])
             if axis in turned.rows:
-                made.append(contrast(values, readings.axes, turned, axis, unit_of(read)))
+                step = measurement_of(read).step
+                made.append(contrast(values, readings.axes, turned, axis, readings.unit(read), step))
     return {f"contrast_{number}": one for number, one in enumerate(made, 1)}
 
 

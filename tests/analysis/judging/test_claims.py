@@ -6,10 +6,10 @@ import pytest
 
 from analysis.contract.question import ClaimSpec, Endpoint, Side
 from analysis.judging.claims import Judged, SideValues, judge
-from analysis.judging.verdicts import TaskFacts
 from analysis.numbers.stats import differences, mean_estimate, paired
 from analysis.pages.claim_sentences import answer, name_of, numbers
 from analysis.pages.contents import Answer, Verdict
+from analysis.paper.margins import TaskFacts
 from tests.analysis.endpoints import endpoint_of
 
 READ = endpoint_of("test_accuracy", head="zeroed", steps="inner_steps", at=(2000,), window=5)

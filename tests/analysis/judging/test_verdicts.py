@@ -6,17 +6,16 @@ import pytest
 
 from analysis.judging.verdicts import (
     Match,
-    TaskFacts,
     effect_verdict,
     equivalence_margin,
     equivalence_verdict,
-    margin_of,
     no_value_verdict,
     pooled_sides,
     value_verdict,
     value_verdicts,
 )
 from analysis.numbers.stats import Estimate, Pooled, differences, mean_estimate, of_differences
+from analysis.paper.margins import TaskFacts, margin_of
 from tests.analysis.endpoints import PROBED
 
 MINI = TaskFacts("mini_imagenet", "first", 1, "test_accuracy")

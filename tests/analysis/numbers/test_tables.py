@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -131,7 +132,7 @@ def test_several_outer_steps_become_the_first_column(make_trial, make_record, en
     both = endpoint_values(
         [trial],
         {trial.trial_id: make_record(trial, {20: 0.25, 60: 0.75})},
-        type(endpoint)(metric="test_accuracy", head="zeroed", steps=1, at=(20, 60), window=1),
+        replace(endpoint, at=(20, 60)),
     )
     spec = TableSpec(rows=(), columns="steps")
     assert markdown(table(plan, ("steps",), spec, "", 1)).splitlines()[4] == "| 75.0 |"

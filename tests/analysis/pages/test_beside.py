@@ -11,7 +11,8 @@ from analysis.paper.published import load
 from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 AXES = ("task", "head")
-CONFIG = {"dataset": "mini_imagenet", "order": "first", "shots": 5, "outer_steps": 15000, "eval_episodes": 400}
+CONFIG = {"dataset": "mini_imagenet", "order": "first", "shots": 5, "outer_steps": 15000, "eval_episodes": 400,
+          "eval_every": 100}  # fmt: skip
 SCORED = {"eval_steps": 2, "eval_heads": "both", "eval_each_step": True, "eval_every": 100, "probe_every": 0}
 ENDPOINT = endpoint_of("test_accuracy", head="zeroed", steps=1, at="last", window=1)
 

@@ -11,13 +11,14 @@ from analysis.pages.reproducibility import SweepEvidence, mixed, reproducibility
 from analysis.paper.deviations import DEVIATIONS, LICENCES
 from trainers.data.catalog import CATALOG
 
-CONFIG = {"dataset": "omniglot", "inner_lr": 0.4, "eval_episodes": 100, "outer_steps": 60, "seed": 0}
+CONFIG = {"dataset": "omniglot", "inner_lr": 0.4, "eval_episodes": 100, "outer_steps": 60, "seed": 0, "eval_every": 20}
 ORIGINS = {
     "dataset": "protocol omniglot",
     "inner_lr": "protocol omniglot",
     "eval_episodes": "x.yaml:7",
     "outer_steps": "x.yaml:7",
     "seed": "x.yaml:9",
+    "eval_every": "default",
 }
 
 

@@ -1,6 +1,5 @@
 """A sweep file means what it says; what is refused, and in which words, is in test_bad_sweeps.py."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from analysis.contract import question
 from sweeper.errors import SweepFileError
 from sweeper.planning.expand import expand
 from sweeper.sweepfile.sweep import load
-from tests.analysis.endpoints import endpoint_of
+from tests.analysis.endpoints import endpoint_of, read_otherwise
 from tests.sweeper.sweepfile.bad_sweeps import GOOD
 
 
@@ -134,7 +133,9 @@ claims:
 
 
 def _side(endpoint: question.Endpoint, inner_steps: str, zeroing: str, **changed: object) -> question.Side:
-    return question.Side(labels={"inner_steps": inner_steps, "zeroing": zeroing}, endpoint=replace(endpoint, **changed))
+    return question.Side(
+        labels={"inner_steps": inner_steps, "zeroing": zeroing}, endpoint=read_otherwise(endpoint, **changed)
+    )
 
 
 def test_a_claim_is_two_cells_with_what_is_read_of_each(tmp_path: Path) -> None:
@@ -159,5 +160,5 @@ def test_a_table_may_read_something_else_than_the_endpoint(tmp_path: Path) -> No
     )
     sweep = load(path)
     (table,), (figure,) = sweep.tables, sweep.figures
-    assert table.endpoint == replace(sweep.endpoint, head="trained", window=1)
+    assert table.endpoint == read_otherwise(sweep.endpoint, head="trained", window=1)
     assert figure.endpoint is None
