@@ -15,6 +15,10 @@ READINGS = "readings"
 """The key of a record that any trainer may send: its value maps names of metrics to finite numbers."""
 
 
+WHOLE = "a whole number from 0"
+"""Among the allowed values of a coordinate: any such number."""
+
+
 class Problem(NamedTuple):
     """One fault of a config: its field, and a sentence with the value and what is allowed."""
 
@@ -31,7 +35,14 @@ class ConfigError(ValueError):
 
 
 class TrainerError(Exception):
-    """A trainer that can't be found or loaded, or that breaks the protocol. The message says which member, and how."""
+    """A trainer that can't be found or loaded, or that breaks the protocol. The message says which member, and how.
+
+    `place` are the keys inside `trainer:` that it is about.
+    """
+
+    def __init__(self, message: str, place: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class CheckpointError(Exception):
@@ -47,14 +58,15 @@ class Metric:
     """A number that a trainer measures: `words` name it in a sentence, `axis` on an axis of a figure (default: words).
 
     `unit` "%" means that fractions are printed in percent. `coordinates` maps each further key of a reading to its
-    allowed values. `least` and `most` bound the metric. `measured` is the kind of record that holds it.
+    allowed values, which are texts or WHOLE. `least` and `most` bound the metric. `measured` is the kind of record that
+    holds it.
     """
 
     words: str
     axis: str = ""
     unit: str = ""
     better: Literal["higher", "lower"] | None = None
-    coordinates: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict)
+    coordinates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: float = -math.inf
     most: float = math.inf
     measured: str = READINGS
@@ -134,14 +146,29 @@ class Trainer(Protocol):
     starts again after a crash.
     """
 
-    name: str
-    config: type[BaseModel]
-    length: str | None
-    packable: frozenset[str]
-    protocols: Mapping[str, Mapping[str, Any]]
-    metrics: Mapping[str, Metric]
-    records: Mapping[str, type[BaseModel]]
-    resumes: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def config(self) -> type[BaseModel]: ...
+
+    @property
+    def length(self) -> str | None: ...
+
+    @property
+    def packable(self) -> frozenset[str]: ...
+
+    @property
+    def protocols(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]: ...
+
+    @property
+    def records(self) -> Mapping[str, type[BaseModel]]: ...
+
+    @property
+    def resumes(self) -> bool: ...
 
     def resolve(self, values: Mapping[str, Any]) -> BaseModel:
         """Return the config of `values`. Raises ConfigError with every fault."""
@@ -229,13 +256,14 @@ class Trainer(Protocol):
     def progress(self, key: str, value: Mapping[str, Any]) -> float | None:
         """Return the number of a record that a progress view shows, in the unit of the trainer's first metric."""
 
+    def outcome(self, config: BaseModel, number: float) -> str:
+        """Return the last number of `progress` in words, for the line that says how a trial ended."""
+
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         """Return the points that a tracking store shows of a trial's record, thinned out unless `all_of_them`."""
 
 
-MEMBERS: tuple[str, ...] = tuple(
-    name for name in (*Trainer.__annotations__, *vars(Trainer)) if not name.startswith("_")
-)
+MEMBERS: tuple[str, ...] = tuple(name for name in vars(Trainer) if not name.startswith("_"))
 """The names of everything that a trainer must have."""
 
 

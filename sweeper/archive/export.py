@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -80,12 +80,17 @@ def export(
         commit=facts["commit"],
         dirty=facts["dirty"],
         versions=facts["versions"],
-        digests={spec.config.dataset: spec.digest for spec in specs if spec.trial_id in trials},
+        digests=_digests(spec for spec in specs if spec.trial_id in trials),
         members=entries,
     )
     with storage_explained(out):
         _write(out, manifest, sources)
         return Exported(len(trials), len(entries) - len(trials), tuple(running), out.stat().st_size)
+
+
+def _digests(specs: Iterable[TrialSpec]) -> dict[str, str]:
+    named = ((spec.trainer.dataset(spec.cell_config), spec.digest) for spec in specs)
+    return {dataset: digest for dataset, digest in named if dataset}
 
 
 def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Iterator[_Source]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -36,7 +36,6 @@ from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_a
 from sweeper.running.mending import mending
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.tracking.address import masked, resolve_uri
-from trainers.maml.engines.table import EngineName
 
 if TYPE_CHECKING:
     from sweeper.running.session import Options
@@ -79,7 +78,7 @@ class PackSize(click.ParamType):
 )
 @click.option(
     "--engine",
-    type=click.Choice(get_args(EngineName)),
+    metavar="NAME",
     help="Engine of new trials [default: that of their cell, or else the fastest that can train them].",
 )
 @click.option(
@@ -132,7 +131,7 @@ def run(
     device: Literal["auto", "cpu", "cuda"],
     workers: int | None,
     pack: int | None,
-    engine: EngineName | None,
+    engine: str | None,
     address: str | None,
     executor: Literal["ray", "inline"],
     timeout: float,

@@ -3,7 +3,6 @@
 from typing import Any, TypedDict
 
 from analysis.contract.lifecycle import UpdateStatus
-from trainers.maml.engines.table import EngineName
 
 
 class Member(TypedDict):
@@ -25,7 +24,7 @@ class Assignment(TypedDict):
     members: list[Member]
     data: dict[str, str]
     device: str
-    engine: EngineName
+    engine: str
     threads: int
     chunk_s: float
     timeout_s: float

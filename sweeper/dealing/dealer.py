@@ -24,7 +24,6 @@ from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
 from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
-from trainers.maml.engines.table import EngineName
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -38,7 +37,7 @@ class Dealer:
         specs: Iterable[TrialSpec],
         *,
         sweeps: Mapping[str, str],
-        engines: Mapping[str, EngineName],
+        engines: Mapping[str, str],
         results: Results,
         worker: Worker,
         note: Callable[[str], None],
@@ -259,7 +258,7 @@ class Dealer:
         return Assignment(
             pack=self._dealt,
             members=[self._member(trial) for trial in members],
-            data=dict(self._worker.data[members[0].spec.config.dataset]),
+            data=dict(self._worker.data[members[0].spec.trainer.dataset(members[0].spec.cell_config)]),
             device=self._worker.device,
             engine=fixed.engine,
             threads=fixed.threads,

@@ -12,8 +12,6 @@ from sweeper.results.journal import Journal
 from sweeper.results.locks import Lock
 from sweeper.results.survey import judge
 from sweeper.results.trial_summary import TrialSummary
-from trainers.data.catalog import DatasetName
-from trainers.maml.engines.table import EngineName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class Worker:
     device: str
     threads: int
     pack: int
-    data: Mapping[DatasetName, dict[str, str]]
+    data: Mapping[str, dict[str, str]]
     timeout_s: float
     chunk_s: float = 1.0
     share: float = 1.0
@@ -37,7 +35,7 @@ class Dealt:
     """One trial of this run and its progress, as a progress view shows it. `engine` is for its first attempt."""
 
     spec: TrialSpec
-    engine: EngineName
+    engine: str
     phase: Phase = "waiting"
     step: int = 0
     first_step: int = 0
@@ -61,7 +59,7 @@ class Dealt:
 class Fixed(NamedTuple):
     """What a trial's first attempt fixes for every later one."""
 
-    engine: EngineName
+    engine: str
     threads: int
 
 

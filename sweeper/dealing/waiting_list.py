@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Iterable
 from heapq import heappop, heappush
 
 from sweeper.dealing.dealt_trial import Dealt
-from trainers.maml.config import TrialConfig, shared_by_pack
 
 
 class Waiting:
@@ -80,7 +79,7 @@ class Waiting:
 
     def _shape(self, trial: Dealt) -> Hashable:
         """Return what trials of one pack share; computed once per cell, whose seeds share one config object."""
-        config: TrialConfig = trial.spec.cell_config
-        if id(config) not in self._shapes:
-            self._shapes[id(config)] = shared_by_pack(config)
-        return trial.engine, self._shapes[id(config)]
+        config = id(trial.spec.cell_config)
+        if config not in self._shapes:
+            self._shapes[config] = trial.spec.shared_by_pack()
+        return trial.engine, self._shapes[config]

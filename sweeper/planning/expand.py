@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from pydantic import BaseModel
+
 from sweeper.errors import Position, Problem, SweepError
 from sweeper.host.gc_pause import paused
 from sweeper.planning.grid import Cell, Grid, check_exclusions, grid_of, included
@@ -16,10 +18,7 @@ from sweeper.planning.reading_checks import check_readings
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults
-from trainers.data.catalog import CATALOG
-from trainers.maml.config import TrialConfig, resolve
-from trainers.maml.recipe import recipe_of
-from trainers.trainer import ConfigError
+from trainers.trainer import ConfigError, Trainer
 from trainers.trainer import Problem as ConfigProblem
 
 PAPER = "paper"
@@ -30,10 +29,9 @@ PAPER = "paper"
 def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] | None = None) -> tuple[TrialSpec, ...]:
     """Return every trial of `sweep` under `profile`: axes in file order, the last one fastest, seeds faster still.
 
-    `digests` maps names of data sets to digests of their arrays; the catalogue has the others. Raises SweepFileError
+    `digests` maps names of data sets to digests of their arrays; the trainer knows the others. Raises SweepFileError
     with the faults of all points, and SweepError for an unknown profile.
     """
-    known = {name: facts.digest for name, facts in CATALOG.items()} | dict(digests or {})
     grid = grid_of(sweep, profile)
     faults = Faults(sweep.document)
     check_exclusions(sweep, faults)
@@ -41,23 +39,23 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     if not cells:
         under = f" under profile {profile}" if profile else ""
         faults.add(("exclude",), f"no point is left{under}; exclude less", at_key=True)
-    configs = _resolve(cells, faults)
+    configs = _resolve(sweep.trainer, cells, faults)
     check_readings(sweep, configs, faults, whole=profile is None)
     faults.raise_if_any()
-    identities = [identity(config) for _, config in configs]
+    identities = [identity(sweep.trainer, config) for _, config in configs]
     names = [identify(fields) for fields in identities]
     _check_twins(cells, names, faults)
     faults.raise_if_any()
     specs: list[TrialSpec] = []
     for (cell, config), fields, name in zip(configs, identities, names, strict=True):
-        specs += _replicates(grid, cell, config, fields, name, known[config.dataset])
+        specs += _replicates(sweep, grid, cell, config, fields, name, digests or {})
     return tuple(specs)
 
 
-def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], TrialConfig]:
+def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], BaseModel]:
     """Return the configs of the paper's own cells by their labels: of profile `paper`, else of the whole grid."""
     grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
-    return {tuple(cell.labels.values()): resolve(cell.values()) for cell in included(sweep, grid)}
+    return {tuple(cell.labels.values()): sweep.trainer.resolve(cell.values()) for cell in included(sweep, grid)}
 
 
 def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:
@@ -70,9 +68,17 @@ def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list
 
 
 def _replicates(
-    grid: Grid, cell: Cell, config: TrialConfig, fields: dict[str, Any], cell_id: str, digest: str
+    sweep: Sweep,
+    grid: Grid,
+    cell: Cell,
+    config: BaseModel,
+    fields: dict[str, Any],
+    cell_id: str,
+    digests: Mapping[str, str],
 ) -> Iterator[TrialSpec]:
-    recipe = recipe_of(config)
+    trainer = sweep.trainer
+    dataset, recipe = trainer.dataset(config), trainer.recipe(config)
+    digest = digests.get(dataset) or trainer.digest(dataset)
     for seed in grid.seeds:
         point = identify({**fields, "seed": seed})
         yield TrialSpec(
@@ -85,21 +91,23 @@ def _replicates(
             grid_cell=cell,
             cell_config=config,
             seed_origin=grid.seed_origin,
+            trainer=trainer,
+            reference=sweep.reference,
         )
 
 
-def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, TrialConfig]]:
+def _resolve(trainer: Trainer, cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, BaseModel]]:
     """Return the valid cells with their configs. Each distinct fault of the others is noted once."""
     configs = []
     reasons: dict[tuple[Position, str], str] = {}
     for cell in cells:
         try:
-            configs.append((cell, resolve(cell.values())))
+            configs.append((cell, trainer.resolve(cell.values())))
         except ConfigError as error:
             for problem in error.problems:
                 message = f"{problem.field}: {problem.message}"
-                if cell.setting("dataset") is None:
-                    message += "; name a protocol (use: omniglot) or a dataset"
+                if trainer.protocols and cell.setting("dataset") is None:
+                    message += f"; name a protocol (use: {', '.join(sorted(trainer.protocols))}) or a dataset"
                 reason = (_blamed(cell, problem, faults), message)
                 reasons.setdefault(reason, cell.name)
     faults.problems.extend(Problem(at, f"{message} (at {name})") for (at, message), name in reasons.items())

@@ -10,31 +10,29 @@ from typing import Any
 
 from sweeper.errors import SweepError, suggest
 from sweeper.sweepfile.axes import AxisValue, Setting
+from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.sweep import Exclusion, Sweep
 from sweeper.sweepfile.yaml_source import Faults, Place
-from trainers.maml import protocols
-from trainers.maml.config import TrialConfig
-
-DEFAULTS: Mapping[str, Setting] = {
-    name: Setting(value=field.default, origin="default", position=None)
-    for name, field in TrialConfig.model_fields.items()
-    if not field.is_required()
-}
+from trainers.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One combination of axis values. The values in `given` come from the file and override those of the protocol."""
+    """One combination of axis values. The values in `given` come from the file and override those of the protocol.
+
+    `defaults` are the trainer's own, the same mapping for all cells.
+    """
 
     choice: tuple[AxisValue, ...]
     labels: Mapping[str, str]
     protocol: Mapping[str, Setting]
     given: Mapping[str, Setting]
+    defaults: Mapping[str, Setting]
     name: str
 
     def setting(self, name: str) -> Setting | None:
         """Return the value of field `name` with the highest precedence, or None if it has no value."""
-        return self.given.get(name) or self.protocol.get(name) or DEFAULTS.get(name)
+        return self.given.get(name) or self.protocol.get(name) or self.defaults.get(name)
 
     def values(self) -> dict[str, Any]:
         """Return the value of every field that the file or the protocol gives."""
@@ -58,10 +56,12 @@ class Grid:
     seeds: tuple[int, ...]
     seed_origin: str
     task_axis: str | None
+    trainer: Trainer
 
     def cells(self) -> Iterator[Cell]:
         """Yield every cell of the product of the axes. The last axis varies fastest."""
         chosen: dict[Setting | None, dict[str, Setting]] = {None: {}}
+        defaults = _defaults(self.trainer)
         for choice in product(*self.axes.values()):
             explicit = dict(self.weak)
             for value in choice:
@@ -69,19 +69,27 @@ class Grid:
             explicit.update(self.strong)
             use = explicit.pop("use", None)
             if use is not None and use not in chosen:
-                chosen[use] = _protocol(use)
+                chosen[use] = self._protocol(use)
             labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
             protocol = chosen[use]
             name = self._name(labels, explicit.get("dataset") or protocol.get("dataset"))
-            yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, name=name)
+            yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, defaults=defaults, name=name)
+
+    def _protocol(self, use: Setting) -> dict[str, Setting]:
+        origin = f"protocol {use.value}"
+        fields = self.trainer.protocols[str(use.value)]
+        return {name: Setting(value=value, origin=origin, position=use.position) for name, value in fields.items()}
 
     def _name(self, labels: Mapping[str, str], dataset: Setting | None) -> str:
         # Labels of the axis that chooses the data set are clear alone. Other labels need the name of their axis.
         if self.task_axis is not None:
             task = labels[self.task_axis]
-        else:
+        elif "dataset" in self.trainer.config.model_fields:
             task = str(dataset.value) if dataset else "no data set"
-        return " · ".join([task, *(f"{axis} {label}" for axis, label in labels.items() if axis != self.task_axis)])
+        else:
+            task = ""
+        axes = [f"{axis} {label}" for axis, label in labels.items() if axis != self.task_axis]
+        return " · ".join([task, *axes] if task else axes) or "the only cell"
 
 
 def grid_of(sweep: Sweep, profile: str | None) -> Grid:
@@ -104,6 +112,7 @@ def grid_of(sweep: Sweep, profile: str | None) -> Grid:
         seeds=seeds,
         seed_origin=f"{sweep.path.name}:{sweep.document.at(place).line}",
         task_axis=next(task_axes, None),
+        trainer=sweep.trainer,
     )
 
 
@@ -123,7 +132,6 @@ def check_exclusions(sweep: Sweep, faults: Faults) -> None:
         faults.add(("exclude", index), "matches no point of the grid; correct or remove it")
 
 
-def _protocol(use: Setting) -> dict[str, Setting]:
-    origin = f"protocol {use.value}"
-    fields = protocols.load(str(use.value))
-    return {name: Setting(value=value, origin=origin, position=use.position) for name, value in fields.items()}
+def _defaults(trainer: Trainer) -> Mapping[str, Setting]:
+    values = Fields(trainer).defaults
+    return {name: Setting(value=value, origin="default", position=None) for name, value in values.items()}

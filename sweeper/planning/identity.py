@@ -6,34 +6,52 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sweeper.planning.grid import DEFAULTS
-from trainers.maml.config import TrialConfig
+from pydantic import BaseModel
 
+from sweeper.sweepfile.fields import SEED
+from trainers.trainer import DEFAULT, Trainer
+
+TRAINER = "@trainer"
+"""The entry of an identity that names its trainer. No field of a config can have this name."""
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity(trainer: Trainer, config: BaseModel) -> dict[str, Any]:
+    """Return the fields of `config` that identify it, without the seed and without the length, which may grow.
+
+    The first trainer leaves out what equals a default, and so its defaults may never change. All others have every
+    field in it, and their name: two trainers, or an edited default, never share an identity.
+    """
+    if trainer.name == DEFAULT:
+        return _of_the_first(trainer, config)
+    fields = {name: value for name, value in config if name not in (SEED, trainer.length)}
+    return {TRAINER: trainer.name, **fields}
+
+
+def _of_the_first(trainer: Trainer, config: BaseModel) -> dict[str, Any]:
+    """Return the fields that differ from their defaults.
+
+    `eval_steps` is left out if it equals `inner_steps`, since null means the same.
+    """
+    values = vars(config)
+    left_out = _left_out(trainer.config, trainer.length)
+    fields = {name: values[name] for name, default in left_out.items() if values[name] != default}
+    if fields.pop("eval_steps", values["inner_steps"]) != values["inner_steps"]:
+        fields["eval_steps"] = values["eval_steps"]
+    return fields
 
 
 _NO_DEFAULT = object()
 
 
-_IDENTIFYING = {
-    name: DEFAULTS[name].value if name in DEFAULTS else _NO_DEFAULT
-    for name in TrialConfig.model_fields
-    if name not in ("outer_steps", "eval_steps", "seed")
-}
-"""The fields of the identity, each with the default value for which it is left out."""
-
-
-def identity(config: TrialConfig) -> dict[str, Any]:
-    """Return the fields of `config` that identify it, without the seed: those that differ from their defaults.
-
-    `outer_steps` is left out, since a trial can be continued. `eval_steps` is left out if it equals `inner_steps`,
-    since null means the same.
-    """
-    values = vars(config)
-    fields = {name: values[name] for name, left_out in _IDENTIFYING.items() if values[name] != left_out}
-    if config.scored_steps != config.inner_steps:
-        fields["eval_steps"] = config.scored_steps
-    return fields
+@lru_cache(maxsize=1)
+def _left_out(config: type[BaseModel], length: str | None) -> Mapping[str, Any]:
+    """Return the fields of the first trainer's identity, each with the default value for which it is left out."""
+    return {
+        name: _NO_DEFAULT if field.is_required() else field.default
+        for name, field in config.model_fields.items()
+        if name not in (SEED, length)
+    }
 
 
 def identify(fields: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sweeper.errors import SweepError, suggest
 from sweeper.planning.trial_spec import TrialSpec
-from trainers.maml.config import TrialConfig
+from trainers.trainer import Trainer
 
 _ID = re.compile(r"[0-9a-f]{4,16}")
 _COMMA = re.compile(r",(?=\s*[^,=]+=|\s*$)")
@@ -42,15 +42,20 @@ def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]
         return [spec.trial_id for spec in specs if spec.trial_id.startswith(selector)]
     terms = [_term(term, selector, option) for term in _COMMA.split(selector)]
     axes = list(dict.fromkeys(axis for spec in specs for axis in spec.labels))
+    fields = list(dict.fromkeys(name for trainer in _trainers(specs) for name in trainer.config.model_fields))
     for name, _ in terms:
-        if name not in (*axes, *TrialConfig.model_fields):
+        if name not in (*axes, *fields):
             reason = f"{name!r} is neither an axis of this plan nor a field"
-            raise SweepError(f"{option} {selector}: {reason}; {_hint(name, axes)}")
+            raise SweepError(f"{option} {selector}: {reason}; {_hint(name, axes, fields)}")
     return [spec.trial_id for spec in specs if all(_matches(spec, term) for term in terms)]
 
 
-def _hint(name: str, axes: list[str]) -> str:
-    nearest = suggest(name, [*axes, *TrialConfig.model_fields])
+def _trainers(specs: Sequence[TrialSpec]) -> Iterable[Trainer]:
+    return {id(spec.trainer): spec.trainer for spec in specs}.values()
+
+
+def _hint(name: str, axes: list[str], fields: list[str]) -> str:
+    nearest = suggest(name, [*axes, *fields])
     return nearest if nearest.startswith("did") else f"its axes are {', '.join([*axes, 'seed'])}"
 
 
@@ -69,7 +74,7 @@ def _matches(spec: TrialSpec, term: _Term) -> bool:
         return True
     if name == "seed":
         return _means(value, spec.seed)
-    return name in TrialConfig.model_fields and _means(value, getattr(spec.cell_config, name))
+    return name in spec.trainer.config.model_fields and _means(value, spec.field(name))
 
 
 def _means(text: str, value: object) -> bool:

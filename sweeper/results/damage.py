@@ -15,6 +15,7 @@ from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoin
 from trainers.maml.checkpoints.records import records_in
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
+from trainers.maml.trainer import MAML
 from trainers.trainer import ConfigError
 
 FINAL = ("done", "diverged")
@@ -78,7 +79,7 @@ def _of_other_trials(paths: TrialPaths, lines: Iterable[Line]) -> Iterator[tuple
             yield number, found
             continue
         try:
-            fields = identity(resolve(line["config"]))
+            fields = identity(MAML, resolve(line["config"]))
         except ConfigError:  # of a newer version
             continue
         point = identify({**fields, "seed": line["seed"]})

@@ -8,10 +8,7 @@ from sweeper.host.devices import Device
 from sweeper.results.paths import CHECKPOINTS_KEPT
 from sweeper.results.survey import Standing
 from sweeper.results.trial_summary import TrialSummary, cost_class_of
-from trainers.maml.layout import parameter_count
 
-COPIES_IN_A_CHECKPOINT = 3  # parameters and Adam's two moments
-BYTES = {"float32": 4, "float64": 8}
 JOURNAL_BYTES = 100_000  # journal and artefact together; measured: 10 to 200 kB
 
 
@@ -57,10 +54,9 @@ def estimate(todo: Iterable[Standing], known: Mapping[str, TrialSummary], device
     for standing in furthest.values():
         spec = standing.spec
         if spec.cell not in class_of_cell:
-            class_of_cell[spec.cell] = cost_class_of(spec.cell_config, device)
+            class_of_cell[spec.cell] = cost_class_of(spec.trainer, spec.cell_config, device)
         cost_class = class_of_cell[spec.cell]
-        numbers = parameter_count(spec.cell_config) * COPIES_IN_A_CHECKPOINT * CHECKPOINTS_KEPT
-        disk_bytes += numbers * BYTES[spec.cell_config.dtype] + JOURNAL_BYTES
+        disk_bytes += spec.trainer.checkpoint_bytes(spec.cell_config) * CHECKPOINTS_KEPT + JOURNAL_BYTES
         if steps[cost_class]:
             left = spec.target - (standing.summary.step if standing.summary else 0)
             worker_s += max(left, 0) * seconds[cost_class] / steps[cost_class]

@@ -12,7 +12,6 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import TrialSummary
 from sweeper.sweepfile.sweep import Sweep
-from trainers.data.catalog import DatasetName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +133,7 @@ class Batch:
     """The sweeps of one run. A trial that several of them name is trained once. `data` is keyed by data set."""
 
     parts: tuple[SurveyedSweep, ...]
-    data: Mapping[DatasetName, dict[str, str]]
+    data: Mapping[str, dict[str, str]]
 
     @property
     def standings(self) -> list[Standing]:

@@ -5,6 +5,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from analysis.contract.lifecycle import Status
 from sweeper.planning.identity import identify, identity
 from sweeper.results.damage import damage_of
@@ -18,8 +20,9 @@ from sweeper.results.journal_lines import (
     read_lines,
 )
 from sweeper.results.paths import TrialPaths
-from trainers.maml.config import PACKABLE, TrialConfig, resolve
-from trainers.trainer import ConfigError
+from trainers.maml.config import resolve
+from trainers.maml.trainer import MAML
+from trainers.trainer import ConfigError, Trainer
 
 
 class TrialSummary(NamedTuple):
@@ -117,7 +120,7 @@ def summary_of(lines: Sequence[Line]) -> TrialSummary | None:
         device=first["device"],
         engine=first["engine"],
         pack=first["pack"],
-        cost_class=cost_class_of(resolve(record["config"]), first["device"]),
+        cost_class=cost_class_of(MAML, resolve(record["config"]), first["device"]),
         worker_s=_worker_s(lines),
     )
 
@@ -130,9 +133,10 @@ def in_one_line(message: str) -> str:
     return next((line for line in after if line[:1].strip()), "")
 
 
-def cost_class_of(config: TrialConfig, device: str) -> str:
+def cost_class_of(trainer: Trainer, config: BaseModel, device: str) -> str:
     """Return a hash of all that the cost per outer step on `device` depends on: not seed, head or learning rates."""
-    alike: dict[str, Any] = {name: value for name, value in identity(config).items() if name not in PACKABLE}
+    own = identity(trainer, config).items()
+    alike: dict[str, Any] = {name: value for name, value in own if name not in trainer.packable}
     return identify(alike | {"device": device})
 
 

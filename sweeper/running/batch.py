@@ -16,7 +16,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.sweepfile.sweep import Sweep, load
-from trainers.data.datasets import DataError, prepare
+from trainers.trainer import Data, TrainerError
 
 
 def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
@@ -41,12 +41,14 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     Converts data if needed, and writes no results. Raises SweepError for bad data or a bad sweep.
     """
     sweeps = list(sweeps)
-    names = {spec.cell_config.dataset for sweep in sweeps for spec in expand(sweep, profile)}
-    try:
-        arrays = {name: prepare(name, data_root) for name in sorted(names)}
-    except DataError as error:
-        raise SweepError(str(error)) from None
-    digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
+    arrays: dict[str, Data] = {}
+    for sweep in sweeps:
+        wanted = {sweep.trainer.dataset(spec.cell_config) for spec in expand(sweep, profile)}
+        try:
+            arrays |= {name: sweep.trainer.prepare(name, data_root) for name in sorted(wanted - {""})}
+        except TrainerError as error:
+            raise SweepError(str(error)) from None
+    digests = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
         specs = expand(sweep, profile, digests)

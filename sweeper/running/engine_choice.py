@@ -1,18 +1,16 @@
 """Which engine trains each trial of a run, fixed before its first attempt is journalled. Trains nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.survey import Standing
-from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
 
 
 def engines_of(
-    trials: Iterable[TrialSpec], standings: Sequence[Standing], device: Device, wanted: EngineName | None
-) -> Mapping[str, EngineName]:
+    trials: Iterable[TrialSpec], standings: Sequence[Standing], device: Device, wanted: str | None
+) -> Mapping[str, str]:
     """Return the engine of each trial, by its id. `standings` are those of the whole sweep but what starts again.
 
     A trial that has begun keeps its engine. A new one gets `wanted`; without that, the engine of the trials of its cell
@@ -20,7 +18,7 @@ def engines_of(
     """
     begun = [standing for standing in standings if standing.summary is not None and not standing.unreadable]
     own = {standing.spec.trial_id: _engine(standing) for standing in begun}
-    of_cell: dict[str, EngineName] = {}
+    of_cell: dict[str, str] = {}
     for standing in sorted(begun, key=lambda standing: standing.spec.seed):
         of_cell.setdefault(standing.spec.cell, _engine(standing))
     return {
@@ -29,18 +27,16 @@ def engines_of(
     }
 
 
-def _engine(standing: Standing) -> EngineName:
+def _engine(standing: Standing) -> str:
     assert standing.summary is not None
-    return cast(EngineName, standing.summary.engine)  # the journal's form has checked that it is a text
+    return standing.summary.engine
 
 
-def _for_new(spec: TrialSpec, device: Device, wanted: EngineName | None) -> EngineName:
+def _for_new(spec: TrialSpec, device: Device, wanted: str | None) -> str:
+    trainer, config = spec.trainer, spec.cell_config
     try:
-        engine = wanted or fastest(spec.cell_config, device)
-        own = ENGINES_OF_DEVICE[device]
-        reason = cannot_treat(engine, spec.cell_config, device)
-        if engine not in own:
-            reason = f"engine {engine} is not for device {device}; choose from {', '.join(own)}"
+        engine = wanted or trainer.engine(config, device)
+        reason = trainer.cannot_treat(engine, config, device)
     except ValueError as error:
         reason = str(error)
     if reason:

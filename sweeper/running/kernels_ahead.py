@@ -12,16 +12,16 @@ from typing import Any
 
 from sweeper.planning.trial_spec import TrialSpec
 from trainers.maml.engines.kernel_cache import nothing_kept
-from trainers.maml.engines.table import COMPILING, EngineName
+from trainers.maml.engines.table import COMPILING
 
 COMMAND = (sys.executable, "-P", "-m", "trainers.maml.compile_ahead")
 KINDS = ("dtype", "algorithm", "order")
 """The config fields on which it depends which kernels are compiled."""
 
 
-def needed(todo: Iterable[TrialSpec], engines: Mapping[str, EngineName]) -> list[tuple[EngineName, dict[str, Any]]]:
+def needed(todo: Iterable[TrialSpec], engines: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
     """Return an engine and a config for each kind of kernels that the trials of `todo` need and nobody has compiled."""
-    first: dict[tuple[Any, ...], tuple[EngineName, dict[str, Any]]] = {}
+    first: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
     for spec in todo:
         engine = engines[spec.trial_id]
         if engine in COMPILING:
@@ -32,7 +32,7 @@ def needed(todo: Iterable[TrialSpec], engines: Mapping[str, EngineName]) -> list
 
 
 @contextmanager
-def compiling(kinds: list[tuple[EngineName, dict[str, Any]]]) -> Iterator[None]:
+def compiling(kinds: list[tuple[str, dict[str, Any]]]) -> Iterator[None]:
     """Compile in another process while the block lasts. That process ends with the block, finished or not."""
     process = None
     if kinds:

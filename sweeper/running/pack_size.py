@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.trial_spec import TrialSpec
-from trainers.maml.config import shared_by_pack
+from trainers.maml.config import TrialConfig
 from trainers.maml.pack_size import OF_MEMORY, work
 
 
@@ -29,11 +31,11 @@ def pack_size(todo: Sequence[TrialSpec], begun: Mapping[str, int], device: Devic
     kept = max((begun.get(spec.trial_id, 1) for spec in todo), default=1)
     if all(spec.trial_id in begun for spec in todo):
         return kept, "as the trials began"
-    alike = Counter(shared_by_pack(spec.cell_config) for spec in todo)
+    alike = Counter(spec.shared_by_pack() for spec in todo)
     most = max(alike.values(), default=1)
     if most == 1:
         return 1, "no two trials can share a pack"
-    largest = max((spec.config for spec in todo if alike[shared_by_pack(spec.cell_config)] > 1), key=work)
+    largest = max((spec.config for spec in todo if alike[spec.shared_by_pack()] > 1), key=_work)
     result = measured(largest.model_dump(), device, data_root, most)
     times = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in result["measured"])
     return max(result["runs"], kept), f"measured, {times}"
@@ -41,7 +43,7 @@ def pack_size(todo: Sequence[TrialSpec], begun: Mapping[str, int], device: Devic
 
 def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> None:
     """Raise SweepError if the trial of `todo` that needs most memory doesn't fit into `share` of a GPU."""
-    largest = max((spec.config for spec in todo), key=work)
+    largest = max((spec.config for spec in todo), key=_work)
     result = measured(largest.model_dump(), "cuda", data_root, 1)
     peak, room = result["measured"][0]["peak_bytes"], result["free_bytes"] * share * OF_MEMORY
     if peak > room:
@@ -50,6 +52,11 @@ def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> Non
             f"a trial takes {peak / 2**30:.1f} GiB of a GPU's memory, and the share of a worker is "
             f"{room / 2**30:.1f} GiB; give --workers for at most {fitting} on each GPU"
         )
+
+
+def _work(config: BaseModel) -> int:
+    assert isinstance(config, TrialConfig)
+    return work(config)
 
 
 def measured(

@@ -22,7 +22,6 @@ from sweeper.running.kernels_ahead import compiling, needed
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
-from trainers.maml.engines.table import EngineName
 
 KERNELS_MISSING = "This machine compiles the kernels of this version once, in about 20 s"
 
@@ -46,7 +45,7 @@ class Options:
     executor: Literal["ray", "inline"]
     retry_failed: bool
     timeout_s: float
-    engines: Mapping[str, EngineName]
+    engines: Mapping[str, str]
 
 
 class InterruptedRunError(Exception):

@@ -17,7 +17,6 @@ from sweeper.results.survey import Batch, Standing
 from sweeper.running.batch import pending, refuse_other_device
 from sweeper.running.engine_choice import engines_of
 from sweeper.running.pack_size import check_share, pack_size
-from trainers.maml.engines.table import EngineName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class Wishes:
     device: Literal["auto", "cpu", "cuda"]
     workers: int | None
     pack: int | None
-    engine: EngineName | None
+    engine: str | None
     address: str | None
     executor: Literal["ray", "inline"]
 
@@ -57,7 +56,7 @@ class Todo:
     standings: list[Standing]
     trials: list[TrialSpec]
     begun: list[Standing]
-    engines: Mapping[str, EngineName]
+    engines: Mapping[str, str]
 
 
 def room_for(wishes: Wishes) -> Room:

@@ -7,19 +7,15 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from sweeper.errors import Position, shown, suggest
+from sweeper.sweepfile.fields import SEED, Fields
 from sweeper.sweepfile.generators import generated
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place, Scalar
-from trainers.maml import protocols
-from trainers.maml.config import TrialConfig
-
-FIELDS: tuple[str, ...] = tuple(name for name in TrialConfig.model_fields if name != "seed")
-"""The fields that `fixed` and axes may set, besides `use`."""
 
 LONGEST_NAME = 64  # characters of an axis's name or of a named value
 _AXIS_NAME = re.compile(r"(?![./])[/\w.\- :]+", re.ASCII)  # MLflow accepts only these as keys of parameters
@@ -60,49 +56,54 @@ class Axis:
         return {key for value in self.values for key in value.settings}
 
 
-def read_settings(faults: Faults, place: Place, given: Any) -> dict[str, Setting]:
+def read_settings(faults: Faults, fields: Fields, place: Place, given: Any) -> dict[str, Setting]:
     """Return the settings in the mapping at `place`; invalid ones are noted in `faults` and left out."""
     if not isinstance(given, dict):
         hint = "; to change nothing, write {}" if given is None else ""
         faults.add(place, f"must be a mapping of fields, got {shown(given)}{hint}")
         return {}
-    settings = ((name, _read_setting(faults, (*place, name), name, value)) for name, value in given.items())
+    settings = ((name, _read_setting(faults, fields, (*place, name), name, value)) for name, value in given.items())
     return {name: setting for name, setting in settings if setting is not None}
 
 
-def _read_setting(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
+def _read_setting(faults: Faults, fields: Fields, place: Place, name: str, value: Any) -> Setting | None:
     if name == "use":
-        if not isinstance(value, str):
-            faults.add(place, f"must be one protocol, got {shown(value)}; choose from {', '.join(protocols.names())}")
-            return None
-        if value not in protocols.names():
-            faults.add(place, f"unknown protocol {shown(value)}; {suggest(value, protocols.names())}")
-            return None
-        return _setting(faults, place, value)
-    if not known_field(faults, place, name):
+        return _read_protocol(faults, fields, place, value)
+    if not known_field(faults, fields, place, name):
         return None
-    return read_value(faults, place, name, value)
+    return read_value(faults, fields, place, name, value)
 
 
-def known_field(faults: Faults, place: Place, name: str) -> bool:
+def _read_protocol(faults: Faults, fields: Fields, place: Place, value: Any) -> Setting | None:
+    names = fields.protocols
+    if not names:
+        faults.add(place, f"trainer {fields.trainer.name} has no protocols; give the fields themselves", at_key=True)
+    elif not isinstance(value, str):
+        faults.add(place, f"must be one protocol, got {shown(value)}; choose from {', '.join(names)}")
+    elif value not in names:
+        faults.add(place, f"unknown protocol {shown(value)}; {suggest(value, names)}")
+    else:
+        return _setting(faults, place, value)
+    return None
+
+
+def known_field(faults: Faults, fields: Fields, place: Place, name: str) -> bool:
     """Return whether `name` is a field that a sweep may set; if not, note that at its key."""
-    if name == "seed":
+    if name == SEED:
         faults.add(place, "seeds are not part of the grid; give them in seeds:", at_key=True)
-    elif name not in FIELDS:
-        faults.add(place, f"unknown field; {suggest(name, FIELDS)}", at_key=True)
-    return name in FIELDS
+    elif name not in fields.names:
+        faults.add(place, f"unknown field; {suggest(name, fields.names)}", at_key=True)
+    return name in fields.names
 
 
-def read_value(faults: Faults, place: Place, name: str, value: Any) -> Setting | None:
+def read_value(faults: Faults, fields: Fields, place: Place, name: str, value: Any) -> Setting | None:
     """Return `value` as field `name` holds it (1 becomes 1.0 for a rate), or None with the reason in `faults`."""
     try:
-        # Any data set serves here: only the type and bounds of one field are checked, not combinations.
-        config = TrialConfig.model_validate({"dataset": "strokes", name: value})
+        valid = fields.valid(name, value)
     except ValidationError as error:
-        nullable = type(None) in get_args(TrialConfig.model_fields[name].annotation)
-        faults.add(place, wording(error.errors(include_url=False)[0], nullable=nullable))
+        faults.add(place, wording(error.errors(include_url=False)[0], nullable=fields.takes_null(name)))
         return None
-    return _setting(faults, place, getattr(config, name))
+    return _setting(faults, place, valid)
 
 
 def _setting(faults: Faults, place: Place, value: Scalar) -> Setting:
@@ -110,46 +111,49 @@ def _setting(faults: Faults, place: Place, value: Scalar) -> Setting:
     return Setting(value=value, origin=f"{faults.document.path.name}:{position.line}", position=position)
 
 
-def read_axis(faults: Faults, place: Place, name: str, given: Any) -> Axis | None:
+def read_axis(faults: Faults, fields: Fields, place: Place, name: str, given: Any) -> Axis | None:
     """Return the axis at `place`, or None with the reasons in `faults`."""
     before = len(faults.problems)
-    if isinstance(given, list) or name in (*FIELDS, "seed"):
-        values = read_plain_values(faults, place, name, given) if _may_be_axis(faults, place, name) else ()
+    if isinstance(given, list) or name in (*fields.names, SEED):
+        plain = _may_be_axis(faults, fields, place, name)
+        values = read_plain_values(faults, fields, place, name, given) if plain else ()
         axis = Axis(
             name=name, bundled=False, values=values, logarithmic=isinstance(given, dict) and "logspace" in given
         )
     elif isinstance(given, dict):
-        axis = Axis(name=name, bundled=True, values=_read_bundles(faults, place, name, given))
+        axis = Axis(name=name, bundled=True, values=_read_bundles(faults, fields, place, name, given))
     else:
         faults.add(place, f"an axis is a list of values, or a mapping of named values, got {shown(given)}")
         return None
     return axis if len(faults.problems) == before else None
 
 
-def _may_be_axis(faults: Faults, place: Place, name: str) -> bool:
-    if name == "outer_steps":
-        reason = "outer_steps can't be an axis (a longer run continues the same trial)"
+def _may_be_axis(faults: Faults, fields: Fields, place: Place, name: str) -> bool:
+    if name == fields.trainer.length:
+        reason = f"{name} can't be an axis (a longer run continues the same trial)"
         faults.add(place, f"{reason}; list the steps to read in endpoint.at", at_key=True)
         return False
     if name == "use":
         faults.add(place, "protocols can't be a plain axis; name them in the values of a bundled axis", at_key=True)
         return False
-    if name not in (*FIELDS, "seed") and not suggest(name, FIELDS).startswith("did"):
+    if name not in (*fields.names, SEED) and not suggest(name, fields.names).startswith("did"):
         reason = "not a field of a trial, so its values need names"
         faults.add(place, f"{reason}: write a mapping of names, each with the fields that it sets", at_key=True)
         return False
-    return known_field(faults, place, name)
+    return known_field(faults, fields, place, name)
 
 
-def _read_bundles(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> tuple[AxisValue, ...]:
+def _read_bundles(
+    faults: Faults, fields: Fields, place: Place, name: str, given: dict[str, Any]
+) -> tuple[AxisValue, ...]:
     if not given:
         faults.add(place, "an axis needs at least one value")
     _check_name(faults, place, name, axis=True)
     bundles = []
-    for label, fields in given.items():
+    for label, chosen in given.items():
         inside = (*place, label)
         _check_name(faults, inside, label)
-        settings = read_settings(faults, inside, fields)
+        settings = read_settings(faults, fields, inside, chosen)
         bundles.append(AxisValue(label=label, settings=settings, position=faults.document.key_at(inside)))
     return tuple(bundles)
 
@@ -162,10 +166,10 @@ def _check_name(faults: Faults, place: Place, name: str, *, axis: bool = False) 
         faults.add(place, f"an axis name may have {allowed}, got {shown(name)}", at_key=True)
 
 
-def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:
+def read_plain_values(faults: Faults, fields: Fields, place: Place, name: str, given: Any) -> tuple[AxisValue, ...]:
     """Return the values of a plain axis over field `name`, given as a list or by range, linspace or logspace."""
     if isinstance(given, dict):
-        numbers = _generated_for(faults, place, name, given)
+        numbers = generated(faults, place, name, given, fields.kinds(name))
         places = [place] * len(numbers)
     elif isinstance(given, list):
         numbers, places = given, [(*place, index) for index in range(len(given))]
@@ -176,7 +180,7 @@ def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tu
         return ()
     values: dict[str, AxisValue] = {}
     for inside, number in zip(places, numbers, strict=True):
-        setting = read_value(faults, inside, name, number)
+        setting = read_value(faults, fields, inside, name, number)
         if setting is None:
             continue
         label = label_of(setting.value)
@@ -186,12 +190,12 @@ def read_plain_values(faults: Faults, place: Place, name: str, given: Any) -> tu
     return tuple(values.values())
 
 
-def label_for(name: str, value: Scalar) -> str:
+def label_for(fields: Fields, name: str, value: Scalar) -> str:
     """Return the label that `value` has on the plain axis `name`: 1 and 1e0 are 1.0 for a rate, -0.0 is 0.0."""
-    if name not in FIELDS:
+    if name not in fields.names:
         return label_of(value)
     try:
-        return label_of(getattr(TrialConfig.model_validate({"dataset": "strokes", name: value}), name))
+        return label_of(fields.valid(name, value))
     except ValidationError:
         return label_of(value)  # no axis has it
 
@@ -199,8 +203,3 @@ def label_for(name: str, value: Scalar) -> str:
 def label_of(value: Scalar) -> str:
     """Return the label of a plain axis's value: its YAML spelling without quotes."""
     return value if isinstance(value, str) else shown(value)
-
-
-def _generated_for(faults: Faults, place: Place, name: str, given: dict[str, Any]) -> list[int | float]:
-    annotation = TrialConfig.model_fields[name].annotation
-    return generated(faults, place, name, given, {annotation, *get_args(annotation)})

@@ -3,16 +3,17 @@
 Checks single values; `sweeper.sweepfile.sweep` checks what they mean together.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from analysis.contract.question import FigureKind
-from analysis.contract.record import Head, Metric
 from sweeper.errors import shown, suggest
-from sweeper.sweepfile.axes import FIELDS
+from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place
+from trainers.trainer import DEFAULT, WHOLE
 
 MOST_SEEDS = 10_000
 
@@ -21,10 +22,6 @@ _REQUIRED = {
     ("name",): "1 to 64 of a-z, 0-9, _ and -; it names the experiment",
     ("question",): "one sentence, the question that the grid answers",
     ("seeds",): "a count, or a list of seeds",
-    ("endpoint",): "metric, head, steps, at and window, declared before the sweep runs",
-    ("endpoint", "metric"): "test_accuracy, val_accuracy or final_accuracy",
-    ("endpoint", "head"): "trained or zeroed, there is no default",
-    ("endpoint", "steps"): "a number of inner steps or inner_steps, there is no default",
     ("endpoint", "at"): "last, or a list of outer steps",
     ("endpoint", "window"): "how many evaluations are averaged",
     ("report", "tables", "rows"): "a list of axes",
@@ -62,12 +59,6 @@ def _distinct(numbers: list[Any], noun: str, least: int) -> tuple[int, ...]:
     return tuple(seen)
 
 
-def _steps(given: Any) -> int | Literal["inner_steps"]:
-    if given == "inner_steps" or (type(given) is int and given >= 0):
-        return given
-    raise ValueError(f"must be a number of inner steps from 0, or the word inner_steps, got {shown(given)}")
-
-
 def _at(given: Any) -> tuple[int, ...] | Literal["last"]:
     if given == "last":
         return "last"
@@ -91,26 +82,25 @@ class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-Steps = Annotated[Any, AfterValidator(_steps)]
 At = Annotated[Any, AfterValidator(_at)]
 
 
 class EndpointForm(_Form):
-    """`endpoint:`; `head` and `steps` are required for an accuracy and have no meaning for a probe."""
+    """`endpoint:`; further keys are the coordinates of the metric, which `readings` checks."""
 
-    metric: Metric
-    head: Head | None = None
-    steps: Steps = None
+    model_config = ConfigDict(extra="allow")
+
+    metric: Any
     at: At
     window: Annotated[int, Field(ge=1)]
 
 
 class ReadingForm(_Form):
-    """The keys by which a table, a figure or one side of a claim may override the endpoint."""
+    """The keys by which a table, a figure or one side of a claim may override the endpoint; coordinates are further."""
 
-    metric: Metric | None = None
-    head: Head | None = None
-    steps: Steps = None
+    model_config = ConfigDict(extra="allow")
+
+    metric: Any = None
     at: At = None
     window: Annotated[int | None, Field(ge=1)] = None
 
@@ -127,6 +117,7 @@ class ClaimForm(_Form):
     between: list[dict[str, Any]] | None = None
     reference: dict[str, Any] | None = None
     expected: Literal["positive", "negative"] | None = None
+    margin: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None
     primary: bool = True
 
 
@@ -168,6 +159,7 @@ class SweepForm(_Form):
     name: Name
     question: Annotated[str, Field(min_length=1)]
     paper: str | None = None
+    trainer: Any = DEFAULT
     fixed: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
     exclude: list[dict[str, Any]] = []
@@ -183,37 +175,79 @@ _PLACEHOLDERS: dict[str, Any] = {
     "name": "placeholder",
     "question": "?",
     "seeds": 1,
-    "endpoint": {"metric": "test_accuracy", "head": "trained", "steps": 0, "at": "last", "window": 1},
 }
 
 
-def read_form(faults: Faults) -> tuple[SweepForm, frozenset[str]]:
+def placeholder(fields: Fields) -> dict[str, Any]:
+    """Return an endpoint that the trainer may measure, which stands for a faulty one while the rest is checked."""
+    name, metric = next(iter(fields.trainer.metrics.items()))
+    values = {key: 0 if allowed[0] == WHOLE else allowed[0] for key, allowed in metric.coordinates.items()}
+    return {"metric": name, **values, "at": "last", "window": 1}
+
+
+def read_form(faults: Faults, fields: Fields) -> tuple[SweepForm, frozenset[str]]:
     """Return the document's form and its faulty top-level keys.
 
     A faulty section is noted in `faults` and left empty in the form, so that the others can still be checked.
     """
     given = faults.document.value
+    faulty = _check_readings(faults, fields, given)
     try:
-        return SweepForm.model_validate(given), frozenset()
+        form = SweepForm.model_validate(given)
+        if not faulty:
+            return form, frozenset()
     except ValidationError as error:
         details = error.errors(include_url=False)
-    for entry in details:
-        _note(faults, entry)
+        for entry in details:
+            _note(faults, fields, entry)
+        faulty |= {str(entry["loc"][0]) for entry in details if entry["loc"]}
     if not isinstance(given, dict):
         faults.raise_if_any()
-    faulty = frozenset(str(entry["loc"][0]) for entry in details)
     sound = {key: value for key, value in given.items() if key not in faulty}
-    return SweepForm.model_validate({**_PLACEHOLDERS, **sound}), faulty
+    return SweepForm.model_validate({**_PLACEHOLDERS, "endpoint": placeholder(fields), **sound}), frozenset(faulty)
 
 
-def _note(faults: Faults, details: Any) -> None:
+def _check_readings(faults: Faults, fields: Fields, given: Any) -> set[str]:
+    """Note each key of a reading that is neither one of its form nor a coordinate of a metric.
+
+    Returns the top-level keys that have such a fault.
+    """
+    coordinates, faulty = fields.coordinates, set[str]()
+    for place, form in _readings(given):
+        value = given
+        for step in place:
+            value = value[step]
+        for name in value if isinstance(value, dict) else ():
+            if name not in (*form.model_fields, *coordinates):
+                others = [key for key in form.model_fields if key != "metric"]
+                hint = suggest(name, ["metric", *coordinates, *others])
+                faults.add((*place, name), f"unknown key; {hint}", at_key=True)
+                faulty.add(str(place[0]))
+    return faulty
+
+
+def _readings(given: Any) -> Iterator[tuple[Place, type[BaseModel]]]:
+    if not isinstance(given, dict):
+        return
+    if "endpoint" in given:
+        yield ("endpoint",), EndpointForm
+    report = given.get("report")
+    for key, form in (("tables", TableForm), ("figures", FigureForm)):
+        entries = report.get(key) if isinstance(report, dict) else None
+        for number in range(len(entries) if isinstance(entries, list) else 0):
+            yield ("report", key, number), form
+
+
+def _note(faults: Faults, fields: Fields, details: Any) -> None:
     place: Place = details["loc"]
     kind = details["type"]
     keys = tuple(step for step in place if isinstance(step, str))
     if not place:
         faults.add(place, f"a sweep file is a mapping that begins with version: 1, got {shown(details['input'])}")
     elif kind == "extra_forbidden":
-        faults.add(place, _unknown_key(place), at_key=True)
+        faults.add(place, _unknown_key(place, fields), at_key=True)
+    elif kind == "missing" and keys[:1] == ("endpoint",) and keys[1:] in ((), ("metric",)):
+        faults.add(place, f"required and not given ({_endpoint_of(fields, *keys[1:])})", at_key=True)
     elif kind == "missing" and keys in _REQUIRED:
         faults.add(place, f"required and not given ({_REQUIRED[keys]})", at_key=True)
     elif place[-1:] == ("[key]",):  # pydantic's mark for a fault in a key of a dict
@@ -222,11 +256,20 @@ def _note(faults: Faults, details: Any) -> None:
         faults.add(place, wording(details), at_key=kind == "missing")
 
 
-def _unknown_key(place: Place) -> str:
+def _endpoint_of(fields: Fields, key: str = "") -> str:
+    """Return what `endpoint:` holds, or its `metric`, in words."""
+    metrics = fields.trainer.metrics
+    if key == "metric":
+        plain = [name for name, metric in metrics.items() if metric.measured != "probes"]
+        return " or ".join([", ".join(plain[:-1]), plain[-1]] if plain[1:] else plain)
+    return f"{', '.join(['metric', *fields.coordinates, 'at'])} and window, declared before the sweep runs"
+
+
+def _unknown_key(place: Place, fields: Fields) -> str:
     name = str(place[-1])
-    if len(place) == 1 and name in (*FIELDS, "use"):
+    if len(place) == 1 and name in (*fields.names, "use"):
         return "a field of a trial belongs in fixed or matrix, not at the top"
-    if place[0] == "profiles" and name in (*FIELDS, "use"):
+    if place[0] == "profiles" and name in (*fields.names, "use"):
         return "a field of a trial belongs in the profile's fixed"
     return f"unknown key; {suggest(name, _form_at(place[:-1]).model_fields)}"
 

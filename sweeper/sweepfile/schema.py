@@ -7,10 +7,10 @@ An editor completes keys and values by it and marks what has a wrong name or typ
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.sweepfile.axes import FIELDS
+from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import MOST_SEEDS, SweepForm
-from trainers.maml import protocols
-from trainers.maml.config import TrialConfig
+from trainers.registry import find
+from trainers.trainer import DEFAULT, WHOLE, Reference
 
 SCHEMA_FILE = "sweep.schema.json"
 """The name of the schema's file, in the folder of the sweep files that name it in their first line."""
@@ -18,17 +18,19 @@ SCHEMA_FILE = "sweep.schema.json"
 Schema = dict[str, Any]
 
 _READING = {
-    "metric": "what is measured: an accuracy of evaluations, or a number that probes measure",
+    "metric": "what is measured: a metric of the trainer",
     "head": "the head with which evaluation begins to adapt; no default",
     "steps": "number of inner steps before the score, or inner_steps for as many as the trial trained with",
     "at": "last, or a list of outer steps",
     "window": "how many evaluations are averaged; the last one is at `at` or the last before it",
 }
+_TRAINER = "what trains a trial: a name, package.module:OBJECT, file.py:OBJECT, or a mapping with command"
 _KEYS: Mapping[str, Mapping[str, str]] = {
     "SweepForm": {
         "version": "always 1",
         "name": "name of the experiment: 1 to 64 of a-z, 0-9, _ and -",
         "question": "one sentence; the report opens with it",
+        "trainer": _TRAINER,
         "paper": "the figure or table of the paper that the sweep is about",
         "fixed": "values that all trials share: config fields, and use for a protocol",
         "matrix": "the axes of the grid, in the order of tables; the grid is their product",
@@ -55,6 +57,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "between": "for an interaction: two mappings of labels, the cells between which the contrast differs",
         "reference": "for an equivalence: labels of the published contrast that sets the margin",
         "expected": "the sign that is expected; not for an equivalence",
+        "margin": "for an equivalence: the largest difference that does not matter, as measured (0.01 is 1 %)",
         "primary": "false for all claims but the few that the sweep is made for",
     },
     "ReportForm": {"tables": "tables over the axes", "figures": "figures over the axes"},
@@ -73,7 +76,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
 }
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
-_STEPS: Schema = {"anyOf": [{"type": "integer", "minimum": 0}, {"const": "inner_steps"}]}
+_ANY_SETTINGS: Schema = {"type": "object", "additionalProperties": _SCALAR}
 _AT: Schema = {
     "anyOf": [{"const": "last"}, {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1}]
 }
@@ -84,58 +87,91 @@ _SEEDS: Schema = {
     ]
 }
 _AXES: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SHAPES: Mapping[str, Schema] = {"steps": _STEPS, "at": _AT, "seeds": _SEEDS, "facets": _AXES}
+_SHAPES: Mapping[str, Schema] = {"at": _AT, "seeds": _SEEDS, "facets": _AXES}
 """Keys whose values a validator checks, which pydantic can't describe."""
 
 
 def schema() -> Schema:
-    """Return the JSON schema (draft 2020-12) of a sweep file."""
-    whole = SweepForm.model_json_schema()
-    inner: dict[str, Schema] = whole.pop("$defs")
-    forms = {name: _form(name, facts) for name, facts in {"SweepForm": whole, **inner}.items()}
-    top = forms.pop("SweepForm")
-    settings = {"$ref": "#/$defs/settings"}
-    top["properties"]["fixed"] |= settings
-    top["properties"]["matrix"] |= _matrix({"type": "object", "minProperties": 1, "additionalProperties": settings})
-    forms["ProfileForm"]["properties"]["fixed"] |= settings
-    forms["ProfileForm"]["properties"]["matrix"] |= _matrix({"type": "array", "items": _SCALAR, "minItems": 1})
-    top["properties"]["exclude"]["items"] = {"type": "object", "minProperties": 1, "additionalProperties": _SCALAR}
+    """Return the JSON schema (draft 2020-12) of a sweep file.
+
+    A file for the default trainer is checked down to its fields. For another trainer the schema knows no fields.
+    """
+    fields = Fields(find(Reference(DEFAULT, "")))
+    own, own_forms = _whole(fields)
+    other, other_forms = _whole(None)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A sweep file of sweeper"}
-    return head | top | {"$defs": forms | {"fields": {"properties": _fields()}, "settings": _settings()}}
+    named = {"required": ["trainer"], "properties": {"trainer": {"not": {"const": DEFAULT}, "description": _TRAINER}}}
+    described = {"fields": {"properties": _fields(fields)}, "settings": _settings(fields)}
+    return head | {"if": named, "then": other, "else": own, "$defs": own_forms | other_forms | described}
 
 
-def _form(name: str, facts: Schema) -> Schema:
+def _whole(fields: Fields | None) -> tuple[Schema, dict[str, Schema]]:
+    """Return the form of a file and its inner forms by name, for the trainer with these fields or for any trainer."""
+    whole = SweepForm.model_json_schema(ref_template=f"#/$defs/{'' if fields else 'Any'}{{model}}")
+    inner: dict[str, Schema] = whole.pop("$defs")
+    forms = {name: _form(name, facts, fields) for name, facts in {"SweepForm": whole, **inner}.items()}
+    top = forms.pop("SweepForm")
+    settings = {"$ref": "#/$defs/settings"} if fields else _ANY_SETTINGS
+    profile = forms["ProfileForm"]["properties"]
+    top["properties"]["fixed"] |= settings
+    top["properties"]["matrix"] |= _matrix(
+        {"type": "object", "minProperties": 1, "additionalProperties": settings}, fields
+    )
+    profile["fixed"] |= settings
+    profile["matrix"] |= _matrix({"type": "array", "items": _SCALAR, "minItems": 1}, fields)
+    top["properties"]["exclude"]["items"] = {"type": "object", "minProperties": 1, "additionalProperties": _SCALAR}
+    return top, {f"{'' if fields else 'Any'}{name}": facts for name, facts in forms.items()}
+
+
+def _form(name: str, facts: Schema, fields: Fields | None) -> Schema:
     """Return a form with a sentence for each key, and without the titles that pydantic makes up."""
     properties = {}
     for key, given in facts["properties"].items():
         value = {what: one for what, one in given.items() if what not in ("title", "default")}
         properties[key] = value | _SHAPES.get(key, {}) | {"description": _KEYS[name][key]}
     kept = {what: facts[what] for what in ("type", "additionalProperties", "required") if what in facts}
+    if "metric" in properties and fields is not None:
+        properties["metric"] |= {"enum": list(fields.trainer.metrics)}
+        properties |= {key: _coordinate(fields, key) | {"description": _READING[key]} for key in fields.coordinates}
+        kept["additionalProperties"] = False
     return kept | {"properties": properties}
 
 
-def _settings() -> Schema:
+def _coordinate(fields: Fields, name: str) -> Schema:
+    """Return the form of one coordinate of the metrics."""
+    of_metrics = [metric.coordinates[name] for metric in fields.trainer.metrics.values() if name in metric.coordinates]
+    words = list(dict.fromkeys(word for allowed in of_metrics for word in allowed if word != WHOLE))
+    if any(WHOLE in allowed for allowed in of_metrics):
+        return {"anyOf": [{"type": "integer", "minimum": 0}, {"enum": words}]}
+    return {"enum": words}
+
+
+def _settings(fields: Fields) -> Schema:
     """Return the form of values that trials share: any config field, and `use`."""
-    use = {"enum": list(protocols.names()), "description": "a protocol: a set of values that ships with the trainer"}
-    fields = {name: {"$ref": f"#/$defs/fields/properties/{name}"} for name in FIELDS}
-    return {"type": "object", "additionalProperties": False, "properties": {"use": use, **fields}}
+    use = {"enum": list(fields.protocols), "description": "a protocol: a set of values that ships with the trainer"}
+    named = {name: {"$ref": f"#/$defs/fields/properties/{name}"} for name in fields.names}
+    return {"type": "object", "additionalProperties": False, "properties": {"use": use, **named}}
 
 
-def _fields() -> dict[str, Schema]:
-    described = TrialConfig.model_json_schema()["properties"]
-    fields = {name: {what: one for what, one in described[name].items() if what != "title"} for name in FIELDS}
-    fields["dataset"].setdefault("description", "the data set")
-    return fields
+def _fields(fields: Fields) -> dict[str, Schema]:
+    described = fields.trainer.config.model_json_schema()["properties"]
+    named = {name: {what: one for what, one in described[name].items() if what != "title"} for name in fields.names}
+    named["dataset"].setdefault("description", "the data set")
+    return named
 
 
-def _matrix(named: Schema) -> Schema:
+def _matrix(named: Schema, fields: Fields | None) -> Schema:
     """Return the form of axes: a list of a field's values, what generates numbers, or else `named`."""
-    fields = _fields()
+    if fields is None:
+        listed = {"type": "array", "items": _SCALAR, "minItems": 1}
+        ways = [listed, _GENERATOR, *([named] if named["type"] == "object" else [])]
+        return {"additionalProperties": {"anyOf": ways}}
+    described = _fields(fields)
     plain: dict[str, Schema] = {}
-    for name in (name for name in FIELDS if name != "outer_steps"):
+    for name in (name for name in fields.names if name != fields.trainer.length):
         values = {"type": "array", "items": {"$ref": f"#/$defs/fields/properties/{name}"}, "minItems": 1}
-        ways = [values, *([_GENERATOR] if _has_numbers(fields[name]) else [])]
-        plain[name] = {"anyOf": ways, "description": fields[name]["description"]}
+        own = [values, *([_GENERATOR] if _has_numbers(described[name]) else [])]
+        plain[name] = {"anyOf": own, "description": described[name]["description"]}
     return {
         "properties": plain | {name: {"not": {}, "description": why} for name, why in _NO_AXES.items()},
         "additionalProperties": named,

@@ -4,7 +4,7 @@ Checks what the sections of a file mean together; `sweeper.planning.expand` chec
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -14,7 +14,6 @@ from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, TableSpe
 from sweeper.errors import Position, shown, suggest
 from sweeper.sweepfile import yaml_source
 from sweeper.sweepfile.axes import (
-    FIELDS,
     Axis,
     AxisValue,
     Setting,
@@ -25,10 +24,13 @@ from sweeper.sweepfile.axes import (
     read_settings,
     read_value,
 )
+from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import ProfileForm, SweepForm, read_form
 from sweeper.sweepfile.readings import read_claims, read_endpoint, read_figure, read_table
 from sweeper.sweepfile.shipped import located
+from sweeper.sweepfile.trainer_key import nothing_stored, read_trainer
 from sweeper.sweepfile.yaml_source import Document, Faults, Place, Scalar
+from trainers.trainer import Reference, Trainer
 
 LARGEST_GRID = 1_000_000  # trials of one sweep
 
@@ -69,37 +71,46 @@ class Sweep:
     claims: tuple[ClaimSpec, ...]
     tables: tuple[TableSpec, ...]
     figures: tuple[FigureSpec, ...]
+    trainer: Trainer = field(repr=False, compare=False)
+    reference: Reference
     document: Document = field(repr=False, compare=False)
 
 
-def load(path: Path) -> Sweep:
+def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_stored) -> Sweep:
     """Return the sweep in the file at `path`, or the shipped sweep of that name if there is no such file.
 
-    Raises SweepFileError with everything that is wrong with the file.
+    `stored` returns what a results folder knows of a trainer that can't be found. Raises SweepFileError with everything
+    that is wrong with the file.
     """
     faults = Faults(yaml_source.read(path := located(path)))
-    form, faulty = read_form(faults)
-    fixed = read_settings(faults, ("fixed",), form.fixed)
-    axes = {name: read_axis(faults, ("matrix", name), name, given) for name, given in form.matrix.items()}
+    reference, trainer = read_trainer(faults, stored)
+    fields = Fields(trainer)
+    form, faulty = read_form(faults, fields)
+    fixed = read_settings(faults, fields, ("fixed",), form.fixed)
+    axes = {name: read_axis(faults, fields, ("matrix", name), name, given) for name, given in form.matrix.items()}
     sound = {name: axis for name, axis in axes.items() if axis is not None}
     _check_rivals(faults, sound.values())
     profiles: dict[str, Profile] = {}
     exclude: list[Exclusion] = []
     if "matrix" not in faulty:
-        profiles = {name: _read_profile(faults, name, given, axes) for name, given in form.profiles.items()}
-        exclude = [_read_exclusion(faults, index, given, axes) for index, given in enumerate(form.exclude)]
+        profiles = {name: _read_profile(faults, fields, name, given, axes) for name, given in form.profiles.items()}
+        exclude = [_read_exclusion(faults, fields, index, given, axes) for index, given in enumerate(form.exclude)]
         sizes = {name: _largest(axis, profiles.values()) for name, axis in sound.items()}
         _check_report(faults, form, sizes, complete=len(sound) == len(axes))
     _check_size(faults, list(sound.values()), form.seeds, profiles.values())
-    endpoint = read_endpoint(faults, form.endpoint)
+    endpoint = read_endpoint(faults, fields, form.endpoint)
     report = form.report
-    tables = [read_table(faults, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)]
+    tables = [
+        read_table(faults, fields, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)
+    ]
     figures = [
-        read_figure(faults, ("report", "figures", n), given, endpoint, sound) for n, given in enumerate(report.figures)
+        read_figure(faults, fields, ("report", "figures", n), given, endpoint, sound)
+        for n, given in enumerate(report.figures)
     ]
     claims = []
     if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
-        claims = read_claims(faults, form.claims, endpoint, sound, [profile.values for profile in profiles.values()])
+        more = [profile.values for profile in profiles.values()]
+        claims = read_claims(faults, fields, form.claims, endpoint, sound, more)
     faults.raise_if_any()
     return Sweep(
         path=path,
@@ -115,6 +126,8 @@ def load(path: Path) -> Sweep:
         claims=tuple(claims),
         tables=tuple(tables),
         figures=tuple(figures),
+        trainer=trainer,
+        reference=reference,
         document=faults.document,
     )
 
@@ -126,9 +139,11 @@ def _check_rivals(faults: Faults, axes: Iterable[Axis]) -> None:
             faults.add(("matrix", second.name), message, at_key=True)
 
 
-def _read_profile(faults: Faults, name: str, given: ProfileForm, axes: Mapping[str, Axis | None]) -> Profile:
+def _read_profile(
+    faults: Faults, fields: Fields, name: str, given: ProfileForm, axes: Mapping[str, Axis | None]
+) -> Profile:
     place: Place = ("profiles", name)
-    fixed = read_settings(faults, (*place, "fixed"), given.fixed)
+    fixed = read_settings(faults, fields, (*place, "fixed"), given.fixed)
     for key in fixed:
         axis = axes.get(key)
         if axis is not None and not axis.bundled:
@@ -140,15 +155,15 @@ def _read_profile(faults: Faults, name: str, given: ProfileForm, axes: Mapping[s
         if key not in axes and None not in axes.values():
             known = f"unknown axis; {suggest(key, axes)}"
             hint = f"{known}; a field that is not an axis takes one value, in this profile's fixed"
-            faults.add(inside, hint if key in FIELDS else known, at_key=True)
+            faults.add(inside, hint if key in fields.names else known, at_key=True)
         if axis is not None:
-            values[key] = _profile_values(faults, inside, axis, chosen)
+            values[key] = _profile_values(faults, fields, inside, axis, chosen)
     return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds)
 
 
-def _profile_values(faults: Faults, place: Place, axis: Axis, chosen: Any) -> tuple[AxisValue, ...]:
+def _profile_values(faults: Faults, fields: Fields, place: Place, axis: Axis, chosen: Any) -> tuple[AxisValue, ...]:
     if not axis.bundled:
-        return read_plain_values(faults, place, axis.name, chosen)
+        return read_plain_values(faults, fields, place, axis.name, chosen)
     if not isinstance(chosen, list) or not chosen:
         faults.add(place, f"must be a list of names of axis {axis.name}, got {shown(chosen)}")
         return ()
@@ -168,10 +183,12 @@ def _label(given: Any) -> str:
     return shown(given) if isinstance(given, list | dict) else label_of(given)
 
 
-def _read_exclusion(faults: Faults, index: int, given: dict[str, Any], axes: Mapping[str, Axis | None]) -> Exclusion:
+def _read_exclusion(
+    faults: Faults, fields: Fields, index: int, given: dict[str, Any], axes: Mapping[str, Axis | None]
+) -> Exclusion:
     place: Place = ("exclude", index)
     labels: dict[str, str] = {}
-    fields: dict[str, Scalar] = {}
+    values: dict[str, Scalar] = {}
     if not given:
         faults.add(place, "matches everything; name at least one axis or field")
     for name, value in given.items():
@@ -179,21 +196,21 @@ def _read_exclusion(faults: Faults, index: int, given: dict[str, Any], axes: Map
         if isinstance(value, list):
             faults.add(inside, f"takes one value, got {shown(value)}; write an entry for each")
         elif name == "use":
-            faults.add(inside, "protocols can't be matched; name the axis that chooses them, or dataset", at_key=True)
+            faults.add(inside, "protocols can't be matched; name the axis that chooses them, or a field", at_key=True)
         elif name in axes:
             axis = axes[name]
             if axis is not None:
-                labels[name] = _excluded_label(faults, inside, axis, value)
-        elif known_field(faults, inside, name):
-            setting = read_value(faults, inside, name, value)
-            fields |= {} if setting is None else {name: setting.value}
-    return Exclusion(labels=labels, fields=fields, position=faults.document.at(place))
+                labels[name] = _excluded_label(faults, fields, inside, axis, value)
+        elif known_field(faults, fields, inside, name):
+            setting = read_value(faults, fields, inside, name, value)
+            values |= {} if setting is None else {name: setting.value}
+    return Exclusion(labels=labels, fields=values, position=faults.document.at(place))
 
 
-def _excluded_label(faults: Faults, place: Place, axis: Axis, value: Any) -> str:
+def _excluded_label(faults: Faults, fields: Fields, place: Place, axis: Axis, value: Any) -> str:
     label = _label(value)
     if not axis.bundled:
-        setting = read_value(faults, place, axis.name, value)
+        setting = read_value(faults, fields, place, axis.name, value)
         if setting is None:
             return label
         label = label_of(setting.value)

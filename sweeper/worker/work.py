@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
@@ -117,6 +117,7 @@ class Work:
             from trainers.data.datasets import Prepared
             from trainers.data.on_device import limit_memory, load_pixels
             from trainers.maml.config import resolve
+            from trainers.maml.engines.table import EngineName
             from trainers.maml.train import train
             from trainers.process.allocator import keep_freed_memory
             from trainers.process.memory import forget_peak
@@ -134,7 +135,7 @@ class Work:
                 configs,
                 load_pixels(prepared, self._assignment["device"]),
                 states=states,
-                engine=self._assignment["engine"],
+                engine=cast(EngineName, self._assignment["engine"]),
                 chunk_s=self._assignment["chunk_s"],
             )
         return self._chunks

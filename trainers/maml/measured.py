@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from trainers.maml.config import HEADS, TrialConfig
-from trainers.trainer import Metric, Wanted
+from trainers.trainer import WHOLE, Metric, Wanted
 
-_SCORED = {"head": HEADS, "steps": ()}
+_SCORED = {"head": HEADS, "steps": ("inner_steps", WHOLE)}
 
 
 def _accuracy(split: str, measured: str = "evaluations") -> Metric:

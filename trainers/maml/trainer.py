@@ -161,6 +161,11 @@ class MamlTrainer:
             return None
         return next(value["accuracy"][head][-1] for head in reversed(HEADS) if head in value["accuracy"])
 
+    def outcome(self, config: BaseModel, number: float) -> str:
+        own = _own(config)
+        head = "as trained" if own.eval_heads == "trained" else "zeroed"
+        return f"{own.eval_split} accuracy {100 * number:.1f} % (head {head})"
+
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         return points(record, all_of_them=all_of_them)
 

@@ -133,5 +133,5 @@ class Pace:
     def _kind(self, trial: Dealt) -> str:
         cell = trial.spec.cell
         if cell not in self._kinds:
-            self._kinds[cell] = cost_class_of(trial.spec.cell_config, "")
+            self._kinds[cell] = cost_class_of(trial.spec.trainer, trial.spec.cell_config, "")
         return self._kinds[cell]

@@ -104,8 +104,7 @@ class Watcher:
         add(sum(trial.spec.target for trial in trials), made, self._sentence(trials))
         for trial in trials:
             if trial.phase == "running":
-                accuracy = "" if trial.accuracy is None else f" · {100 * trial.accuracy:.1f} %"
-                text = f"{trial.step}/{trial.spec.target} · {self._rate(trial)}{accuracy} · "
+                text = f"{_step(trial)} · {self._rate(trial)}{_number(trial)} · "
                 name = fitted(trial.spec.name(), width - bar_width - 1 - cell_len(text))
                 add(trial.spec.target, trial.step, text + name)
         parts: list[RenderableType] = [table]
@@ -169,15 +168,27 @@ def fitted(name: str, width: int) -> str:
     return name if cell_len(name) <= width else parts[-1]
 
 
+def _step(trial: Dealt) -> str:
+    """Return the step that a trial has reached, of how many; a trial without a length has no last one."""
+    return f"{trial.step}/{trial.spec.target}" if trial.spec.target else f"step {trial.step}"
+
+
+def _number(trial: Dealt) -> str:
+    if trial.accuracy is None:
+        return ""
+    unit = next(iter(trial.spec.trainer.metrics.values())).unit
+    return f" · {100 * trial.accuracy:.1f} %" if unit == "%" else f" · {trial.accuracy:.4g}"
+
+
 def _change_line(change: Change) -> str:
     spec = change.spec
     if change.phase == "running":
         begins = f"from step {change.step} " if change.step else ""
-        return f"{spec.trial_id} running {begins}to {spec.target}: {spec.name()}"
+        end = f"to {spec.target}" if spec.target else "to its end"
+        return f"{spec.trial_id} running {begins}{end}: {spec.name()}"
     outcome = ""
     if change.message:
         outcome = f" · {in_one_line(change.message)}"
     elif change.phase == "done" and change.accuracy is not None:
-        head = "as trained" if spec.config.eval_heads == "trained" else "zeroed"
-        outcome = f" · {spec.config.eval_split} accuracy {100 * change.accuracy:.1f} % (head {head})"
+        outcome = f" · {spec.trainer.outcome(spec.cell_config, change.accuracy)}"
     return f"{spec.trial_id} {change.phase} at step {change.step}: {spec.name()}{outcome}"

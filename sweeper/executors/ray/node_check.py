@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, cast
 
 from sweeper.dealing.assignment import Assignment, MemberUpdate, Update
 from sweeper.host.provenance import installed, source_digest
@@ -29,7 +29,7 @@ class Asked(TypedDict):
 
     code: str
     versions: dict[str, str]
-    data: dict[DatasetName, str]
+    data: dict[str, str]
     data_root: str
     meeting: str
     token: str
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     arrays: dict[str, str]
 
 
-def asked(data: Mapping[DatasetName, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
+def asked(data: Mapping[str, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
     """Return what this driver's run requires of every node."""
     return Asked(
         code=source_digest(),
@@ -121,12 +121,12 @@ def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
     ]
 
 
-def _array(name: DatasetName, digest: str, driver_root: str) -> Path | str:
+def _array(name: str, digest: str, driver_root: str) -> Path | str:
     """Return the array of a data set on this machine, from its own data root or the driver's; or what is wrong."""
     trouble = []
     for root in dict.fromkeys((data_root(None), Path(driver_root))):
         try:
-            array = prepare(name, root)
+            array = prepare(cast(DatasetName, name), root)
         except DataError as error:
             trouble.append(str(error))
             continue

@@ -81,7 +81,7 @@ def test_a_raised_recipe_and_changed_data_are_named_with_the_trial_they_replace(
     (results.root / "digests.json").unlink()
     names = dict(specs[0].recipe)
     raised = names | {"core": names["core"] + 2, "strokes": names.get("strokes", 0) + 1}
-    monkeypatch.setattr("sweeper.planning.expand.recipe_of", lambda config: raised)
+    monkeypatch.setattr("trainers.maml.trainer.recipe_of", lambda config: raised)
     why = asked(write_sweep())["trials"][0]["why"]
     assert why.startswith(f"new: recipe raised since {specs[0].trial_id} (")
     assert f"core {names['core']} to {names['core'] + 2}" in why
@@ -90,9 +90,9 @@ def test_a_raised_recipe_and_changed_data_are_named_with_the_trial_they_replace(
 
 def test_of_several_older_trainings_the_newest_recipe_is_spoken_of(write_sweep, results, asked, monkeypatch):
     for version in (3, 1, 2):
-        monkeypatch.setattr("sweeper.planning.expand.recipe_of", lambda config, version=version: {"core": 10 + version})
+        monkeypatch.setattr("trainers.maml.trainer.recipe_of", lambda config, version=version: {"core": 10 + version})
         finish(results, expand(load(write_sweep()))[0])
-    monkeypatch.setattr("sweeper.planning.expand.recipe_of", lambda config: {"core": 14})
+    monkeypatch.setattr("trainers.maml.trainer.recipe_of", lambda config: {"core": 14})
     assert asked(write_sweep())["trials"][0]["why"].endswith("(core 13 to 14)")
 
 

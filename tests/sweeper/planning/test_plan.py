@@ -16,6 +16,7 @@ from sweeper.sweepfile.sweep import load
 from tests.effort import counted
 from tests.places import ROOT
 from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.trainer import MAML
 from trainers.trainer import ConfigError
 
 SWEEP = """\
@@ -134,7 +135,7 @@ def test_no_default_has_moved() -> None:
 
 @pytest.mark.parametrize(("values", "seed_0", "seed_7"), GOLDEN)
 def test_no_identity_has_moved(values: dict[str, object], seed_0: str, seed_7: str) -> None:
-    fields = identity(resolve(values))
+    fields = identity(MAML, resolve(values))
     assert identify({**fields, "seed": 0}) == seed_0
     assert identify({**fields, "seed": 7}) == seed_7
 
@@ -222,14 +223,14 @@ def test_any_other_value_is_another_trial() -> None:
         "train_classes": "1 2 3 4 5",
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)
-    points = [identify(identity(base.model_copy(update={name: value}))) for name, value in other.items()]
-    assert len({identify(identity(base)), *points}) == len(points) + 1
+    points = [identify(identity(MAML, base.model_copy(update={name: value}))) for name, value in other.items()]
+    assert len({identify(identity(MAML, base)), *points}) == len(points) + 1
 
 
 def test_scoring_as_many_steps_as_trained_is_one_trial_however_it_is_said() -> None:
     values = {"dataset": "omniglot", "queries": 5, "inner_steps": 3}
-    assert identity(resolve(values)) == identity(resolve({**values, "eval_steps": 3}))
-    assert identity(resolve({**values, "eval_steps": 4}))["eval_steps"] == 4
+    assert identity(MAML, resolve(values)) == identity(MAML, resolve({**values, "eval_steps": 3}))
+    assert identity(MAML, resolve({**values, "eval_steps": 4}))["eval_steps"] == 4
 
 
 def test_a_whole_number_given_for_a_rate_is_the_same_trial(tmp_path: Path) -> None:
@@ -367,7 +368,7 @@ def test_minus_zero_is_zero_in_every_real_field(name):
         except ConfigError:
             ids.append("refused")
         else:
-            ids.append(identify(identity(config)))
+            ids.append(identify(identity(MAML, config)))
             assert str(getattr(config, name)) == "0.0"
     assert ids[0] == ids[1]
 

@@ -17,9 +17,9 @@ def tally(*reports):
 
 def played(specs, monkeypatch, *, start_s, step_s, until_s, steps=240):
     """Return the pace of a run of two workers whose trials report about once a second after `start_s`."""
-    monkeypatch.setattr("sweeper.cli.terminal.pace.cost_class_of", lambda config, device: "one kind")
+    monkeypatch.setattr("sweeper.cli.terminal.pace.cost_class_of", lambda trainer, config, device: "one kind")
     pace = Pace()
-    spec = SimpleNamespace(trial_id="", cell="c", cell_config=None, target=steps)
+    spec = SimpleNamespace(trial_id="", cell="c", cell_config=None, trainer=None, target=steps)
     trials = [
         SimpleNamespace(spec=SimpleNamespace(**{**vars(spec), "trial_id": f"t{n}"}), attempt=1, phase="running", step=0,
                         first_step=0)

@@ -1,0 +1,168 @@
+"""Finds trainers: by name, as `package.module:OBJECT`, as `file.py:OBJECT` beside the sweep file, or as a command.
+
+A trainer's own module is imported here and nowhere else. Does not look into a results folder.
+"""
+
+import importlib
+import importlib.util
+import json
+import sys
+import traceback
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, TrainerError
+
+GROUP = "sweeper.trainers"
+"""The entry points of installed trainers."""
+
+
+def names() -> list[str]:
+    """Return the names of the trainers that are installed, sorted, the default one included."""
+    return sorted({DEFAULT, *(entry.name for entry in entry_points(group=GROUP))})
+
+
+def find(reference: Reference) -> Trainer:
+    """Return the trainer of `reference`. Raises TrainerError that says what can't be found, or what the trainer lacks.
+
+    In one process a trainer is found once, as long as its file does not change.
+    """
+    says, folder = reference
+    if says == DEFAULT:
+        from trainers.maml.trainer import MAML
+
+        return MAML
+    if isinstance(says, Mapping):
+        return _of_command(json.dumps(says, sort_keys=True), folder)
+    return _found(says, folder, _stamp(says, folder))
+
+
+def _stamp(says: str, folder: str) -> str:
+    file = _file_of(says, folder)
+    try:
+        return "" if file is None else sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""  # the import says more
+
+
+@lru_cache(maxsize=64)
+def _of_command(says: str, folder: str) -> Trainer:
+    from trainers.program.trainer import from_mapping  # type: ignore[import-untyped]  # until it is there
+
+    return checked(from_mapping(json.loads(says), Path(folder)), "a command")
+
+
+@lru_cache(maxsize=64)
+def _found(says: str, folder: str, stamp: str) -> Trainer:
+    place, colon, name = says.rpartition(":")
+    if not colon:
+        return checked(_installed(says), says)
+    file = _file_of(says, folder)
+    module = _imported(says, place) if file is None else _from_file(says, file, stamp)
+    if not name.isidentifier() or not hasattr(module, name):
+        offered = [key for key, value in vars(module).items() if not key.startswith("_") and _looks_like_one(value)]
+        raise TrainerError(f"{says}: {place} has no {name!r}; its trainers are {', '.join(offered) or 'none'}")
+    return checked(getattr(module, name), says)
+
+
+def _file_of(says: str, folder: str) -> Path | None:
+    place = says.rpartition(":")[0]
+    return Path(folder, place) if place.endswith(".py") else None
+
+
+def _installed(name: str) -> Any:
+    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
+    if not found:
+        raise TrainerError(
+            f"there is no trainer {name!r}; installed are {', '.join(names())}, and one of your own is "
+            "`package.module:OBJECT` or `file.py:OBJECT`"
+        )
+    try:
+        return found[0].load()
+    except Exception as error:
+        raise TrainerError(f"{name}: its entry point {found[0].value} can't be loaded: {_why(error)}") from error
+
+
+def _imported(says: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        hint = (
+            "" if not isinstance(error, ModuleNotFoundError) else "; a file beside the sweep file is `file.py:OBJECT`"
+        )
+        raise TrainerError(f"{says}: {module} can't be imported: {_why(error)}{hint}") from error
+
+
+def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
+    """Return the module of `file`, under a name of its own. It can import other files of its folder."""
+    if not file.is_file():
+        raise TrainerError(f"{says}: there is no file {file}; give its path from the folder of the sweep file")
+    name = f"trainer_{file.stem}_{sha256(f'{file.resolve()} {stamp}'.encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # its name ends in .py
+    module = importlib.util.module_from_spec(spec)
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that no file beside the trainer hides an installed package
+    sys.modules[name] = module  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise TrainerError(f"{says}: {file} can't be imported: {_why(error)}") from error
+    return module
+
+
+def _why(error: BaseException) -> str:
+    """Return an error in one line, with the last line of code that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    at = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {text}' if text else ''}{at}"
+
+
+def _looks_like_one(value: Any) -> bool:
+    return all(hasattr(value, member) for member in ("config", "metrics", "train"))
+
+
+def checked(found: Any, says: str) -> Trainer:
+    """Return `found` if it has every member of a trainer. Raises TrainerError that names the first wrong one."""
+    lacking = [member for member in MEMBERS if not hasattr(found, member)]
+    if lacking:
+        hint = "; `@trainer` makes a trainer of a function" if callable(found) else ""
+        raise TrainerError(f"{says}: is no trainer, because it lacks {', '.join(lacking[:4])}{hint}")
+    for member, fault in _faults(found):
+        raise TrainerError(f"{says}: its {member} {fault}")
+    return cast(Trainer, found)
+
+
+def _faults(found: Any) -> list[tuple[str, str]]:
+    faults: list[tuple[str, str]] = []
+    if not isinstance(found.name, str) or not found.name.strip() or not found.name.isprintable():
+        faults.append(("name", f"must be a printable text, got {found.name!r}"))
+    if found.name == DEFAULT:
+        faults.append(("name", f"is {DEFAULT!r}, which is the default trainer's; choose another"))
+    if not (isinstance(found.config, type) and issubclass(found.config, BaseModel)):
+        return [*faults, ("config", f"must be a pydantic model, got {found.config!r}")]
+    fields = found.config.model_fields
+    if "seed" not in fields or fields["seed"].annotation is not int:
+        faults.append(("config", "must have a field `seed: int`, since every trial has a seed"))
+    if found.length is not None and found.length not in fields:
+        faults.append(("length", f"names {found.length!r}, which is no field of its config"))
+    elif found.length is not None and fields[found.length].annotation is not int:
+        faults.append(("length", f"names {found.length!r}, which is not a field of whole numbers"))
+    for name in sorted(set(found.packable) - fields.keys()):
+        faults.append(("packable", f"names {name!r}, which is no field of its config"))
+    if not found.metrics:
+        faults.append(("metrics", "is empty; name at least one number that it measures"))
+    for name, metric in found.metrics.items():
+        if not isinstance(metric, Metric):
+            faults.append(("metrics", f"must map names to Metric, got {metric!r} for {name!r}"))
+    return faults
