@@ -1,13 +1,14 @@
 """Sweeps of trials: plan one from a YAML file, run it, journal it, track it, report it and export it.
 
 Owns everything between the sweep file and the records. Does not train (`trainers` does) or compute statistics
-(`analysis` does). For notebooks, `results` reads what a sweep has measured and `plan` what it would train.
+(`analysis` does). For notebooks, `results` reads what a sweep has measured and `plan` what it would train. For a
+trainer of one's own, `trainer` makes one of a function, `Metric` says what a number is, and `Diverged` ends a trial.
 """
 
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import SweepError
 
@@ -15,10 +16,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeper.reporting.sweep_results import SweepResults
+    from trainers.function.decorator import trainer
+    from trainers.trainer import Diverged, Metric
 
-__all__ = ["SweepError", "plan", "results"]
+__all__ = ["Diverged", "Metric", "SweepError", "plan", "results", "trainer"]
+
+_OF_A_TRAINER = {
+    "trainer": "trainers.function.decorator",
+    "Metric": "trainers.trainer",
+    "Diverged": "trainers.trainer",
+}
 
 import_module("sweeper.results")  # before the function of that name: its first import sets the name to the package
+
+
+def __getattr__(name: str) -> Any:
+    """Load what a user's own trainer needs when it is asked for: most commands need none of it."""
+    if name not in _OF_A_TRAINER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_OF_A_TRAINER[name]), name)
 
 
 def results(

@@ -110,7 +110,8 @@ class RunChunk:
 class Chunk:
     """News of a pack since the last chunk; `states()` returns each run's resumable state at this boundary.
 
-    A state has its own `step`. A run without a state has None.
+    A state has its own `step`, which may be another one where a program saves by itself. A run without a state has
+    None. `states` is asked before the next chunk is, or after the generator was closed.
     """
 
     step: int

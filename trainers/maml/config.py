@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from trainers.data.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
 from trainers.data.class_names import named_classes
+from trainers.fields import problems_of
 from trainers.trainer import ConfigError, Problem
 
 Algorithm = Literal["maml", "anil", "contrastive"]
@@ -195,21 +196,11 @@ def resolve(values: dict[str, Any]) -> TrialConfig:
     try:
         config = TrialConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(tuple(_problem(details) for details in error.errors(include_url=False))) from None
+        raise ConfigError(problems_of(error)) from None
     problems = tuple(_impossible(config))
     if problems:
         raise ConfigError(problems)
     return config
-
-
-def _problem(details: Any) -> Problem:
-    field = str(details["loc"][0])
-    if details["type"] == "extra_forbidden":
-        return Problem(field, "unknown field")
-    if details["type"] == "missing":
-        return Problem(field, "required and not given")
-    message = details["msg"].removeprefix("Input ")
-    return Problem(field, f"{message}, got {details['input']!r}")
 
 
 def _impossible(config: TrialConfig) -> list[Problem]:

@@ -6,21 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainers.maml.config import resolve
+from trainers.thinning import stride
 from trainers.trainer import Point
 
 CURVES = ("query_loss", "query_accuracy")
-POINTS_A_KEY = 200
 PROBED_PER_EPISODE = (
     "positive", "negative", "interference_norm", "contrastive_norm", "smallest_live_variance", "flat_channels",
 )  # fmt: skip
-
-
-def stride(target: int) -> int:
-    """Return the smallest power of two that divides the steps 0..`target` into at most `POINTS_A_KEY` spans."""
-    width = 1
-    while target // width + 1 > POINTS_A_KEY:
-        width *= 2
-    return width
 
 
 def points(record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
