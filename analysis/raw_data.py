@@ -9,12 +9,17 @@ trial's attempts differ in them.
 `training.csv.gz` has the training curves: `trial_id`, `step`, `query_loss` (nats), `query_accuracy`, `time_ms`.
 `probes.jsonl.gz` has a line of JSON for each probe, see `trainers.maml.probes.Probe`. `trials.jsonl.gz` has a line for
 each trial: its config, its attempts and its other facts.
+
+Of any other trainer than MAML there are two files: `trials.jsonl.gz`, and `readings.csv.gz` with a row for each number:
+`trial_id`, `seed`, the sweep's axes, `attempt`, `engine`, `device`, `step`, `metric` (its name), `value` (as measured),
+`time_ms`.
 """
 
 import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,12 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.contract.question import PlannedTrial
-from analysis.contract.record import SCHEMA_VERSION, Evaluation, TrialRecord, passes
+from analysis.contract.record import SCHEMA_VERSION, Evaluation, Reading, TrialRecord, passes
 from analysis.errors import AnalysisError
 from analysis.numbers.tidy import axis_column
 from analysis.store import Loaded
 
 DATA, TRAINING, PROBES, TRIALS = "data.csv.gz", "training.csv.gz", "probes.jsonl.gz", "trials.jsonl.gz"
+READINGS = "readings.csv.gz"
 
 MEASURED = ("attempt", "engine", "device", "pass", "split", "step", "head", "inner_steps", "episodes", "accuracy", "sd",
             "time_ms")  # fmt: skip
@@ -36,26 +42,42 @@ MEASURED = ("attempt", "engine", "device", "pass", "split", "step", "head", "inn
 CURVE = ("step", "query_loss", "query_accuracy", "time_ms")
 """The columns of `training.csv.gz` after `trial_id`."""
 
-_OWN = ("trial_id", "seed", *MEASURED)
-_ELSEWHERE = ("training", "evaluations", "finals", "probes", "scores")
+READ = ("attempt", "engine", "device", "step", "metric", "value", "time_ms")
+"""The columns of `readings.csv.gz` after `trial_id`, `seed` and the axes."""
+
+_ELSEWHERE = ("training", "evaluations", "finals", "probes", "scores", "readings")
 
 
 def files(plan: Sequence[PlannedTrial], loaded: Loaded) -> dict[str, bytes]:
     """Return the files of all planned trials that have a record, by name. The same records give the same bytes."""
     found = [(trial, loaded.records[trial.trial_id]) for trial in plan if trial.trial_id in loaded.records]
-    axes = list(plan[0].labels)
-    columns = [*_OWN[:2], *(axis_column(axis, _OWN) for axis in axes), *_OWN[2:]]
+    trials = {TRIALS: _zipped(_lines(_facts(record, loaded.run_ids) for _, record in found))}
+    if any("readings" in record for _, record in found):
+        return {READINGS: _table(plan, READ, [(trial, read_off(record)) for trial, record in found])} | trials
     return {
-        DATA: _zipped(_csv(columns, (row for trial, record in found for row in _rows(trial, record)))),
+        DATA: _table(plan, MEASURED, [(trial, measured(record)) for trial, record in found]),
         TRAINING: _zipped(_csv(["trial_id", *CURVE], (row for _, record in found for row in _curve(record)))),
         PROBES: _zipped(_lines({"trial_id": r["trial_id"]} | probe for _, r in found for probe in r["probes"])),
-        TRIALS: _zipped(_lines(_facts(record, loaded.run_ids) for _, record in found)),
+        **trials,
     }
 
 
-def _rows(trial: PlannedTrial, record: TrialRecord) -> Iterator[list[Any]]:
-    for row in measured(record):
-        yield [record["trial_id"], record["seed"], *trial.labels.values(), *row]
+def _table(
+    plan: Sequence[PlannedTrial], columns: Sequence[str], rows: Iterable[tuple[PlannedTrial, Iterable[Sequence[Any]]]]
+) -> bytes:
+    """Return a CSV file of the rows of each trial, with its id, seed and labels before each row."""
+    own = ("trial_id", "seed", *columns)
+    heads = [*own[:2], *(axis_column(axis, own) for axis in plan[0].labels), *columns]
+    every = ([trial.trial_id, trial.seed, *trial.labels.values(), *row] for trial, its_rows in rows for row in its_rows)
+    return _zipped(_csv(heads, every))
+
+
+def read_off(record: TrialRecord) -> Iterator[list[Any]]:
+    """Yield the values of `READ` for each number of each reading."""
+    shared = [shared_by_attempts(record, name) for name in ("attempt", "engine", "device")]
+    for reading in record.get("readings", ()):
+        for metric, value in reading["values"].items():
+            yield [*shared, reading["step"], metric, value, reading["time_ms"]]
 
 
 def measured(record: TrialRecord) -> Iterator[list[Any]]:
@@ -116,21 +138,7 @@ def load(folder: Path) -> Loaded:
 
     Raises AnalysisError if a file is absent, damaged, or of another version.
     """
-    evaluations: dict[str, list[Evaluation]] = {}
-    finals: dict[str, list[Evaluation]] = {}
-    with _understood(folder / DATA):
-        for trial_id, kind, one in _evaluations(csv.DictReader(io.StringIO(_text(folder / DATA)))):
-            (finals if kind == "final" else evaluations).setdefault(trial_id, []).append(one)
-    curves: dict[str, list[dict[str, str]]] = {}
-    with _understood(folder / TRAINING):
-        for row in csv.DictReader(io.StringIO(_text(folder / TRAINING))):
-            curves.setdefault(row["trial_id"], []).append(row)
-    probes: dict[str, list[dict[str, Any]]] = {}
-    with _understood(folder / PROBES):
-        for line in _text(folder / PROBES).splitlines():
-            probe = json.loads(line)
-            probes.setdefault(probe.pop("trial_id"), []).append(probe)
-    records: dict[str, TrialRecord] = {}
+    trials: list[Any] = []
     run_ids: dict[str, str] = {}
     with _understood(folder / TRIALS):
         for line in _text(folder / TRIALS).splitlines():
@@ -140,20 +148,58 @@ def load(folder: Path) -> Loaded:
                 raise ValueError(f"trial {trial_id} has schema version {facts['schema']}, not {SCHEMA_VERSION}")
             if "run_id" in facts:
                 run_ids[trial_id] = facts.pop("run_id")
-            curve = curves.get(trial_id, [])
-            records[trial_id] = facts | {
-                "training": {
-                    "step": [int(row["step"]) for row in curve],
-                    "time_ms": [int(row["time_ms"]) for row in curve],
-                    "query_loss": [float(row["query_loss"]) for row in curve],
-                    "query_accuracy": [float(row["query_accuracy"]) for row in curve],
-                },
-                "evaluations": evaluations.get(trial_id, []),
-                **({"finals": finals[trial_id]} if trial_id in finals else {}),
-                "probes": probes.get(trial_id, []),
-                "scores": None,
-            }
+            trials.append(facts)
+        maml = not any("trainer" in facts for facts in trials)
+    parts = _parts_of_maml(folder) if maml else _readings(folder)
+    records: dict[str, TrialRecord] = {}
+    for facts in trials:
+        curve: dict[str, list[Any]] = {"step": [], "time_ms": [], "query_loss": [], "query_accuracy": []}
+        empty: dict[str, Any] = {"training": curve, "evaluations": [], "probes": [], "scores": None}
+        empty |= {} if maml else {"readings": []}
+        records[facts["trial_id"]] = facts | empty | parts.get(facts["trial_id"], {})
     return Loaded(records=records, run_ids=run_ids, unreadable={})
+
+
+def _parts_of_maml(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the measurements of each trial as its record has them; what is empty is absent."""
+    parts: dict[str, dict[str, Any]] = {}
+    with _understood(folder / DATA):
+        for trial_id, kind, one in _evaluations(csv.DictReader(io.StringIO(_text(folder / DATA)))):
+            part = "finals" if kind == "final" else "evaluations"
+            parts.setdefault(trial_id, {}).setdefault(part, []).append(one)
+    with _understood(folder / TRAINING):
+        curves: dict[str, list[dict[str, str]]] = {}
+        for row in csv.DictReader(io.StringIO(_text(folder / TRAINING))):
+            curves.setdefault(row["trial_id"], []).append(row)
+        for trial_id, curve in curves.items():
+            parts.setdefault(trial_id, {})["training"] = {
+                "step": [int(row["step"]) for row in curve],
+                "time_ms": [int(row["time_ms"]) for row in curve],
+                "query_loss": [float(row["query_loss"]) for row in curve],
+                "query_accuracy": [float(row["query_accuracy"]) for row in curve],
+            }
+    with _understood(folder / PROBES):
+        for line in _text(folder / PROBES).splitlines():
+            probe = json.loads(line)
+            parts.setdefault(probe.pop("trial_id"), {}).setdefault("probes", []).append(probe)
+    return parts
+
+
+def _readings(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the readings of each trial as its record has them."""
+    parts: dict[str, dict[str, Any]] = {}
+    with _understood(folder / READINGS):
+        rows = csv.DictReader(io.StringIO(_text(folder / READINGS)))
+        for (trial_id, step, time_ms), group in groupby(rows, key=lambda r: (r["trial_id"], r["step"], r["time_ms"])):
+            values = {row["metric"]: _exact(row["value"]) for row in group}
+            reading = Reading(step=int(step), time_ms=int(time_ms), values=values)
+            parts.setdefault(trial_id, {}).setdefault("readings", []).append(reading)
+    return parts
+
+
+def _exact(text: str) -> float:
+    """Return a number as it was written: a whole one stays a whole number."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
 
 
 def _evaluations(rows: Iterable[dict[str, str]]) -> Iterator[tuple[str, str, Evaluation]]:
@@ -188,8 +234,8 @@ def _understood(path: Path) -> Iterator[None]:
     """Turn what can be wrong with a file of raw data into an AnalysisError."""
     if not path.is_file():
         raise AnalysisError(
-            f"{path} is absent; raw data has {DATA}, {TRAINING}, {PROBES} and {TRIALS}, which `sweeper report FILE "
-            "--format data` writes"
+            f"{path} is absent; raw data has {DATA}, {TRAINING}, {PROBES} and {TRIALS}, or {READINGS} and {TRIALS}, "
+            "which `sweeper report FILE --format data` writes"
         )
     try:
         yield

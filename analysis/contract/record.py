@@ -116,6 +116,11 @@ def passes(record: TrialRecord) -> list[Evaluation]:
     return [*record["evaluations"], *record.get("finals", [])]
 
 
+def dataset_of(record: TrialRecord) -> str:
+    """Return the name of the data set that a trial was trained with, "" for none."""
+    return record["config"]["dataset"] if "trainer" not in record else record["attempts"][-1]["dataset"]
+
+
 def metric_key(head: Head, inner_step: str, split: str = "test") -> str:
     """Return the tracked name of an accuracy; `inner_step` is "step_0", "step_1", "inner_steps" or "last_step"."""
     return f"{split}_accuracy/{head}/{inner_step}"

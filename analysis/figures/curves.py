@@ -1,6 +1,6 @@
-"""The figure of curves against the outer step: `curves_info` computes, `draw_curves` draws.
+"""The figure of curves against the step: `curves_info` computes, `draw_curves` draws.
 
-Each point is the endpoint read at that outer step, so the last point is the endpoint itself. A curve begins with the
+Each point is the endpoint read at that step, so the last point is the endpoint itself. A curve begins with the
 first full window. The authors' values are points and no line: nothing was measured between them. Numbers stay in the
 metric's unit.
 """
@@ -31,7 +31,7 @@ from analysis.figures.layout import (
 from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, seeds_sentence, track_of, written
 from analysis.figures.style import RC, Look, looks
 from analysis.numbers.bounds import Bounds
-from analysis.numbers.endpoint import axis_title, bounds_of, metric_sentence, read
+from analysis.numbers.endpoint import Unit, axis_title, bounds_of, metric_sentence, read, unit_of
 from analysis.numbers.measurements import measurement_of
 
 Published = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
@@ -48,15 +48,16 @@ class CurvePanel(NamedTuple):
 
 
 class CurvesInfo(NamedTuple):
-    """All that is drawn: values times `scale` have the unit of `y_title`; `hues` are the labels in legend order.
+    """All that is drawn: values have the `unit` of `y_title`; `hues` are the labels in legend order.
 
-    `bounds` are those of the metric; intervals may leave them.
+    `bounds` are those of the metric; intervals may leave them. `step` is what the trainer calls a step.
     """
 
     question: str
     sentence: str
     y_title: str
-    scale: float
+    unit: Unit
+    step: str
     bounds: Bounds
     hue_title: str
     hues: tuple[str, ...]
@@ -76,8 +77,8 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         curves = tuple(curve_of(arm, [track_of(trial, records, endpoint) for trial in arm.trials]) for arm in own)
         theirs = {hue: tuple(points) for (place, hue), points in (published or {}).items() if place == facet}
         panels.append(CurvePanel(facet, curves, theirs, request.tasks[facet]))
-    y_title, scale = axis_title(endpoint)
-    kind = measurement_of(endpoint).many
+    y_title, kind = axis_title(endpoint), measurement_of(endpoint).many
+    tracks = [track for panel in panels for curve in panel.curves for track in curve.tracks]
     sentence, window = metric_sentence(endpoint), endpoint.window
     if window > 1:
         y_title += f"\nmean of {window} {kind}"
@@ -86,7 +87,8 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         question=request.question,
         sentence=sentence,
         y_title=y_title,
-        scale=scale,
+        unit=unit_of(endpoint, [value for track in tracks for value in track.values]),
+        step=measurement_of(endpoint).step,
         bounds=bounds_of(endpoint),
         hue_title=request.hue_title,
         hues=request.hues,
@@ -113,19 +115,19 @@ def draw_curves(info: CurvesInfo) -> Sheet:
             for curve in panel.curves:
                 place = info.hues.index(curve.label) / len(info.hues)
                 name = curve.label or panel.title or "mean"
-                draw_curve(axes, curve, by_hue[curve.label], info.scale, info.bounds, place, name)
+                draw_curve(axes, curve, by_hue[curve.label], info.unit, info.bounds, place, name, step=info.step)
             for hue, points in panel.published.items():
-                _draw_published(axes, points, by_hue[hue], info.scale, f"authors, {hue}" if hue else "authors")
+                _draw_published(axes, points, by_hue[hue], info.unit, f"authors, {hue}" if hue else "authors")
             finish_panel(axes, panel.curves, bool(panel.published))
             axes.set_ylabel(y_title if index % columns == 0 else "")
-            axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")
+            axes.set_xlabel(info.step if index + columns >= len(info.panels) else "")
         share_ordinates(places, [panel.task for panel in info.panels])
     return figure
 
 
 def _footer(info: CurvesInfo) -> str:
     curves = [curve for panel in info.panels for curve in panel.curves]
-    parts = [f"{info.sentence}.", seeds_sentence(curves, info.scale, info.bounds)]
+    parts = [f"{info.sentence}.", seeds_sentence(curves, info.unit.scale, info.bounds)]
     if any(panel.published for panel in info.panels):
         parts.append("Hollow markers: the authors' values, in the same colours and markers.")
     parts.append(ordinates_sentence([panel.task for panel in info.panels]))
@@ -140,12 +142,12 @@ def _why_missing(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoi
     return f"with {found.evaluations} of the {endpoint.window} {kind} that a mean takes"
 
 
-def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, scale: float, name: str) -> None:
+def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, unit: Unit, name: str) -> None:
     steps = np.array([step for step, _ in points])
-    values = scale * np.array([value for _, value in points])
+    values = unit.scale * np.array([value for _, value in points])
     axes.plot(
         steps, values, color=look.colour, linestyle="none", marker=look.marker, markersize=4.4,
         markerfacecolor="white", markeredgewidth=0.9, zorder=5,
     )  # fmt: skip
     for step, value in points:
-        note(axes, step, scale * value, f"{name}, outer step {step:,}: {written(value, scale)}")
+        note(axes, step, unit.scale * value, f"{name}, outer step {step:,}: {written(value, unit.scale, unit.digits)}")

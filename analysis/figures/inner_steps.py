@@ -1,6 +1,6 @@
 """The figure of the endpoint against any axis of the sweep: `inner_steps_info` computes, `draw_inner_steps` draws.
 
-Accuracies in the info are fractions; only the drawing is in percent. A line joins points along numbers, and none joins
+Percentages in the info are fractions; only the drawing is in percent. A line joins points along numbers, and none joins
 named values: nothing lies between them.
 """
 
@@ -32,7 +32,8 @@ from analysis.figures.layout import (
 from analysis.figures.lines import written
 from analysis.figures.style import GREY, RC, Look, looks
 from analysis.numbers.bounds import Bounds
-from analysis.numbers.endpoint import axis_title, bounds_of, endpoint_sentence
+from analysis.numbers.endpoint import Unit, axis_title, bounds_of, endpoint_sentence, unit_of
+from analysis.numbers.measurements import measurement_of
 from analysis.numbers.tables import Cell, cells
 from analysis.numbers.tidy import axis_column
 
@@ -59,7 +60,7 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """One facet at one outer step; every panel has the same lines in the same order."""
+    """One facet at one step; every panel has the same lines in the same order."""
 
     title: str
     lines: tuple[Line, ...]
@@ -67,7 +68,7 @@ class Panel(NamedTuple):
 
 
 class InnerStepsInfo(NamedTuple):
-    """All that is drawn: values times `scale` have the unit of `y_title`.
+    """All that is drawn: values have the `unit` of `y_title`.
 
     `bounds` are those of the metric; intervals may leave them. `ticks` are the positions on the horizontal axis with
     their labels, in the order of the plan; `numeric` says whether the positions are the labels' numbers.
@@ -77,7 +78,7 @@ class InnerStepsInfo(NamedTuple):
     sentence: str
     x_title: str
     y_title: str
-    scale: float
+    unit: Unit
     bounds: Bounds
     hue_title: str
     ticks: tuple[tuple[float, str], ...]
@@ -88,15 +89,16 @@ class InnerStepsInfo(NamedTuple):
 
 
 def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerStepsInfo:
-    """Return the numbers of the figure: one panel per facet and outer step, one line per hue.
+    """Return the numbers of the figure: one panel per facet and step, one line per hue.
 
     `values` are the `endpoint_values` of the request's endpoint. The horizontal axis is numeric if every label of
     `spec.x` is a finite number and no number occurs twice; otherwise the labels are at 0, 1, 2, ...
     """
     spec, x = request.spec, request.spec.x
-    assert x is not None, "a sweep file names the x of every inner_steps figure"
+    assert x is not None, "a sweep file names the x of every line figure"
     keys = [axis for axis in (*spec.facets, spec.hue, x) if axis is not None]
-    by_key = cells(values, request.axes, keys)
+    unit, step = unit_of(request.endpoint, values["value"]), measurement_of(request.endpoint).step
+    by_key = cells(values, request.axes, keys, unit, step)
     labels = {axis: tuple(values[axis_column(axis)].cat.categories) for axis in keys}
     facets = tuple(dict.fromkeys(place[1 : 1 + len(spec.facets)] for place in by_key))
     hues = labels[spec.hue] if spec.hue else ("",)
@@ -110,15 +112,14 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
             lines = tuple(
                 Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[x], positions)) for hue in hues
             )
-            title = " · ".join(part for part in (*facet, f"outer step {at}" if at != "last" else "") if part)
+            title = " · ".join(part for part in (*facet, f"{step} {at}" if at != "last" else "") if part)
             panels.append(Panel(title, lines, request.tasks[FACET.join(facet)]))
-    y_title, scale = axis_title(request.endpoint)
     return InnerStepsInfo(
         question=request.question,
         sentence=endpoint_sentence(request.endpoint),
         x_title=x.replace("_", " "),
-        y_title=y_title,
-        scale=scale,
+        y_title=axis_title(request.endpoint),
+        unit=unit,
         bounds=bounds_of(request.endpoint),
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),
@@ -224,7 +225,7 @@ def _beside(positions: Sequence[float], lines: int) -> Callable[[float, float], 
 def _draw_line(
     axes: Axes, line: Line, look: Look, info: InnerStepsInfo, at: Callable[[float, float], float], place: float
 ) -> None:
-    scale = info.scale
+    scale = info.unit.scale
     xs = [at(point.x, place) for point in line.points]
     means = [scale * point.mean for point in line.points]
     axes.plot(
@@ -252,7 +253,7 @@ def _draw_line(
 
 def _noted(point: Point, label: str, info: InnerStepsInfo) -> str:
     """Return what a page shows of a point."""
-    numbers = [written(value, info.scale) for value in (point.mean, point.low, point.high)]
+    numbers = [written(value, info.unit.scale, info.unit.digits) for value in (point.mean, point.low, point.high)]
     interval = "" if math.isnan(point.low) else f" ({numbers[1]} to {numbers[2]})"
     where = f"{info.x_title} {dict(info.ticks)[point.x]}"
     return f"{label + ', ' if label else ''}{where}: {numbers[0]}{interval}, n = {len(point.seeds)}"
@@ -265,7 +266,7 @@ def _footer(info: InnerStepsInfo) -> str:
     parts = [
         f"{info.sentence}.",
         f"{means}: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
-        clipped_sentence([end for point in points for end in (point.low, point.high)], info.scale, info.bounds),
+        clipped_sentence([end for point in points for end in (point.low, point.high)], info.unit.scale, info.bounds),
     ]
     if any(not point.seeds for point in points):
         parts.append("Cross at the bottom: no finished trial.")

@@ -1,4 +1,4 @@
-"""Curves against the outer step: a track of each seed, mean and interval over seeds, and how they are drawn.
+"""Curves against the step: a track of each seed, mean and interval over seeds, and how they are drawn.
 
 A running mean begins with the first full window. A band ends at the bounds of the metric.
 """
@@ -17,7 +17,8 @@ from analysis.figures.arms import Arm
 from analysis.figures.layout import clipped_sentence, note, seeds_in_words
 from analysis.figures.style import GREY, Look
 from analysis.numbers.bounds import Bounds
-from analysis.numbers.measurements import measured, number_of
+from analysis.numbers.endpoint import Unit, step_read
+from analysis.numbers.measurements import EVALUATIONS, measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
 MARKS = 8  # number of markers along one curve
@@ -50,11 +51,11 @@ class Curve(NamedTuple):
 
 
 def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint) -> Track:
-    """Return `endpoint` read at each outer step, up to the target, that ends a full window of measurements."""
+    """Return `endpoint` read at each step, up to the target, that ends a full window of measurements."""
     record = records.get(trial.trial_id)
     if record is None:
         return Track(trial.seed, np.array([], dtype=int), np.array([]))
-    entries = measured(trial, record, endpoint, trial.target)
+    entries = measured(trial, record, endpoint, step_read(trial, record, "last"))
     steps = np.array([entry["step"] for entry in entries], dtype=int)
     values = np.array([number_of(trial, record, endpoint, entry).value for entry in entries])
     return Track(trial.seed, steps[endpoint.window - 1 :], _smooth(values, endpoint.window))
@@ -78,12 +79,21 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
 
 
 def draw_curve(
-    axes: Axes, curve: Curve, look: Look, scale: float, bounds: Bounds, place: float, name: str, hollow: bool = False
+    axes: Axes,
+    curve: Curve,
+    look: Look,
+    unit: Unit,
+    bounds: Bounds,
+    place: float,
+    name: str,
+    hollow: bool = False,
+    step: str = EVALUATIONS.step,
 ) -> None:
-    """Draw one curve, with its band clipped to `bounds`. A page shows its values after `name`.
+    """Draw one curve, with its band clipped to `bounds`. A page shows its values after `name`, with its `step`.
 
     `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide.
     """
+    scale, digits, _ = unit
     face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
 
     def line(steps: np.ndarray, values: np.ndarray, width: float, size: float, alpha: float, zorder: int) -> None:
@@ -98,9 +108,9 @@ def draw_curve(
         axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=2)
         line(curve.steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
         for index in _noted(curve.mean):
-            numbers = [written(each[index], scale) for each in (curve.mean, curve.low, curve.high)]
+            numbers = [written(each[index], scale, digits) for each in (curve.mean, curve.low, curve.high)]
             interval = f"({numbers[1]} to {numbers[2]}), n = {curve.n[index]}"
-            text = f"{name}, outer step {curve.steps[index]:,}: {numbers[0]} {interval}"
+            text = f"{name}, {step} {curve.steps[index]:,}: {numbers[0]} {interval}"
             note(axes, float(curve.steps[index]), scale * float(curve.mean[index]), text)
     alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
     for track in curve.tracks:
@@ -108,12 +118,12 @@ def draw_curve(
         if np.isfinite(values).any():
             line(track.steps, values, width=0.8, size=3, alpha=0.8, zorder=3)
         for index in _noted(values):
-            text = f"{name}, seed {track.seed}, outer step {track.steps[index]:,}: {written(values[index], 1, scale)}"
+            text = f"{name}, seed {track.seed}, {step} {track.steps[index]:,}: {written(values[index], 1, digits)}"
             note(axes, float(track.steps[index]), float(values[index]), text)
 
 
 def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> None:
-    """Set margins and ticks of a panel along the outer step; one without a value and without `points` says so."""
+    """Set margins and ticks of a panel along the step; one without a value and without `points` says so."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
     if not points and not any(curve.n.any() for curve in curves):
@@ -145,9 +155,9 @@ def _smooth(values: np.ndarray, window: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=1)
 
 
-def written(value: float, factor: float, scale: float | None = None) -> str:
-    """Return `value` times `factor` as a page shows it: one decimal for percent, else three."""
-    return f"{factor * value:.{1 if (factor if scale is None else scale) == 100 else 3}f}"
+def written(value: float, factor: float, digits: int) -> str:
+    """Return `value` times `factor` as a page shows it, with `digits` decimals."""
+    return f"{factor * value:.{digits}f}"
 
 
 def _noted(values: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from analysis.figures.layout import (
 from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
 from analysis.figures.style import GREY, RC, looks
 from analysis.numbers.bounds import FRACTION
-from analysis.numbers.endpoint import why_not
+from analysis.numbers.endpoint import PERCENT, why_not
 
 
 class SharesPanel(NamedTuple):
@@ -89,7 +89,7 @@ def draw_shares(info: SharesInfo) -> Sheet:
                     place = info.hues.index(curve.label) / len(info.hues)
                     name = f"{curve.label}, {sign}" if curve.label else sign
                     look = by_hue[curve.label]
-                    draw_curve(axes, curve, look, 100.0, FRACTION, place, name, hollow=sign == "negative")
+                    draw_curve(axes, curve, look, PERCENT, FRACTION, place, name, hollow=sign == "negative")
             finish_panel(axes, panel.positive)
             axes.set_ylabel("share of pairs (%)" if index % columns == 0 else "")
             axes.set_xlabel("outer step" if index + columns >= len(info.panels) else "")

@@ -108,7 +108,7 @@ def metric_sentence(endpoint: Endpoint) -> str:
     if endpoint.declared.measured == "probes":
         return words
     if endpoint.declared.measured == "readings":
-        return ", ".join([words, *(f"{name.replace('_', ' ')} {value}" for name, value in endpoint.coordinates)])
+        return f"{words[:1].upper()}{words[1:]}{_coordinates(endpoint)}"
     head, given = endpoint.scoring
     if given == "inner_steps":
         steps = "as many inner steps as in training"
@@ -139,12 +139,14 @@ def in_unit(value: float, unit: Unit) -> str:
     return f"{unit.scale * value:.{unit.digits}f}{f' {unit.name}' if unit.name else ''}"
 
 
-def axis_title(endpoint: Endpoint) -> tuple[str, float]:
-    """Return the title with unit of an axis that shows the endpoint, and the factor from values to that unit."""
-    declared, unit = endpoint.declared, unit_of(endpoint)
-    if declared.axis:
-        return declared.axis, unit.scale
-    return f"{metric_sentence(endpoint)}{f' ({unit.name})' if unit.name else ''}", unit.scale
+def axis_title(endpoint: Endpoint) -> str:
+    """Return the title with unit of an axis that shows the endpoint."""
+    unit = endpoint.declared.unit
+    return endpoint.declared.axis or f"{endpoint.declared.words}{_coordinates(endpoint)}{f' ({unit})' if unit else ''}"
+
+
+def _coordinates(endpoint: Endpoint) -> str:
+    return "".join(f", {name.replace('_', ' ')} {value}" for name, value in endpoint.coordinates)
 
 
 def bounds_of(endpoint: Endpoint) -> Bounds:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.numbers.endpoint import PERCENT
+from analysis.numbers.endpoint import PERCENT, Unit
 from analysis.numbers.tables import Cell, Difference, Table, where
 from analysis.pages.contents import Answer, Verdict
 
@@ -17,12 +17,18 @@ def answer(every: Sequence[Cell], contrasts: Sequence[Table]) -> Answer:
     low, high = (choose(read, key=lambda cell: cell.summary.mean) for choose in (min, max))
     sentence = f"{complete} of {len(every)} cells are complete"
     if len(read) == 1:
-        sentence += f"; the mean is {low.text()}{' percent' if low.unit == PERCENT else ''}"
+        sentence += f"; the mean is {low.text()}{_named(low.unit)}"
     else:
-        means = "means in percent" if low.unit == PERCENT else "means"
+        means = f"means in{_named(low.unit)}" if low.unit.name else "means"
         places = [where(replace(cell, labels=_varying(cell, every))) or where(cell) for cell in (low, high)]
         sentence += f"; {means} go from {low.text()} ({places[0]}) to {high.text()} ({places[1]})"
     return Answer(f"{sentence}.", tuple(Verdict("", text) for text in map(_differences, contrasts) if text))
+
+
+def _named(unit: Unit) -> str:
+    if unit == PERCENT:
+        return " percent"
+    return f" {unit.name}" if unit.name else ""
 
 
 def _varying(cell: Cell, every: Sequence[Cell]) -> dict[str, str]:
@@ -38,7 +44,7 @@ def _differences(contrast: Table) -> str:
     means = [f"{unit.scale * mean:+.{unit.digits}f}" for mean in sorted(cell.paired.mean for cell in found)]
     judged = [cell.paired for cell in found if cell.paired.low <= cell.paired.high]
     span = means[0] if len(means) == 1 else f"{means[0]} to {means[-1]}"
-    points = " points" if unit == PERCENT else ""
+    points = " points" if unit == PERCENT else _named(unit)
     name = contrast.caption[: contrast.caption.index(found[0].contrast)] + found[0].contrast
     text = f"{name}: {span}{points} over {len(found)} comparison{'' if len(found) == 1 else 's'} by seed"
     if not judged:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis.contract.question import ClaimSpec, Endpoint, Side
 from analysis.judging.claims import Contrast, Judged, Word
 from analysis.judging.verdicts import ALPHA
-from analysis.numbers.endpoint import PERCENT, unit_of
+from analysis.numbers.endpoint import PERCENT, Unit, unit_of
 from analysis.numbers.measurements import measurement_of
 from analysis.pages.contents import UNPLANNED, Answer, Verdict
 
@@ -30,7 +30,7 @@ def numbers(judged: Judged) -> str:
     """Return the numbers of a claim, the authors' contrast, and notes on both, without a full stop."""
     parts = [] if judged.word in SILENT or judged.contrast is None else [_numbers(judged, judged.contrast)]
     if judged.published is not None:
-        published, seeds = _value(judged.published, judged.claim), len(judged.published.by_seed)
+        published, seeds = _value(judged.published, judged), len(judged.published.by_seed)
         parts.append(f"authors: {published} (n = {seeds})")
     return "; ".join([*parts, *_notes(judged)])
 
@@ -111,42 +111,43 @@ def _numbers(judged: Judged, contrast: Contrast) -> str:
         return f"no common seed ({seeds})"
     inside = [seeds]
     if contrast.estimate is None:
-        values = ", ".join(_signed(value, judged.claim) for value in contrast.by_seed.values())
+        values = ", ".join(_signed(value, _unit(judged)) for value in contrast.by_seed.values())
         inside.append(f"by seed {values}")
     if not math.isnan(judged.p):
         inside.append(f"{'TOST ' if judged.claim.kind == 'equivalence' else ''}p {_p(judged.p)}")
         inside.append(f"Holm {_p(judged.adjusted_p)}" if judged.claim.primary else "secondary, not adjusted")
     if not math.isnan(judged.effect_in_sd):
         inside.append(f"{judged.effect_in_sd:+.1f} pooled seed sd")
-    return f"{_value(contrast, judged.claim)} ({', '.join(inside)})"
+    return f"{_value(contrast, judged)} ({', '.join(inside)})"
 
 
-def _value(contrast: Contrast, claim: ClaimSpec) -> str:
+def _value(contrast: Contrast, judged: Judged) -> str:
     """Return the mean with the interval of its verdict: 90 % for an equivalence, else ± half the 95 % interval."""
-    unit = " points" if unit_of(claim.of.endpoint) == PERCENT else ""
-    text = f"{_signed(contrast.mean, claim)}"
+    unit = _unit(judged)
+    text = f"{_signed(contrast.mean, unit)}"
     if contrast.estimate is None:
-        return text + unit
-    if claim.kind == "equivalence":
+        return text + _named(unit)
+    if judged.claim.kind == "equivalence":
         low, high = contrast.interval_90
-        return f"{text}{unit}, 90 % interval {_signed(low, claim)} to {_signed(high, claim)}"
-    return f"{text} ± {_size((contrast.paired.high - contrast.paired.low) / 2, claim)}{unit}"
+        return f"{text}{_named(unit)}, 90 % interval {_signed(low, unit)} to {_signed(high, unit)}"
+    return f"{text} ± {_size((contrast.paired.high - contrast.paired.low) / 2, unit)}{_named(unit)}"
 
 
 def _notes(judged: Judged) -> list[str]:
-    claim, notes = judged.claim, []
+    claim, unit, notes = judged.claim, _unit(judged), []
     if judged.margin is not None and claim.kind == "equivalence":
-        margin = f"margin ±{_size(judged.margin, claim, 2)} points"
+        margin = f"margin ±{_margin(judged.margin, unit)}"
         if judged.reference is not None and judged.margin == abs(judged.reference) / 2:
-            margin += f", half the authors' {_signed(judged.reference, claim)} of the reference"
+            margin += f", half the authors' {_signed(judged.reference, unit)} of the reference"
         elif judged.reference is None and claim.reference is not None:
-            margin += ", the task's own, for the reference has no published value"
+            whose = "the task's own" if claim.margin is None else "the claim's own"
+            margin += f", {whose}, for the reference has no published value"
         notes.append(margin)
     if judged.p < ALPHA <= judged.adjusted_p:
         notes.append("significant only before the adjustment for the number of primary claims")
     held = judged.contrast if judged.word == "reproduced" and claim.kind != "equivalence" else None
     if held is not None and judged.margin is not None and held.paired.furthest <= judged.margin:
-        notes.append(f"smaller than the margin of ±{_size(judged.margin, claim, 2)} points")
+        notes.append(f"smaller than the margin of ±{_margin(judged.margin, unit)}")
     missing: dict[str, list[str]] = {}
     for seed in judged.missing:
         missing.setdefault(", ".join(seed.side.labels.values()), []).append(f"seed {seed.seed} {seed.reason}")
@@ -178,23 +179,34 @@ def _verdict(judged: Judged) -> Verdict:
 def _numbers_of_answer(judged: Judged) -> str:
     if judged.contrast is None or not judged.contrast.by_seed:
         return "no common seed"
-    return f"{_value(judged.contrast, judged.claim)}, n = {len(judged.contrast.by_seed)}"
+    return f"{_value(judged.contrast, judged)}, n = {len(judged.contrast.by_seed)}"
 
 
-def _signed(value: float, claim: ClaimSpec) -> str:
+def _signed(value: float, unit: Unit) -> str:
     """Return a number with its sign, in points for a fraction; a number that rounds to zero is +0."""
-    scale, digits = _unit(claim)
-    return f"{round(scale * value, digits) + 0.0:+.{digits}f}"
+    return f"{round(unit.scale * value, unit.digits) + 0.0:+.{unit.digits}f}"
 
 
-def _size(value: float, claim: ClaimSpec, digits: int | None = None) -> str:
-    scale, usual = _unit(claim)
-    return f"{scale * value:.{usual if digits is None else digits}f}"
+def _size(value: float, unit: Unit) -> str:
+    return f"{unit.scale * value:.{unit.digits}f}"
 
 
-def _unit(claim: ClaimSpec) -> tuple[float, int]:
-    unit = unit_of(claim.of.endpoint)
-    return unit.scale, unit.digits
+def _margin(value: float, unit: Unit) -> str:
+    exact = unit._replace(digits=2) if unit == PERCENT else unit
+    return f"{_size(value, exact)}{_named(unit)}"
+
+
+def _named(unit: Unit) -> str:
+    if unit == PERCENT:
+        return " points"
+    return f" {unit.name}" if unit.name else ""
+
+
+def _unit(judged: Judged) -> Unit:
+    """Return the unit of a claim's numbers, with decimals enough for its largest difference."""
+    contrasts = [contrast for contrast in (judged.contrast, judged.published) if contrast is not None]
+    values = [value for contrast in contrasts for value in contrast.by_seed.values()]
+    return unit_of(judged.claim.of.endpoint, [*values, judged.margin or 0.0])
 
 
 def _p(p: float) -> str:

@@ -4,14 +4,14 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from analysis.contract.record import TrialRecord, passes
+from analysis.contract.record import TrialRecord, dataset_of, passes
 from analysis.pages.contents import TextTable
 
 MS_AN_HOUR = 3_600_000
 
 
 class Spent(NamedTuple):
-    """The compute of one attempt: its share of a worker's time in ms, and the number of outer steps it trained."""
+    """The compute of one attempt: its share of a worker's time in ms, and the number of steps it trained."""
 
     dataset: str
     device: str
@@ -25,32 +25,37 @@ def spent(record: TrialRecord) -> list[Spent]:
 
     Work after the last record was lost and isn't counted.
     """
-    training = record["training"]
+    steps, times = _trained(record)
     other = sorted(found["time_ms"] for found in (*passes(record), *record["probes"]))
     attempts = sorted(record["attempts"], key=lambda attempt: attempt["attempt"])
     found = []
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
         begun = attempt["time_ms"]
-        trained = _within(training["time_ms"], begun, following)
+        trained = _within(times, begun, following)
         measured = _within(other, begun, following)
-        ends = [times[span.stop - 1] for times, span in ((training["time_ms"], trained), (other, measured)) if span]
+        ends = [stamps[span.stop - 1] for stamps, span in ((times, trained), (other, measured)) if span]
         found.append(
             Spent(
-                dataset=record["config"]["dataset"],
+                dataset=dataset_of(record),
                 device=attempt["device"],
                 processor=attempt["processor"],
                 ms=(max(ends, default=begun) - begun) / attempt["pack"],
-                steps=_steps(training["step"], trained),
+                steps=_steps(steps, trained),
             )
         )
     return found
 
 
 def compute_table(records: Iterable[TrialRecord]) -> TextTable:
-    """Return one row per data set, device and processor: trials, attempts, hours, outer steps, steps per second."""
+    """Return one row per data set, device and processor: trials, attempts, hours, steps, steps per second.
+
+    Without any data set there is no column for it.
+    """
     groups: dict[tuple[str, str, str], list[Spent]] = {}
     trials: dict[tuple[str, str, str], int] = {}
+    maml = True
     for record in records:
+        maml = maml and "trainer" not in record
         shares = spent(record)
         for share in shares:
             groups.setdefault(share[:3], []).append(share)
@@ -62,13 +67,23 @@ def compute_table(records: Iterable[TrialRecord]) -> TextTable:
         rate = f"{1000 * steps / ms:.2f}" if ms else "-"
         rows.append((*key, f"{trials[key]:,}", f"{len(shares):,}", f"{ms / MS_AN_HOUR:.2f}", f"{steps:,}", rate))
     total = sum(share.ms for shares in groups.values() for share in shares) / MS_AN_HOUR
+    heads = ("data set", "device", "processor", "trials", "attempts", "hours", f"{'outer ' * maml}steps", "steps/s")
+    first = 1 if rows and not any(row[0] for row in rows) else 0
     return TextTable(
         caption=f"{total:.2f} hours of worker time in total, including evaluations and the start of workers.",
-        heads=("data set", "device", "processor", "trials", "attempts", "hours", "outer steps", "steps/s"),
-        rows=tuple(rows),
-        numeric=(3, 4, 5, 6, 7),
+        heads=heads[first:],
+        rows=tuple(row[first:] for row in rows),
+        numeric=tuple(range(3 - first, len(heads) - first)),
         notes=("An attempt counts from its assignment to its last record. A pack's time is divided among its trials.",),
     )
+
+
+def _trained(record: TrialRecord) -> tuple[list[int], list[int]]:
+    """Return the steps of a training curve, or else of readings, and their times in ms since 1970."""
+    training, readings = record["training"], record.get("readings", [])
+    if training["step"]:
+        return training["step"], training["time_ms"]
+    return [reading["step"] for reading in readings], [reading["time_ms"] for reading in readings]
 
 
 def _within(times_ms: list[int], begun_ms: int, following: dict[str, Any] | None) -> range:
@@ -78,7 +93,7 @@ def _within(times_ms: list[int], begun_ms: int, following: dict[str, Any] | None
 
 
 def _steps(steps: list[int], span: range) -> int:
-    """Return the number of outer steps trained in `span`, counted from the step before its first."""
+    """Return the number of steps trained in `span`, counted from the step before its first."""
     if not span:
         return 0
     return steps[span.stop - 1] - (steps[span.start - 1] if span.start else 0)

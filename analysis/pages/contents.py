@@ -84,8 +84,9 @@ class SweepPage:
     `sentence` and `verdicts` are the answer; `paper` is what the sweep rebuilds, e.g. "Fig. 4", or "". `claims` and
     `values` have a column "verdict"; None if the sweep has none. `drawn` are the authors' printed curves that differ
     from their measurements. `remarks` are sentences on a whole figure or table of the paper (a stretched axis, two
-    measurements mixed). `differences` are those from the paper, `holes` the planned seeds without a value. `runs` maps
-    trial id to run id. `commit` is that of the report's code, `trained` names those of the trainings.
+    measurements mixed). `differences` are those from the paper, None if there is no paper. `holes` are the planned
+    seeds without a value. `runs` maps trial id to run id. `commit` is that of the report's code, `trained` names those
+    of the trainings.
     """
 
     sweep: str
@@ -101,7 +102,7 @@ class SweepPage:
     figures: tuple[Picture, ...]
     remarks: tuple[str, ...]
     protocol: Section
-    differences: tuple[str, ...]
+    differences: tuple[str, ...] | None
     holes: tuple[str, ...]
     runs: Mapping[str, str]
     commit: str

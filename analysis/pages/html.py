@@ -98,7 +98,7 @@ def titles(page: SweepPage) -> tuple[str, ...]:
         AUTHORS: page.values or page.drawn,
         UNPLANNED: claims.unplanned,
         "Protocol": page.protocol.paragraphs or page.protocol.items or page.protocol.tables,
-        DIFFERENCES: True,
+        DIFFERENCES: page.differences is not None,
         "Provenance": True,
     }
     return tuple(title for title, content in every.items() if content)

@@ -25,11 +25,9 @@ def sweep_markdown(page: SweepPage, level: int = 1) -> str:
     parts += [f"{below} Remarks", markdown_list(page.remarks)] if page.remarks else []
     parts += _titled(f"{below} Compared with the authors", (page.values, page.drawn))
     parts += _titled(f"{below} Claims not planned here", (claims.unplanned,))
-    nothing = "The configs show none." if page.paper else "This sweep rebuilds no result of the paper."
     parts += [
         markdown_section(page.protocol, level + 1).rstrip(),
-        f"{below} Differences from the paper",
-        markdown_list(page.differences) or nothing,
+        *_differences(page, f"{below} Differences from the paper"),
         f"{below} Provenance",
         markdown_list(
             (
@@ -63,6 +61,13 @@ def paper_markdown(page: PaperPage) -> str:
     parts += [markdown_section(section, 3).rstrip() for section in page.reproducibility]
     parts.append(markdown_list((f"commit of the report: {page.commit}", f"command: {page.command}")))
     return "\n\n".join(parts) + "\n"
+
+
+def _differences(page: SweepPage, title: str) -> list[str]:
+    if page.differences is None:
+        return []
+    nothing = "The configs show none." if page.paper else "This sweep rebuilds no result of the paper."
+    return [title, markdown_list(page.differences) or nothing]
 
 
 def _titled(title: str, tables: Sequence[TextTable | None]) -> list[str]:

@@ -1,6 +1,6 @@
 """The protocol of planned trials: their configs, the origin of each value, and the differences from the paper.
 
-`outer_steps` is treated separately: a shorter run equals the paper's run up to its end, while a run that differs in any
+The length is treated separately: a shorter run equals the paper's run up to its end, while a run that differs in any
 other field is another experiment.
 """
 
@@ -11,11 +11,12 @@ from typing import Any
 from analysis.contract.question import PlannedTrial
 from analysis.pages.contents import Section, TextTable, axis_title
 
-LENGTH = "outer_steps"
-WATCHING = frozenset((
-    "probe_every", "probe_first", "probe_episodes", "eval_heads", "eval_each_step", "final_episodes", "final_steps",
-))  # fmt: skip
-"""Fields that only add or drop measurements: they change neither the training nor any measured number."""
+WATCHING = {
+    "maml": frozenset((
+        "probe_every", "probe_first", "probe_episodes", "eval_heads", "eval_each_step", "final_episodes", "final_steps",
+    ))
+}  # fmt: skip
+"""Trainer -> fields that only add or drop measurements: they change neither the training nor any measured number."""
 SEED = "seed"
 DEFAULT = "default"
 """The origin of a field that was not set."""
@@ -26,26 +27,32 @@ EVERY_CELL = "every cell"
 def config_differences(trial: PlannedTrial) -> tuple[str, ...]:
     """Return the fields that differ from the paper's, e.g. ("eval_episodes 100 (paper 992)",).
 
-    `outer_steps` and the fields of `WATCHING` are left out. If the result is empty, the trial's numbers may be compared
-    with the paper's at the outer steps that it reaches.
+    The length and the fields of `WATCHING` are left out. If the result is empty, the trial's numbers may be compared
+    with the paper's at the steps that it reaches.
     """
     if trial.paper is None:
         return (NO_PAPER,)
+    left_out = {trial.length, *WATCHING.get(trial.trainer, ())}
     return tuple(
         f"{field} {written(value)} (paper {written(trial.paper[field])})"
         for field, value in trial.config.items()
-        if field != LENGTH and field not in WATCHING and value != trial.paper[field]
+        if field not in left_out and value != trial.paper[field]
     )
 
 
 def step_target(trial: PlannedTrial) -> str:
     """Return the trial's target with the paper's length, e.g. "300 of the paper's 3,000"."""
-    if trial.paper is None:
+    length = length_of_paper(trial)
+    if length is None:
         return written(trial.target)
-    length = trial.paper[LENGTH]
     if trial.target == length:
         return f"the paper's {written(length)}"
     return f"{written(trial.target)}{' of' if trial.target < length else ', more than'} the paper's {written(length)}"
+
+
+def length_of_paper(trial: PlannedTrial) -> int | None:
+    """Return the length of the paper's own cell; None without such a cell, or for a trainer without a length."""
+    return None if trial.paper is None or trial.length is None else trial.paper[trial.length]
 
 
 def paper_differences(plan: Sequence[PlannedTrial]) -> tuple[str, ...]:
@@ -63,9 +70,10 @@ def paper_differences(plan: Sequence[PlannedTrial]) -> tuple[str, ...]:
     sentences = [f"{_start(text)}: {cells_in_words(trials, cells)}." for text, trials in by_difference.items()]
     targets: dict[str, list[PlannedTrial]] = {}
     for trial in cells:
-        if trial.paper is not None and trial.target != trial.paper[LENGTH]:
+        if length_of_paper(trial) not in (None, trial.target):
             targets.setdefault(step_target(trial), []).append(trial)
-    sentences += [f"Outer steps {text}: {cells_in_words(trials, cells)}." for text, trials in targets.items()]
+    steps = "Outer steps" if plan[0].trainer == "maml" else "Steps"
+    sentences += [f"{steps} {text}: {cells_in_words(trials, cells)}." for text, trials in targets.items()]
     return tuple(sentences)
 
 

@@ -3,6 +3,9 @@
 Sources: the paper's text, its released code and results (Kao, Chiu and Chen, ICLR 2022, arXiv 2106.15367v4).
 """
 
+TRAINER = "maml"
+"""The trainer of the paper's methods. What this part knows is about its sweeps alone."""
+
 DEVIATIONS: dict[str, tuple[str, ...]] = {
     "": (
         "Our random numbers are not the authors': no seed of ours is one of theirs (222 to 225 on mini-ImageNet, 1 to "

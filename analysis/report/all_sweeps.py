@@ -57,6 +57,7 @@ def _evidence(every: Sequence[tuple[Asked, Found]]) -> list[SweepEvidence]:
         SweepEvidence(
             sweep=asked.sweep,
             plan=asked.plan,
+            paper=asked.paper,
             cells=found.cells,
             why_not_run=""
             if any(cell.values for cell in found.cells)

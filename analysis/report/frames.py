@@ -1,4 +1,4 @@
-"""A sweep's evidence as DataFrames: one row per trial, evaluation, point of a curve, episode, cell or claim.
+"""A sweep's evidence as DataFrames: one row per trial, reading, evaluation, point, episode, cell or claim.
 
 An axis has its own column, `NAME (axis)` where the frame has a column NAME itself. The axis of a field with numbers
 holds numbers; another one holds its labels, as ordered categories in the order of the sweep file. Accuracies are
@@ -18,7 +18,7 @@ from analysis.judging.readings import Readings
 from analysis.numbers.tables import Cell, Difference
 from analysis.numbers.tidy import axis_column, axis_labels
 from analysis.pages.claim_sentences import name_of
-from analysis.raw_data import CURVE, MEASURED, measured, shared_by_attempts, trained
+from analysis.raw_data import CURVE, MEASURED, READ, measured, read_off, shared_by_attempts, trained
 from analysis.store import Loaded
 
 _TRIALS = ("cell", "status", "step", "target", "attempts", "engine", "device", "message", "run_id")
@@ -74,6 +74,13 @@ def curves(plan: Sequence[PlannedTrial], records: Mapping[str, TrialRecord]) -> 
     found = [(index, row) for index, record in _present(plan, records) for row in measured(record)]
     own = pd.DataFrame([row for _, row in found], columns=list(MEASURED))
     own = own.astype({"accuracy": float, "sd": float})
+    return _joined(plan, [index for index, _ in found], own)
+
+
+def readings(plan: Sequence[PlannedTrial], records: Mapping[str, TrialRecord]) -> pd.DataFrame:
+    """Return one row per number of each reading, with the columns of `readings.csv.gz` in raw data."""
+    found = [(index, row) for index, record in _present(plan, records) for row in read_off(record)]
+    own = pd.DataFrame([row for _, row in found], columns=list(READ)).astype({"value": float})
     return _joined(plan, [index for index, _ in found], own)
 
 

@@ -14,6 +14,7 @@ from analysis.figures.shares import draw_shares, shares_info
 from analysis.figures.style import cropped
 from analysis.judging.readings import Readings, published_values
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
+from analysis.numbers.measurements import measurement_of
 from analysis.pages.contents import Mark, Picture
 from analysis.paper.published import Published
 
@@ -23,7 +24,7 @@ Points = Sequence[tuple[int, float]]
 CAPTIONS: Mapping[FigureKind, str] = {
     "line": "{endpoint}, against {x}.",
     "inner_steps": "{endpoint}, against {x}.",
-    "curves": "{metric}, against the outer step.",
+    "curves": "{metric}, against the {step}.",
     "cosine": "Mean cosine similarity of features: rows are query classes, columns support classes and query classes.",
     "shares": "Share of (support, query) pairs with a positive and with a negative contrastive coefficient, against "
     "the outer step.",
@@ -49,6 +50,7 @@ def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint
         plan=readings.plan, records=readings.records, axes=readings.axes, spec=spec, question=question, endpoint=read
     )
     sentences = {"endpoint": endpoint_sentence(read), "metric": metric_sentence(read)}
+    sentences["step"] = measurement_of(read).step
     caption = CAPTIONS[spec.kind].format(**sentences, x=(spec.x or "").replace("_", " "))
     return Drawn(_figure(request, readings, published), caption)
 

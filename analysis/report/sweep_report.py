@@ -25,6 +25,7 @@ from analysis.pages.cell_sentences import answer as answer_of_cells
 from analysis.pages.claim_sentences import answer, name_of, numbers
 from analysis.pages.contents import Picture, Section, SweepPage, TextTable, axis_title, grid
 from analysis.pages.protocol import paper_differences, protocol
+from analysis.paper.deviations import TRAINER
 from analysis.paper.published import Published
 from analysis.report.pictures import draw, picture
 from analysis.store import QUERY, Loaded
@@ -107,7 +108,7 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         figures=shown,
         remarks=(*_paper_remarks(published), *engine_remarks(engines)),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
-        differences=paper_differences(asked.plan),
+        differences=paper_differences(asked.plan) if asked.paper or asked.plan[0].trainer == TRAINER else None,
         holes=tuple(
             f"{where(cell)}: seed {miss.seed}, trial {miss.trial_id}, {miss.reason}"
             for cell in cells
