@@ -12,7 +12,7 @@ from analysis.contract.record import TrialRecord
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.run_contents import Readout
-from sweeper.tracking.run_points import Point
+from trainers.trainer import Point
 
 if TYPE_CHECKING:
     from sweeper.tracking.views import Reader

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.contract.record import dataset_of
 from sweeper.errors import SweepError
 from sweeper.sweepfile.sweep import Sweep
 
@@ -49,4 +50,5 @@ def read(folder: Path) -> "Loaded":
 
 def digests(loaded: "Loaded") -> dict[str, str]:
     """Return the digest of each data set that the trials were trained with."""
-    return {record["config"]["dataset"]: record["attempts"][-1]["digest"] for record in loaded.records.values()}
+    found = {dataset_of(record): record["attempts"][-1]["digest"] for record in loaded.records.values()}
+    return {name: digest for name, digest in found.items() if name}

@@ -25,6 +25,7 @@ from trainers.regular_file import require_regular
 
 if TYPE_CHECKING:
     from analysis.pages.contents import TextTable, Verdict
+    from analysis.paper.published import Published
     from analysis.report.sweep_report import Asked, Found
     from analysis.store import Loaded
 
@@ -236,7 +237,6 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
 
     drawn = not request.options.formats or not DRAWN.isdisjoint(request.options.formats)
     if request.uri is not None:
-        from analysis.paper.published import load as published
         from analysis.report.files import store_in_words
         from analysis.store import load as load_runs
 
@@ -244,14 +244,12 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         loaded = load_runs(request.uri, wanted, request.options.results.artifacts)
         store = store_in_words(request.uri)
         for sweep, _, asked in request.parts:
-            yield find(asked, loaded, published(sweep.name), store, figures=drawn), loaded
+            yield find(asked, loaded, published_for(sweep, asked), store, figures=drawn), loaded
     elif request.loaded is not None and request.options.data is not None:
-        from analysis.paper.published import load as published
-
         loaded = request.loaded
         for sweep, _, asked in request.parts:
             source = f"raw data, {request.options.data.name}"
-            yield find(asked, loaded, published(sweep.name), source, figures=drawn), loaded
+            yield find(asked, loaded, published_for(sweep, asked), source, figures=drawn), loaded
     elif request.options.authors is not None:
         from analysis.paper.authors.records import as_records
         from analysis.store import Loaded
@@ -262,6 +260,14 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
             loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
             source = f"the authors' raw results, {authors.name}"
             yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
+
+
+def published_for(sweep: Sweep, asked: "Asked") -> "Published | None":
+    """Return the authors' numbers for a sweep of the paper's trainer, by its name; None for another trainer."""
+    from analysis.paper.deviations import TRAINER
+    from analysis.paper.published import load as published
+
+    return published(sweep.name) if asked.plan[0].trainer == TRAINER else None
 
 
 def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request, formats: Sequence[str]) -> Written:

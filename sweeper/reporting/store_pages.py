@@ -27,7 +27,7 @@ def push_pages(
 ) -> list[CellSummary]:
     """Show the cells of a sweep with their trials below, and describe its experiment. Raises TrackingError.
 
-    A cell shows its endpoint at the last outer step of the endpoint. One that has no value, or has a trial in
+    A cell shows its endpoint at the last step of the endpoint. One that has no value, or has a trial in
     `left_out`, is not shown. Returns the cells that are shown, in the order of the plan.
     """
     torn = {spec.cell for spec in part.specs if spec.trial_id in left_out}
@@ -70,7 +70,7 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], r
                 planned=planned[cell],
                 short=short_name(spec.labels, swept, spec.cell_name),
                 source=f"{sweep.name}.yaml",
-                note=_cell_note(sweep, spec.labels, stats, planned[cell], unit_of(sweep.endpoint)),
+                note=_cell_note(sweep, spec.labels, stats, planned[cell], unit_of(sweep.endpoint, readings)),
                 trials=tuple(trials[cell]),
                 **stats._asdict(),
             )
@@ -98,11 +98,14 @@ def _cell_note(sweep: Sweep, labels: Mapping[str, str], stats: "Summary", planne
 
 def _note(part: SurveyedSweep) -> str:
     """Return what the experiment's page says on top, in Markdown."""
-    from analysis.numbers.endpoint import endpoint_sentence
+    from analysis.numbers.endpoint import PERCENT, endpoint_sentence, unit_of
 
     paper = f"\n\nPaper: {part.sweep.paper}." if part.sweep.paper else ""
+    endpoint = part.sweep.endpoint
+    fractions = "accuracies" if endpoint.declared.measured != "readings" else "percentages"
+    scale = f"; {fractions} are fractions" if unit_of(endpoint) == PERCENT or fractions == "accuracies" else ""
     return (
-        f"**{part.sweep.question}**\n\n{endpoint_sentence(part.sweep.endpoint)}. A row is a cell with its number of "
-        "seeds (n), their mean, sd, and the ends of the 95 % interval of the mean (low, high); accuracies are "
-        f"fractions. A cell opens to its trials.{paper}"
+        f"**{part.sweep.question}**\n\n{endpoint_sentence(endpoint)}. A row is a cell with its number of "
+        "seeds (n), their mean, sd, and the ends of the 95 % interval of the mean (low, high)"
+        f"{scale}. A cell opens to its trials.{paper}"
     )

@@ -80,7 +80,6 @@ def _contents(paths: Iterable[Path]) -> dict[str, bytes]:
 
 
 def _find(part: SurveyedSweep, results: Results) -> "Found":
-    from analysis.paper.published import load as published
     from analysis.report.sweep_report import find
     from analysis.store import Loaded
 
@@ -89,7 +88,7 @@ def _find(part: SurveyedSweep, results: Results) -> "Found":
     asked = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests()).asked
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})
-    return find(asked, loaded, published(part.sweep.name), "the journals")
+    return find(asked, loaded, request.published_for(part.sweep, asked), "the journals")
 
 
 def _note(question: str, sentence: str, verdicts: "Iterable[Verdict]", table: "TextTable | None") -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.errors import SweepError, of_os
 from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
-from sweeper.reporting.request import Options, Part, understand
+from sweeper.reporting.request import Options, Part, published_for, understand
 from sweeper.reporting.request import read as read_evidence
 from sweeper.results.paths import Results
 from sweeper.results.survey import survey
@@ -36,9 +36,9 @@ _OPTIONS |= {name: f"{name}=" for name in ("results", "profile", "only")}
 class SweepResults:
     """One sweep's results, as they were when they were read. Every frame is made new, so that it may be changed.
 
-    Accuracies are fractions in [0, 1], losses are in nats. An axis of the sweep has a column with its name, or
-    `NAME (axis)` where the frame has a column NAME of its own. The values of an axis are numbers, or ordered categories
-    in the order of the sweep file. NaN is a number that is not there.
+    Percentages such as accuracies are fractions in [0, 1], losses of MAML are in nats. An axis of the sweep has a column
+    with its name, or `NAME (axis)` where the frame has a column NAME of its own. The values of an axis are numbers, or
+    ordered categories in the order of the sweep file. NaN is a number that is not there.
     """
 
     part: Part
@@ -69,7 +69,7 @@ class SweepResults:
     def trials(self, *, config: bool = False) -> "pd.DataFrame":
         """Return one row per planned trial.
 
-        Columns: trial_id, seed, axes, cell, status ("new" if it has no results), step (outer step reached), target,
+        Columns: trial_id, seed, axes, cell, status ("new" if it has no results), step (reached), target (0: no length),
         attempts (their number), engine, device, message, run_id (in MLflow). With `config`, each field of the trial's
         config that has no column yet follows.
         """
@@ -78,10 +78,10 @@ class SweepResults:
         return frames.trials(self.part.asked.plan, self.loaded, config=config)
 
     def endpoints(self) -> "pd.DataFrame":
-        """Return the number that the sweep file declares, one row per planned trial and outer step that is read.
+        """Return the number that the sweep file declares, one row per planned trial and step that is read.
 
-        Columns: trial_id, seed, axes, cell, at ("last" or the outer step), read_step (its number), value (an accuracy
-        is a fraction; NaN if there is none), reason ("" if there is a value), evaluations (how many are averaged).
+        Columns: trial_id, seed, axes, cell, at ("last" or the step), read_step (its number), value (a percentage is a
+        fraction; NaN if there is none), reason ("" if there is a value), evaluations (how many are averaged).
         """
         from analysis.report import frames
 
@@ -96,15 +96,39 @@ class SweepResults:
 
         return frames.cells(self.part.asked.plan, self.found.cells)
 
-    def curves(self) -> "pd.DataFrame":
-        """Return every evaluation, one row per head and number of inner steps.
+    def readings(self) -> "pd.DataFrame":
+        """Return every number that a trainer other than MAML measured, one row per step and metric.
 
-        Columns, as in `data.csv.gz` of raw data: trial_id, seed, axes, attempt, engine, device, pass ("training" or
-        "final"), split, step (outer steps), head (at the start of the adaptation), inner_steps (before scoring),
-        episodes, accuracy and sd (fractions; over episodes, ddof 1), time_ms (since 1970).
+        Columns, as in `readings.csv.gz` of raw data: trial_id, seed, axes, attempt, engine, device, step, metric (such
+        as accuracy/val), value (as measured; a percentage is a fraction), time_ms (since 1970). Raises SweepError for
+        MAML, whose numbers are in `curves` and `training`.
         """
         from analysis.report import frames
 
+        if self._of_maml:
+            raise SweepError(f"readings(): {self.name} is of the trainer maml; use curves(), training() or episodes()")
+        return frames.readings(self.part.asked.plan, self.loaded.records)
+
+    @property
+    def _of_maml(self) -> bool:
+        return self.part.asked.plan[0].trainer == "maml"
+
+    def _require_maml(self, what: str) -> None:
+        if not self._of_maml:
+            trainer = self.part.asked.plan[0].trainer
+            raise SweepError(f"{what}(): {self.name} is of the trainer {trainer}; its numbers are in readings()")
+
+    def curves(self) -> "pd.DataFrame":
+        """Return every evaluation of MAML, one row per head and number of inner steps.
+
+        Columns, as in `data.csv.gz` of raw data: trial_id, seed, axes, attempt, engine, device, pass ("training" or
+        "final"), split, step (outer steps), head (at the start of the adaptation), inner_steps (before scoring),
+        episodes, accuracy and sd (fractions; over episodes, ddof 1), time_ms (since 1970). Raises SweepError for
+        another trainer, as `training` and `episodes` do.
+        """
+        from analysis.report import frames
+
+        self._require_maml("curves")
         return frames.curves(self.part.asked.plan, self.loaded.records)
 
     def training(self) -> "pd.DataFrame":
@@ -114,6 +138,7 @@ class SweepResults:
         """
         from analysis.report import frames
 
+        self._require_maml("training")
         return frames.training(self.part.asked.plan, self.loaded.records)
 
     def episodes(self) -> "pd.DataFrame":
@@ -125,6 +150,7 @@ class SweepResults:
         """
         from analysis.report import frames
 
+        self._require_maml("episodes")
         if self.raw is not None:
             raise SweepError(
                 f"{self.raw}: raw data lacks the scores of single episodes; read them from the results folder, with "
@@ -162,17 +188,16 @@ class SweepResults:
         Raises SweepError if there is no such figure.
         """
         from analysis.figures.notebook import for_notebook
-        from analysis.paper.published import load as published
         from analysis.report.pictures import draw
 
-        asked, theirs = self.part.asked, published(self.part.sweep.name)
+        asked, theirs = self.part.asked, published_for(self.part.sweep, self.part.asked)
         spec = asked.figures[_counted("figure", number, len(asked.figures))]
         return for_notebook(draw(self.found.readings, spec, asked.question, asked.endpoint, theirs).figure)
 
     def claims(self) -> "pd.DataFrame":
         """Return one row per claim of the sweep file, with its verdict; empty if it declares none.
 
-        Columns: claim, source, contrast, kind, primary, verdict, n (common seeds), difference (accuracies: fractions),
+        Columns: claim, source, contrast, kind, primary, verdict, n (common seeds), difference (percentages: fractions),
         low and high (interval at confidence `level`), level (0.90 for an equivalence, else 0.95), p, adjusted_p (Holm's
         over the primary claims), margin, authors_n (their seeds), authors_difference.
         """

@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.contract.record import ARTIFACT, TAG_SWEEP, TrialRecord, passes
+from analysis.contract.record import ARTIFACT, TAG_SWEEP, TrialRecord, dataset_of, passes
 from sweeper.errors import TrackingError
 from sweeper.tracking import run_contents as tracked
-from sweeper.tracking import run_points
 from sweeper.tracking.address import SQLITE, explain, is_server, masked, sqlite_path
 from sweeper.tracking.artefacts import Artefacts
 from sweeper.tracking.limits import LONGEST_NAME, LONGEST_PARAM, LONGEST_TAG, fitted, fitted_values
@@ -28,9 +27,9 @@ from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.readable_files import readable_files
 from sweeper.tracking.run_contents import RUN_STATUS, CellSummary, Shown, SweepAnswer, TrackedTrial
 from sweeper.tracking.run_lookup import ShownRuns, Sought
-from sweeper.tracking.run_points import Point
 from sweeper.tracking.saved_view import EXPERIMENT_KIND, TAG_VIEW, saved_view
 from sweeper.tracking.stored_points import stored_points
+from trainers.trainer import Point
 
 METRICS_A_BATCH = 1000  # MLflow's limit
 LONGEST_DIGEST = 36  # MLflow's limit
@@ -105,7 +104,7 @@ class MlflowTracker:
     def _sought(self, record: TrialRecord, trial: TrackedTrial) -> Sought:
         tags = tracked.tags(record, trial)
         starts = tracked.starts_ms(record)
-        last = max((point.step for point in run_points.points(record)), default=0)
+        last = max((point.step for point in trial.trainer.points(record, all_of_them=False)), default=0)
         return Sought(
             key=("trial", trial.trial_id),
             name=trial.run_name,
@@ -119,7 +118,7 @@ class MlflowTracker:
     def _push(self, run: Shown, record: TrialRecord, trial: TrackedTrial) -> None:
         tags = fitted_values(tracked.tags(record, trial), LONGEST_TAG)
         params, status, readout = tracked.params(record, trial), RUN_STATUS[record["status"]], trial.readout(record)
-        points = [*run_points.points(record), *readout.points]
+        points = [*trial.trainer.points(record, all_of_them=False), *readout.points]
         if run.is_whole(tags):
             whole = run.is_untouched(tags, params, {point.key for point in points}, status)
             if whole and not self._lost_points(run, points):
@@ -128,9 +127,12 @@ class MlflowTracker:
                 run.archived = None
             elif run.tags.get(tracked.TAG_PAGE) == tags[tracked.TAG_PAGE]:  # otherwise the form of pages is new
                 self._remark(run, trial, "was changed in the store; what the journal says is written again")
+        if tracked.began_again(record, run.tags) and run.metrics:
+            old, run = run, self._runs.succeed(run, self._sought(record, trial))
+            self._remark(run, trial, f"takes the place of run {old.run_id}, since the training began again")
         if not run.compared and record["status"] != "running":
             begun = run.metrics or run.tags.get(tracked.TAG_SHOWN)
-            if begun and (beyond := self._beyond_mending(run, record, points)):
+            if begun and (beyond := self._beyond_mending(run, record, trial, points)):
                 fresh = record if self._read is None else self._read(trial.trial_id)
                 if fresh != record:  # another process has sent what this one had not read
                     return self._push(run, fresh, trial)
@@ -156,16 +158,17 @@ class MlflowTracker:
     def _remark(self, run: Shown, trial: TrackedTrial, what: str) -> None:
         self._runs.remarks["trial", trial.trial_id] = f"{trial.trial_id}: its run {run.run_id} {what}"
 
-    def _beyond_mending(self, run: Shown, record: TrialRecord, points: list[Point]) -> str:
+    def _beyond_mending(self, run: Shown, record: TrialRecord, trial: TrackedTrial, points: list[Point]) -> str:
         """Return why sending `points` can't make the run show `record`; empty if it can. MLflow removes no point."""
-        keys = {point.key for point in points} | {key for key in run.metrics if key.startswith(tracked.OUR_METRICS)}
+        keys = {point.key for point in points}
+        keys |= {key for key in run.metrics if tracked.is_metric_of(trial, record, key)}
         rows = {
             Point(row.key, row.value, row.timestamp, row.step)
             for key in sorted(keys)
             for row in self._client.get_metric_history(run.run_id, key)
         }
         strange = rows.difference(points)
-        if strange and strange.difference(run_points.every_point(record)):
+        if strange and strange.difference(trial.trainer.points(record, all_of_them=True)):
             return "there are measurements that the journal no longer has"
         hidden = {point.key for point in points if point in rows} - run.metrics
         return "a metric was deleted in part" if hidden else ""
@@ -301,17 +304,21 @@ class MlflowTracker:
         return found
 
     def _describe_data(self, run: Shown, record: TrialRecord, digest: str) -> None:
-        if tracked.TAG_DATA_DIGEST in run.tags:
+        entities, name = self._mlflow.entities, dataset_of(record)
+        if tracked.TAG_DATA_DIGEST in run.tags or not name:
             return
-        entities, name = self._mlflow.entities, record["config"]["dataset"]
         dataset = entities.Dataset(name, digest[:LONGEST_DIGEST], "trainers.catalog", json.dumps({"name": name}))
         context = entities.InputTag("mlflow.data.context", "training")
         self._client.log_inputs(run.run_id, datasets=[entities.DatasetInput(dataset, [context])])
 
     def _archive(self, run: Shown, record: TrialRecord) -> None:
-        """Write the artefact if an evaluation came or the trial ended since this process last wrote it."""
+        """Write the artefact if the trial ended since this process last wrote it, or measured much.
+
+        Much is an evaluation, or as many readings as it had before.
+        """
         ended_at = 0 if record["status"] == "running" else record["step"]
-        stage = (len(passes(record)), record["status"], ended_at)
+        measured = len(passes(record)) + len(record.get("readings", ())).bit_length()
+        stage = (measured, record["status"], ended_at)
         if run.archived == stage:
             return
         files = {ARTIFACT: tracked.artifact(record)}

@@ -1,4 +1,4 @@
-"""The artefacts of a trial's run that a person reads in MLflow's own preview: config, evaluations, curve and log.
+"""The artefacts of a trial's run that a person reads in MLflow's own preview: config, measurements and log.
 
 Pure functions. They repeat what `trial.json.gz` and the log hold, which stay the record.
 """
@@ -17,16 +17,28 @@ LONGEST_LOG = 1_000_000
 
 def readable_files(record: TrialRecord, log: bytes) -> dict[str, bytes]:
     """Return the files of `record` by name; `log` is the log of its last attempt, empty if there is none."""
-    training = record["training"]
-    curve = zip(training["step"], training["query_loss"], training["query_accuracy"], strict=True)
-    files = {
-        "config.json": (json.dumps(record["config"], indent=2, sort_keys=True) + "\n").encode(),
-        "curve.csv": _csv(("outer_step", "query_loss", "query_accuracy"), curve),
-        "evaluations.csv": _csv(("outer_step", "split", "head", "inner_step", "accuracy", "sd"), _scores(record)),
-    }
+    files = {"config.json": (json.dumps(record["config"], indent=2, sort_keys=True) + "\n").encode()}
+    files |= _measured_by_maml(record) if "trainer" not in record else {"readings.csv": _readings(record)}
     if log:
         files["log.txt"] = log if len(log) <= LONGEST_LOG else b"...\n" + log[-LONGEST_LOG:].partition(b"\n")[2]
     return files
+
+
+def _measured_by_maml(record: TrialRecord) -> dict[str, bytes]:
+    training = record["training"]
+    curve = zip(training["step"], training["query_loss"], training["query_accuracy"], strict=True)
+    return {
+        "curve.csv": _csv(("outer_step", "query_loss", "query_accuracy"), curve),
+        "evaluations.csv": _csv(("outer_step", "split", "head", "inner_step", "accuracy", "sd"), _scores(record)),
+    }
+
+
+def _readings(record: TrialRecord) -> bytes:
+    """Return one row per step and one column per metric; what was not measured there is empty."""
+    readings = record.get("readings", [])
+    names = list(dict.fromkeys(name for reading in readings for name in reading["values"]))
+    rows = ([reading["step"], *(reading["values"].get(name, "") for name in names)] for reading in readings)
+    return _csv(("step", *names), rows)
 
 
 def _scores(record: TrialRecord) -> Iterable[Sequence[Any]]:

@@ -27,8 +27,7 @@ from analysis.contract.record import (
 )
 from sweeper.results.trial_summary import in_one_line
 from sweeper.tracking.notes import NOTE
-from sweeper.tracking.run_points import Point
-from trainers.maml.config import resolve
+from trainers.trainer import Point, Trainer
 
 Kind = Literal["trial", "cell", "sweep"]
 
@@ -61,15 +60,16 @@ TAG_FILES = "sweeper.files"
 """Hash of the artefacts of a sweep's run."""
 PAGE_FORM = 2
 """Raised when all pages change, so that a sync brings the runs of earlier versions to the new form."""
-OUR_METRICS = ("train_", "test_accuracy/", "val_accuracy/", "final_accuracy/", "probe_")
+METRICS_OF_MAML = ("train_", "test_accuracy/", "val_accuracy/", "final_accuracy/", "probe_")
 """How the names of a trial's metrics begin. Others are a person's."""
 LONGEST_MESSAGE = 500
-FILTERED_FIELDS = (
+FIELDS_OF_MAML = (
     "dataset", "ways", "shots", "inner_steps", "zero_head_every", "head_scale", "order", "algorithm", "seed",
 )  # fmt: skip
+"""The fields that people filter by. Of any other trainer a run shows every field but the length, which may grow."""
 FACT_TAGS = (TAG_POINT, TAG_CELL, TAG_SEED, TAG_DATA_DIGEST)
 """Tags that never change while a trial is the same one."""
-ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty")
+ATTEMPT_TAGS = ("attempt", "recipe", "engine", "pack", "threads", "device", "commit", "dirty", "trainer", "code")
 
 
 class Readout(NamedTuple):
@@ -89,13 +89,14 @@ class TrackedTrial:
     """A trial as one sweep shows it: its full `name`, and `labels`, the label of its value on each axis.
 
     `short` is the run's name in the store, if it is not the full one, and `source` the name of the sweep file. `read`
-    reads the sweep's endpoint.
+    reads the sweep's endpoint. `trainer` says which points the run shows.
     """
 
     trial_id: str
     name: str
     sweep: str
     labels: Mapping[str, str]
+    trainer: Trainer
     short: str = ""
     source: str = ""
     read: Callable[[TrialRecord], Readout] = nothing_read
@@ -216,9 +217,27 @@ class Shown:
 
 
 def params(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
-    """Return the swept axes by label, and the fields people filter by. An axis replaces a field of the same name."""
-    config = resolve(record["config"])
-    return {field: str(getattr(config, field)) for field in FILTERED_FIELDS} | dict(trial.labels)
+    """Return the swept axes by label, and fields of the config. An axis replaces a field of the same name."""
+    if "trainer" not in record:
+        config = trial.trainer.resolve(record["config"])  # an older record lacks newer fields
+        return {field: str(getattr(config, field)) for field in FIELDS_OF_MAML} | dict(trial.labels)
+    length = record["attempts"][-1]["length"]  # MLflow can't change a param
+    return {field: str(value) for field, value in record["config"].items() if field != length} | dict(trial.labels)
+
+
+def is_metric_of(trial: TrackedTrial, record: TrialRecord, key: str) -> bool:
+    """Return whether `key` names one of the metrics that a trial's run has from its record."""
+    if "trainer" not in record:
+        return key.startswith(METRICS_OF_MAML)
+    return key.partition("/")[0] in trial.trainer.metrics
+
+
+def began_again(record: TrialRecord, shown: Mapping[str, str]) -> bool:
+    """Return whether the training has begun again from its start since a run with the tags `shown` was written."""
+    if "trainer" not in record or record["attempts"][-1]["resumes"]:
+        return False
+    attempt = shown.get("attempt", "")
+    return attempt.isdecimal() and int(attempt) < record["attempts"][-1]["attempt"]
 
 
 def tags(record: TrialRecord, trial: TrackedTrial) -> dict[str, str]:
@@ -261,9 +280,10 @@ def artifact(record: TrialRecord) -> bytes:
 
 
 def last_time_ms(record: TrialRecord) -> int | None:
-    """Return the time of the record of the highest outer step, in ms since 1970; None if there is none."""
+    """Return the time of the record of the highest step, in ms since 1970; None if there is none."""
     training = record["training"]
-    stamped = [(found["step"], found["time_ms"]) for found in (*passes(record), *record["probes"])]
+    measured = (*passes(record), *record["probes"], *record.get("readings", ()))
+    stamped = [(found["step"], found["time_ms"]) for found in measured]
     last = max([*zip(training["step"], training["time_ms"], strict=True), *stamped], default=None)
     return None if last is None else last[1]
 

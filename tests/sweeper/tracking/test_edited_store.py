@@ -17,7 +17,6 @@ from sweeper.tracking.address import artifact_folder, default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.reach import reach
 from sweeper.tracking.run_contents import Readout, is_of_a_person, last_time_ms
-from sweeper.tracking.run_points import Point
 from tests.sweeper.tracking.test_mlflow_tracker import (  # noqa: F401, the fixtures among them
     START_MS,
     TRIAL,
@@ -29,6 +28,7 @@ from tests.sweeper.tracking.test_mlflow_tracker import (  # noqa: F401, the fixt
     runs_of,
     stored_record,
 )
+from trainers.trainer import Point
 
 TWO_DAYS_MS = 2 * 24 * 3_600_000
 slow = pytest.mark.slow

@@ -20,9 +20,10 @@ from sweeper.tracking.address import default_uri, ui_url
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.run_contents import CellSummary, TrackedTrial, last_time_ms
 from sweeper.tracking.run_lookup import Sought
-from sweeper.tracking.run_points import POINTS_A_KEY, points
 from tests.sweeper.stores import free_port
 from trainers.maml.config import resolve
+from trainers.maml.points import POINTS_A_KEY, points
+from trainers.maml.trainer import MAML
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +84,11 @@ def make_record(steps: int, *, target: int | None = None, status: str = "running
 
 
 TRIAL = TrackedTrial(
-    trial_id="t" * 16, name="strokes · zeroing none · s0", sweep="demo", labels={"task": "5w1s", "zeroing": "none"}
+    trainer=MAML,
+    trial_id="t" * 16,
+    name="strokes · zeroing none · s0",
+    sweep="demo",
+    labels={"task": "5w1s", "zeroing": "none"},
 )
 
 
@@ -131,7 +136,7 @@ def stored_record(run: object) -> TrialRecord:
 def assert_each_point_once(tracker: MlflowTracker, record: TrialRecord) -> None:
     """The store holds exactly the points of `record`."""
     (run,) = runs_of(tracker)
-    expected = points(record)
+    expected = points(record, all_of_them=False)
     for key in {point.key for point in expected}:
         rows = sorted((point.step, point.value, point.time_ms) for point in expected if point.key == key)
         assert history(tracker, run.info.run_id, key) == rows
@@ -287,7 +292,7 @@ def test_the_artefact_reads_back_as_the_record(connect: Callable[[], MlflowTrack
 
 
 def test_headline_keys_pick_head_and_step() -> None:
-    shown = {point.key: point.value for point in points(make_record(100)) if point.step == 100}
+    shown = {point.key: point.value for point in points(make_record(100), all_of_them=False) if point.step == 100}
     assert shown[metric_key("trained", "step_0")] == pytest.approx(0.2001)
     assert shown[metric_key("zeroed", "step_1")] == pytest.approx(0.3001)
     assert (
@@ -299,11 +304,11 @@ def test_a_last_pass_has_keys_of_its_own_and_what_was_not_scored_has_none() -> N
     record = make_record(100, status="done")
     scored = {"zeroed": [None, 0.5]}
     record["evaluations"] = [{**record["evaluations"][0], "accuracy": scored}]
-    assert {point.key for point in points(record) if "accuracy/" in point.key} <= {
+    assert {point.key for point in points(record, all_of_them=False) if "accuracy/" in point.key} <= {
         "test_accuracy/zeroed/step_1", "test_accuracy/zeroed/inner_steps", "test_accuracy/zeroed/last_step"
     }  # fmt: skip
     record["finals"] = [{**record["evaluations"][0], "accuracy": {"trained": [0.2, 0.6]}, "time_ms": 2 * 10**12}]
-    (found,) = [point for point in points(record) if point.key == "final_accuracy/trained/step_1"]
+    (found,) = [point for point in points(record, all_of_them=False) if point.key == "final_accuracy/trained/step_1"]
     assert (found.value, found.time_ms) == (0.6, 2 * 10**12)
     assert last_time_ms(record) == 2 * 10**12
 
@@ -312,18 +317,24 @@ def test_a_value_that_is_not_finite_is_not_logged() -> None:
     record = make_record(3)
     record["training"]["query_loss"][1] = math.inf
     record["training"]["query_loss"][2] = math.nan
-    assert [point.step for point in points(record) if point.key == "train_query_loss"] == [1]
+    assert [point.step for point in points(record, all_of_them=False) if point.key == "train_query_loss"] == [1]
 
 
 @pytest.mark.parametrize("target", [1, 199, 200, 1000, 17_500])
 def test_a_curve_has_at_most_200_points_and_only_gains_as_it_grows(target: int) -> None:
     known: set[int] = set()
     for reached in (target // 3, target // 2, target):
-        steps = {p.step for p in points(make_record(reached, target=target)) if p.key == "train_query_loss"}
+        steps = {
+            p.step
+            for p in points(make_record(reached, target=target), all_of_them=False)
+            if p.key == "train_query_loss"
+        }
         assert known <= steps
         assert len(steps) <= POINTS_A_KEY
         known = steps
-    longer = {p.step for p in points(make_record(target, target=3 * target)) if p.key == "train_query_loss"}
+    longer = {
+        p.step for p in points(make_record(target, target=3 * target), all_of_them=False) if p.key == "train_query_loss"
+    }
     assert longer <= known
 
 

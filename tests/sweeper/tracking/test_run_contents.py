@@ -9,10 +9,11 @@ import torch
 from sweeper.results.fold import fold
 from sweeper.results.journal import Journal
 from sweeper.tracking.run_contents import TrackedTrial, artifact, last_time_ms, tags
-from sweeper.tracking.run_points import points
 from trainers.data import strokes
 from trainers.maml.config import resolve
+from trainers.maml.points import points
 from trainers.maml.train import train
+from trainers.maml.trainer import MAML
 
 CONFIG = {"dataset": "strokes", "inner_steps": 1}
 FACTS = {
@@ -45,7 +46,7 @@ NUMBERS = {
     "layer_change/conv1": 0.125, "layer_change/head": 4.0, "smallest_live_variance/median": 0.01,
     "smallest_live_variance/min": 0.01, "flat_channels/median": 0.125, "flat_channels/max": 0.25,
 }  # fmt: skip
-TRIAL = TrackedTrial(trial_id="t", name="strokes · s0", sweep="demo", labels={})
+TRIAL = TrackedTrial(trial_id="t", name="strokes · s0", sweep="demo", labels={}, trainer=MAML)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def journalled(path, *records):
 
 
 def probe_points(record) -> list:
-    return [point for point in points(record) if point.key.startswith("probe_")]
+    return [point for point in points(record, all_of_them=False) if point.key.startswith("probe_")]
 
 
 def test_probes_fold_with_their_step_and_time_in_order_of_steps(path):
@@ -94,7 +95,7 @@ def test_a_probe_is_tracked_as_its_numbers_and_the_median_and_largest_of_its_lis
 
 def test_each_point_of_a_probe_has_a_key_and_step_of_its_own(path):
     record = journalled(path, *[(step, "probe", PROBE) for step in (0, 5, 10)])
-    found = [(point.key, point.step) for point in points(record)]
+    found = [(point.key, point.step) for point in points(record, all_of_them=False)]
     assert len(found) == len(set(found)) == 3 * len(NUMBERS)
 
 
@@ -102,15 +103,20 @@ def test_a_journal_from_before_there_were_probes_folds_to_none_and_shows_the_res
     record = journalled(path, (1, "training", TRAINING), (10, "evaluation", EVALUATION))
     assert record["probes"] == []
     assert probe_points(record) == []
-    assert {point.key for point in points(record)} >= {"train_query_loss", "test_accuracy/zeroed/inner_steps"}
+    assert {point.key for point in points(record, all_of_them=False)} >= {
+        "train_query_loss",
+        "test_accuracy/zeroed/inner_steps",
+    }
 
 
 def test_probes_leave_the_other_points_as_they_are(path, tmp_path):
     rest = [(1, "training", TRAINING), (10, "training", TRAINING), (10, "evaluation", EVALUATION)]
     plain = journalled(path, *rest)
     both = journalled(tmp_path / "u" / "journal.jsonl", *rest, (0, "probe", PROBE), (10, "probe", PROBE))
-    found = [(key, value, step) for key, value, _, step in points(both) if not key.startswith("probe_")]
-    assert found == [(key, value, step) for key, value, _, step in points(plain)]
+    found = [
+        (key, value, step) for key, value, _, step in points(both, all_of_them=False) if not key.startswith("probe_")
+    ]
+    assert found == [(key, value, step) for key, value, _, step in points(plain, all_of_them=False)]
 
 
 def test_the_artefact_holds_every_probe_whole(path):

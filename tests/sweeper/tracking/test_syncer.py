@@ -11,8 +11,9 @@ from sweeper.errors import SweepError, TrackingError
 from sweeper.tracking.run_contents import TrackedTrial
 from sweeper.tracking.syncer import FAILURES_IN_A_ROW, Syncer, sync_all
 from tests.waiting import HANG_S, wait_until
+from trainers.maml.trainer import MAML
 
-TRIALS = {name: TrackedTrial(trial_id=name, name=name, sweep="demo", labels={}) for name in "abcdef"}
+TRIALS = {name: TrackedTrial(trial_id=name, name=name, sweep="demo", labels={}, trainer=MAML) for name in "abcdef"}
 
 
 class Journals:

@@ -20,7 +20,6 @@ from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.open_lock import only_opener
-from sweeper.tracking.run_points import Point, points
 from sweeper.tracking.shown_mark import is_shown
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import catch_up
@@ -29,6 +28,8 @@ from tests.sweeper.stores import BadLine, answers, babbling_server
 from tests.sweeper.tiny import trained_in
 from tests.sweeper.tracking.test_mlflow_tracker import TRIAL, make_record
 from tests.waiting import HANG_S, wait_until
+from trainers.maml.points import points
+from trainers.trainer import Point
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,8 @@ def journalled(results: Path, steps: int | None = None) -> dict[str, list[tuple[
     records = {path.parent.name: fold(path) for path in (results / "trials").glob("*/journal.jsonl")}
     return {
         trial_id: sorted(
-            (point.key, point.step, point.value) for point in [*points(record), *endpoint_of(record, steps)]
+            (point.key, point.step, point.value)
+            for point in [*points(record, all_of_them=False), *endpoint_of(record, steps)]
         )
         for trial_id, record in records.items()
         if record is not None
@@ -228,7 +230,9 @@ def test_runs_created_at_the_same_moment_become_one_whose_loser_goes_on_in_the_w
             for tracker in trackers:
                 tracker.push({**make_record(steps, target=200, status=status), "trial_id": trial_id}, trial)
         trackers[1]._runs._find = find
-    expected = sorted((point.key, point.step, point.value) for point in points(make_record(200, status="done")))
+    expected = sorted(
+        (point.key, point.step, point.value) for point in points(make_record(200, status="done"), all_of_them=False)
+    )
     assert stored(uri) == {f"{number}" * 16: expected for number in range(rounds)}
     assert [tracker.deleted for tracker in trackers] == [[], []]
 
