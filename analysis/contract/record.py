@@ -23,20 +23,6 @@ TAG_SEED = "seed"
 TAG_STATUS = "status"
 
 Head = Literal["trained", "zeroed"]
-Metric = Literal[
-    "test_accuracy",
-    "val_accuracy",
-    "final_accuracy",
-    "support_query_gap",
-    "query_query_gap",
-    "positive_share",
-    "support_moved",
-    "query_moved",
-]
-PROBES: frozenset[Metric] = frozenset(
-    ("support_query_gap", "query_query_gap", "positive_share", "support_moved", "query_moved")
-)
-"""The metrics that `analysis.numbers.probes` reads from probes."""
 
 
 class Training(TypedDict):

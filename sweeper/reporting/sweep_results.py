@@ -36,9 +36,9 @@ _OPTIONS |= {name: f"{name}=" for name in ("results", "profile", "only")}
 class SweepResults:
     """One sweep's results, as they were when they were read. Every frame is made new, so that it may be changed.
 
-    Percentages such as accuracies are fractions in [0, 1], losses of MAML are in nats. An axis of the sweep has a column
-    with its name, or `NAME (axis)` where the frame has a column NAME of its own. The values of an axis are numbers, or
-    ordered categories in the order of the sweep file. NaN is a number that is not there.
+    Percentages such as accuracies are fractions in [0, 1], losses of MAML are in nats. An axis of the sweep has a
+    column with its name, or `NAME (axis)` where the frame has a column NAME of its own. The values of an axis are
+    numbers, or ordered categories in the order of the sweep file. NaN is a number that is not there.
     """
 
     part: Part

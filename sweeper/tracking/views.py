@@ -1,7 +1,7 @@
 """Builds and runs the syncers that bring the tracking store up to the journals for one run or sync."""
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from analysis.contract.record import TrialRecord
 from sweeper.planning.trial_spec import TrialSpec
@@ -14,8 +14,6 @@ from sweeper.tracking.run_names import short_name, swept_axes
 from sweeper.tracking.shown_mark import is_shown, note_shown, state_of
 from sweeper.tracking.syncer import Syncer, Views
 from sweeper.tracking.turns import turns_of, wait_for_pusher
-from trainers.maml.trainer import MAML
-from trainers.trainer import Trainer
 
 if TYPE_CHECKING:
     from sweeper.tracking.mlflow_tracker import MlflowTracker
@@ -111,7 +109,7 @@ def tracked(
             name=spec.name(),
             sweep=part.experiment,
             labels=spec.labels,
-            trainer=cast(Trainer, MAML),  # its protocols are a property
+            trainer=spec.trainer,
             short=short_name(spec.labels, swept, spec.cell_name, spec.seed),
             source=f"{part.sweep.name}.yaml",
             read=nothing_read if reader is None else reader(spec),
