@@ -11,12 +11,13 @@ from numbers import Real
 from typing import Any
 
 from trainers.fields import finite, shown
-from trainers.trainer import READINGS, Metric, TrainerError, metric_name
+from trainers.trainer import READINGS, WHOLE, Metric, TrainerError, metric_name
 
 MOST_METRICS = 1000
 LONGEST_TEXT = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _COORDINATE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 _TAKEN = frozenset({"metric", "at", "window"})
 """The keys of a reading in a sweep file that no coordinate may have."""
 _KEYS = ("words", "axis", "unit", "better", "coordinates", "least", "most", "measured")
@@ -96,7 +97,7 @@ def _metric(owner: str, name: Any, given: Any) -> Metric:
     )
 
 
-def _coordinates(place: str, given: Any) -> dict[str, tuple[str | int, ...]]:
+def _coordinates(place: str, given: Any) -> dict[str, tuple[str, ...]]:
     given = {} if given is None else given
     if not isinstance(given, Mapping) or len(given) > MOST_METRICS:
         raise TrainerError(f"{place}: coordinates must be a mapping of names to lists of values, got {shown(given)}")
@@ -108,14 +109,14 @@ def _coordinates(place: str, given: Any) -> dict[str, tuple[str | int, ...]]:
         if not isinstance(values, list | tuple) or len(values) > MOST_METRICS:
             raise TrainerError(f"{place}: coordinate {name} must be a list of its values, got {shown(values)}")
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, str | int) or not _COORDINATE.fullmatch(str(value)):
+            if value != WHOLE and (not isinstance(value, str) or not _COORDINATE.fullmatch(value)):
                 raise TrainerError(
-                    f"{place}: coordinate {name} has the value {shown(value)}; a value is a whole number, or a text of "
-                    "1 to 64 of a-z, A-Z, 0-9, _, . and -"
+                    f"{place}: coordinate {name} has the value {shown(value)}; a value is 1 to 64 of a-z, A-Z, "
+                    "0-9, _, . and -, and the empty list stands for any whole number from 0"
                 )
-        if len({str(value) for value in values}) < len(values):
+        if len(set(values)) < len(values):
             raise TrainerError(f"{place}: coordinate {name} has a value twice; keep one")
-        found[name] = tuple(values)
+        found[name] = tuple(values) or (WHOLE,)
     return found
 
 
@@ -139,10 +140,15 @@ def _known(place: str, metrics: Mapping[str, Metric], name: Any) -> str:
     if len(coordinates) != len(declared):
         raise TrainerError(f"{place}: metric {shown(name)} must be named {spelling(metric, metrics[metric])}")
     for (coordinate, allowed), value in zip(declared.items(), coordinates, strict=True):
-        if not _COORDINATE.fullmatch(value) or (allowed and value not in map(str, allowed)):
-            one_of = ", ".join(map(str, allowed)) or "a number or a text"
+        if not is_among(allowed, value):
+            one_of = ", ".join(allowed)
             raise TrainerError(f"{place}: metric {shown(name)}: {coordinate} must be {one_of}, got {shown(value)}")
     return str(name)
+
+
+def is_among(allowed: tuple[str, ...], value: Any) -> bool:
+    """Return whether `value` is one of the values that a coordinate may have, as a text or a number."""
+    return str(value) in allowed or (WHOLE in allowed and _WHOLE_NUMBER.fullmatch(str(value)) is not None)
 
 
 def spelling(name: str, metric: Metric) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from trainers import fields, state_file
+from trainers.metrics import is_among
 from trainers.state_file import State
 from trainers.thinning import stride
 from trainers.trainer import READINGS, Chunk, Data, Metric, Point, TrainerError, Wanted
@@ -54,9 +55,9 @@ class ReadingsTrainer:
         for name, allowed in metric.coordinates.items():
             given = wanted.coordinates.get(name)
             if given is None:
-                yield name, f"{wanted.metric} is measured for each {name}; say which of {', '.join(map(str, allowed))}"
-            elif allowed and str(given) not in map(str, allowed):
-                yield name, f"{given} is never measured; {name} is {', '.join(map(str, allowed))}"
+                yield name, f"{wanted.metric} is measured for each {name}; say which of {', '.join(allowed)}"
+            elif not is_among(allowed, given):
+                yield name, f"{given} is never measured; {name} is {', '.join(allowed)}"
         target = self.target(config)
         beyond = [step for step in wanted.at if step > target] if target and wanted.at != "last" else []
         if beyond:
@@ -141,6 +142,10 @@ class ReadingsTrainer:
             return None
         first = next(iter(self.metrics))
         return next((number for name, number in value.items() if name.split("/")[0] == first), None)
+
+    def outcome(self, config: BaseModel, number: float) -> str:
+        name, metric = next(iter(self.metrics.items()))
+        return f"{name} {worded(metric, number)}"
 
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         """Return the readings of a trial's record: the first of each span, and the last of each metric."""

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainers.metrics import measured, metrics_as_json, metrics_of
-from trainers.trainer import Metric, TrainerError
+from trainers.trainer import WHOLE, Metric, TrainerError
 
 METRICS = {
     "accuracy": Metric(
         words="Accuracy", unit="%", better="higher", coordinates={"split": ("train", "val")}, least=0.0, most=1.0
     ),
     "loss": Metric(words="loss", better="lower"),
-    "by_depth": Metric(words="by depth", coordinates={"depth": (), "head": ("a", 1)}),
+    "by_depth": Metric(words="by depth", coordinates={"depth": (WHOLE,), "head": ("a", WHOLE)}),
 }
 
 
@@ -27,6 +27,11 @@ def test_names_alone_are_metrics():
         "loss": Metric(words="loss"),
         "acc": Metric(words="acc", better="higher"),
     }
+
+
+def test_the_empty_list_is_any_whole_number():
+    (metric,) = metrics_of({"by_depth": {"coordinates": {"depth": []}}}, "trainer fit").values()
+    assert metric.coordinates == {"depth": (WHOLE,)}
 
 
 def test_metrics_survive_json():
@@ -56,7 +61,8 @@ def test_metrics_survive_json():
         ({"loss": {"coordinates": {"split": "val"}}}, "metric loss: coordinate split must be a list of its values"),
         ({"loss": {"coordinates": {"split": ["a/b"]}}}, "metric loss: coordinate split has the value 'a/b'"),
         ({"loss": {"coordinates": {"split": [True]}}}, "metric loss: coordinate split has the value True"),
-        ({"loss": {"coordinates": {"split": [1, "1"]}}}, "metric loss: coordinate split has a value twice"),
+        ({"loss": {"coordinates": {"split": [1]}}}, "metric loss: coordinate split has the value 1; a value is 1 to 64"),
+        ({"loss": {"coordinates": {"split": ["1", "1"]}}}, "metric loss: coordinate split has a value twice"),
     ],
 )
 def test_a_faulty_declaration_is_told_in_a_sentence(given, message):
@@ -80,7 +86,7 @@ def test_a_number_of_torch_is_measured_as_a_float():
 
 
 def test_coordinates_are_in_the_name():
-    given = {"accuracy/val": 1, "accuracy/train": 0, "by_depth/12/1": -3, "by_depth/x/a": 0}
+    given = {"accuracy/val": 1, "accuracy/train": 0, "by_depth/12/1": -3, "by_depth/0/a": 0}
     assert measured("trainer fit", METRICS, 3, given) == given
 
 
@@ -95,7 +101,9 @@ def test_coordinates_are_in_the_name():
         ({"accuracy": 1}, "metric 'accuracy' must be named accuracy/SPLIT"),
         ({"loss/val": 1}, "metric 'loss/val' must be named loss"),
         ({"accuracy/test": 1}, "metric 'accuracy/test': split must be train, val, got 'test'"),
-        ({"by_depth//a": 1}, "metric 'by_depth//a': depth must be a number or a text, got ''"),
+        ({"by_depth//a": 1}, "metric 'by_depth//a': depth must be a whole number from 0, got ''"),
+        ({"by_depth/01/a": 1}, "metric 'by_depth/01/a': depth must be a whole number from 0, got '01'"),
+        ({"by_depth/1/b": 1}, "metric 'by_depth/1/b': head must be a, a whole number from 0, got 'b'"),
         ({"loss": "0.5"}, "metric loss must be a number, got '0.5' (str)"),
         ({"loss": True}, "metric loss must be a number, got True (bool)"),
         ({"loss": np.bool_(True)}, "metric loss must be a number, got np.True_ (bool)"),

@@ -418,6 +418,7 @@ def test_logs_and_progress_say_fractions_in_per_cent():
     value = {"accuracy": 0.5, "time": 2.0, "loss": 1e-7}
     assert plug.said("readings", value) == "accuracy 50.00 %, time 2 s, loss 1e-07"
     assert plug.progress("readings", value) == 0.5
+    assert plug.outcome(plug.resolve({}), 0.5) == "accuracy 50.00 %"
     assert (plug.said("other", {}), plug.progress("other", {}), plug.progress("readings", {"loss": 1})) == (
         "",
         None,
