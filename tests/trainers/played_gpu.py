@@ -75,11 +75,12 @@ class Graph:
 
     def replay(self) -> None:
         self._gpu.calls.append("replay")
-        for function, args, kwargs, found in self._work:
-            again = function(*args, **kwargs)
-            for old, new in zip(tree_leaves(found), tree_leaves(again), strict=True):
-                if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
-                    old.copy_(new)
+        with torch._C.DisableTorchFunction():  # what was recorded names no device; asking each time takes long
+            for function, args, kwargs, found in self._work:
+                again = function(*args, **kwargs)
+                for old, new in zip(tree_leaves(found), tree_leaves(again), strict=True):
+                    if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
+                        old.copy_(new)
 
 
 class _Operations(TorchDispatchMode):
@@ -117,7 +118,7 @@ class _Claims(TorchFunctionMode):
 def _on_cpu(value: Any) -> Any:
     if isinstance(value, torch.device):
         return torch.device("cpu")
-    return "cpu" if value == "cuda" and isinstance(value, str) else value
+    return "cpu" if isinstance(value, str) and value == "cuda" else value  # a tensor would compare its entries
 
 
 class _Stream:
