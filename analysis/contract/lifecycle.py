@@ -16,10 +16,13 @@ from typing import Literal, cast
 Status = Literal["running", "done", "diverged", "failed", "interrupted"]
 State = Literal["done", "diverged", "running", "interrupted", "failed", "new"]
 Phase = Literal["waiting", "running", "done", "diverged", "failed", "interrupted", "skipped"]
-UpdateStatus = Literal["running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit", "alone"]
+UpdateStatus = Literal[
+    "running", "done", "diverged", "stopped", "failed", "memory", "storage", "unfit", "alone", "changed"
+]
 """`stopped`: saved and stopped on request. `failed`: the trainer raised an exception. `memory`: too little memory.
 `storage`: a file of the project can't be read or written. `unfit`: this machine may not train for this run.
 `alone`: its checkpoint is at another point than those of its pack, so it has to train by itself.
+`changed`: the code of its trainer is not that with which the run began.
 """
 
 End = Literal["done", "diverged", "failed", "interrupted"]
@@ -67,6 +70,7 @@ EVENT_OF: Mapping[UpdateStatus, End | Literal["record"]] = {
     "storage": "interrupted",
     "unfit": "interrupted",
     "alone": "interrupted",
+    "changed": "interrupted",
 }
 """A worker's report on a trial that trains alone -> its event. In a pack, `failed` and `memory` interrupt the trials,
 which are then put back in smaller packs.

@@ -4,20 +4,22 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.archive.format import JOURNAL, MANIFEST, Archive, Entry, Manifest, sha256
+from sweeper.archive.format import CHECKPOINT, MANIFEST, Archive, Entry, Manifest, sha256
 from sweeper.errors import SweepError
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.known_trainers import described
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import FURTHEST, Results, ResultsError, storage_explained, whole_checkpoint
 from sweeper.sweepfile.sweep import Sweep
 from trainers.sealed_file import part_of
+from trainers.trainer import DEFAULT, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +68,14 @@ def export(
         sources = [source for spec in specs for source in _trial_sources(results, spec, running)]
     entries = [source.entry for source in sources]
     trials = {entry.name.split("/")[1] for entry in entries}
+    trainers = {spec.trainer.name: spec.trainer for spec in specs if spec.trial_id in trials}
     if not trials:
         raise SweepError(
             f"{sweep.name}: none of its {len(specs)} trials has begun in {results.root}; nothing to export"
         )
+    with storage_explained(results.root):
+        descriptions = [_description(results, trainers[name]) for name in sorted(trainers.keys() - {DEFAULT})]
+    digests = {spec.trainer.dataset(spec.cell_config): spec.digest for spec in specs if spec.trial_id in trials}
     facts = circumstances()
     manifest = Manifest(
         schema_version=1,
@@ -80,17 +86,20 @@ def export(
         commit=facts["commit"],
         dirty=facts["dirty"],
         versions=facts["versions"],
-        digests=_digests(spec for spec in specs if spec.trial_id in trials),
-        members=entries,
+        digests={name: digest for name, digest in digests.items() if name},
+        members=[source.entry for source in descriptions] + entries,
     )
     with storage_explained(out):
-        _write(out, manifest, sources)
+        _write(out, manifest, descriptions + sources)
         return Exported(len(trials), len(entries) - len(trials), tuple(running), out.stat().st_size)
 
 
-def _digests(specs: Iterable[TrialSpec]) -> dict[str, str]:
-    named = ((spec.trainer.dataset(spec.cell_config), spec.digest) for spec in specs)
-    return {dataset: digest for dataset, digest in named if dataset}
+def _description(results: Results, trainer: Trainer) -> _Source:
+    """Return the description of a trainer as the first attempt of a trial has left it. Raises OSError."""
+    path = results.trainer(trainer.name)
+    content = path.read_bytes() if path.exists() else described(trainer, [])
+    name = path.relative_to(results.root).as_posix()
+    return _Source(entry=Entry(name=name, size=len(content), sha256=sha256(content)), path=path, kept=content)
 
 
 def _trial_sources(results: Results, spec: TrialSpec, running: list[str]) -> Iterator[_Source]:
@@ -140,7 +149,7 @@ def _write(out: Path, manifest: Manifest, sources: Sequence[_Source]) -> None:
                 archive.writestr(_header(MANIFEST, zipfile.ZIP_DEFLATED), text)
                 for source in sources:
                     # A checkpoint's numbers don't compress: compressing them costs time and saves nothing.
-                    kind = zipfile.ZIP_DEFLATED if JOURNAL.fullmatch(source.entry.name) else zipfile.ZIP_STORED
+                    kind = zipfile.ZIP_STORED if CHECKPOINT.fullmatch(source.entry.name) else zipfile.ZIP_DEFLATED
                     archive.writestr(_header(source.entry.name, kind), source.content())
             file.flush()
             os.fsync(file.fileno())

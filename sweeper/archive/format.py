@@ -1,6 +1,7 @@
 """The format of an archive, and reading an archive that may come from an untrusted source.
 
-A zip file. Its first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints.
+A zip file. Its first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints,
+descriptions of trainers other than MAML. A description is plain data: nothing here imports a trainer that it names.
 Does not write: `sweeper.archive.export` writes an archive, `sweeper.archive.merge` puts it into a results folder.
 """
 
@@ -20,15 +21,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sweeper.errors import SweepError, of_os
 from sweeper.results.journal_form import TRIAL_ID, Digest, JournalFormError, check
+from sweeper.results.known_trainers import known_in
+from sweeper.results.paths import Results, ResultsError
 from trainers.regular_file import require_regular
 from trainers.sealed_file import unseal
+from trainers.trainer import DEFAULT
 
 MANIFEST = "manifest.json"
 JOURNAL = re.compile(rf"trials/({TRIAL_ID})/journal\.jsonl", re.ASCII)
+TRAINER = re.compile(r"trainers/([a-z0-9][a-z0-9_-]{0,63})\.json", re.ASCII)
 CHECKPOINT = re.compile(rf"trials/({TRIAL_ID})/a([1-9][0-9]{{0,8}})/step-([0-9]{{8}})\.ckpt", re.ASCII)
 
 MOST_ENTRIES = 1_000_000
 LARGEST_ENTRY = 2**30
+LARGEST_DESCRIPTION = 2**20
 LARGEST_IN_ALL = 2**38
 LARGEST_RATIO = 200
 """Most uncompressed bytes per compressed byte of an entry. Journals of often interrupted runs reach 80."""
@@ -63,12 +69,15 @@ class Manifest(BaseModel):
     commit: str
     dirty: bool
     versions: dict[str, str]
-    digests: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")], Digest]
+    digests: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")], Digest]
     members: list[Entry]
 
 
 class Archive:
-    """An archive open for reading, with every byte checked; `trials` maps an id to its journal and checkpoints."""
+    """An archive open for reading, with every byte checked; `trials` maps an id to its journal and checkpoints.
+
+    `trainers` maps the name of each described trainer to the entry of its description.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open and check the file. Raises ArchiveError that says what is wrong, SweepError if it can't be read."""
@@ -78,6 +87,7 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         try:
             self.manifest = self._checked_manifest()
+            self.trainers: dict[str, Entry] = {}
             self.trials = self._checked_trials()
         except BaseException:
             self._zip.close()
@@ -129,7 +139,9 @@ class Archive:
         trials: dict[str, list[Entry]] = {}
         for entry in self.manifest.members:
             content = self.read(entry)
-            if journal := JOURNAL.fullmatch(entry.name):
+            if TRAINER.fullmatch(entry.name):
+                self._check_trainer(entry, content)
+            elif journal := JOURNAL.fullmatch(entry.name):
                 self._check_journal(entry, content, journal[1])
                 trials[journal[1]] = [entry]
             elif entry.name.split("/")[1] not in trials:
@@ -140,11 +152,24 @@ class Archive:
                 trials[entry.name.split("/")[1]].append(entry)
         return trials
 
+    def _check_trainer(self, entry: Entry, content: bytes) -> None:
+        if len(content) > LARGEST_DESCRIPTION:
+            raise self._bad(f"{entry.name} is larger than {LARGEST_DESCRIPTION} bytes")
+        try:
+            name = known_in(content, Path(entry.name)).trainer.name
+        except ResultsError as error:
+            raise self._bad(str(error).partition(";")[0]) from None
+        if Results(Path()).trainer(name).as_posix() != entry.name:
+            raise self._bad(f"{entry.name} describes the trainer {name[:100]!r}")
+        self.trainers[name] = entry
+
     def _check_journal(self, entry: Entry, content: bytes, trial_id: str) -> None:
         try:
             facts = check(content, trial_id)
         except JournalFormError as error:
             raise self._bad(f"{entry.name}: {error}") from None
+        if facts.trainer != DEFAULT and facts.trainer not in self.trainers:
+            raise self._bad(f"{entry.name} is of the trainer {facts.trainer[:100]!r}, which it doesn't describe")
         if not facts.data.items() <= self.manifest.digests.items():
             raise self._bad(f"{entry.name} was trained on data that {MANIFEST} doesn't name")
 
@@ -169,7 +194,7 @@ class Archive:
 def _fault(header: zipfile.ZipInfo) -> str:
     """Return what is wrong with an entry's header that no export writes, or an empty string."""
     name, mode = header.filename, header.external_attr >> 16
-    if name != MANIFEST and not JOURNAL.fullmatch(name) and not CHECKPOINT.fullmatch(name):
+    if name != MANIFEST and not any(known.fullmatch(name) for known in (JOURNAL, CHECKPOINT, TRAINER)):
         return "is not a name that an export writes"
     if header.orig_filename != name or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is not a plain file"

@@ -45,11 +45,21 @@ def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
         raise ResultsError(f"{results.root}: the archive needs {needed} bytes, {free} are free; nothing was imported")
     with storage_explained(results.root), _scratch(results) as scratch:
         results.note_digests(archive.manifest.digests)
+        _keep_descriptions(archive, results)
         (results.root / "trials").mkdir(exist_ok=True)
         return {
             trial_id: _merge_trial(archive, entries, results.trial(trial_id), scratch)
             for trial_id, entries in archive.trials.items()
         }
+
+
+def _keep_descriptions(archive: Archive, results: Results) -> None:
+    """Write the descriptions of trainers that this folder lacks. One that is there was made by its own runs."""
+    for name, entry in archive.trainers.items():
+        path = results.trainer(name)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, archive.read(entry))
 
 
 def _refuse_other_data(digests: Mapping[str, str], results: Results) -> None:

@@ -27,9 +27,10 @@ from sweeper.cli.terminal.printing import say
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.streams import chatter_to
+from sweeper.results.accepted_codes import accept
 from sweeper.results.locks import require_locks
 from sweeper.results.mend import mend as mend_journals
-from sweeper.results.paths import Results
+from sweeper.results.paths import Results, storage_explained
 from sweeper.results.supersede import supersede
 from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
@@ -117,6 +118,11 @@ class PackSize(click.ParamType):
     shell_complete=completing("trials"),
     help="Cut the damaged journals of these trials back to their last sound line, keep the damaged files, and go on.",
 )
+@click.option(
+    "--accept-code",
+    is_flag=True,
+    help="Go on though the code of a trainer has changed: its old and its new code count as equal from now on.",
+)
 @click.option("--yes", is_flag=True, help="Don't ask before --rerun.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 @with_errors_shown
@@ -138,6 +144,7 @@ def run(
     retry_failed: bool,
     rerun: tuple[str, ...],
     mend: tuple[str, ...],
+    accept_code: bool,
     yes: bool,
     dry_run: bool,
 ) -> None:  # fmt: skip
@@ -168,6 +175,7 @@ def run(
         engine=engine,
         address=address,
         executor=executor,
+        accept_code=accept_code,
     )
     room = room_for(wishes)
     files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
@@ -180,6 +188,10 @@ def run(
     if dry_run:
         print_todo(todo.standings, todo.trials, as_json)
         return
+    if todo.equal_codes:
+        folder.ensure_writable()
+        with storage_explained(folder.root):
+            accept(folder, todo.equal_codes)
     words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
     named = bool(tracking_uri)
     more = [

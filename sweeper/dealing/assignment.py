@@ -1,8 +1,10 @@
 """The messages between a dealer and a worker: plain data (JSON-able), so that any executor can carry them."""
 
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
 
 from analysis.contract.lifecycle import UpdateStatus
+from trainers.trainer import DEFAULT, Reference
 
 
 class Member(TypedDict):
@@ -14,10 +16,19 @@ class Member(TypedDict):
     config: dict[str, Any]
 
 
+class TrainerFound(TypedDict):
+    """How a worker finds the trainer (see `trainers.trainer.Reference`), and the hash of its code, "" for none."""
+
+    says: str | Mapping[str, Any]
+    folder: str
+    code: str
+
+
 class Assignment(TypedDict):
     """A pack of trials to train together, where and how. The worker reports a chunk about every `chunk_s` seconds.
 
-    It ends itself if a chunk takes longer than `timeout_s`. `share` in (0, 1] is its part of the GPU's memory.
+    It ends itself if a chunk takes longer than `timeout_s`. `share` in (0, 1] is its part of the GPU's memory. `data`
+    is empty for a trainer without data. Without `trainer`, the trainer is MAML.
     """
 
     pack: int
@@ -29,6 +40,16 @@ class Assignment(TypedDict):
     chunk_s: float
     timeout_s: float
     share: float
+    trainer: NotRequired[TrainerFound]
+
+
+MAML = TrainerFound(says=DEFAULT, folder="", code="")
+
+
+def reference_in(assignment: Assignment) -> Reference:
+    """Return how the trainer of an assignment is found."""
+    found = assignment.get("trainer", MAML)
+    return Reference(found["says"], found["folder"])
 
 
 class MemberUpdate(TypedDict):

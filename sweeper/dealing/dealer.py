@@ -9,21 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
-from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
+from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
 from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, keep_engine, other_kernels, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.first_attempt import began_with
-from sweeper.results.journal import Journal, TakenOverError
+from sweeper.results.journal import Journal, NotReproducibleError, TakenOverError
+from sweeper.results.known_trainers import keep
 from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError, step_of
+from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
-from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
+from trainers.trainer import DEFAULT, Trainer
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -54,6 +56,8 @@ class Dealer:
         self._results = results
         self._waiting = Waiting(self.trials.values(), self._point_of)
         self._left = len(self.trials)
+        self._trainers: dict[int, tuple[Trainer, str]] = {}
+        """Each trainer of the run, by its id in this process, with the hash of its code when it was first dealt."""
         self._clock = clock
         self._sweeps = sweeps
         self._worker = worker
@@ -174,29 +178,46 @@ class Dealer:
         """Ask the worker of `trial` to save it and stop training it; never deal it again."""
         trial.stop_asked = True
         if trial.phase == "running":
-            mark = self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt)
-            mark.parent.mkdir(exist_ok=True)
-            mark.touch()
+            self._mark_to_stop(trial)
         elif trial.phase == "waiting":
             self._enter(trial, "interrupted", STOPPED)
+
+    def _mark_to_stop(self, trial: Dealt) -> None:
+        mark = self._results.trial(trial.spec.trial_id).stop_mark(trial.attempt)
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
 
     def _mates(self, first: Dealt) -> list[Dealt]:
         """Take the trials that train with `first`."""
         return self._waiting.take_mates(first, first.largest_pack) if first.largest_pack > 1 else []
 
     def _point_of(self, trial: Dealt) -> Hashable:
-        """Return the step and the shape of unfinished scores in the furthest checkpoint of `trial` that is readable.
+        """Return the step and the point in the furthest checkpoint of `trial` that is readable.
 
         The worker reads the whole checkpoints. It hands back a member that is at another point than the others.
         """
         try:
-            checkpoints = self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target)
+            checkpoints = self._checkpoints(trial)
         except OSError:  # it is dealt alone, and the one that reads its folder then says what is wrong
             return trial.spec.trial_id
         for path in checkpoints:
-            if (shape := scores_shape(path)) is not None:
-                return step_of(path), shape
-        return 0, NOTHING_SCORED
+            if (point := trial.spec.trainer.point_in(path)) is not None:
+                return step_of(path), point
+        return 0, trial.spec.trainer.point_in(None)
+
+    def _checkpoints(self, trial: Dealt) -> list[Path]:
+        """Return the checkpoints from which a trial may go on, the furthest first."""
+        if not trial.spec.trainer.resumes:
+            return []
+        return self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target or FURTHEST)
+
+    def _code(self, spec: TrialSpec) -> str:
+        """Return the hash of a trainer's code, and keep its description when it is first dealt. Raises OSError."""
+        trainer = spec.trainer
+        if id(trainer) not in self._trainers:
+            keep(self._results, trainer, spec.reference)
+            self._trainers[id(trainer)] = trainer, trainer.code()
+        return self._trainers[id(trainer)][1]
 
     def _fixed(self, trial: Dealt, journal: Journal) -> Fixed:
         """Return the engine and threads of the trial's first attempt, or those that it will have."""
@@ -220,8 +241,8 @@ class Dealer:
             self._enter(trial, "skip", reason)
             return False
         journal = Journal(paths.journal)
-        if journal.first is None and paths.checkpoints(trial.spec.target):
-            reason = keep_engine(trial, began_with(paths), self._worker)
+        if journal.first is None and self._checkpoints(trial):
+            reason = keep_engine(trial, began_with(paths, trial.spec.trainer), self._worker)
             if reason:
                 lock.release()
                 self._enter(trial, "skip", reason)
@@ -238,7 +259,7 @@ class Dealer:
             self._enter(trial, "skip", str(error))
             return False
         trial.lock, trial.journal = lock, journal
-        trial.step = trial.first_step = max(map(step_of, paths.checkpoints(trial.spec.target)), default=0)
+        trial.step = trial.first_step = max(map(step_of, self._checkpoints(trial)), default=0)
         return True
 
     def _assignment(self, members: list[Dealt]) -> Assignment:
@@ -246,19 +267,22 @@ class Dealer:
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
         fixed = self._fixed(members[0], members[0].open_journal)
+        spec = members[0].spec
+        code = self._code(spec)
         for trial in members:
             if sentence := other_kernels(trial, fixed.engine):
                 self.changes.put(sentence)
             trial.attempt = trial.open_journal.open_attempt(
-                facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members))
+                facts(trial.spec, self._worker, self._sweeps[trial.spec.trial_id], fixed, len(members), code)
             )
             trial.pack, trial.started_s = self._dealt, self._clock()
             self._enter(trial, "attempt")
             self._note(trial.spec.trial_id)
-        return Assignment(
+        dataset = spec.trainer.dataset(spec.config)
+        assignment = Assignment(
             pack=self._dealt,
             members=[self._member(trial) for trial in members],
-            data=dict(self._worker.data[members[0].spec.trainer.dataset(members[0].spec.cell_config)]),
+            data=dict(self._worker.data[dataset]) if dataset else {},
             device=self._worker.device,
             engine=fixed.engine,
             threads=fixed.threads,
@@ -266,6 +290,9 @@ class Dealer:
             timeout_s=self._worker.timeout_s,
             share=self._worker.share,
         )
+        if spec.trainer.name != DEFAULT:
+            assignment["trainer"] = TrainerFound(says=spec.reference.says, folder=spec.reference.folder, code=code)
+        return assignment
 
     def _member(self, trial: Dealt) -> Member:
         return Member(
@@ -276,12 +303,17 @@ class Dealer:
         )
 
     def _receive(self, trial: Dealt, update: MemberUpdate) -> None:
-        if trial.open_journal.add(update["attempt"], update["records"]):
-            self._note(trial.spec.trial_id)
+        try:
+            if trial.open_journal.add(update["attempt"], update["records"]):
+                self._note(trial.spec.trial_id)
+        except NotReproducibleError as error:
+            self._mark_to_stop(trial)
+            self._end(trial, "failed", str(error))
+            return
         trial.step = update["step"]
         for _, key, value in update["records"]:
-            if key == "evaluation":
-                trial.accuracy = value["accuracy"].get("zeroed", value["accuracy"].get("trained"))[-1]
+            number = trial.spec.trainer.progress(key, value)
+            trial.accuracy = trial.accuracy if number is None else number
         pack = len(self._packs[trial.pack])
         if update["status"] in ("memory", "failed") and pack > 1:
             # Training each member alone shows which one an error in a pack belongs to.

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from analysis.contract.lifecycle import FINISHED, Phase
-from sweeper.host.provenance import circumstances, kernels
+from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.first_attempt import Began
 from sweeper.results.journal import Journal
+from sweeper.results.journal_lines import FORM_OF_OTHERS
 from sweeper.results.locks import Lock
 from sweeper.results.survey import judge
-from sweeper.results.trial_summary import TrialSummary
+from sweeper.results.trial_summary import TrialSummary, class_of
+from trainers.trainer import DEFAULT
+from trainers.tuned import kernels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +67,7 @@ class Fixed(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A trial has entered `phase` at outer step `step`; `accuracy` is its latest, in [0, 1].
-
-    It is that of the zeroed head, or of the trained head if evaluations score only that one.
-    """
+    """A trial has entered `phase` at step `step`; `accuracy` is its latest `progress`, see `trainers.trainer`."""
 
     spec: TrialSpec
     phase: Phase
@@ -76,12 +76,12 @@ class Change(NamedTuple):
     message: str
 
 
-def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Fixed, pack: int) -> dict[str, Any]:
+def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Fixed, pack: int, code: str = "") -> dict[str, Any]:
     """Return what the journal records when an attempt opens, in a pack of `pack` trials.
 
-    `fixed` is that of the trial's first attempt.
+    `fixed` is that of the trial's first attempt, `code` the hash of its trainer's code.
     """
-    return {
+    return _facts_of_trainer(spec, code) | {
         "trial_id": spec.trial_id,
         "point": spec.point,
         "cell": spec.cell,
@@ -95,14 +95,30 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Fixed, pack: int) 
         "threads": fixed.threads,
         "pack": pack,
         "device": worker.device,
-        "kernels": kernels(fixed.engine),
+        "kernels": dict(kernels(spec.trainer, fixed.engine)),
         **circumstances(),
+    }
+
+
+def _facts_of_trainer(spec: TrialSpec, code: str) -> dict[str, Any]:
+    """Return what only the journals of trainers other than MAML have: all that a reader needs without the trainer."""
+    trainer = spec.trainer
+    if trainer.name == DEFAULT:
+        return {}
+    return {
+        "form": FORM_OF_OTHERS,
+        "trainer": trainer.name,
+        "code": code,
+        "resumes": trainer.resumes,
+        "length": trainer.length,
+        "class": class_of(trainer, spec.cell_config),
+        "dataset": trainer.dataset(spec.cell_config),
     }
 
 
 def other_kernels(trial: Dealt, engine: str) -> str:
     """Return a sentence if the kernels of `engine` are compiled otherwise here than in the trial's first attempt."""
-    first, here = (trial.open_journal.first or {}).get("kernels"), kernels(engine)
+    first, here = (trial.open_journal.first or {}).get("kernels"), kernels(trial.spec.trainer, engine)
     if not first or first == here:
         return ""
     before, now = (", ".join(f"{name} {value}" for name, value in facts.items()) for facts in (first, here))

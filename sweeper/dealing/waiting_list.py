@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from heapq import heappop, heappush
 
 from sweeper.dealing.dealt_trial import Dealt
+from sweeper.sweepfile.fields import SEED
 
 
 class Waiting:
@@ -46,7 +47,7 @@ class Waiting:
         return None
 
     def take_mates(self, first: Dealt, size: int) -> list[Dealt]:
-        """Take up to `size` - 1 trials to train with `first`: they differ from it only in PACKABLE fields.
+        """Take up to `size` - 1 trials to train with `first`: they differ from it only in packable fields.
 
         They have its engine, go on from its point, and may join a pack of `size`, which is more than 1.
         """
@@ -78,8 +79,11 @@ class Waiting:
         return trial if number in self._ready and trial.phase == "waiting" else None
 
     def _shape(self, trial: Dealt) -> Hashable:
-        """Return what trials of one pack share; computed once per cell, whose seeds share one config object."""
-        config = id(trial.spec.cell_config)
+        """Return what trials of one pack share; computed once per cell whose seeds may share a pack."""
+        spec = trial.spec
+        if SEED not in spec.trainer.packable:
+            return trial.engine, spec.shared_by_pack()
+        config = id(spec.cell_config)  # the seeds of a cell share this object
         if config not in self._shapes:
-            self._shapes[config] = trial.spec.shared_by_pack()
+            self._shapes[config] = spec.shared_by_pack()
         return trial.engine, self._shapes[config]

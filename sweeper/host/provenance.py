@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from trainers.maml.engines.table import COMPILING
-
 PACKAGES = ("torch", "numpy", "numba", "llvmlite", "ray", "mlflow")
 SOURCES = ("sweeper", "trainers")
 SOURCE_SUFFIXES = (".py", ".yaml")
@@ -64,19 +62,6 @@ def circumstances() -> dict[str, Any]:
         "dirty": dirty,
         "versions": installed(),
     }
-
-
-def kernels(engine: str) -> dict[str, str]:
-    """Return what compiles the kernels of `engine` here and for which instruction set; empty if it compiles none.
-
-    The last bits of a training depend on them.
-    """
-    if engine not in COMPILING:
-        return {}
-    from trainers.maml.engines.compiled.sizes import instruction_set
-
-    versions = installed()
-    return {"instruction_set": instruction_set()} | {name: versions[name] for name in ("numba", "llvmlite")}
 
 
 def installed() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """One planned trial, complete and resolved. Knows nothing of runs or results."""
 
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 
 from analysis.contract.question import PlannedTrial
 from sweeper.planning.grid import Cell
+from sweeper.sweepfile.fields import SEED
 from trainers.trainer import Reference, Trainer
 
 
@@ -64,7 +66,9 @@ class TrialSpec:
     def shared_by_pack(self) -> Hashable:
         """Return what trials of one pack must share: the trainer, and all fields of the config that may not differ."""
         packable = self.trainer.packable
-        return self.trainer.name, tuple((name, value) for name, value in self.cell_config if name not in packable)
+        found = self.trainer.name, json.dumps(self.reference.says, sort_keys=True), self.reference.folder
+        fields = tuple((name, value) for name, value in self.cell_config if name not in packable and name != SEED)
+        return found, fields, None if SEED in packable else self.seed
 
     def name(self) -> str:
         """Return a readable name of the trial: `Omniglot 5w1s · inner_steps 3 · zeroing every step · s0`."""

@@ -1,22 +1,22 @@
 """What is wrong with a trial's journal, how much of it is sound, and what is lost. Changes no file.
 
 A journal is compared with the form of its lines, with its trial's id, and with the records in its own checkpoints,
-which a digest protects. Does not cut a journal; see `sweeper.results.mend`.
+which a digest protects. Imports no code of a trainer other than MAML. Does not cut a journal; see
+`sweeper.results.mend`.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any, NamedTuple, get_args
 
-from sweeper.planning.identity import identify, identity, trial_id
+from sweeper.host.devices import Device
+from sweeper.planning.identity import TRAINER, identify, identity, trial_id
 from sweeper.results.journal_form import Ended, Record, readable, sound_part
-from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines, split_lines
+from sweeper.results.journal_lines import FORM, DamagedJournalError, Line, form_of, read_lines, split_lines
 from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoint
-from trainers.maml.checkpoints.records import records_in
-from trainers.maml.config import TrialConfig, resolve
-from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
-from trainers.maml.trainer import MAML
-from trainers.trainer import ConfigError
+from trainers import state_file
+from trainers.registry import find
+from trainers.trainer import DEFAULT, ConfigError, Reference, Trainer
 
 FINAL = ("done", "diverged")
 """After such an end nothing is trained, so what the journal lacks then would be missing for ever."""
@@ -75,13 +75,19 @@ def _of_other_trials(paths: TrialPaths, lines: Iterable[Line]) -> Iterator[tuple
     for number, line in enumerate(lines, start=1):
         if line["kind"] != "attempt":
             continue
-        if found := _one_off(line):
-            yield number, found
-            continue
-        try:
-            fields = identity(MAML, resolve(line["config"]))
-        except ConfigError:  # of a newer version
-            continue
+        if form_of(line) == FORM:
+            maml = find(Reference(DEFAULT, ""))
+            if found := _one_off(line, maml):
+                yield number, found
+                continue
+            try:
+                fields = identity(maml, maml.resolve(line["config"]))
+            except ConfigError:  # of a newer version
+                continue
+        else:
+            left_out = ("seed", line["length"])
+            fields = {name: value for name, value in line["config"].items() if name not in left_out}
+            fields[TRAINER] = line["trainer"]
         point = identify({**fields, "seed": line["seed"]})
         made = trial_id(point=point, digest=line["digest"], recipe=line["recipe"])
         if (made, point) != (paths.folder.name, line["point"]) or line["config"].get("seed", line["seed"]) != line[
@@ -90,19 +96,21 @@ def _of_other_trials(paths: TrialPaths, lines: Iterable[Line]) -> Iterator[tuple
             yield number, "its config, data and recipe are not those of the trial"
 
 
-def _one_off(attempt: Line) -> str:
+def _one_off(attempt: Line, trainer: Trainer) -> str:
     """Return which name in an attempt differs in one character from the known one that is missing there, or "".
 
     Such a name comes from a flipped bit. Other unknown names come from a newer version.
     """
-    config, fields = attempt["config"], TrialConfig.model_fields
+    config, fields = attempt["config"], trainer.config.model_fields
+    devices: tuple[str, ...] = get_args(Device)
+    engines = {engine for device in devices for engine in trainer.engines(device)}
     pairs = [(name, fields.keys() - config.keys()) for name in config.keys() - fields.keys()]
     pairs += [
         (value, _choices(fields[name].annotation))
         for name, value in config.items()
         if name in fields and isinstance(value, str)
     ]
-    pairs += [(attempt["engine"], set(get_args(EngineName))), (attempt["device"], ENGINES_OF_DEVICE.keys())]
+    pairs += [(attempt["engine"], engines), (attempt["device"], set(devices))]
     for name, known in pairs:
         for right in known if name not in known else ():
             if len(name) == len(right) and sum(one != other for one, other in zip(name, right, strict=True)) == 1:
@@ -124,9 +132,10 @@ def _unlike_checkpoints(paths: TrialPaths, lines: Sequence[Line]) -> Iterator[tu
     Only records of the same attempt are the same computation: a later attempt may train some steps again elsewhere.
     """
     last = lines[-1] if lines else None
+    form = form_of(next((line for line in lines if line["kind"] == "attempt"), {}))
     seen = {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
     for attempt in {line["attempt"] for line in lines}:
-        known = _records_of(paths, attempt)
+        known = _records_of(paths, attempt, form)
         unchecked = dict(known)
         for number, line in enumerate(lines, start=1):
             if line["kind"] == "record" and line["attempt"] == attempt:
@@ -140,11 +149,12 @@ def _unlike_checkpoints(paths: TrialPaths, lines: Sequence[Line]) -> Iterator[tu
             yield len(lines), f"{last['kind']}, but the lines of {named}{more} are missing before it"
 
 
-def _records_of(paths: TrialPaths, attempt: int) -> dict[tuple[int, str], Any]:
+def _records_of(paths: TrialPaths, attempt: int, form: int) -> dict[tuple[int, str], Any]:
     found = whole_checkpoint(paths, FURTHEST, attempt)
     if found is None:
         return {}
     try:
+        records_in = find(Reference(DEFAULT, "")).records_in if form == FORM else state_file.records_in
         return {(step, key): value for step, key, value in records_in(found.payload)}
     except ValueError:
         return {}

@@ -1,8 +1,8 @@
 """Estimates the time and disk that a plan still needs, from the cost of finished trials like it. Never guesses."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sweeper.host.devices import Device
 from sweeper.results.paths import CHECKPOINTS_KEPT
@@ -46,7 +46,7 @@ def estimate(todo: Iterable[Standing], known: Mapping[str, TrialSummary], device
 
     A trial with several targets counts once, with its furthest target.
     """
-    seconds, steps = _finished(known.values())
+    finished = _finished(known.values())
     by_target = sorted(todo, key=lambda standing: standing.spec.target)
     furthest = {standing.spec.trial_id: standing for standing in by_target}
     unknown, worker_s, disk_bytes = 0, 0.0, 0
@@ -55,25 +55,35 @@ def estimate(todo: Iterable[Standing], known: Mapping[str, TrialSummary], device
         spec = standing.spec
         if spec.cell not in class_of_cell:
             class_of_cell[spec.cell] = cost_class_of(spec.trainer, spec.cell_config, device)
-        cost_class = class_of_cell[spec.cell]
-        disk_bytes += spec.trainer.checkpoint_bytes(spec.cell_config) * CHECKPOINTS_KEPT + JOURNAL_BYTES
-        if steps[cost_class]:
-            left = spec.target - (standing.summary.step if standing.summary else 0)
-            worker_s += max(left, 0) * seconds[cost_class] / steps[cost_class]
+        cost = finished.get(class_of_cell[spec.cell], Cost())
+        kept = CHECKPOINTS_KEPT if spec.trainer.resumes else 0
+        disk_bytes += spec.trainer.checkpoint_bytes(spec.cell_config) * kept + JOURNAL_BYTES
+        reached = standing.summary.step if standing.summary and spec.trainer.resumes else 0
+        if spec.target and cost.steps:
+            worker_s += max(spec.target - reached, 0) * cost.seconds / cost.steps
+        elif not spec.target and cost.trials:
+            worker_s += cost.seconds / cost.trials
         else:
             unknown += 1
     return Estimate(trials=len(furthest), worker_s=worker_s, unknown=unknown, disk_bytes=disk_bytes, device=device)
 
 
-def _finished(known: Iterable[TrialSummary]) -> tuple[Mapping[str, float], Mapping[str, int]]:
-    """Return the worker seconds and the outer steps of the finished trials, by cost class."""
-    seconds: dict[str, float] = defaultdict(float)
-    steps: dict[str, int] = defaultdict(int)
+class Cost(NamedTuple):
+    """What finished trials took together: their number, their worker seconds and their steps."""
+
+    trials: int = 0
+    seconds: float = 0.0
+    steps: int = 0
+
+
+def _finished(known: Iterable[TrialSummary]) -> Mapping[str, Cost]:
+    """Return what the finished trials took, by cost class."""
+    found: dict[str, Cost] = {}
     for summary in known:
         if summary.status == "done":
-            seconds[summary.cost_class] += summary.worker_s
-            steps[summary.cost_class] += summary.step
-    return seconds, steps
+            trials, seconds, steps = found.get(summary.cost_class, Cost())
+            found[summary.cost_class] = Cost(trials + 1, seconds + summary.worker_s, steps + summary.step)
+    return found
 
 
 def duration(seconds: float) -> str:

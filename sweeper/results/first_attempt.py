@@ -7,31 +7,34 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
+from sweeper.host.devices import Device
 from sweeper.results.paths import TrialPaths, until_free
-from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName
+from trainers.trainer import Trainer
 
-_JOURNALLED = (re.compile(rb'"engine":"(\w+)"'), re.compile(rb'"device":"(\w+)"'))
-_LOGGED = (re.compile(rb": engine (\w+), device"), re.compile(rb", device (\w+), threads"))
+_JOURNALLED = (re.compile(rb'"engine":"([^"]+)"'), re.compile(rb'"device":"(\w+)"'))
+_LOGGED = (re.compile(rb": engine ([^,\n]+), device"), re.compile(rb", device (\w+), threads"))
 
 
 class Began(NamedTuple):
     """What every attempt of a trial keeps."""
 
-    engine: EngineName
+    engine: str
     device: str
 
 
-def began_with(paths: TrialPaths) -> Began | None:
-    """Return what the damaged journals or else the logs of a trial say; None if nothing is known. Raises OSError.
+def began_with(paths: TrialPaths, trainer: Trainer) -> Began | None:
+    """Return what damaged journals or else logs say of a trial of `trainer`; None if nothing is known. Raises OSError.
 
     A name that isn't known is passed over: it may be the damaged one, and every attempt repeats it.
     """
+    devices: tuple[str, ...] = get_args(Device)
+    engines = tuple(engine for device in devices for engine in trainer.engines(device))
     for content in _contents(paths):
         for of_engine, of_device in (_JOURNALLED, _LOGGED):
-            names = {name.decode() for name in of_engine.findall(content)}
-            engine = next((known for known in get_args(EngineName) if known in names), None)
-            devices = {name.decode() for name in of_device.findall(content)}
-            device = next((known for known in ENGINES_OF_DEVICE if known in devices), None)
+            names = {name.decode(errors="replace") for name in of_engine.findall(content)}
+            engine = next((known for known in engines if known in names), None)
+            named = {name.decode() for name in of_device.findall(content)}
+            device = next((known for known in devices if known in named), None)
             if engine is not None and device is not None:
                 return Began(engine, device)
     return None

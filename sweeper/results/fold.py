@@ -6,11 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from analysis.contract.lifecycle import ENDS, after_line
-from analysis.contract.record import SCHEMA_VERSION, Training, TrialRecord
+from analysis.contract.record import SCHEMA_VERSION, Reading, Training, TrialRecord
 from sweeper.results.damage import damage_of
-from sweeper.results.journal_lines import DamagedJournalError, Line, read_lines
+from sweeper.results.journal_lines import (
+    FORM_OF_OTHERS,
+    DamagedJournalError,
+    Line,
+    counting,
+    form_of,
+    read_lines,
+)
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results, TrialPaths
+from trainers.trainer import READINGS
 
 
 @contextmanager
@@ -32,6 +40,7 @@ def fold(path: Path) -> TrialRecord | None:
     """Return the record of the trial whose journal is at `path`, or None if the journal holds no attempt.
 
     An attempt without an end is "running": the journal can't know whether a process still holds the trial's lock.
+    Of a training that began again, only what it measured since then counts.
     Raises JournalError if the journal is damaged.
     """
     with understood(path):
@@ -51,12 +60,13 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
             raise LookupError("the line that opens an attempt is missing")
     attempts = [line for line in lines if line["kind"] == "attempt"]
     newest = attempts[-1]
+    last = lines[-1]
+    lines = counting(lines)
     records: dict[tuple[int, str], Line] = {}
     for line in lines:
         if line["kind"] == "record":
             records.setdefault((line["step"], line["key"]), line)
     ordered = [records[key] for key in sorted(records)]
-    last = lines[-1]
     scores = [line for line in ordered if line["key"] == "scores"]
     reached = [line["step"] for line in lines if line["kind"] == "record" or line["kind"] in ENDS]
     finals = _stamped(ordered, "final")
@@ -80,6 +90,13 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
     )
     if finals:  # the key is absent for a trial without a last pass
         record["finals"] = finals
+    if form_of(newest) == FORM_OF_OTHERS:
+        record["trainer"] = newest["trainer"]
+        record["readings"] = [
+            Reading(step=line["step"], time_ms=line["time_ms"], values=line["value"])
+            for line in ordered
+            if line["key"] == READINGS
+        ]
     return record
 
 

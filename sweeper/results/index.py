@@ -14,7 +14,7 @@ from pathlib import Path
 from sweeper.results.paths import JOURNAL, Results, storage_explained
 from sweeper.results.trial_summary import TrialSummary, read_summary
 
-VERSION = 5
+VERSION = 6
 """Increase this when TrialSummary changes; entries of another version are made again."""
 
 BUSY_S = 1.0

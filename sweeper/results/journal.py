@@ -2,7 +2,9 @@
 
 Kinds of line: `attempt` (opens attempt n, with everything fixed for it), `record` (one measurement), and the four ends
 `done`, `diverged`, `failed`, `interrupted`. Every line has its attempt and a time in milliseconds. A worker that
-resumes sends its records again; the first of each (step, key) counts. Does not interpret the lines; see `fold`.
+resumes sends its records again; the first of each (step, key) counts, and a trainer other than MAML must send the same
+value again. A training that can't resume begins again, and what was before counts no more. Does not interpret the
+lines; see `fold`.
 """
 
 import errno
@@ -10,12 +12,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from analysis.contract.lifecycle import End
-from sweeper.results.journal_lines import FORM, Line, read_lines
+from sweeper.results.journal_lines import FORM, FORM_OF_OTHERS, Line, form_of, read_lines, voids
 from sweeper.results.paths import TrialPaths
 from trainers.sealed_file import naming
 
@@ -31,6 +33,18 @@ class TakenOverError(Exception):
     def __init__(self, attempt: int) -> None:
         super().__init__(
             f"another run has begun attempt {attempt}; a lock file was deleted, or locks don't work on this file system"
+        )
+
+
+class NotReproducibleError(Exception):
+    """A trainer that claims to resume to the bit has sent a record again with another value."""
+
+    def __init__(self, step: int, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        first = next(name for name in {**was, **now} if was.get(name) != now.get(name))
+        super().__init__(
+            f"not reproducible at step {step}: {first} was {was.get(first, 'absent')} and is "
+            f"{now.get(first, 'absent')} now; mend its trainer, or let it say that it does not resume, and train the "
+            "trial from step 0 with --rerun"
         )
 
 
@@ -55,7 +69,10 @@ class Journal:
         """The trial's first attempt, or None. Every later attempt reuses what it fixed."""
         self.attempts = max((line["attempt"] for line in lines), default=0)
         """The number of the last attempt."""
-        self._seen = _records_of(lines)
+        self._seen: dict[tuple[int, str], Any] = {}
+        """The records that count, and their values where a value that is sent again must be the same."""
+        self._repeats_values = False
+        self._note(lines)
 
     def claim(self) -> None:
         """Take the next attempt by making its folder: one process alone can. Raises TakenOverError, OSError."""
@@ -81,11 +98,13 @@ class Journal:
     def add(self, attempt: int, records: Iterable[tuple[int, str, dict[str, Any]]]) -> int:
         """Append the records (step, key, value) that are new and return their number; ignore a past attempt.
 
-        Raises TakenOverError, OSError.
+        Raises NotReproducibleError, with nothing written, TakenOverError, OSError.
         """
         if attempt != self.attempts:
             return 0
         lines = [{"kind": "record", "step": step, "key": key, "value": value} for step, key, value in records]
+        if self._repeats_values:
+            self._compare(lines)
         return self._append(self._new(lines))
 
     def end(self, attempt: int, status: End, *, step: int, message: str = "") -> bool:
@@ -98,6 +117,23 @@ class Journal:
         text = message.encode(errors="backslashreplace").decode()  # half a character is not JSON for everyone
         self._append([{"kind": status, "step": step, "message": text}])
         return True
+
+    def _compare(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            was = self._seen.get((line["step"], line["key"]))
+            if was is not None and was != line["value"]:
+                raise NotReproducibleError(line["step"], was, line["value"])
+
+    def _note(self, lines: Iterable[Line]) -> None:
+        """Remember the records among `lines`, the last of the journal; the first of each (step, key) counts."""
+        for line in lines:
+            if line["kind"] == "attempt":
+                self._repeats_values = form_of(line) == FORM_OF_OTHERS
+                if voids(line):
+                    self._seen.clear()
+            elif line["kind"] == "record":
+                value = line["value"] if self._repeats_values else None
+                self._seen.setdefault((line["step"], line["key"]), value)
 
     def _new(self, lines: list[Line]) -> list[Line]:
         return [line for line in lines if line["kind"] != "record" or (line["step"], line["key"]) not in self._seen]
@@ -125,7 +161,7 @@ class Journal:
                 self._torn = False
                 raise
         self._bytes += len(text)
-        self._seen |= _records_of(stamped)
+        self._note(stamped)
         self._opening, self._tail = self._opening or text, text[-LONGEST_TAIL:]
         return len(lines)
 
@@ -146,11 +182,8 @@ class Journal:
         opened = any(line["kind"] == "attempt" and line["attempt"] == self.attempts for line in lines)
         if latest > self.attempts or (opened and not ours):  # the second after a --rerun elsewhere
             raise TakenOverError(latest)
-        self._bytes, self._seen = size, self._seen | _records_of(lines)
-
-
-def _records_of(lines: Iterable[Line]) -> set[tuple[int, str]]:
-    return {(line["step"], line["key"]) for line in lines if line["kind"] == "record"}
+        self._bytes = size
+        self._note(lines)
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -6,7 +6,7 @@ Strict about what `fold` and its readers use. A line may hold more, if its value
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -16,12 +16,15 @@ from pydantic import (
     PositiveInt,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
 from analysis.contract.lifecycle import LineKind, State, after_line
-from sweeper.results.journal_lines import LONGEST_LINE, split_lines
+from sweeper.results.journal_lines import FORM, FORM_OF_OTHERS, LONGEST_LINE, split_lines
 from sweeper.results.paths import FURTHEST
+from trainers.registry import find
+from trainers.trainer import DEFAULT, READINGS, Reference
 
 TRIAL_ID = r"[0-9a-f]{16}"
 
@@ -29,6 +32,8 @@ DEEPEST = 6
 """Most levels of lists and mappings in a record's value. Runs write at most four."""
 LONGEST = 100_000
 """Most entries of one list or mapping, and most characters of one text, in a record's value."""
+LONGEST_NAME = 10_000
+"""Most characters of the name of a trainer and of the hash of its code."""
 LATEST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999. Python has no later date."""
 
@@ -37,134 +42,85 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0, le=LATEST_MS)]
 Step = Annotated[int, Field(ge=0, le=FURTHEST)]
 
-Score = TypeVar("Score")
-
 
 class JournalFormError(ValueError):
     """A line that no run writes. The message says which line and why."""
 
 
 class Facts(NamedTuple):
-    """Facts of a whole journal: its number of attempts, and the sha256 digest of each data set it used, by name."""
+    """Facts of a whole journal: its number of attempts, its trainer, and the sha256 of each data set, by name."""
 
     attempts: int
     data: Mapping[str, str]
+    trainer: str
 
 
 class _Form(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False, defer_build=True)
 
 
-class _TrainingValue(_Form):
-    query_loss: float
-    query_accuracy: float
-
-
-class _Heads(_Form, Generic[Score]):
-    """One score for each number of inner steps from 0, for each head. At least one of the two heads is present."""
-
-    # may be absent, never null: pydantic does not check a default
-    trained: Annotated[list[Score], Field(min_length=1)] = Field(default=None)  # type: ignore[arg-type]
-    zeroed: Annotated[list[Score], Field(min_length=1)] = Field(default=None)  # type: ignore[arg-type]
-
-    @model_validator(mode="after")
-    def _has_one(self) -> Self:
-        if not self.model_fields_set & {"trained", "zeroed"}:
-            raise ValueError("neither head is present, trained or zeroed")
-        return self
-
-
-class _EvaluationValue(_Form):
-    split: Literal["val", "test"]
-    episodes: PositiveInt
-    accuracy: _Heads[float | None]
-    sd: _Heads[float | None]
-
-
-class _ScoresValue(_Form):
-    queries: PositiveInt
-    correct: _Heads[list[int]]
-
-
-Number = float | None
-"""None stands for a number that was not finite."""
-
-
-class _Orders(_Form, Generic[Score]):
-    """The values of a probe for each order that it computed. At least one of the two orders is present."""
-
-    # may be absent, never null
-    first: Score = Field(default=None)  # type: ignore[assignment]
-    second: Score = Field(default=None)  # type: ignore[assignment]
-
-    @model_validator(mode="after")
-    def _has_one(self) -> Self:
-        if not self.model_fields_set & {"first", "second"}:
-            raise ValueError("neither order is present, first or second")
-        return self
-
-
-class _SetPull(_Form):
-    gradient: Number
-    same: Number
-    other: Number
-
-
-class _Pull(_Form):
-    support: _SetPull
-    query: _SetPull
-
-
-class _ProbeValue(_Form):
-    """See `trainers.maml.probes.Probe`."""
-
-    cosine: list[list[Number]]
-    positive: list[float]
-    negative: list[float]
-    head_norm: Number
-    interference_norm: list[Number]
-    contrastive_norm: list[Number]
-    gradient_norm: _Orders[list[Number]]
-    layer_change: dict[str, Number]
-    feature_change: Number
-    smallest_variance: list[Number]
-    smallest_live_variance: list[Number]
-    flat_channels: list[float]
-    # absent from older probes, never null
-    feature_pull: _Orders[_Pull] = Field(default=None)  # type: ignore[arg-type]
-
-
-_VALUES: Mapping[str, type[_Form]] = {
-    "training": _TrainingValue,
-    "evaluation": _EvaluationValue,
-    "final": _EvaluationValue,
-    "probe": _ProbeValue,
-    "scores": _ScoresValue,
-}
-
-
-class _Config(_Form):
+class _ConfigOfMaml(_Form):
     dataset: str
+
+
+class _OfMaml(_Form):
+    """What an attempt of form 1 has besides."""
+
+    target: Annotated[Step, Field(ge=1)]
+    config: _ConfigOfMaml
+    digest: Digest
+
+
+class _OfOthers(_Form):
+    """What an attempt of form 2 has besides: `length` names the field that `target` is the value of, `class` its cost.
+
+    `target` is 0 and `length` null for a trainer without a length, `digest` and `dataset` are "" for one without data.
+    """
+
+    trainer: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    code: Annotated[str, Field(max_length=LONGEST_NAME)]
+    resumes: bool
+    length: str | None
+    cost_class: Annotated[Hash, Field(alias="class")]
+    dataset: str
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class _Attempt(_Form):
     kind: Literal["attempt"]
-    form: Literal[1] = 1
+    form: Literal[1, 2] = 1
     attempt: PositiveInt
     time_ms: Time
     trial_id: Hash
     point: Hash
     cell: Hash
     seed: NonNegativeInt
-    target: Annotated[Step, Field(ge=1)]
-    config: _Config
+    target: Step
+    config: dict[str, Any]
     recipe: dict[str, int]
-    digest: Digest
+    digest: str
     sweep: str
     engine: str
     threads: PositiveInt
     pack: PositiveInt
     device: str
+
+    @model_validator(mode="after")
+    def _has_what_its_form_has(self) -> "_Attempt":
+        if self.form != FORM:
+            _check_plain(self.config, DEEPEST)
+        fields = vars(self) | (self.model_extra or {})
+        (_OfMaml if self.form == FORM else _OfOthers).model_validate(fields)
+        return self
+
+    @property
+    def trainer(self) -> str:
+        return DEFAULT if self.form == FORM else (self.model_extra or {})["trainer"]
+
+    @property
+    def dataset(self) -> str:
+        """The name of its data set, "" for none."""
+        return self.config["dataset"] if self.form == FORM else (self.model_extra or {})["dataset"]
 
 
 class Record(_Form):
@@ -176,11 +132,21 @@ class Record(_Form):
     value: dict[str, Any]
 
     @model_validator(mode="after")
-    def _has_the_value_of_its_key(self) -> "Record":
+    def _has_the_value_of_its_key(self, info: ValidationInfo) -> "Record":
         _check_plain(self.value, DEEPEST)
-        if self.key in _VALUES:
-            _VALUES[self.key].model_validate(self.value)
+        if info.context == FORM:
+            if self.key in _values_of_maml():
+                _values_of_maml()[self.key].model_validate(self.value)
+        elif info.context == FORM_OF_OTHERS and self.key == READINGS:
+            for name, number in self.value.items():
+                if isinstance(number, bool) or not isinstance(number, int | float):
+                    raise ValueError(f"{name!r} has no number")
         return self
+
+
+@cache
+def _values_of_maml() -> Mapping[str, type[BaseModel]]:
+    return find(Reference(DEFAULT, "")).records
 
 
 def _check_plain(value: Any, levels: int) -> None:
@@ -250,13 +216,15 @@ def sound_part(content: bytes, trial_id: str) -> Sound:
     state: State = "new"
     size, number, attempts, opened = 0, 0, 0, 0
     data: dict[str, str] = {}
+    trainer, form = "", FORM
     fault = ""
     for text in split_lines(content):
         try:
-            line = _read(text)
+            line = _read(text, form)
             state = _after(state, line.kind)
             if isinstance(line, _Attempt):
-                _check_attempt(line, trial_id, data)
+                _check_attempt(line, trial_id, data, trainer)
+                trainer, form = line.trainer, line.form
                 opened = max(opened, line.attempt)
                 attempts += 1
             elif line.attempt > opened:
@@ -265,15 +233,19 @@ def sound_part(content: bytes, trial_id: str) -> Sound:
             fault = str(error)
             break
         size, number = size + len(text), number + 1
-    return Sound(size, number, Facts(attempts, data), fault)
+    return Sound(size, number, Facts(attempts, data, trainer), fault)
 
 
-def _check_attempt(line: _Attempt, trial_id: str, data: dict[str, str]) -> None:
-    """Check an attempt against the trial, and against `data`, the digests of the attempts before it, which it joins."""
+def _check_attempt(line: _Attempt, trial_id: str, data: dict[str, str], trainer: str) -> None:
+    """Check an attempt against the trial, the `trainer` before (or ""), and `data`, the digests, which it joins."""
     if line.trial_id != trial_id:
         raise JournalFormError(f"its attempt is of trial {line.trial_id}, not of {trial_id}")
-    if data.setdefault(line.config.dataset, line.digest) != line.digest:
-        raise JournalFormError(f"its attempt trained on another copy of {line.config.dataset} than those before it")
+    if trainer and line.trainer != trainer:
+        raise JournalFormError(f"its attempt is of the trainer {line.trainer}, and those before it are of {trainer}")
+    if bool(line.dataset) != bool(line.digest):
+        raise JournalFormError("its attempt has a digest without a data set, or a data set without its digest")
+    if line.dataset and data.setdefault(line.dataset, line.digest) != line.digest:
+        raise JournalFormError(f"its attempt trained on another copy of {line.dataset} than those before it")
 
 
 def _after(state: State, kind: LineKind) -> State:
@@ -287,20 +259,20 @@ _NO_ATTEMPT = "doesn't open an attempt"
 
 
 def readable(line: bytes) -> _Line | None:
-    """Return one line of a journal whatever stands before it, None if no run writes such a line."""
+    """Return one line of a journal whatever stands before it, None if no run writes such a line of any form."""
     try:
-        return _read(line)
+        return _read(line, None)
     except JournalFormError:
         return None
 
 
-def _read(line: bytes) -> _Line:
+def _read(line: bytes, form: int | None) -> _Line:
     if not line.endswith(b"\n"):
         raise JournalFormError("is cut short")
     if len(line) > LONGEST_LINE:
         raise JournalFormError(f"is longer than {LONGEST_LINE} bytes")
     try:
-        return _line().validate_json(line)
+        return _line().validate_json(line, context=form)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

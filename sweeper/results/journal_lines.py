@@ -1,7 +1,7 @@
 """The lines of a journal: their kinds and limits, and how to read them. Does not interpret them; see `fold`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,12 @@ from sweeper.errors import shown
 from sweeper.results.paths import ResultsError
 
 FORM = 1
-"""Version of the form, stored in each attempt. Increase it when older code would misread newer journals."""
+"""The form of MAML's journals, stored in each attempt."""
+FORM_OF_OTHERS = 2
+"""The form of the journals of every other trainer, whose attempts name it.
+
+The next form gets the next number when older code would misread newer journals.
+"""
 
 
 KINDS = frozenset({"attempt", "record", *ENDS})
@@ -53,6 +58,22 @@ class NewerJournalError(JournalError):
         )
 
 
+def form_of(line: Line) -> Any:
+    """Return the form that an attempt says it has; the oldest journals have none."""
+    return line.get("form", FORM)
+
+
+def voids(line: Line) -> bool:
+    """Return whether `line` begins the training again, so that no line before it counts."""
+    return line["kind"] == "attempt" and form_of(line) == FORM_OF_OTHERS and not line["resumes"]
+
+
+def counting(lines: Sequence[Line]) -> Sequence[Line]:
+    """Return those of a journal's `lines` that count: all from the last attempt that began the training again."""
+    begun = [number for number, line in enumerate(lines) if voids(line)]
+    return lines[begun[-1] :] if begun else lines
+
+
 def split_lines(content: bytes) -> list[bytes]:
     """Return the lines of `content` with their newlines. Only the last one may lack it: a crash leaves such a line."""
     *whole, rest = content.split(b"\n")
@@ -80,7 +101,7 @@ def _parsed(path: Path, number: int, text: bytes) -> Line:
         line = None
     if not isinstance(line, dict) or line.get("kind") not in KINDS:
         raise DamagedJournalError(path, f":{number} is not a line of a journal")
-    form = line.get("form", FORM)  # the oldest journals have no form
-    if form != FORM:
+    form = form_of(line)
+    if form not in (FORM, FORM_OF_OTHERS):
         raise NewerJournalError(path, f"form {shown(form)} at line {number}")
     return line

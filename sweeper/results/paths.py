@@ -1,7 +1,9 @@
 """The paths of everything in a results folder. No other module builds such a path."""
 
+import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from trainers.sealed_file import unseal, write_whole
 CHECKPOINT_SUFFIX = ".ckpt"
 JOURNAL = "journal.jsonl"
 FURTHEST = 10**8 - 1
-"""The last outer step that a checkpoint's file name can hold."""
+"""The last step that a checkpoint's file name can hold."""
 CHECKPOINTS_KEPT = 2
 """Number of checkpoints that an attempt keeps."""
 MOST_NAMED = 8
@@ -203,6 +205,20 @@ class Results:
             more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
             raise SweepError(f"{beginning!r} begins the ids {', '.join(found[:MOST_NAMED])}{more}; give more digits")
         return found[0]
+
+    def trainer(self, name: str) -> Path:
+        """Return the file that describes the trainer `name`, which may hold any printable characters."""
+        plain = re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", name) is not None
+        return self.trainers / f"{name if plain else hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+
+    @property
+    def trainers(self) -> Path:
+        return self.root / "trainers"
+
+    @property
+    def accepted_codes(self) -> Path:
+        """Return the file with the codes of trainers that count as equal."""
+        return self.root / "accepted_codes.json"
 
     @property
     def index(self) -> Path:

@@ -7,21 +7,29 @@ from dataclasses import dataclass
 from analysis.contract.lifecycle import STATES, State
 from sweeper.host.gc_pause import paused
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.accepted_codes import AcceptedCodes, accepted_codes
 from sweeper.results.index import summaries
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import TrialSummary
 from sweeper.sweepfile.sweep import Sweep
+from trainers.trainer import DEFAULT, Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One planned trial and its state. `why` says in a few words what a run would do with it, or why nothing."""
+    """One planned trial and its state. `why` says in a few words what a run would do with it, or why nothing.
+
+    `code` is the hash of its trainer's code now, "" if it isn't known. `changed` says whether its last attempt had
+    another one that was not accepted as equal.
+    """
 
     spec: TrialSpec
     state: State
     why: str
     summary: TrialSummary | None
+    code: str = ""
+    changed: bool = False
 
     @property
     def unreadable(self) -> bool:
@@ -41,25 +49,43 @@ class Survey:
 def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
     """Return the state of every planned trial."""
     known = summaries(results)
+    codes = _Codes(accepted_codes(results))
     newest_last = sorted(known.values(), key=lambda summary: (sum(summary.recipe.values()), summary.trial_id))
     past = {summary.point: summary for summary in newest_last}
     return Survey(
-        standings=[_standing(results, spec, known.get(spec.trial_id), past) for spec in specs], summaries=known
+        standings=[_standing(results, spec, known.get(spec.trial_id), past, codes) for spec in specs], summaries=known
     )
 
 
+class _Codes:
+    """The hashes of the code of trainers, each computed once, and which of them count as equal."""
+
+    def __init__(self, accepted: AcceptedCodes) -> None:
+        self._accepted = accepted
+        self._now: dict[int, tuple[Trainer, str]] = {}
+
+    def of(self, trainer: Trainer) -> str:
+        if id(trainer) not in self._now:
+            self._now[id(trainer)] = trainer, trainer.code()
+        return self._now[id(trainer)][1]
+
+    def changed(self, trainer: Trainer, summary: TrialSummary | None) -> bool:
+        return summary is not None and not self._accepted.equal(trainer.name, summary.code, self.of(trainer))
+
+
 def _standing(
-    results: Results, spec: TrialSpec, summary: TrialSummary | None, past: Mapping[str, TrialSummary]
+    results: Results, spec: TrialSpec, summary: TrialSummary | None, past: Mapping[str, TrialSummary], codes: _Codes
 ) -> Standing:
     held = (
-        summary is not None
-        and not _is_done(summary, spec.target)
-        and holder_of(results.trial(spec.trial_id)) is not None
+        summary is not None and not summary.is_done(spec.target) and holder_of(results.trial(spec.trial_id)) is not None
     )
     state, why = judge(summary, spec.target, held=held)
     if summary is None and spec.point in past:
         why = _why_new(spec, past[spec.point])
-    return Standing(spec=spec, state=state, why=why, summary=summary)
+    changed = codes.changed(spec.trainer, summary)
+    if changed and summary is not None:
+        why = f"{why}; code changed since attempt {summary.attempt}"
+    return Standing(spec=spec, state=state, why=why, summary=summary, code=codes.of(spec.trainer), changed=changed)
 
 
 def _why_new(spec: TrialSpec, before: TrialSummary) -> str:
@@ -72,29 +98,26 @@ def _why_new(spec: TrialSpec, before: TrialSummary) -> str:
     return f"new: recipe raised since {before.trial_id} ({', '.join(raised)})"
 
 
-def _is_done(summary: TrialSummary, target: int) -> bool:
-    return summary.done_step >= target and target in summary.evaluated
-
-
 def judge(summary: TrialSummary | None, target: int, *, held: bool) -> tuple[State, str]:
-    """Return the state of a trial with a target of `target` outer steps, and why. `held`: a living run holds it."""
+    """Return the state of a trial with a target of `target` steps, 0 for none, and why. `held`: a run holds it."""
     if summary is None:
         return "new", "new"
     if summary.trouble:
         return "running" if held else "failed", summary.trouble
-    if _is_done(summary, target):
+    if summary.is_done(target):
         return "done", f"done at step {summary.done_step}"
+    length = f" of {target}" if target else ""
     if held:
-        return "running", f"running at step {summary.step} of {summary.target}"
+        return "running", f"running at step {summary.step}{f' of {summary.target}' if summary.target else ''}"
     if summary.status == "diverged":
         return "diverged", summary.message
     if summary.status == "failed":
         return "failed", f"failed at step {summary.step}: {summary.message}"
-    if summary.done_step >= target:
+    if summary.trainer == DEFAULT and summary.done_step >= target:
         return "interrupted", f"trained to step {summary.done_step}, not evaluated at step {target}"
     if summary.status == "done":
-        return "interrupted", f"longer target: at step {summary.step} of {target}"
-    return "interrupted", f"interrupted at step {summary.step} of {target}"
+        return "interrupted", f"longer target: at step {summary.step}{length}"
+    return "interrupted", f"interrupted at step {summary.step}{length}"
 
 
 def counts(standings: Iterable[Standing]) -> dict[str, int]:

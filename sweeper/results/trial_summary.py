@@ -17,21 +17,22 @@ from sweeper.results.journal_lines import (
     JournalError,
     Line,
     NewerJournalError,
+    counting,
     read_lines,
 )
 from sweeper.results.paths import TrialPaths
-from trainers.maml.config import resolve
-from trainers.maml.trainer import MAML
-from trainers.trainer import ConfigError, Trainer
+from trainers.registry import find
+from trainers.trainer import DEFAULT, ConfigError, Reference, Trainer
 
 
 class TrialSummary(NamedTuple):
     """The summary of a trial's journal.
 
-    `digest` and `recipe` are the last attempt's; `device`, `engine` and `pack` (how many trials trained together) the
-    first's. `message` says in one line why it ended. `evaluated` lists the outer steps with an evaluation. Trials of
-    one `cost_class` cost the same per outer step. `worker_s` is the time of its attempts in seconds; a pack's time is
-    shared equally. If `trouble` says why the journal can't be read, the trial counts as failed and the other fields are
+    `digest`, `recipe`, `trainer` and `code` (the hash of the trainer's code, "" for none) are the last attempt's;
+    `device`, `engine` and `pack` (how many trials trained together) the first's. `message` says in one line why it
+    ended. `evaluated` lists the steps with an evaluation of MAML. Trials of one `cost_class` cost the same per step.
+    `worker_s` is the time of its attempts in seconds, from the last one that began from step 0; a pack's time is shared
+    equally. If `trouble` says why the journal can't be read, the trial counts as failed and the other fields are
     empty.
     """
 
@@ -52,12 +53,20 @@ class TrialSummary(NamedTuple):
     pack: int
     cost_class: str
     worker_s: float
+    trainer: str = DEFAULT
+    code: str = ""
     trouble: str = ""
 
     @property
     def damaged(self) -> bool:
         """Whether its journal is damaged, so that `run --mend` goes on with what is sound."""
         return self.trouble.startswith(DAMAGED)
+
+    def is_done(self, target: int) -> bool:
+        """Return whether the trial has been trained to `target` steps, 0 for a trainer without a length."""
+        if self.trainer == DEFAULT:
+            return self.done_step >= target and target in self.evaluated
+        return self.done_step >= target and (self.done_step > 0 or self.status == "done")
 
 
 def read_summary(path: Path) -> TrialSummary | None:
@@ -120,8 +129,10 @@ def summary_of(lines: Sequence[Line]) -> TrialSummary | None:
         device=first["device"],
         engine=first["engine"],
         pack=first["pack"],
-        cost_class=cost_class_of(MAML, resolve(record["config"]), first["device"]),
-        worker_s=_worker_s(lines),
+        cost_class=_cost_class(record["config"], last, first["device"]),
+        worker_s=_worker_s(counting(lines)),
+        trainer=record.get("trainer", DEFAULT),
+        code=last.get("code", ""),
     )
 
 
@@ -133,11 +144,27 @@ def in_one_line(message: str) -> str:
     return next((line for line in after if line[:1].strip()), "")
 
 
+def _cost_class(config: Mapping[str, Any], attempt: Mapping[str, Any], device: str) -> str:
+    if "class" in attempt:
+        return identify({"class": attempt["class"], "device": device})
+    maml = find(Reference(DEFAULT, ""))
+    return cost_class_of(maml, maml.resolve(config), device)
+
+
 def cost_class_of(trainer: Trainer, config: BaseModel, device: str) -> str:
-    """Return a hash of all that the cost per outer step on `device` depends on: not seed, head or learning rates."""
-    own = identity(trainer, config).items()
-    alike: dict[str, Any] = {name: value for name, value in own if name not in trainer.packable}
-    return identify(alike | {"device": device})
+    """Return a hash of all that the cost per step on `device` depends on: not the seed or another packable field."""
+    if trainer.name != DEFAULT:
+        return identify({"class": class_of(trainer, config), "device": device})
+    return identify(_alike(trainer, config) | {"device": device})
+
+
+def class_of(trainer: Trainer, config: BaseModel) -> str:
+    """Return a hash of the fields of `config` that the cost per step depends on, for a trainer other than MAML."""
+    return identify(_alike(trainer, config))
+
+
+def _alike(trainer: Trainer, config: BaseModel) -> dict[str, Any]:
+    return {name: value for name, value in identity(trainer, config).items() if name not in trainer.packable}
 
 
 def _worker_s(lines: Sequence[Line]) -> float:

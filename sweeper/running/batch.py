@@ -41,14 +41,8 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     Converts data if needed, and writes no results. Raises SweepError for bad data or a bad sweep.
     """
     sweeps = list(sweeps)
-    arrays: dict[str, Data] = {}
-    for sweep in sweeps:
-        wanted = {sweep.trainer.dataset(spec.cell_config) for spec in expand(sweep, profile)}
-        try:
-            arrays |= {name: sweep.trainer.prepare(name, data_root) for name in sorted(wanted - {""})}
-        except TrainerError as error:
-            raise SweepError(str(error)) from None
-    digests = {name: array.digest for name, array in arrays.items()}
+    arrays = _prepared([spec for sweep in sweeps for spec in expand(sweep, profile)], data_root)
+    digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
         specs = expand(sweep, profile, digests)
@@ -56,6 +50,52 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
         parts.append(SurveyedSweep(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
     data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
     return Batch(parts=tuple(parts), data=data)
+
+
+def _prepared(specs: Iterable[TrialSpec], data_root: Path) -> dict[str, Data]:
+    """Prepare the data sets of `specs` and return them by name. Raises SweepError if one is missing."""
+    needed = {(spec.trainer.dataset(spec.cell_config), spec.trainer.name): spec.trainer for spec in specs}
+    arrays: dict[str, Data] = {}
+    for (name, trainer), found in sorted(needed.items(), key=lambda entry: entry[0]):
+        if not name:
+            continue
+        try:
+            array = found.prepare(name, data_root)
+        except TrainerError as error:
+            raise SweepError(str(error)) from None
+        if arrays.setdefault(name, array).digest != array.digest:
+            raise SweepError(f"{name}: another data set of trainer {trainer} has this name; run their sweeps apart")
+    return arrays
+
+
+def refuse_other_code(standings: Iterable[Standing], to_train: Iterable[TrialSpec]) -> None:
+    """Raise SweepError if a trial that is finished, or one of `to_train`, has results of another code than today's."""
+    going_on = {spec.trial_id for spec in to_train}
+    changed = [
+        standing
+        for standing in standings
+        if standing.changed and (standing.state in FINISHED or standing.spec.trial_id in going_on)
+    ]
+    if not changed:
+        return
+    first = changed[0]
+    assert first.summary is not None  # else nothing has changed
+    count = len({standing.spec.trial_id for standing in changed})
+    raise SweepError(
+        f"the code of trainer {first.spec.trainer.name} has changed since {first.spec.trial_id}"
+        f"{f' and {count - 1} other trials' if count > 1 else ''} trained with it (its hash was "
+        f"{first.summary.code[:12]} and is {first.code[:12]} now); train them from step 0 with --rerun, or go on with "
+        "--accept-code if the change makes no difference to their numbers"
+    )
+
+
+def codes_to_accept(standings: Iterable[Standing]) -> dict[str, set[str]]:
+    """Return the hashes of code that --accept-code makes equal, by the name of their trainer."""
+    equal: dict[str, set[str]] = {}
+    for standing in standings:
+        if standing.changed and standing.summary is not None:
+            equal.setdefault(standing.spec.trainer.name, set()).update((standing.summary.code, standing.code))
+    return equal
 
 
 def pending(standings: Iterable[Standing], *, retry_failed: bool) -> list[TrialSpec]:

@@ -3,47 +3,38 @@
 Nothing depends on it: a worker that needs a kernel first, or finds none, compiles it itself.
 """
 
-import json
 import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 from sweeper.planning.trial_spec import TrialSpec
-from trainers.maml.engines.kernel_cache import nothing_kept
-from trainers.maml.engines.table import COMPILING
-
-COMMAND = (sys.executable, "-P", "-m", "trainers.maml.compile_ahead")
-KINDS = ("dtype", "algorithm", "order")
-"""The config fields on which it depends which kernels are compiled."""
+from trainers.tuned import Command, Tuned
 
 
-def needed(todo: Iterable[TrialSpec], engines: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    """Return an engine and a config for each kind of kernels that the trials of `todo` need and nobody has compiled."""
-    first: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = {}
+def needed(todo: Iterable[TrialSpec], engines: Mapping[str, str]) -> list[Command]:
+    """Return what compiles the kernels that the trials of `todo` need and nobody has compiled, one for each trainer."""
+    trials: dict[int, list[TrialSpec]] = {}
     for spec in todo:
-        engine = engines[spec.trial_id]
-        if engine in COMPILING:
-            kind = (engine, *(getattr(spec.cell_config, name) for name in KINDS))
-            if kind not in first:
-                first[kind] = engine, spec.config.model_dump()
-    return list(first.values()) if first and nothing_kept() else []
+        trials.setdefault(id(spec.trainer), []).append(spec)
+    commands = []
+    for specs in trials.values():
+        trainer = specs[0].trainer
+        if isinstance(trainer, Tuned):
+            command = trainer.compiling((engines[spec.trial_id], spec.config) for spec in specs)
+            commands += [command] if command is not None else []
+    return commands
 
 
 @contextmanager
-def compiling(kinds: list[tuple[str, dict[str, Any]]]) -> Iterator[None]:
-    """Compile in another process while the block lasts. That process ends with the block, finished or not."""
-    process = None
-    if kinds:
-        with suppress(OSError):  # no room for a process: the workers compile
-            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, text=True, start_new_session=True)
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(kinds))
-            process.stdin.close()
-    try:
+def compiling(commands: Sequence[Command]) -> Iterator[None]:
+    """Compile in other processes while the block lasts. They end with the block, finished or not."""
+    with ExitStack() as ending:
+        for command in commands:
+            with suppress(OSError):  # no room for a process: the workers compile
+                process = subprocess.Popen(command.words, stdin=subprocess.PIPE, text=True, start_new_session=True)
+                ending.callback(process.wait)
+                ending.callback(process.kill)
+                assert process.stdin is not None
+                process.stdin.write(command.given)
+                process.stdin.close()
         yield
-    finally:
-        if process is not None:
-            process.kill()
-            process.wait()

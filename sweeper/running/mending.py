@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from sweeper.errors import SweepError
 from sweeper.planning.selectors import select
+from sweeper.results.accepted_codes import AcceptedCodes, accepted_codes
 from sweeper.results.damage import Damage, damage_of
 from sweeper.results.journal_lines import NewerJournalError, split_lines
 from sweeper.results.locks import being_trained, holder_of
@@ -50,20 +51,24 @@ def mending(batch: Batch, results: Results, selectors: Sequence[str], rerun: Seq
                     after[trial_id] = _summary_after(damage)
             except (NewerJournalError, ConfigError):
                 remarks[trial_id] = f"{trial_id}: its journal is from a newer sweeper, so it is not mended"
-    return Mending(batch=_as_after(batch, after), trials=list(after), remarks=list(remarks.values()))
+    return Mending(
+        batch=_as_after(batch, after, accepted_codes(results)), trials=list(after), remarks=list(remarks.values())
+    )
 
 
 def _summary_after(damage: Damage) -> TrialSummary | None:
     return summary_of([json.loads(line) for line in split_lines(damage.sound)])
 
 
-def _as_after(batch: Batch, after: Mapping[str, TrialSummary | None]) -> Batch:
+def _as_after(batch: Batch, after: Mapping[str, TrialSummary | None], accepted: AcceptedCodes) -> Batch:
     def standing(found: Standing) -> Standing:
         if found.spec.trial_id not in after:
             return found
         summary = after[found.spec.trial_id]
         state, why = judge(summary, found.spec.target, held=False)
-        return replace(found, state=state, why=why, summary=summary)
+        code = summary.code if summary is not None else ""
+        changed = not accepted.equal(found.spec.trainer.name, code, found.code)
+        return replace(found, state=state, why=why, summary=summary, changed=changed)
 
     parts = []
     for part in batch.parts:

@@ -2,20 +2,15 @@
 
 import json
 import subprocess
-import sys
-import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.trial_spec import TrialSpec
-from trainers.maml.config import TrialConfig
-from trainers.maml.pack_size import OF_MEMORY, work
+from trainers.tuned import OF_MEMORY, Tuned
 
 
 def pack_size(todo: Sequence[TrialSpec], begun: Mapping[str, int], device: Device, data_root: Path) -> tuple[int, str]:
@@ -24,27 +19,35 @@ def pack_size(todo: Sequence[TrialSpec], begun: Mapping[str, int], device: Devic
     `begun` has the size of the pack in which a trial began, by its id. On a CPU the size is 1: a pack takes as long as
     its trials one after the other. On a GPU, trials that have begun keep their size. If there are new trials, packs of
     the trial that needs most memory are measured, up to the largest possible pack of `todo`, and the size is at least
-    that. Raises SweepError if measuring fails.
+    that. Trials of a trainer that can't be measured train alone. Raises SweepError if measuring fails.
     """
     if device == "cpu":
         return 1, "packs gain nothing on a CPU"
     kept = max((begun.get(spec.trial_id, 1) for spec in todo), default=1)
     if all(spec.trial_id in begun for spec in todo):
         return kept, "as the trials began"
-    alike = Counter(spec.shared_by_pack() for spec in todo)
+    keys = {spec.trial_id: spec.shared_by_pack() for spec in todo}
+    alike: Counter[Hashable] = Counter(keys.values())
     most = max(alike.values(), default=1)
     if most == 1:
         return 1, "no two trials can share a pack"
-    largest = max((spec.config for spec in todo if alike[spec.shared_by_pack()] > 1), key=_work)
-    result = measured(largest.model_dump(), device, data_root, most)
+    largest = _largest([spec for spec in todo if alike[keys[spec.trial_id]] > 1])
+    if largest is None:
+        return kept, "their trainer does not measure packs"
+    result = measured(largest, device, data_root, most)
     times = ", ".join(f"{one['runs']}: {1000 * one['step_s']:.0f} ms a step" for one in result["measured"])
     return max(result["runs"], kept), f"measured, {times}"
 
 
 def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> None:
-    """Raise SweepError if the trial of `todo` that needs most memory doesn't fit into `share` of a GPU."""
-    largest = max((spec.config for spec in todo), key=_work)
-    result = measured(largest.model_dump(), "cuda", data_root, 1)
+    """Raise SweepError if the trial of `todo` that needs most memory doesn't fit into `share` of a GPU.
+
+    Trials of a trainer that can't be measured are not checked.
+    """
+    largest = _largest(todo)
+    if largest is None:
+        return
+    result = measured(largest, "cuda", data_root, 1)
     peak, room = result["measured"][0]["peak_bytes"], result["free_bytes"] * share * OF_MEMORY
     if peak > room:
         fitting = max(int(result["free_bytes"] * OF_MEMORY / peak), 1)
@@ -54,24 +57,24 @@ def check_share(todo: Sequence[TrialSpec], data_root: Path, share: float) -> Non
         )
 
 
-def _work(config: BaseModel) -> int:
-    assert isinstance(config, TrialConfig)
-    return work(config)
+def _largest(todo: Sequence[TrialSpec]) -> TrialSpec | None:
+    """Return the trial that needs most memory, of those whose trainer can be measured; None if there is none."""
+    demands = [
+        (spec.trainer.demand(spec.config), -number)
+        for number, spec in enumerate(todo)
+        if isinstance(spec.trainer, Tuned)
+    ]
+    return todo[-max(demands)[1]] if demands else None
 
 
-def measured(
-    config: dict[str, object], device: Device, data_root: Path, most: int, engine: str | None = None
-) -> dict[str, Any]:
-    """Return the JSON of `trainers.maml.pack_size` for packs of up to `most` trials like `config`.
+def measured(spec: TrialSpec, device: Device, data_root: Path, most: int, engine: str | None = None) -> dict[str, Any]:
+    """Return what the trainer of `spec` measures of packs of up to `most` trials like it; see `trainers.tuned`.
 
     Raises SweepError if that process fails.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-        json.dump(config, file)
-        file.flush()
-        words = [sys.executable, "-m", "trainers.maml.pack_size", file.name, "--device", device, "--most", str(most)]
-        words += ["--data-root", str(data_root), *(["--engine", engine] if engine else [])]
-        done = subprocess.run(words, capture_output=True, text=True)
+    assert isinstance(spec.trainer, Tuned)
+    command = spec.trainer.measuring(spec.config, device, data_root, most, engine)
+    done = subprocess.run(command.words, input=command.given, capture_output=True, text=True)
     if done.returncode:
         why = done.stderr.strip().rpartition("\n")[2] or f"it ended with {done.returncode}"
         raise SweepError(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sweeper.dealing.assignment import TrainerFound
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.executors.inline import Executor, InlineExecutor
-from sweeper.executors.ray.node_check import asked
+from sweeper.executors.ray.node_check import Asked, asked
 from sweeper.executors.ray.place import slot_of
 from sweeper.host.devices import THREADS, Device, default_workers
 from sweeper.planning.trial_spec import TrialSpec
@@ -22,6 +23,7 @@ from sweeper.running.kernels_ahead import compiling, needed
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
+from trainers.trainer import DEFAULT
 
 KERNELS_MISSING = "This machine compiles the kernels of this version once, in about 20 s"
 
@@ -154,6 +156,22 @@ def _executor(batch: Batch, options: Options) -> Executor:
         gpus = default_workers("cuda") if options.device == "cuda" else 0
         workers = options.workers or default_workers(options.device)
         return RayExecutor(workers=workers, threads=THREADS, gpus=min(gpus, workers), share=options.share)
-    wanted = asked(batch.data, options.data_root, options.results, secrets.token_hex(8))
+    wanted = _asked(batch, options)
     slot = slot_of(THREADS, gpu=options.share if options.device == "cuda" else 0.0)
     return JoinedExecutor(options.address, asked=wanted, workers=options.workers, slot=slot)
+
+
+def _asked(batch: Batch, options: Options) -> Asked:
+    """Return what a node of the cluster must have: data, and the code of trainers other than MAML."""
+    plugs = {spec.trainer.name: spec for part in batch.parts for spec in part.specs if spec.trainer.name != DEFAULT}
+    trainers = {
+        name: TrainerFound(says=spec.reference.says, folder=spec.reference.folder, code=spec.trainer.code())
+        for name, spec in plugs.items()
+    }
+    owners = {
+        spec.trainer.dataset(spec.cell_config): spec.trainer.name
+        for part in batch.parts
+        for spec in part.specs
+        if spec.trainer.name != DEFAULT
+    }
+    return asked(batch.data, options.data_root, options.results, secrets.token_hex(8), trainers, owners)

@@ -14,14 +14,17 @@ from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
 from sweeper.results.survey import Batch, Standing
-from sweeper.running.batch import pending, refuse_other_device
+from sweeper.running.batch import codes_to_accept, pending, refuse_other_code, refuse_other_device
 from sweeper.running.engine_choice import engines_of
 from sweeper.running.pack_size import check_share, pack_size
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What the user asks of a run. `workers` and `pack` are None without a number, `engine` without a name."""
+    """What the user asks of a run. `workers` and `pack` are None without a number, `engine` without a name.
+
+    `accept_code`: trials may go on though the code of their trainer has changed.
+    """
 
     data_root: Path
     only: Sequence[str]
@@ -33,6 +36,7 @@ class Wishes:
     engine: str | None
     address: str | None
     executor: Literal["ray", "inline"]
+    accept_code: bool = False
 
 
 class Room(NamedTuple):
@@ -48,7 +52,8 @@ class Room(NamedTuple):
 class Todo:
     """The work of a run. `trials` are trained; those in `begun` start from step 0 after their results are moved away.
 
-    `standings` are the trials that --only picks, with their states. `engines` has the engine of each trial, by its id.
+    `standings` are the trials that --only picks, with their states. `engines` has the engine of each trial, by its id,
+    and `equal_codes` what --accept-code makes equal, by the name of the trainer.
     """
 
     batch: Batch
@@ -57,6 +62,7 @@ class Todo:
     trials: list[TrialSpec]
     begun: list[Standing]
     engines: Mapping[str, str]
+    equal_codes: Mapping[str, set[str]]
 
 
 def room_for(wishes: Wishes) -> Room:
@@ -87,7 +93,8 @@ def room_for(wishes: Wishes) -> Room:
 def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
     """Return what is left to do of `batch`.
 
-    Raises SweepError for a selector that picks nothing, and for a trial that can't be trained on the device of `room`.
+    Raises SweepError for a selector that picks nothing, for a trial that can't be trained on the device of `room`, and
+    for trials of a trainer whose code has changed, unless that was accepted.
     """
     every = [standing.spec for standing in batch.standings]
     from_nothing = select(every, wishes.rerun, "--rerun") if wishes.rerun else []
@@ -98,8 +105,17 @@ def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
     trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
     begun = [each for each in batch.standings if each.spec.trial_id in ids and each.summary is not None]
     kept = [each for each in batch.standings if each.spec.trial_id not in ids]
-    engines = engines_of(trials, kept, room.device, wishes.engine)
-    return Todo(batch=batch, room=room, standings=standings, trials=trials, begun=begun, engines=engines)
+    if not wishes.accept_code:
+        refuse_other_code(kept, trials)
+    return Todo(
+        batch=batch,
+        room=room,
+        standings=standings,
+        trials=trials,
+        begun=begun,
+        engines=engines_of(trials, kept, room.device, wishes.engine),
+        equal_codes=codes_to_accept(kept) if wishes.accept_code else {},
+    )
 
 
 def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]:

@@ -1,29 +1,31 @@
 """Trains one assignment: the only place where a trainer, a checkpoint and an assignment meet.
 
-An error is data: `step` never raises, it returns an update that says what went wrong. Writes no journal.
+An error is data: `step` never raises, it returns an update that says what went wrong. Writes no journal, and knows no
+trainer but by the protocol.
 """
 
 import os
 import socket
+import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
 
 from analysis.contract.lifecycle import UpdateStatus
-from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, Update
-from sweeper.host.provenance import kernels
-from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
+from sweeper.dealing.assignment import MAML, Assignment, Member, MemberUpdate, Update, reference_in
+from sweeper.results.paths import CHECKPOINTS_KEPT, FURTHEST, TrialPaths
+from sweeper.worker.checked import checked, states_of
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
-
-if TYPE_CHECKING:
-    from trainers.trainer import Record
-
-_PASSES = {"evaluation": "", "final": "last pass, "}
-_HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
+from trainers.process.memory import forget_peak, peak_bytes
+from trainers.registry import find
+from trainers.trainer import CheckpointError, Chunk, Data, Diverged, Record, Trainer, TrainerError
+from trainers.tuned import kernels
 
 CHECKPOINT_EVERY_S = 30.0
 
@@ -39,9 +41,10 @@ class Work:
         self._leaving: list[MemberUpdate] = []
         self._logs: list[TrialLog] = []
         self._opened: list[TrialLog] = []
-        self._chunks: Iterator[Any] | None = None
+        self._found: Trainer | None = None
+        self._chunks: Iterator[Chunk] | None = None
         self._resent: list[int] = []
-        self._last: Any = None
+        self._last: Chunk | None = None
         self._saved_s = time.monotonic()
         self._stopped: set[int] = set()
         self._over = False
@@ -52,11 +55,7 @@ class Work:
             with _own_files():
                 self._open_logs()
             with self._watch():
-                with _own_files():
-                    chunks = self._started()
-                chunk = next(chunks, None)
-                if chunk is None:
-                    raise RuntimeError("the trainer ended without a last chunk")
+                chunk = next(self._started())
                 with _own_files():
                     update = self._updated(chunk)
         except Exception as error:
@@ -67,35 +66,60 @@ class Work:
         return update
 
     def save(self) -> None:
-        """Write a checkpoint at the end of the last chunk, unless the work is over. Never raises OSError."""
+        """End the training and write a checkpoint where it ended, unless the work is over. Never raises OSError."""
         with suppress(OSError):
             if not self._over and self._last is not None:
                 try:
+                    self._end_training()
                     self._save(self._last)
-                except OSError as error:
+                except (OSError, TrainerError) as error:
                     self._say(f"no checkpoint at step {self._last.step}: {error}")
                 self._say(f"left at step {self._last.step}")
+            else:
+                self._end_training()
         self._close_logs()
+
+    def _end_training(self) -> None:
+        """Close the trainer's generator: a trainer of another process ends it then. Raises OSError, TrainerError."""
+        if isinstance(self._chunks, Generator):
+            try:
+                self._chunks.close()
+            except (OSError, TrainerError):
+                raise
+            except Exception as error:
+                raise TrainerError(f"trainer {self._trainer.name}: train can't be closed: {_named(error)}") from error
+
+    @property
+    def _trainer(self) -> Trainer:
+        """The trainer, imported here at the latest. Raises TrainerError."""
+        if self._found is None:
+            self._found = find(reference_in(self._assignment))
+        return self._found
 
     def _open_logs(self) -> None:
         if self._logs:
             return
         work, members = self._assignment, self._assignment["members"]
-        here = kernels(work["engine"])
-        compiled_for = f", kernels for {here['instruction_set']}" if here else ""
         for member in members:
-            paths = TrialPaths(Path(member["folder"]))
+            paths = _paths(member)
             paths.attempt(member["attempt"]).mkdir(parents=True, exist_ok=True)
             log = TrialLog(paths.log(member["attempt"]))
             self._logs.append(log)
             log.say(
                 f"attempt {member['attempt']} of {member['trial_id']} begun by process {os.getpid()} on "
                 f"{socket.gethostname()}: engine {work['engine']}, device {work['device']}, "
-                f"threads {work['threads']}, {versions()}{compiled_for}"
+                f"threads {work['threads']}, {versions()}{self._compiled_for()}"
             )
             if len(members) > 1:
                 log.say(f"in a pack of {len(members)}: {', '.join(mate['trial_id'] for mate in members)}")
         self._opened = self._logs
+
+    def _compiled_for(self) -> str:
+        try:
+            here = kernels(self._trainer, self._assignment["engine"])
+        except TrainerError:  # it is reported when the training starts
+            return ""
+        return f", kernels for {here['instruction_set']}" if here else ""
 
     def _close_logs(self) -> None:
         for log in self._opened:
@@ -110,34 +134,29 @@ class Work:
     def _watch(self) -> AbstractContextManager[None]:
         return self._logs[0].watched(self._assignment["timeout_s"]) if self._watched else nullcontext()
 
-    def _started(self) -> Iterator[Any]:
+    def _started(self) -> Iterator[Chunk]:
         if self._chunks is None:
-            import torch
-
-            from trainers.data.datasets import Prepared
-            from trainers.data.on_device import limit_memory, load_pixels
-            from trainers.maml.config import resolve
-            from trainers.maml.engines.table import EngineName
-            from trainers.maml.train import train
-            from trainers.process.allocator import keep_freed_memory
-            from trainers.process.memory import forget_peak
-
-            keep_freed_memory()
-            limit_memory(self._assignment["device"], self._assignment["share"])
-            forget_peak(self._assignment["device"])
-            torch.set_num_threads(self._assignment["threads"])
-            data = self._assignment["data"]
-            states = self._joined()
-            configs = [resolve(member["config"]) for member in self._members]
-            prepared = Prepared(name=configs[0].dataset, path=Path(data["path"]), digest=data["digest"])
-            self._resent = [len(state.records) for state in states]
-            self._chunks = train(
-                configs,
-                load_pixels(prepared, self._assignment["device"]),
-                states=states,
-                engine=cast(EngineName, self._assignment["engine"]),
-                chunk_s=self._assignment["chunk_s"],
-            )
+            work, trainer = self._assignment, self._trainer
+            _require_code(trainer, work.get("trainer", MAML)["code"])
+            trainer.make_ready(work["device"], work["threads"], work["share"])
+            forget_peak(work["device"])
+            with _own_files():
+                states = self._joined()
+            configs = [trainer.resolve(member["config"]) for member in self._members]
+            data = work["data"]
+            self._resent = [len(getattr(state, "records", ())) for state in states]
+            with _own_files() if data else nullcontext():
+                chunks = trainer.train(
+                    configs,
+                    Data(name=data["name"], path=Path(data["path"]), digest=data["digest"]) if data else None,
+                    device=work["device"],
+                    engine=work["engine"],
+                    states=states,
+                    chunk_s=work["chunk_s"],
+                    folders=[_paths(member).attempt(member["attempt"]) for member in self._members],
+                    log=self._say,
+                )
+            self._chunks = checked(trainer, configs, chunks)
         return self._chunks
 
     def _joined(self) -> list[Any]:
@@ -145,7 +164,7 @@ class Work:
 
         A member at another point leaves the pack, for its dealer to deal it alone.
         """
-        starts = [_start(member) for member in self._members]
+        starts = [_start(self._trainer, member) for member in self._members]
         together = _of_most([start.position for start in starts])
         staying: list[tuple[Member, TrialLog]] = []
         for member, log, start in zip(self._members, self._logs, starts, strict=True):
@@ -159,7 +178,7 @@ class Work:
             else:
                 why = f"it goes on from {start.position}, and its pack from {together}; it is trained alone"
                 log.say(f"leaves its pack: {why}")
-                self._leaving.append(_update(member, start.state.step, "alone", why))
+                self._leaving.append(_update(member, start.position[0], "alone", why))
         self._members, self._logs = [member for member, _ in staying], [log for _, log in staying]
         return [start.state for start in starts if start.position == together]
 
@@ -168,12 +187,12 @@ class Work:
         leaving, self._leaving = self._leaving, []
         return Update(pack=self._assignment["pack"], members=leaving + members, over=self._over)
 
-    def _updated(self, chunk: Any) -> Update:
+    def _updated(self, chunk: Chunk) -> Update:
         self._last = chunk
         statuses = [self._status(index, run.status) for index, run in enumerate(chunk.runs)]
         self._over = "running" not in statuses
         asked = {index for index, status in enumerate(statuses) if status == "stopped"} - self._stopped
-        self._log_evaluations(chunk)
+        self._log_records(chunk)
         if self._over or asked or time.monotonic() - self._saved_s > CHECKPOINT_EVERY_S:
             self._save(chunk)
         self._log_ends(chunk, statuses, asked)
@@ -191,29 +210,23 @@ class Work:
         if index in self._stopped:
             return "stopped"
         member = self._members[index]
-        paths = TrialPaths(Path(member["folder"]))
+        paths = _paths(member)
         if paths.passed(member["attempt"]):
             self._logs[index].say(f"stopped: attempt {member['attempt'] + 1} has begun; nothing more is written")
             self._stopped.add(index)
             return "stopped"
         return "stopped" if status == "running" and paths.stop_mark(member["attempt"]).exists() else status
 
-    def _log_evaluations(self, chunk: Any) -> None:
+    def _log_records(self, chunk: Chunk) -> None:
+        """Log what the trainer says of the new records; those of the states it goes on from were logged before."""
         for index, run in enumerate(chunk.runs):
             for step, key, value in run.records[self._resent[index] :]:
-                if key in _PASSES and index not in self._stopped:
-                    by_head = value["accuracy"].items()  # lists by number of inner steps, the last one is logged
-                    accuracies = ", ".join(f"{100 * accuracy[-1]:.2f} % {_HEADS[head]}" for head, accuracy in by_head)
-                    self._logs[index].say(
-                        f"step {step}: {_PASSES[key]}{value['split']} accuracy {accuracies}, over "
-                        f"{value['episodes']} episodes"
-                    )
+                if index not in self._stopped and (said := self._trainer.said(key, value)):
+                    self._logs[index].say(f"step {step}: {said}")
         self._resent = [0] * len(chunk.runs)
 
-    def _log_ends(self, chunk: Any, statuses: list[UpdateStatus], asked: set[int]) -> None:
+    def _log_ends(self, chunk: Chunk, statuses: list[UpdateStatus], asked: set[int]) -> None:
         """Log how members ended and their peak memory: stopped ones at once, the others when the pack is over."""
-        from trainers.process.memory import peak_bytes
-
         peak = peak_bytes(self._assignment["device"])
         memory = f", at most {peak / 2**20:,.0f} MiB in use" if peak else ""
         for index, (run, status) in enumerate(zip(chunk.runs, statuses, strict=True)):
@@ -221,30 +234,46 @@ class Work:
                 reason = f": {run.message}" if run.message else ""
                 self._logs[index].say(f"{status} at step {chunk.step}{reason}{memory}")
 
-    def _save(self, chunk: Any) -> None:
-        """Save the members that still train. All files appear together, so that a kill leaves them at one point."""
-        from trainers.maml.checkpoints.checkpoint import save_together
+    def _save(self, chunk: Chunk) -> None:
+        """Save the members that still train. All files appear together, so that a kill leaves them at one point.
 
-        members = zip(self._members, chunk.runs, chunk.states(), self._logs, strict=True)
-        saved = [
-            (TrialPaths(Path(member["folder"])), member["attempt"], state, log)
-            for index, (member, run, state, log) in enumerate(members)
-            if run.status != "diverged" and index not in self._stopped
-        ]
-        saved = [each for each in saved if not each[0].passed(each[1])]
-        save_together((paths.checkpoint(attempt, state.step), state) for paths, attempt, state, _ in saved)
-        for paths, attempt, state, log in saved:
-            log.say(f"checkpoint saved at step {state.step}")
-            for old in paths.checkpoints(state.step, attempt)[CHECKPOINTS_KEPT:]:
-                old.unlink()
+        A trainer that does not resume has nothing to save. Raises OSError, TrainerError.
+        """
         self._saved_s = time.monotonic()
+        if not self._trainer.resumes:
+            return
+        try:
+            saved = self._saved(chunk)
+        except (OSError, MemoryError, TrainerError):
+            raise
+        except Exception as error:
+            raise TrainerError(
+                f"trainer {self._trainer.name}: save_together can't save a state at step {chunk.step}: {_named(error)}"
+            ) from error
+        for paths, attempt, step, log in saved:
+            log.say(f"checkpoint saved at step {step}")
+            for old in paths.checkpoints(step, attempt)[CHECKPOINTS_KEPT:]:
+                old.unlink()
+
+    def _saved(self, chunk: Chunk) -> list[tuple[TrialPaths, int, int, TrialLog]]:
+        members = zip(self._members, chunk.runs, states_of(self._trainer, chunk), self._logs, strict=True)
+        saving = [
+            (_paths(member), member["attempt"], state, log)
+            for index, (member, run, state, log) in enumerate(members)
+            if state is not None and run.status != "diverged" and index not in self._stopped
+        ]
+        saving = [each for each in saving if not each[0].passed(each[1])]
+        files = [(paths.checkpoint(attempt, state.step), state) for paths, attempt, state, _ in saving]
+        self._trainer.save_together(files)
+        return [(paths, attempt, state.step, log) for paths, attempt, state, log in saving]
 
     def _trouble(self, error: Exception) -> Update:
-        status = _status_of(error)
+        status = _status_of(error, len(self._members))
         shown = error.__cause__ if isinstance(error, _StorageError) and error.__cause__ else error
-        message = "".join(traceback.format_exception(shown))
+        trace = "".join(traceback.format_exception(shown))
         with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
-            self._say(message.rstrip())
+            self._say(trace.rstrip())
+        message = str(error) if isinstance(error, TrainerError | Diverged | _OtherCodeError) and str(error) else trace
         step = self._last.step if self._last else 0
         return self._told([_update(member, step, status, message) for member in self._members])
 
@@ -255,21 +284,47 @@ class _StorageError(Exception):
 
 @contextmanager
 def _own_files() -> Iterator[None]:
-    """Turn every OSError of the block, which reads and writes the data, logs and checkpoints, into a _StorageError."""
+    """Turn every OSError of the block, which reads or writes data, logs or checkpoints, into a _StorageError."""
     try:
         yield
     except OSError as error:
         raise _StorageError(str(error)) from error
 
 
-def _status_of(error: Exception) -> UpdateStatus:
-    import torch
+class _OtherCodeError(Exception):
+    """The trainer that this process has imported is not the one that the run began with."""
 
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+
+def _require_code(trainer: Trainer, wanted: str) -> None:
+    """Raise _OtherCodeError if the code of `trainer` here has another hash than `wanted`, that of the driver."""
+    here = trainer.code()
+    if here != wanted:
+        raise _OtherCodeError(
+            f"the code of trainer {trainer.name} changed after the run began: {here[:12] or 'not known'} is this "
+            f"worker's, and {wanted[:12] or 'not known'} is the driver's; run the same command again"
+        )
+
+
+def _status_of(error: Exception, members: int) -> UpdateStatus:
+    torch = sys.modules.get("torch")  # a trainer without torch can't run out of its memory
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
         return "memory"
+    if isinstance(error, _OtherCodeError):
+        return "changed"
+    if isinstance(error, Diverged) and members == 1:  # in a pack nobody knows which: each is tried alone
+        return "diverged"
     if isinstance(error, _StorageError) or (isinstance(error, OSError) and error.errno in STORAGE_ERRORS):
         return "storage"
     return "failed"
+
+
+def _named(error: BaseException) -> str:
+    """Return an error's kind and text, on one line."""
+    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+
+
+def _paths(member: Member) -> TrialPaths:
+    return TrialPaths(Path(member["folder"]))
 
 
 def _update(
@@ -277,13 +332,13 @@ def _update(
     step: int,
     status: UpdateStatus,
     message: str,
-    records: "Iterable[Record]" = (),
+    records: Iterable[Record] = (),
 ) -> MemberUpdate:
     return MemberUpdate(
         trial_id=member["trial_id"],
         attempt=member["attempt"],
         step=step,
-        records=[(record.step, record.key, record.value) for record in records],
+        records=[(step, key, value) for step, key, value in records],
         status=status,
         message=message,
     )
@@ -298,27 +353,30 @@ class _Start(NamedTuple):
     damaged: list[str]
 
 
-def _start(member: Member) -> _Start:
+def _start(trainer: Trainer, member: Member) -> _Start:
     """Return the state in the member's furthest whole checkpoint of any attempt, or that before the first step."""
-    from trainers.maml.checkpoints.checkpoint import read
-    from trainers.maml.config import resolve
-    from trainers.maml.evaluation import position
-    from trainers.maml.train import begun
-    from trainers.trainer import CheckpointError
-
-    config, damaged = resolve(member["config"]), list[str]()
-    for path in TrialPaths(Path(member["folder"])).checkpoints(config.outer_steps):
+    config, damaged = trainer.resolve(member["config"]), list[str]()
+    for path in _paths(member).checkpoints(_target(trainer, config)) if trainer.resumes else []:
         try:
-            state = read(path)
+            state = trainer.load(path)
         except CheckpointError as error:
             damaged.append(str(error))
         else:
-            return _Start(state, position(config, state), f"{path.parent.name}/{path.name}", damaged)
-    state = begun(config)
-    return _Start(state, position(config, state), "", damaged)
+            return _Start(state, trainer.point(config, state), f"{path.parent.name}/{path.name}", damaged)
+    state = trainer.begun(config)
+    return _Start(state, trainer.point(config, state), "", damaged)
+
+
+def _target(trainer: Trainer, config: BaseModel) -> int:
+    """Return the last step to which a checkpoint may be of use."""
+    return getattr(config, trainer.length) if trainer.length else FURTHEST
 
 
 def _of_most(positions: list[Any]) -> Any:
     """Return the most frequent position; of equally frequent ones that of the latest step."""
     counts = Counter(positions)
-    return max(counts, key=lambda position: (counts[position], position.step, position.scored))
+
+    def order(position: Any) -> tuple[int, ...]:
+        return counts[position], *(number for number in position if isinstance(number, int))
+
+    return max(counts, key=order)

@@ -61,7 +61,10 @@ def test_metrics_survive_json():
         ({"loss": {"coordinates": {"split": "val"}}}, "metric loss: coordinate split must be a list of its values"),
         ({"loss": {"coordinates": {"split": ["a/b"]}}}, "metric loss: coordinate split has the value 'a/b'"),
         ({"loss": {"coordinates": {"split": [True]}}}, "metric loss: coordinate split has the value True"),
-        ({"loss": {"coordinates": {"split": [1]}}}, "metric loss: coordinate split has the value 1; a value is 1 to 64"),
+        (
+            {"loss": {"coordinates": {"split": [1]}}},
+            "metric loss: coordinate split has the value 1; a value is 1 to 64",
+        ),
         ({"loss": {"coordinates": {"split": ["1", "1"]}}}, "metric loss: coordinate split has a value twice"),
     ],
 )

@@ -3,6 +3,7 @@
     python -m trainers.maml.pack_size CONFIG.json --device cuda --most 16
 
 prints a JSON object: `runs`, the size to use; `measured`, a result for each size tried; the GPU's `free_bytes`.
+The config `-` is read from standard input.
 """
 
 import argparse
@@ -18,14 +19,13 @@ from trainers.data.catalog import CATALOG
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.table import SLICE_OF_ENGINE, EngineName, fastest
 from trainers.process.memory import forget_peak, peak_bytes
+from trainers.tuned import OF_MEMORY
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 ROUNDS = 5
-OF_MEMORY = 0.8
-"""The share of free memory that a pack may use; the rest is for gaps in the allocator."""
 GOOD_ENOUGH = 0.95
 """A smaller pack this close to the best rate is preferred: less is lost with it."""
 
@@ -103,7 +103,8 @@ def main() -> int:
     from trainers.data.on_device import DeviceError, check_device, load_pixels
 
     torch.set_num_threads(1)
-    config = resolve(json.loads(options.config.read_text(encoding="utf-8")))
+    text = sys.stdin.read() if options.config == Path("-") else options.config.read_text(encoding="utf-8")
+    config = resolve(json.loads(text))
     try:
         check_device(options.device)
         free = torch.cuda.mem_get_info()[0] if options.device == "cuda" else None

@@ -3,7 +3,9 @@
 Computes nothing itself. Loads torch only to train, and to read or write whole checkpoints.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,17 +13,18 @@ from pydantic import BaseModel
 
 from trainers.data.archives import DataError
 from trainers.data.catalog import CATALOG, DatasetName
-from trainers.maml import protocols
+from trainers.maml import compile_ahead, pack_size, protocols
 from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
 from trainers.maml.checkpoints.records import records_in
 from trainers.maml.config import HEADS, PACKABLE, TrialConfig, resolve
-from trainers.maml.engines.table import ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
+from trainers.maml.engines.table import COMPILING, ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
 from trainers.maml.layout import parameter_count
 from trainers.maml.measured import METRICS, unmeasured
 from trainers.maml.points import points
 from trainers.maml.recipe import recipe_of
 from trainers.maml.record_forms import FORMS
 from trainers.trainer import Chunk, Data, Metric, Point, TrainerError, Wanted
+from trainers.tuned import Command
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
 _HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
@@ -31,7 +34,7 @@ BYTES = {"float32": 4, "float64": 8}
 
 
 class MamlTrainer:
-    """The protocol of `trainers.trainer.Trainer` for MAML, ANIL and the explicit losses."""
+    """The protocols of `trainers.trainer.Trainer` and `trainers.tuned.Tuned` for MAML, ANIL and the explicit losses."""
 
     name = "maml"
     config: type[BaseModel] = TrialConfig
@@ -40,13 +43,14 @@ class MamlTrainer:
     metrics: Mapping[str, Metric] = METRICS
     records: Mapping[str, type[BaseModel]] = FORMS
     resumes = True
+    modules: tuple[str, ...] = ("trainers.maml.train",)
 
     @property
     def protocols(self) -> Mapping[str, Mapping[str, Any]]:
         return {name: protocols.load(name) for name in protocols.names()}
 
     def resolve(self, values: Mapping[str, Any]) -> TrialConfig:
-        return resolve(dict(values))
+        return resolve({**values})
 
     def recipe(self, config: BaseModel) -> Mapping[str, int]:
         return recipe_of(_own(config))
@@ -168,6 +172,24 @@ class MamlTrainer:
 
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         return points(record, all_of_them=all_of_them)
+
+    def kernels(self, engine: str) -> Mapping[str, str]:
+        if engine not in COMPILING:
+            return {}
+        from trainers.maml.engines.compiled.sizes import instruction_set
+
+        return {"instruction_set": instruction_set()} | {name: version(name) for name in ("numba", "llvmlite")}
+
+    def compiling(self, trials: Iterable[tuple[str, BaseModel]]) -> Command | None:
+        return compile_ahead.compiling((engine, _own(config)) for engine, config in trials)
+
+    def demand(self, config: BaseModel) -> int:
+        return pack_size.work(_own(config))
+
+    def measuring(self, config: BaseModel, device: str, data_root: Path, most: int, engine: str | None) -> Command:
+        words = (sys.executable, "-m", "trainers.maml.pack_size", "-", "--device", device, "--most", str(most))
+        more = ("--data-root", str(data_root), *(("--engine", engine) if engine else ()))
+        return Command((*words, *more), _own(config).model_dump_json())
 
 
 def _own(config: BaseModel) -> TrialConfig:

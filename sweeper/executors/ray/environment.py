@@ -23,6 +23,10 @@ AWAKE = "SWEEPER_AWAKE_WORKERS"
 """The environment variable that names the folder in which each worker creates a file when its imports are done."""
 
 
+MODULES = "SWEEPER_WORKER_MODULES"
+"""The environment variable with the names of the modules that each worker imports when it starts, between spaces."""
+
+
 class RayGone(BaseException):
     """Ray is lost. Not an Exception: after an Exception, Tune cleans up and waits for dead daemons."""
 

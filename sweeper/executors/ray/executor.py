@@ -2,15 +2,17 @@
 
 import importlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 
 from sweeper.dealing.dealer import Dealer
 from sweeper.errors import SweepError
 from sweeper.executors.ray import auth as ray_auth
-from sweeper.executors.ray.environment import RayGone, RayNotStarted
+from sweeper.executors.ray.environment import MODULES, RayGone, RayNotStarted
 from sweeper.executors.ray.node_check import Asked
 from sweeper.executors.ray.place import slot_of
+from trainers.tuned import modules
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ class RayExecutor:
         ray_auth.use_own()
         from sweeper.executors.ray.daemons import OwnSlots, await_workers, started
 
-        workers = min(self._workers, len(dealer.trials))  # each is a process that imports torch, even if idle
+        os.environ[MODULES] = " ".join(modules(trial.spec.trainer for trial in dealer.trials.values()))
+        workers = min(self._workers, len(dealer.trials))  # each is a process that imports its trainer, even if idle
         gpus = min(self._gpus, workers)
         # Importing Tune takes as long as starting Ray's daemons, so do both at once.
         threading.Thread(target=importlib.import_module, args=("sweeper.executors.ray.tune",), daemon=True).start()

@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict
 
-from sweeper.dealing.assignment import Assignment, MemberUpdate, Update
+from sweeper.dealing.assignment import MAML, Assignment, MemberUpdate, TrainerFound, Update
 from sweeper.host.provenance import installed, source_digest
 from sweeper.results.paths import Results
-from trainers.data.catalog import DatasetName
-from trainers.data.datasets import DataError, data_root, prepare
+from trainers.data.datasets import data_root
+from trainers.registry import find
+from trainers.trainer import DEFAULT, Reference, Trainer, TrainerError
 
 COMPARED = ("torch", "ray", "numpy", "numba")
 """The packages that decide how a trial computes and how it is sent; Python is compared up to its minor version."""
@@ -24,12 +25,16 @@ SHOWN_DIGITS = 12
 class Asked(TypedDict):
     """What the driver requires of a node: plain data. `data` maps a data set to the digest of its array.
 
-    `meeting` is a folder in the driver's results folder; the driver has written `token` to a file in it.
+    `trainers` has how each trainer other than MAML is found, by its name, and `owners` the trainer of each data set
+    that is not MAML's. `meeting` is a folder in the driver's results folder; the driver has written `token` to a file
+    in it.
     """
 
     code: str
     versions: dict[str, str]
+    trainers: dict[str, TrainerFound]
     data: dict[str, str]
+    owners: dict[str, str]
     data_root: str
     meeting: str
     token: str
@@ -42,12 +47,21 @@ class Answer(NamedTuple):
     arrays: dict[str, str]
 
 
-def asked(data: Mapping[str, Mapping[str, str]], root: Path, results: Results, token: str) -> Asked:
-    """Return what this driver's run requires of every node."""
+def asked(
+    data: Mapping[str, Mapping[str, str]],
+    root: Path,
+    results: Results,
+    token: str,
+    trainers: Mapping[str, TrainerFound] | None = None,
+    owners: Mapping[str, str] | None = None,
+) -> Asked:
+    """Return what this driver's run requires of every node. `trainers` and `owners` are those of Asked."""
     return Asked(
         code=source_digest(),
         versions=_versions(),
+        trainers=dict(trainers or {}),
         data={name: array["digest"] for name, array in data.items()},
+        owners=dict(owners or {}),
         data_root=str(root),
         meeting=str(results.meeting(token)),
         token=token,
@@ -58,8 +72,14 @@ def examine(wanted: Asked, node: str) -> Answer:
     """Compare this machine with `wanted`, and write the file `node` into `meeting` as a proof for the driver."""
     arrays: dict[str, str] = {}
     trouble = [*_code_trouble(wanted), *_versions_trouble(wanted), *_meeting_trouble(wanted, node)]
+    found: dict[str, Trainer | str] = {name: _trainer(how) for name, how in wanted["trainers"].items()}
+    trouble += [fault for fault in found.values() if isinstance(fault, str)]
     for name, digest in wanted["data"].items():
-        path = _array(name, digest, wanted["data_root"])
+        owner = wanted["owners"].get(name, DEFAULT)
+        trainer = found[owner] if owner in found else _trainer(MAML)
+        if isinstance(trainer, str):
+            continue
+        path = _array(trainer, name, digest, wanted["data_root"])
         if isinstance(path, Path):
             arrays[name] = str(path)
         else:
@@ -121,13 +141,28 @@ def _meeting_trouble(wanted: Asked, node: str) -> list[str]:
     ]
 
 
-def _array(name: str, digest: str, driver_root: str) -> Path | str:
+def _trainer(how: TrainerFound) -> Trainer | str:
+    """Return the driver's trainer as this machine has it, or what is wrong with it."""
+    try:
+        trainer = find(Reference(how["says"], how["folder"]))
+        here = trainer.code()
+    except TrainerError as error:
+        return f"{error}; put the same file there, or install the same package"
+    if here == how["code"]:
+        return trainer
+    return (
+        f"the code of trainer {trainer.name} is {here[:SHOWN_DIGITS] or 'not known'} there, the driver's is "
+        f"{how['code'][:SHOWN_DIGITS] or 'not known'}; put the driver's files there"
+    )
+
+
+def _array(trainer: Trainer, name: str, digest: str, driver_root: str) -> Path | str:
     """Return the array of a data set on this machine, from its own data root or the driver's; or what is wrong."""
     trouble = []
     for root in dict.fromkeys((data_root(None), Path(driver_root))):
         try:
-            array = prepare(cast(DatasetName, name), root)
-        except DataError as error:
+            array = trainer.prepare(name, root)
+        except TrainerError as error:
             trouble.append(str(error))
             continue
         if array.digest == digest:
@@ -166,6 +201,8 @@ class Unfit:
 
 
 def with_arrays(assignment: Assignment, arrays: Mapping[str, str]) -> Assignment:
-    """Return `assignment` with the path of this machine's own array of its data set."""
+    """Return `assignment` with the path of this machine's own array of its data set, if it has one."""
     data: dict[str, Any] = assignment["data"]
+    if not data:
+        return assignment
     return assignment | {"data": data | {"path": arrays[data["name"]]}}

@@ -204,7 +204,7 @@ def test_going_on_with_other_kernels_is_said_and_journalled(make_dealer, specs, 
     began = journal_of(results, specs[0])["attempts"][0]["kernels"]
     assert began.keys() == {"instruction_set", "numba", "llvmlite"}
     now = began | {"numba": "9.9"}
-    monkeypatch.setattr(dealt_trial, "kernels", lambda engine: now)
+    monkeypatch.setattr(dealt_trial, "kernels", lambda trainer, engine: now)
     again = make_dealer(specs[:1])
     again.next_assignment()
     assert "goes on with" in (sentence := again.changes.get_nowait()) and "numba 9.9" in sentence

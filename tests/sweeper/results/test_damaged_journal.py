@@ -6,7 +6,7 @@ import re
 import pytest
 
 from analysis.contract.lifecycle import STATES
-from sweeper.results import index, trial_summary
+from sweeper.results import index
 from sweeper.results.fold import fold
 from sweeper.results.index import summaries
 from sweeper.results.journal_lines import DamagedJournalError, JournalError, NewerJournalError
@@ -14,6 +14,7 @@ from sweeper.results.survey import survey
 from sweeper.results.trial_summary import read_summary
 from sweeper.running.batch import pending
 from tests.sweeper.played import begin, command, finish, reach, run
+from trainers.maml.trainer import MAML
 
 
 def lines_of(path) -> list[bytes]:
@@ -61,7 +62,7 @@ DAMAGED = {
     "a form of text": (replace(b'"form":1', b'"form":"1"'), r" has form '1' at line 1"),
 }
 NEWER = {
-    "a later form": (replace(b'"form":1', b'"form":2'), r" has form 2 at line 1"),
+    "a later form": (replace(b'"form":1', b'"form":3'), r" has form 3 at line 1"),
     "a field": (replace(b'"config":{', b'"config":{"momentum":0.9,'), r"doesn't know \(momentum: unknown field\)"),
     "a choice": (replace(b'"algorithm":"maml"', b'"algorithm":"newest"'), r"doesn't know \(algorithm: .*'newest'"),
 }
@@ -140,7 +141,7 @@ def test_only_journals_in_trouble_are_read_again_so_that_an_update_helps_at_once
     damaged(whole, specs[1], NEWER["a field"][0])
     assert summaries(whole)[specs[1].trial_id].trouble
     with monkeypatch.context() as patched:
-        patched.setattr(trial_summary, "resolve", lambda values: specs[1].config)
+        patched.setattr(MAML, "resolve", lambda values: specs[1].config)
         patched.setattr(index, "read_summary", lambda path: read_only(path, specs[1].trial_id))
         assert summaries(whole)[specs[1].trial_id].status == "done"
 

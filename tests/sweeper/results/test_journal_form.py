@@ -82,10 +82,10 @@ def test_a_step_that_no_checkpoint_can_have_is_refused(results, specs, step, sai
 
 
 def test_a_later_form_is_refused(results, specs):
-    content = content_of(results, specs[0], PROBE).replace(b'"form":1', b'"form":2')
+    content = content_of(results, specs[0], PROBE).replace(b'"form":1', b'"form":3')
     with pytest.raises(JournalFormError, match=r"line 1: attempt\.form"):
         check(content, specs[0].trial_id)
-    older = content.replace(b'"form":2,', b"")
+    older = content.replace(b'"form":3,', b"")
     assert check(older, specs[0].trial_id).attempts == 1
 
 

@@ -296,7 +296,7 @@ def test_a_trial_that_a_process_holds_is_not_mended(whole, specs, write_sweep):
 
 def test_a_newer_journal_is_not_mended(whole, specs, write_sweep):
     journal = whole.trial(specs[0].trial_id).journal
-    journal.write_bytes(journal.read_bytes().replace(b'"form":1', b'"form":2', 1))
+    journal.write_bytes(journal.read_bytes().replace(b'"form":1', b'"form":3', 1))
     before = journal.read_bytes()
     told = run(whole, write_sweep(), "--mend", specs[0].trial_id)
     assert told.exit_code == 3

@@ -1,5 +1,6 @@
 """The size of packs where the user leaves it open."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def test_a_cpu_trains_trials_by_themselves(specs):
 def test_a_gpu_measures_the_trial_that_needs_most_as_far_as_some_are_alike(write_sweep, monkeypatch):
     asked = []
 
-    def measured(config, *rest):
-        asked.append((config["inner_steps"], *rest))
+    def measured(spec, *rest):
+        asked.append((spec.config.inner_steps, *rest))
         return {"runs": 8, "measured": [{"runs": 8, "step_s": 0.01}]}
 
     monkeypatch.setattr(packing, "measured", measured)
@@ -55,14 +56,15 @@ def test_new_trials_beside_those_that_have_begun_are_measured(specs, monkeypatch
 
 @pytest.mark.slow
 def test_sizes_are_tried_by_a_process_of_its_own(specs, tmp_path):
-    found = measured(specs[0].config.model_dump(), "cpu", tmp_path, 2, "vmap")
+    found = measured(specs[0], "cpu", tmp_path, 2, "vmap")
     assert found["runs"] in (1, 2)
     assert [one["runs"] for one in found["measured"]] == [1, 2]
 
 
 @pytest.mark.slow
 def test_what_can_not_be_measured_is_said_with_what_to_do(specs, tmp_path):
-    elsewhere = specs[0].config.model_dump() | {"dataset": "omniglot"}
+    omniglot = specs[0].cell_config.model_copy(update={"dataset": "omniglot"})
+    elsewhere = dataclasses.replace(specs[0], cell_config=omniglot)
     why = r"^the memory and time of trials can't be measured: .*; give --pack \(1: no packs\)"
     with pytest.raises(SweepError, match=why):
         measured(elsewhere, "cpu", tmp_path, 2)

@@ -1,0 +1,96 @@
+"""The descriptions of trainers in a results folder: what it takes to read their results without their code.
+
+A description is written when a trial of the trainer first begins, with what `trainer:` said in the sweep file. MAML
+needs none. Imports no code of a trainer.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeper.results.paths import Results, ResultsError
+from trainers.described import describe, from_description
+from trainers.registry import find
+from trainers.sealed_file import write_whole
+from trainers.trainer import DEFAULT, Reference, Trainer, TrainerError
+
+_FORM = 1
+
+
+class Known(NamedTuple):
+    """A described trainer, which answers everything but how to train, and what sweep files have said to find it."""
+
+    trainer: Trainer
+    says: Sequence[str | Mapping[str, Any]]
+
+
+def keep(results: Results, trainer: Trainer, reference: Reference) -> None:
+    """Write the description of `trainer`, unless what is there says the same. Raises OSError, ResultsError."""
+    if trainer.name == DEFAULT:
+        return
+    path = results.trainer(trainer.name)
+    before = path.read_bytes() if path.exists() else None
+    says = [reference.says]
+    if before is not None:
+        says += [one for one in known_in(before, path).says if one != reference.says]
+    content = described(trainer, says)
+    if content != before:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+
+
+def described(trainer: Trainer, says: Sequence[str | Mapping[str, Any]]) -> bytes:
+    """Return the description of a trainer as a file holds it; equal descriptions give equal bytes."""
+    ordered = sorted(says, key=lambda one: json.dumps(one, sort_keys=True))
+    content = {"form": _FORM, "says": ordered, "trainer": describe(trainer)}
+    return json.dumps(content, indent=1, allow_nan=False).encode()
+
+
+def known_in(content: bytes, path: Path) -> Known:
+    """Return what `content`, the file at `path`, describes. Raises ResultsError."""
+    try:
+        found = json.loads(content)
+        if found["form"] != _FORM:
+            raise ValueError(f"it has form {found['form']!r:.20}; a newer sweeper may have written it")
+        says = found["says"]
+        if not isinstance(says, list) or not all(isinstance(one, str | dict) for one in says):
+            raise ValueError("`says` is no list of texts and mappings")
+        return Known(from_description(found["trainer"]), says)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, TrainerError) as error:
+        raise ResultsError(
+            f"{path}: is no description of a trainer ({error}); delete it, and the next run writes it again"
+        ) from None
+
+
+def known_trainer(results: Results, name: str) -> Trainer | None:
+    """Return the trainer `name`: MAML itself, and any other as its description says; None if there is none.
+
+    Raises ResultsError if the description is damaged.
+    """
+    if name == DEFAULT:
+        return find(Reference(DEFAULT, ""))
+    path = results.trainer(name)
+    content = _content(path)
+    return None if content is None else known_in(content, path).trainer
+
+
+def trainer_that(results: Results, reference: Reference) -> Trainer | None:
+    """Return the described trainer that sweep files have named as `reference` does; None if it isn't one alone.
+
+    The folder of the sweep file is not compared, since results move. Raises ResultsError.
+    """
+    paths = sorted(results.trainers.glob("*.json")) if results.trainers.is_dir() else []
+    contents = [(path, content) for path in paths if (content := _content(path)) is not None]
+    known = [known_in(content, path) for path, content in contents]
+    found = [each.trainer for each in known if reference.says in each.says]
+    return found[0] if len(found) == 1 else None
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ResultsError(f"{path}: {error.strerror}; repair that, then run the same command again") from None
