@@ -73,16 +73,16 @@ def _imported(path: Path, begins: Sequence[Path]) -> Iterator[Path]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _files(alias.name, begins)
+                yield from files_of_module(alias.name, begins)
         elif isinstance(node, ast.ImportFrom):
             above = path.parents[min(node.level, len(path.parents)) - 1] if node.level else None
             for alias in node.names:
                 name = f"{node.module}.{alias.name}" if node.module else alias.name
-                yield from _files(name, begins if above is None else [above])
+                yield from files_of_module(name, begins if above is None else [above])
 
 
-def _files(name: str, begins: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files of the module `name` and of the packages on the way to it, as far as they exist."""
+def files_of_module(name: str, begins: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files of the module `name` below any of `begins`, and of the packages on the way to it."""
     for begin in begins:
         at = begin
         for word in name.split("."):

@@ -54,7 +54,7 @@ def _stamp(says: str, folder: str) -> str:
 
 @lru_cache(maxsize=64)
 def _of_command(says: str, folder: str) -> Trainer:
-    from trainers.program.trainer import from_mapping  # type: ignore[import-untyped]  # until it is there
+    from trainers.program.trainer import from_mapping
 
     return checked(from_mapping(json.loads(says), Path(folder)), "a command")
 

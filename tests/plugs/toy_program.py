@@ -1,0 +1,44 @@
+"""The toy as a program: it saves at every other step and when it is told to end, and goes on from what it finds."""
+
+import argparse
+import json
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("--lr", type=float)
+arguments.add_argument("--steps", type=int)
+arguments.add_argument("--seed", type=int)
+arguments.add_argument("--pause", type=float, default=0.0)
+given = arguments.parse_args()
+
+file = Path(os.environ["SWEEPER_CHECKPOINT"]) / "state.json"
+draws = random.Random(given.seed)
+step, w = 0, 0.0
+if file.exists():
+    step, w, (version, numbers, spare) = json.loads(file.read_text())
+    draws.setstate((version, tuple(numbers), spare))
+
+told_to_end = False
+
+
+def note(number: int, frame: object) -> None:
+    global told_to_end
+    told_to_end = True
+
+
+signal.signal(signal.SIGTERM, note)
+while step < given.steps and not told_to_end:
+    time.sleep(given.pause)
+    step += 1
+    w += given.lr * (1 - w) + draws.gauss(0, 0.01)
+    loss = abs(1 - w)
+    print(json.dumps({"step": step, "closeness": 1 - loss, "loss": loss}), flush=True)
+    if step % 2 == 0 or step == given.steps or told_to_end:
+        fresh = file.with_suffix(".new")
+        fresh.write_text(json.dumps([step, w, draws.getstate()]))
+        fresh.replace(file)
+        print(json.dumps({"step": step, "checkpoint": True}), flush=True)

@@ -1,0 +1,74 @@
+"""What a program prints, line by line: JSON lines about steps, and text for the log. Checks no metric."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+LONGEST_LINE = 2**20
+"""Bytes of a line; the rest of a longer one is left out."""
+LONGEST_LOGGED = 2000
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
+RESERVED = ("step", "checkpoint", "diverged")
+
+
+class StepLine(NamedTuple):
+    """A JSON line: the step it is about, the values of metrics, and what it says besides."""
+
+    step: Any
+    values: dict[str, Any]
+    checkpoint: Any
+    diverged: Any
+
+
+class Lines:
+    """Puts the pieces of a stream together into lines."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+        self._cut = 0
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yield each line that `piece` completes."""
+        *whole, rest = piece.split(b"\n")
+        for end in whole:
+            yield self._ended(end)
+        self._keep(rest)
+
+    def rest(self) -> bytes:
+        """Return what the stream ends with, without a newline."""
+        return self._ended(b"")
+
+    def _keep(self, piece: bytes) -> None:
+        room = LONGEST_LINE - len(self._begun)
+        self._begun += piece[:room]
+        self._cut += len(piece[room:])
+
+    def _ended(self, end: bytes) -> bytes:
+        self._keep(end)
+        line = self._begun + (f" ... ({self._cut} more bytes)".encode() if self._cut else b"")
+        self._begun, self._cut = b"", 0
+        return line
+
+
+def step_line(line: bytes) -> StepLine | None:
+    """Return what a JSON line says, or None for any other line: one that is no JSON mapping with a key `step`."""
+    text = line.strip()
+    if not (text.startswith(b"{") and text.endswith(b"}")):
+        return None
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict) or "step" not in found:
+        return None
+    values = {key: value for key, value in found.items() if key not in RESERVED}
+    return StepLine(found["step"], values, found.get("checkpoint", False), found.get("diverged", False))
+
+
+def for_log(line: bytes) -> str:
+    """Return a line as a terminal would leave it, printable and cut to LONGEST_LOGGED characters; "" for nothing."""
+    text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
+    text = _ESCAPES.sub("", text)
+    text = "".join(character if character.isprintable() or character == "\t" else "\ufffd" for character in text)
+    return text if len(text) <= LONGEST_LOGGED else f"{text[:LONGEST_LOGGED]}... ({len(text)} characters)"
