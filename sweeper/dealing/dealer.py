@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
@@ -312,8 +313,7 @@ class Dealer:
             return
         trial.step = update["step"]
         for _, key, value in update["records"]:
-            number = trial.spec.trainer.progress(key, value)
-            trial.accuracy = trial.accuracy if number is None else number
+            trial.accuracy = _progress(trial, key, value)
         pack = len(self._packs[trial.pack])
         if update["status"] in ("memory", "failed") and pack > 1:
             # Training each member alone shows which one an error in a pack belongs to.
@@ -375,3 +375,12 @@ class Dealer:
         except ResultsError as error:  # it has no locks
             self.fatal = error
             self.stop()
+
+
+def _progress(trial: Dealt, key: str, value: Mapping[str, Any]) -> float | None:
+    """Return the number that a view shows of `trial` after this record."""
+    try:
+        number = trial.spec.trainer.progress(key, value)
+    except Exception:  # a plug that can't say it must not end the run
+        return trial.accuracy
+    return trial.accuracy if number is None else number

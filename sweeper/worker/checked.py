@@ -1,16 +1,19 @@
 """Checks what a trainer yields, so that the fault of a plug is one sentence: the trainer, the member, what is expected.
 
-Looks at steps, states and the forms of records, and at the numbers of readings. Other values are the trainer's own.
+Looks at steps, states and the forms of records, and at the numbers of readings, which may be numpy's. Other values are
+the trainer's own, and must be plain JSON data.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
 
 from sweeper.results.paths import FURTHEST
-from trainers.trainer import READINGS, Chunk, Metric, RunChunk, Trainer, TrainerError
+from trainers.metrics import measured
+from trainers.trainer import READINGS, Chunk, Record, RunChunk, Trainer, TrainerError
 
 STATUSES = ("running", "done", "diverged")
 
@@ -20,9 +23,8 @@ def checked(trainer: Trainer, configs: Sequence[BaseModel], yielded: Iterable[Ch
     check = _Check(trainer, configs)
     iterator = check.iterator(yielded)
     try:
-        for chunk in iterator:
-            check.chunk(chunk)
-            yield chunk
+        for chunk in _without_exits(trainer, iterator):
+            yield check.chunk(chunk)
     finally:
         close = getattr(iterator, "close", None)  # what is no generator has nothing to close
         if close is not None:
@@ -47,6 +49,7 @@ def states_of(trainer: Trainer, chunk: Chunk) -> Sequence[Any]:
 class _Check:
     def __init__(self, trainer: Trainer, configs: Sequence[BaseModel]) -> None:
         self._trainer = trainer
+        self._owner = f"trainer {trainer.name}"
         self._targets = [getattr(config, trainer.length) if trainer.length else 0 for config in configs]
         self._step = 0
         self._read = [0] * len(configs)
@@ -58,7 +61,8 @@ class _Check:
         except TypeError:
             raise self._fault(f"must return an iterator of chunks, got {yielded!r:.100}") from None
 
-    def chunk(self, chunk: Any) -> None:
+    def chunk(self, chunk: Any) -> Chunk:
+        """Return `chunk` with plain numbers in its readings."""
         if not isinstance(chunk, Chunk):
             raise self._fault(f"must yield Chunk, got {chunk!r:.100}")
         self._yielded = True
@@ -69,9 +73,9 @@ class _Check:
         self._step = chunk.step
         if len(chunk.runs) != len(self._targets):
             raise self._fault(f"must yield news of each of its {len(self._targets)} runs, got {len(chunk.runs)}")
-        for number, run in enumerate(chunk.runs):
-            self._run(number, run, chunk.step)
-        self._over = all(run.status != "running" for run in chunk.runs)
+        runs = tuple(self._run(number, run, chunk.step) for number, run in enumerate(chunk.runs))
+        self._over = all(run.status != "running" for run in runs)
+        return replace(chunk, runs=runs)
 
     def ended(self) -> None:
         if not self._yielded:
@@ -79,7 +83,7 @@ class _Check:
         if not self._over:
             raise self._fault("ended without a last chunk whose runs are done or diverged")
 
-    def _run(self, number: int, run: Any, step: int) -> None:
+    def _run(self, number: int, run: Any, step: int) -> RunChunk:
         if not isinstance(run, RunChunk) or run.status not in STATUSES:
             known = ", ".join(STATUSES)
             raise self._fault(f"must yield a RunChunk for each run, with a status of {known}, got {run!r:.100}")
@@ -88,50 +92,43 @@ class _Check:
                 f"is done at step {step}, but {self._trainer.length} asks for {self._targets[number]} steps; a "
                 "trainer that stops early has `length` None"
             )
-        for record in run.records:
-            if not isinstance(record, tuple) or len(record) != 3:
-                raise self._fault(f"must yield records of a step, a key and a value, got {record!r:.100}")
-            self._record(number, *record, last=step)
+        return replace(run, records=tuple(self._record(number, record, step) for record in run.records))
 
-    def _record(self, number: int, step: Any, key: Any, value: Any, *, last: int) -> None:
+    def _record(self, number: int, record: Any, last: int) -> Record:
+        if not isinstance(record, tuple) or len(record) != 3:
+            raise self._fault(f"must yield records of a step, a key and a value, got {record!r:.100}")
+        step, key, value = record
         if not _whole(step) or not 0 <= step <= last:
             raise self._fault(f"must yield records of steps from 0 to that of the chunk, {last}, got {step!r}")
         if not isinstance(value, dict):
             raise self._fault(f"must yield records whose value is a dict, got {value!r:.100} at step {step}")
-        if key != READINGS:
-            if key not in self._trainer.records:
-                known = ", ".join([READINGS, *self._trainer.records])
-                raise self._fault(f"must yield records of a declared key ({known}), got {key!r} at step {step}")
-            return
-        if step < self._read[number]:
-            raise self._fault(f"must not go back: it yielded a reading of step {step} after step {self._read[number]}")
-        self._read[number] = step
-        for name, measured in value.items():
-            self._number(name, measured, step)
-
-    def _number(self, name: Any, number: Any, step: int) -> None:
-        if fault := undeclared(name, self._trainer.metrics):
-            raise self._fault(f"yielded the metric {name!r} at step {step}, {fault}")
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise self._fault(
-                f"must yield finite numbers, got {number!r:.100} for {name} at step {step}; raise Diverged where "
-                "numbers are out of range"
-            )
+        if key == READINGS:
+            if step < self._read[number]:
+                raise self._fault(f"must not go back: it yielded a reading of step {step} after {self._read[number]}")
+            self._read[number] = step
+            return Record(step, key, measured(f"{self._owner}: train", self._trainer.metrics, step, value))
+        if key not in self._trainer.records:
+            known = ", ".join([READINGS, *self._trainer.records])
+            raise self._fault(f"must yield records of a declared key ({known}), got {key!r} at step {step}")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise self._fault(f"must yield plain JSON data, got {key} at step {step} with other ({error})") from None
+        return Record(step, key, value)
 
     def _fault(self, what: str) -> TrainerError:
-        return TrainerError(f"trainer {self._trainer.name}: train {what}")
+        return TrainerError(f"{self._owner}: train {what}")
 
 
-def undeclared(name: Any, metrics: Mapping[str, Metric]) -> str:
-    """Return why `metrics` do not declare a reading of this name, or "". Coordinates follow after slashes."""
-    metric, *values = name.split("/") if isinstance(name, str) else [""]
-    if metric not in metrics:
-        return f"which its `metrics` do not declare; they are {', '.join(metrics)}"
-    coordinates = metrics[metric].coordinates
-    if len(values) != len(coordinates):
-        named = "/".join([metric, *(key.upper() for key in coordinates)])
-        return f"but its `metrics` declare {named}"
-    return ""
+def _without_exits(trainer: Trainer, chunks: Iterator[Any]) -> Iterator[Any]:
+    """Yield the chunks. A SystemExit would end the worker, and with it other trials: it is an error of the trainer."""
+    try:
+        yield from chunks
+    except SystemExit as error:
+        raise TrainerError(
+            f"trainer {trainer.name}: train must not end its process, which may train other trials; it called "
+            f"sys.exit({error.code!r:.100})"
+        ) from error
 
 
 def _whole(number: Any) -> bool:

@@ -145,6 +145,15 @@ def test_trials_are_packed_only_where_their_trainer_says_so(tmp_path, results):
     assert len(Driven(specs, results, pack=4).train()["members"]) == 1
 
 
+def test_a_plug_that_can_not_say_its_progress_is_trained_all_the_same(tmp_path, results, monkeypatch):
+    specs = specs_of(tmp_path)
+    monkeypatch.setattr(type(specs[0].trainer), "progress", lambda self, key, value: value["lost"])
+    driven = Driven(specs[:1], results)
+    driven.finish()
+    assert driven.dealer.fatal is None
+    assert losses(results, specs[0]) == expected(specs[0])
+
+
 def test_changed_code_is_told_and_refused_until_it_is_accepted_or_trained_again(tmp_path, results):
     file = write_toys(tmp_path)
     assert run(results, file, "--only", "rate=0.25").exit_code == 0

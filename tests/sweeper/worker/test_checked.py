@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from pydantic import BaseModel, ConfigDict
 
@@ -57,14 +58,15 @@ FAULTS = {
     "a step back": ([chunk(2), chunk(1)], "must not go back: it yielded step 1 after step 2"),
     "a record of later": ([chunk(1, run(reading(2, loss=1.0)))], "steps from 0 to that of the chunk, 1, got 2"),
     "a reading back": (
-        [chunk(2, run(reading(2, loss=1.0), reading(1, loss=1.0)))], "a reading of step 1 after step 2",
+        [chunk(2, run(reading(2, loss=1.0), reading(1, loss=1.0)))], "a reading of step 1 after 2",
     ),
-    "an undeclared metric": ([chunk(1, run(reading(1, lost=1.0)))], "'lost' at step 1, .* they are loss, accuracy"),
-    "a missing coordinate": ([chunk(1, run(reading(1, accuracy=1.0)))], "declare accuracy/SPLIT"),
-    "nan": ([chunk(1, run(reading(1, loss=float("nan"))))], "finite numbers, got nan for loss at step 1; raise"),
-    "true": ([chunk(1, run(reading(1, loss=True)))], "finite numbers, got True"),
-    "a text": ([chunk(1, run(reading(1, loss="1")))], "finite numbers, got '1'"),
+    "an undeclared metric": ([chunk(1, run(reading(1, lost=1.0)))], "metric 'lost' is not declared; .* loss, accuracy"),
+    "a missing coordinate": ([chunk(1, run(reading(1, accuracy=1.0)))], "must be named accuracy/SPLIT"),
+    "nan": ([chunk(1, run(reading(1, loss=float("nan"))))], "metric loss must be a finite number, got nan"),
+    "true": ([chunk(1, run(reading(1, loss=True)))], "metric loss must be a number, got True"),
+    "a text": ([chunk(1, run(reading(1, loss="1")))], "metric loss must be a number, got '1'"),
     "an undeclared key": ([chunk(1, run((1, "curve", {})))], r"a declared key \(readings\), got 'curve'"),
+    "another coordinate": ([chunk(1, run((1, "readings", {"accuracy/test": 1.0})))], "split must be val, got 'test'"),
     "no dict": ([chunk(1, run((1, "readings", [1.0])))], "whose value is a dict"),
     "no record": ([Chunk(1, (RunChunk(({"loss": 1.0},), "running", ""),), tuple)], "a step, a key and a value"),
     "done too early": ([chunk(3, run(status="done"))], "done at step 3, but steps asks for 4 steps"),
@@ -76,7 +78,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_is_told(fault):
     yielded, said = FAULTS[fault]
-    with pytest.raises(TrainerError, match=f"^trainer own: train .*{said}"):
+    with pytest.raises(TrainerError, match=f"^trainer own: train.*{said}"):
         seen(*yielded)
 
 
@@ -93,7 +95,7 @@ def test_a_trainer_without_a_length_is_done_when_it_says_so():
 
 
 def test_runs_of_a_pack_are_checked_each():
-    with pytest.raises(TrainerError, match="'lost' at step 1"):
+    with pytest.raises(TrainerError, match="metric 'lost' is not declared"):
         seen(chunk(1, run(), run(reading(1, lost=1.0))), configs=2)
     assert seen(chunk(4, run(status="done"), run(status="diverged")), configs=2)
 
@@ -131,3 +133,23 @@ def test_states_that_are_none_are_told(states, said):
 
 def test_a_run_may_have_no_state():
     assert states_of(Own(), chunk(1)) == (None,)
+
+
+def test_numbers_of_numpy_become_plain():
+    (told,) = seen(chunk(4, run(reading(1, loss=np.float32(0.5)), reading(2, loss=np.array(1)), status="done")))
+    assert [record.value for record in told.runs[0].records] == [{"loss": 0.5}, {"loss": 1.0}]
+    assert [type(record.value["loss"]) for record in told.runs[0].records] == [float, float]
+
+
+class Curve(BaseModel):
+    points: list[float]
+
+
+@pytest.mark.parametrize("value", [{"points": {1.0}}, {"points": [float("nan")]}, {"points": np.float32(1)}])
+def test_records_of_a_trainers_own_kind_are_plain_json(value):
+    class Curved(Own):
+        records = {"curve": Curve}  # noqa: RUF012
+
+    assert seen(chunk(4, run((1, "curve", {"points": [1.0]}), status="done")), trainer=Curved())
+    with pytest.raises(TrainerError, match="must yield plain JSON data, got curve at step 1"):
+        seen(chunk(4, run((1, "curve", value), status="done")), trainer=Curved())

@@ -99,6 +99,7 @@ FAULTS = {
     "never a yield": ("return\n        yield", r"^trainer toy: .*ended without a yield"),
     "an early end": ('yield {"loss": 1.0}\n        return', r"^trainer toy: .*step 1 of 4"),
     "no state": ('state["x"] = open\n        yield {"loss": 1.0}', r"^trainer toy: .*state can't be saved"),
+    "an exit": ("raise SystemExit(3)", r"^trainer toy: train must not end its process.*sys.exit\(3\)"),
     "an error": ('raise KeyError("rate")', r"KeyError: 'rate'"),
 }  # fmt: skip
 
@@ -114,7 +115,7 @@ def test_the_fault_of_a_function_is_the_end_of_its_trial_in_one_sentence(tmp_pat
 
 def test_the_fault_of_a_class_of_ones_own_is_found_too(tmp_path, results):
     code = own("""yield Chunk(1, (RunChunk((Record(1, "readings", {"lost": 1.0}),), "running", ""),), tuple)""")
-    said = "trainer own: train yielded the metric 'lost' at step 1, which its `metrics` do not declare; they are loss"
+    said = "trainer own: train: step 1: metric 'lost' is not declared; declared are loss"
     assert end_of(trained(assigned(tmp_path, results, code))) == ("failed", said)
 
 
