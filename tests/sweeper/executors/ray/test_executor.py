@@ -17,6 +17,7 @@ from tests.sweeper.command import environment, sweeper
 from tests.sweeper.command import start as start_command
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S, wait_until
+from trainers.maml.trainer import MAML
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,8 @@ def start(monkeypatch):
 
         monkeypatch.setattr(ray_daemons.ray, "init", init)
         executor = ray_executor.RayExecutor(workers=8, threads=1, gpus=0)
-        dealer = SimpleNamespace(stopping=threading.Event(), end_all=lambda: None, trials={"0123": None})
+        trial = SimpleNamespace(spec=SimpleNamespace(trainer=MAML))
+        dealer = SimpleNamespace(stopping=threading.Event(), end_all=lambda: None, trials={"0123": trial})
         with pytest.raises(ray_executor.SweepError) as raised:
             executor.run(dealer, lambda: None)
         assert raised.value.exit_code == 4
