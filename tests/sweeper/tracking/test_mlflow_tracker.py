@@ -22,8 +22,9 @@ from sweeper.tracking.run_contents import CellSummary, TrackedTrial, last_time_m
 from sweeper.tracking.run_lookup import Sought
 from tests.sweeper.stores import free_port
 from trainers.maml.config import resolve
-from trainers.maml.points import POINTS_A_KEY, points
+from trainers.maml.points import points
 from trainers.maml.trainer import MAML
+from trainers.thinning import POINTS_A_KEY
 
 pytestmark = pytest.mark.slow
 
