@@ -78,7 +78,7 @@ def all_claims(sweeps: Sequence[SweepPage]) -> TextTable | None:
         return None
     first = tables[0][1]
     return TextTable(
-        caption="Every claim of the paper that a sweep judges.",
+        caption=f"Every claim {'of the paper ' if any(sweep.paper for sweep in sweeps) else ''}that a sweep judges.",
         heads=("sweep", *first.heads),
         rows=tuple((name, *row) for name, table in tables for row in table.rows),
         numeric=tuple(column + 1 for column in first.numeric),

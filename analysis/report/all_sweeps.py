@@ -11,11 +11,14 @@ from analysis.pages.latex import latex_table
 from analysis.pages.markdown import paper_markdown
 from analysis.pages.markup import csv_table
 from analysis.pages.reproducibility import SweepEvidence, reproducibility
+from analysis.paper.deviations import TRAINER
 from analysis.report.files import as_json, write_whole
 from analysis.report.sweep_report import Asked, Found, libraries
 
 TITLE = "All sweeps, their claims, and how to reproduce them"
 WHOSE = "These runs are not ours: they are the authors' stored results, analysed in the same way."
+
+BESIDE = " Whether a value agrees with the authors' value is a separate question with its own verdict."
 
 
 def write_paper(
@@ -31,12 +34,12 @@ def write_paper(
     """
     ran = [found for _, found in every if any(cell.values for cell in found.cells)]
     names = ", ".join(found.page.sweep for found in ran) or "none"
+    of_paper = any(asked.plan[0].trainer == TRAINER for asked, _ in every)
     page = PaperPage(
         title=TITLE,
         introduction=(
             f"{len(every)} sweeps. Sweeps with values: {names}." if records is not None else WHOSE,
-            "A claim's verdict is about the contrast that its sweep declares. Whether a value agrees with the authors' "
-            "value is a separate question with its own verdict.",
+            f"A claim's verdict is about the contrast that its sweep declares.{BESIDE if of_paper else ''}",
         ),
         sweeps=tuple(found.page for _, found in every),
         reproducibility=reproducibility(_evidence(every), records, libraries()) if records is not None else (),

@@ -224,7 +224,7 @@ def test_runs_created_at_the_same_moment_become_one_whose_loser_goes_on_in_the_w
     rounds = 4
     for round_number in range(rounds):  # which of the two has the lower id is chance
         trial_id = f"{round_number}" * 16
-        trial = TRIAL.__class__(trial_id=trial_id, name="n", sweep="tiny", labels={})
+        trial = TRIAL.__class__(trial_id=trial_id, name="n", sweep="tiny", labels={}, trainer=TRIAL.trainer)
         trackers[1]._runs._find, find = blind_once(trackers[1]._runs._find), trackers[1]._runs._find
         for steps, status in ((100, "running"), (200, "done")):
             for tracker in trackers:
@@ -257,7 +257,7 @@ def test_text_longer_than_the_store_takes_is_cut_visibly_and_stays_distinct(uri:
     tracker = MlflowTracker(uri, "tiny", tmp_path / "artifacts")
     for last, trial_id in (("a", "1" * 16), ("b", "2" * 16)):
         text = "x" * 9000 + last
-        trial = TRIAL.__class__(trial_id=trial_id, name=text, sweep=text, labels={"axis": text})
+        trial = TRIAL.__class__(trial_id=trial_id, name=text, sweep=text, labels={"axis": text}, trainer=TRIAL.trainer)
         tracker.push({**make_record(1, status="done"), "trial_id": trial_id}, trial)
     client = MlflowClient(tracking_uri=uri)
     runs = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
