@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from analysis.contract.question import Endpoint, FigureKind, FigureSpec
 from analysis.figures.arms import FigureRequest, place_of
-from analysis.figures.cosine import cosine_info, draw_cosine
 from analysis.figures.curves import curves_info, draw_curves
-from analysis.figures.feature_space import draw_feature_space, feature_space_info
 from analysis.figures.inner_steps import draw_inner_steps, inner_steps_info
 from analysis.figures.layout import Sheet
-from analysis.figures.shares import draw_shares, shares_info
 from analysis.figures.style import cropped
 from analysis.judging.readings import Readings, published_values
+from analysis.maml.cosine import cosine_info, draw_cosine
+from analysis.maml.feature_space import draw_feature_space, feature_space_info
+from analysis.maml.shares import draw_shares, shares_info
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
 from analysis.numbers.measurements import measurement_of
 from analysis.pages.contents import Mark, Picture

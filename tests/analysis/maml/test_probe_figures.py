@@ -9,10 +9,10 @@ import pytest
 
 from analysis.contract.question import Endpoint, FigureSpec
 from analysis.figures.arms import FigureRequest
-from analysis.figures.cosine import cosine_info, draw_cosine
-from analysis.figures.feature_space import draw_feature_space, feature_space_info
-from analysis.figures.shares import draw_shares, shares_info
 from analysis.figures.style import encode
+from analysis.maml.cosine import cosine_info, draw_cosine
+from analysis.maml.feature_space import draw_feature_space, feature_space_info
+from analysis.maml.shares import draw_shares, shares_info
 from analysis.numbers.stats import summary
 from tests.analysis.endpoints import endpoint_of, read_otherwise
 

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.arms import Absence, FigureRequest, absences_in_words
 from analysis.figures.layout import LEFT, RIGHT, Grid, Sheet, lay_out, note, seeds_in_words
-from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, HEAT, RC
+from analysis.maml.probed import ProbedArm, probed
 from analysis.numbers.probes import Pairs, blocks, query_query, support_query
 
 RANGE = (0.0, 0.6)  # of the colour scale, as in the paper; a number outside widens it

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.arms import Absence, FigureRequest, absences_in_words
 from analysis.figures.layout import Grid, Sheet, clipped_sentence, key, lay_out, note, seeds_in_words
-from analysis.figures.probed import ProbedArm, probed
 from analysis.figures.style import GREY, RC, Look, looks
+from analysis.maml.probed import ProbedArm, probed
 from analysis.numbers.bounds import NORM, UNBOUNDED
 from analysis.numbers.probes import Probe
 from analysis.numbers.stats import Summary, summary
