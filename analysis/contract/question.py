@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, cast
 
 from analysis.contract.record import Head
@@ -94,7 +95,7 @@ class Endpoint:
         own = tuple((name, value) for name, value in given if value is not None)
         return cls(metric=metric, declared=Metric.of(facts), coordinates=own, at=at, window=window)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name under which a record of readings has the number: `accuracy`, or `accuracy/val`."""
         return "/".join([self.metric, *(str(value) for _, value in self.coordinates)])

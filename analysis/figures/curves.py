@@ -28,7 +28,17 @@ from analysis.figures.layout import (
     usual_height,
     usual_width,
 )
-from analysis.figures.lines import Curve, curve_of, draw_curve, finish_panel, seeds_sentence, track_of, written
+from analysis.figures.lines import (
+    Curve,
+    curve_of,
+    draw_curve,
+    finish_panel,
+    seeds_sentence,
+    stride,
+    thinned,
+    track_of,
+    written,
+)
 from analysis.figures.style import RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import Unit, axis_title, bounds_of, metric_sentence, read, unit_of
@@ -71,10 +81,12 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     A seed is missing if it has no endpoint at the planned length, or no full window there; `endpoint.at` isn't read.
     """
     arms, records, endpoint = request.arms(), request.records, request.endpoint
-    panels = []
+    panels, drawn_of = [], 1
     for facet in request.facets:
         own = [arm for arm in arms if arm.facet == facet]
-        curves = tuple(curve_of(arm, [track_of(trial, records, endpoint) for trial in arm.trials]) for arm in own)
+        whole = [curve_of(arm, [track_of(trial, records, endpoint) for trial in arm.trials]) for arm in own]
+        drawn_of = max([drawn_of, *map(stride, whole)])
+        curves = tuple(map(thinned, whole))
         theirs = {hue: tuple(points) for (place, hue), points in (published or {}).items() if place == facet}
         panels.append(CurvePanel(facet, curves, theirs, request.tasks[facet]))
     y_title, kind = axis_title(endpoint), measurement_of(endpoint).many
@@ -83,6 +95,8 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     if window > 1:
         y_title += f"\nmean of {window} {kind}"
         sentence += f", running mean of {window} {kind} from the first full window"
+    if drawn_of > 1:
+        sentence += f", drawn at one of {drawn_of} steps with a measurement"
     return CurvesInfo(
         question=request.question,
         sentence=sentence,

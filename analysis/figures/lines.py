@@ -22,6 +22,7 @@ from analysis.numbers.measurements import EVALUATIONS, measured, number_of
 from analysis.numbers.stats import CONFIDENCE, SEEDS_FOR_INTERVAL
 
 MARKS = 8  # number of markers along one curve
+MOST_POINTS = 1000  # steps of a curve that are drawn: more than a panel has dots
 NOTES = 40  # number of points of a curve whose values a page shows
 
 
@@ -76,6 +77,26 @@ def curve_of(arm: Arm, tracks: Sequence[Track], label: str | None = None) -> Cur
     return Curve(
         arm.hue if label is None else label, len(tracks), tuple(tracks), steps, n, mean, mean - half, mean + half
     )
+
+
+def thinned(curve: Curve) -> Curve:
+    """Return `curve` with at most `MOST_POINTS` of its steps, evenly chosen; the last one stays."""
+    every = stride(curve)
+    if every == 1:
+        return curve
+    kept = np.arange(len(curve.steps))[::-every][::-1]
+    steps = curve.steps[kept]
+    tracks = []
+    for track in curve.tracks:
+        there = np.isin(track.steps, steps)
+        tracks.append(Track(track.seed, track.steps[there], track.values[there]))
+    numbers = (each[kept] for each in (curve.n, curve.mean, curve.low, curve.high))
+    return Curve(curve.label, curve.planned, tuple(tracks), steps, *numbers)
+
+
+def stride(curve: Curve) -> int:
+    """Return of how many steps of a curve one is drawn."""
+    return max(1, -(-len(curve.steps) // MOST_POINTS))
 
 
 def draw_curve(

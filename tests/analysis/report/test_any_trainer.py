@@ -159,6 +159,17 @@ def test_a_share_of_a_curve_before_a_full_window_is_left_out() -> None:
     assert "running mean of 2 readings from the first full window" in caption
 
 
+def test_a_curve_of_a_reading_at_every_step_is_drawn_at_some_of_them_and_says_so() -> None:
+    plan = [planned({"lr": "0.1", "model": "net"}, seed, target=2500) for seed in range(3)]
+    records = {t.trial_id: recorded(t, {n: {"loss": t.seed + 1 / n} for n in range(1, 2501)}) for t in plan}
+    figures = [FigureSpec(kind="curves", x=None, hue="model", facets=("lr",))]
+    asked = replace(ASKED, plan=plan, endpoint=LOSS, tables=[], claims=(), figures=figures)
+    (figure,) = find(asked, Loaded(records=records, run_ids={}, unreadable={}), None, "a store").page.figures
+    assert "drawn at one of 3 steps with a measurement" in figure.caption
+    assert figure.marks[-1].text == "net, step 2,500: 1.000 (-1.484 to 3.485), n = 3"
+    assert len(figure.data) < 200_000
+
+
 def test_the_provenance_has_the_endpoint_as_it_was_declared(folder: Path) -> None:
     facts = json.loads((folder / "provenance.json").read_text())
     assert facts["endpoint"] == {"metric": "accuracy", "split": "val", "at": "last", "window": 1}
