@@ -62,6 +62,24 @@ TOY = Own()
 """
 """A trainer that is a class of the user's own; BODY stands for what it does."""
 
+PACKED = OWN.replace('"steps"\n', '"steps"\n    packable = frozenset({"rate", "seed"})\n').replace(
+    "BODY",
+    """xs = [float(state.content or 1.0 + config.seed) for state, config in zip(states, configs, strict=True)]
+        records = [state.records for state in states]
+        unsent = records
+        for step in range(states[0].step + 1, configs[0].steps + 1):
+            xs = [x - config.rate * x for x, config in zip(xs, configs, strict=True)]
+            new = [(Record(step, "readings", {"loss": x}),) for x in xs]
+            records = [known + one for known, one in zip(records, new, strict=True)]
+            status = "done" if step == configs[0].steps else "running"
+            runs = [RunChunk(known + one, status, "") for known, one in zip(unsent, new, strict=True)]
+            kept = [State(step=step, records=known, content=str(x).encode())
+                    for known, x in zip(records, xs, strict=True)]
+            yield Chunk(step, tuple(runs), lambda kept=kept: kept)
+            unsent = [()] * len(xs)""",
+)
+"""A class that trains packs and resumes."""
+
 SWEEP = """\
 version: 1
 name: toys

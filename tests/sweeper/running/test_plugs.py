@@ -17,7 +17,7 @@ from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
 from tests.places import ROOT
 from tests.sweeper.played import command, run
-from tests.sweeper.plugged import FORGETFUL, TOY, write_toys
+from tests.sweeper.plugged import FORGETFUL, PACKED, TOY, write_toys
 
 RESTLESS = TOY.replace('"loss": state["x"]', '"loss": random.random()').replace("from data", "import random\nfrom data")
 """It claims to resume, and yields other numbers each time."""
@@ -143,6 +143,19 @@ def test_trials_are_packed_only_where_their_trainer_says_so(tmp_path, results):
     specs = specs_of(tmp_path)
     assert len({spec.shared_by_pack() for spec in specs}) == 4
     assert len(Driven(specs, results, pack=4).train()["members"]) == 1
+
+
+@pytest.mark.parametrize("killed_after", [1, 3])
+def test_a_pack_goes_on_as_a_pack_after_a_kill_and_ends_as_alone(tmp_path, results, saving, killed_after):
+    specs = specs_of(tmp_path, code=PACKED)
+    driven = Driven(specs, results, pack=4)
+    sizes = [len(driven.train(killed_after)["members"])]
+    while not driven.dealer.over:
+        sizes.append(len(driven.train()["members"]))
+    assert sizes == [4, 4]
+    assert all(losses(results, spec) == expected(spec) for spec in specs)
+    log = results.trial(specs[0].trial_id).log(2).read_text()
+    assert f"continues from step {killed_after}" in log and "in a pack of 4" in log
 
 
 def test_a_plug_that_can_not_say_its_progress_is_trained_all_the_same(tmp_path, results, monkeypatch):

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.dealing.assignment import Member
+from sweeper.dealing.assignment import Member, TrainerFound
 from sweeper.executors.ray import node_check
 from sweeper.executors.ray.node_check import TOKEN_FILE, Unfit, asked, examine, with_arrays, word_of
 from sweeper.host.provenance import source_digest
 from tests.sweeper.assigned import assigned
+from tests.sweeper.plugged import TOY
 from trainers.data.catalog import CATALOG
 from trainers.data.datasets import prepare
+from trainers.registry import find
+from trainers.trainer import Data, Reference
 
 
 @pytest.fixture
@@ -115,3 +118,45 @@ def test_a_worker_asks_once_a_run(wanted, monkeypatch):
     for token in ("a", "a", "b"):
         node_check.examined(json.dumps(wanted | {"token": token}), "node-1")
     assert len(calls) == 2
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """Return how the driver finds the toy, whose file all nodes share."""
+    (tmp_path / "toy.py").write_text(TOY)
+    reference = Reference("toy.py:TOY", str(tmp_path))
+    return TrainerFound(says=reference.says, folder=reference.folder, code=find(reference).code())
+
+
+def test_a_node_with_the_drivers_code_of_a_trainer_may_train(wanted, toy):
+    assert examine(json.loads(json.dumps(wanted | {"trainers": {"toy": toy}})), "node-1").trouble == []
+
+
+def test_other_code_of_a_trainer_is_told_with_both_hashes(wanted, toy, tmp_path):
+    (tmp_path / "toy.py").write_text(TOY + "# more\n")
+    (told,) = examine(wanted | {"trainers": {"toy": toy}}, "node-1").trouble
+    assert "the code of trainer toy is " in told and f"the driver's is {toy['code'][:12]}" in told
+
+
+def test_a_trainer_that_is_not_there_is_told_and_its_data_is_not_looked_for(wanted, toy, tmp_path):
+    (tmp_path / "toy.py").unlink()
+    of_toy = {"trainers": {"toy": toy}, "data": {"digits": "0" * 64}, "owners": {"digits": "toy"}}
+    (told,) = examine(wanted | of_toy, "node-1").trouble
+    assert "toy.py" in told and "put the same file there" in told
+
+
+def test_a_trainer_is_asked_for_its_own_data(wanted, toy, monkeypatch, tmp_path):
+    trainer = find(Reference(toy["says"], toy["folder"]))
+    monkeypatch.setattr(
+        type(trainer), "prepare", lambda self, name, root: Data(name, Path(root, "digits.npy"), "1" * 64)
+    )
+    of_toy = {"trainers": {"toy": toy}, "owners": {"digits": "toy"}}
+    answer = examine(wanted | of_toy | {"data": {"digits": "1" * 64}}, "node-1")
+    assert (answer.trouble, answer.arrays) == ([], {"digits": str(tmp_path / "nothing" / "digits.npy")})
+    (told,) = examine(wanted | of_toy | {"data": {"digits": "2" * 64}}, "node-1").trouble
+    assert "digits in " in told and "the driver's has 222222222222" in told
+
+
+def test_a_pack_without_data_stays_as_it_is(assignment):
+    without = assignment | {"data": {}}
+    assert with_arrays(without, {}) == without

@@ -1,0 +1,114 @@
+"""A run of any trainer that is killed at random moments ends with the numbers of one that was not."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeper.results.fold import fold
+from sweeper.results.paths import Results
+from tests.budget import budget
+from tests.sweeper.command import start, sweeper
+from tests.sweeper.plugged import FORGETFUL, SWEEP, TOY
+from tests.waiting import HANG_S, wait_until
+
+pytestmark = pytest.mark.slow
+
+KILLS = budget(3, 10)
+SEED = 11
+HASTY = """
+import functools, sweeper.running.session, sweeper.worker.work
+sweeper.worker.work.CHECKPOINT_EVERY_S = 0.0
+sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worker, chunk_s=0.05)
+from sweeper.cli import main
+main()
+"""
+PAUSE = "time.sleep(0.005 if os.path.exists('go') else 0.25)"
+"""A step is slow until the test lets the run go."""
+SLOWLY = f"        import os, time; {PAUSE}\n        yield"
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+
+rate, seed, steps = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+kept = Path(os.environ["SWEEPER_CHECKPOINT"], "kept.json")
+step, x = json.loads(kept.read_text()) if kept.exists() else (0, 1.0 + seed)
+while step < steps:
+    step, x = step + 1, x - rate * x
+    PAUSE
+    kept.write_text(json.dumps([step, x]))
+    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": True}), flush=True)
+"""
+COMMAND = """trainer:
+  command: [python, train.py, "{rate}", "{seed}", "{steps}"]
+  fields: {rate: {type: float, default: 0.5}, steps: {type: int, default: 4}}
+  metrics: {loss: {better: lower}, error: {unit: "%"}}
+  length: steps
+  resumes: true"""
+STEPS = 60
+
+
+def write(folder: Path, kind: str) -> None:
+    text = SWEEP.replace("  steps: 4", f"  steps: {STEPS}")
+    code = {"toy": TOY, "forgetful": FORGETFUL, "command": ""}[kind]
+    (folder / "toy.py").write_text(code.replace("        yield", SLOWLY))
+    (folder / "train.py").write_text(PROGRAM.replace("PAUSE", PAUSE))
+    (folder / "toys.yaml").write_text(text.replace("trainer: toy.py:TOY", COMMAND) if kind == "command" else text)
+
+
+def readings(results: Results) -> dict[str, list[tuple]]:
+    found = {path.parent.name: fold(path) for path in (results.root / "trials").glob("*/journal.jsonl")}
+    assert {record["status"] for record in found.values()} == {"done"}
+    return {name: [(each["step"], each["values"]) for each in record["readings"]] for name, record in found.items()}
+
+
+@pytest.mark.parametrize("kind", ["toy", "forgetful", "command"])
+def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, kind):
+    write(tmp_path, kind)
+    (tmp_path / "go").touch()
+    moments = random.Random(SEED)
+    words = ["run", "toys.yaml", "--executor", "inline", "--tracking-uri", "none", "--device", "cpu"]
+    results = Results.at(tmp_path / "results")
+    for kill in range(KILLS):
+        process = start(words, tmp_path, program=HASTY)
+        begun = len(list(results.root.glob("trials/*/a*/trial.log")))
+        while len(list(results.root.glob("trials/*/a*/trial.log"))) <= begun and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0.1, 0.5) + 0.1 * kill)
+        process.kill()
+        _, err = process.communicate(timeout=HANG_S)
+        assert process.returncode == -signal.SIGKILL, err
+    ended = sweeper(*words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    undisturbed = sweeper(*words, "--results", "undisturbed", cwd=tmp_path)
+    assert undisturbed.code == 0, undisturbed.err
+    found = readings(results)
+    assert found == readings(Results.at(tmp_path / "undisturbed"))
+    assert all([step for step, _ in each] == list(range(1, STEPS + 1)) for each in found.values())
+    logs = "".join(path.read_text() for path in results.root.glob("trials/*/a*/trial.log"))
+    assert ("continues from step " in logs) == (kind != "forgetful")
+
+
+def measured(results: Results) -> bool:
+    return any(b'"record"' in path.read_bytes() for path in results.root.glob("trials/*/journal.jsonl"))
+
+
+@pytest.mark.parametrize("kind", ["toy", "command"])
+def test_a_run_that_is_interrupted_saves_and_goes_on_from_there_in_workers_of_ray(tmp_path, kind):
+    write(tmp_path, kind)
+    words = ["run", "toys.yaml", "--tracking-uri", "none", "--device", "cpu", "--workers", "2"]
+    results = Results.at(tmp_path / "results")
+    process = start(words, tmp_path)
+    wait_until(lambda: process.poll() is not None or measured(results), "the first number")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 130, err
+    assert list(results.root.glob("trials/*/a1/*.ckpt")), err
+    (tmp_path / "go").touch()
+    ended = sweeper(*words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert " running from step " in ended.err
+    found = readings(results)
+    assert all([step for step, _ in each] == list(range(1, STEPS + 1)) for each in found.values())
