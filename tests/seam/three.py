@@ -1,0 +1,135 @@
+"""One sweep each for three trainers: a function of twenty lines, a program, and MAML on synthetic characters."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.results.journal_lines import read_lines
+from sweeper.results.paths import Results
+from tests.sweeper.command import Ended, sweeper
+from tests.sweeper.tiny import TINY
+
+TOY = """\
+from dataclasses import dataclass
+
+from sweeper import trainer
+
+
+@dataclass
+class Config:
+    rate: float = 0.5
+    steps: int = 4
+    seed: int = 0
+
+
+@trainer(metrics={"loss": {"better": "lower"}, "error": {"unit": "%", "better": "lower"}}, length="steps")
+def toy(config: Config, state: dict):
+    state.setdefault("x", 1.0 + config.seed)
+    while True:
+        state["x"] -= config.rate * state["x"]
+        yield {"loss": state["x"], "error": min(state["x"], 1.0)}
+"""
+
+PROGRAM = """\
+import json, os, pathlib, sys
+
+rate, steps, seed = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+kept = pathlib.Path(os.environ["SWEEPER_CHECKPOINT"]) / "state.json"
+x, step = json.loads(kept.read_text()) if kept.exists() else (1.0 + seed, 0)
+while step < steps:
+    x, step = x - rate * x, step + 1
+    part = kept.with_suffix(".part")
+    part.write_text(json.dumps([x, step]))
+    part.replace(kept)
+    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": True}), flush=True)
+"""
+
+_QUESTION = """\
+version: 1
+name: tiny
+question: Does the machinery work?
+{trainer}
+fixed:
+  steps: 4
+matrix:
+  rate: [0.25, 0.5]
+seeds: 2
+endpoint: {{metric: loss, at: last, window: 1}}
+report:
+  tables: [{{rows: [], columns: rate}}]
+  figures: [{{kind: line, x: rate}}]
+"""
+_COMMAND = """\
+trainer:
+  command: [python3, walk.py, "{rate}", "{steps}", "{seed}"]
+  fields: {rate: {type: float}, steps: {type: int, ge: 1}, seed: {type: int, ge: 0}}
+  metrics: {loss: {better: lower}, error: {unit: "%", better: lower}}
+  length: steps
+  resumes: true"""
+
+BLOCK = """\
+import sys
+
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name == "trainers.maml" or name.startswith("trainers.maml."):
+            raise ImportError(f"{name} is blocked by this test")
+
+
+sys.meta_path.insert(0, Blocked())
+"""
+"""A sitecustomize.py by which no process can import MAML."""
+
+
+class Case(NamedTuple):
+    """A sweep of four trials named tiny, the field of its length with the target, and the axis of its table."""
+
+    text: str
+    files: dict[str, str]
+    length: str
+    target: int
+    axis: str
+    blocked: bool
+
+    def write(self, folder: Path, length: int | None = None) -> Path:
+        """Write the sweep and its trainer into `folder`, to train `length` steps, and return the sweep file."""
+        for name, content in self.files.items():
+            (folder / name).write_text(content)
+        text = (
+            self.text
+            if length is None
+            else self.text.replace(f"{self.length}: {self.target}", f"{self.length}: {length}", 1)
+        )
+        path = folder / "tiny.yaml"
+        path.write_text(text)
+        if self.blocked:
+            (folder / "block").mkdir(exist_ok=True)
+            (folder / "block" / "sitecustomize.py").write_text(BLOCK)
+        return path
+
+    def run(self, folder: Path, command: str, *arguments: str | Path, program: str | None = None) -> Ended:
+        """Run `sweeper COMMAND tiny.yaml ARGUMENTS` in a new interpreter, without MAML where the case has none."""
+        paths = [str(folder / "block")] if self.blocked else []
+        extra = {"PYTHONPATH": ":".join([*paths, str(Path(__file__).parents[2])])}
+        more = {} if program is None else {"program": program}
+        return sweeper(command, *arguments, cwd=folder, fresh=True, **more, **extra)
+
+
+CASES = {
+    "function": Case(_QUESTION.format(trainer="trainer: toy.py:toy"), {"toy.py": TOY}, "steps", 4, "rate", True),
+    "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True),
+    "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False),
+}
+
+
+def records(results: Results) -> dict[str, list[tuple[int, str, str]]]:
+    """Return every record (step, key, value) of every trial by its id, sorted."""
+    return {
+        path.parent.name: sorted(
+            (line["step"], line["key"], json.dumps(line["value"]))
+            for line in read_lines(path)
+            if line["kind"] == "record"
+        )
+        for path in (results.root / "trials").glob("*/journal.jsonl")
+    }
