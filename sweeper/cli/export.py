@@ -36,10 +36,11 @@ def export(
     from sweeper.archive.export import export as export_trials
     from sweeper.planning.expand import expand
     from sweeper.planning.selectors import select
+    from sweeper.results.known_trainers import sweep_in
     from sweeper.results.survey import experiment_name
-    from sweeper.sweepfile.sweep import load
 
-    sweep, folder = load(file), Results.at(results)
+    folder = Results.at(results)
+    sweep = sweep_in(file, folder)
     specs = select(expand(sweep, profile, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
     exported = export_trials(sweep, profile, specs, folder, target, force=force)

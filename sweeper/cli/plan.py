@@ -26,9 +26,9 @@ from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
+from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing, counts, orphans, survey
-from sweeper.sweepfile.sweep import load
 
 
 @click.command()
@@ -61,8 +61,8 @@ def plan(
     Example:
       sweeper plan sweeps/zeroing_vs_steps.yaml --profile smoke
     """
-    sweep = load(file)
     folder = Results.at(results)
+    sweep = sweep_in(file, folder)
     specs = expand(sweep, profile, folder.digests())
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)

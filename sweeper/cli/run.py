@@ -179,7 +179,7 @@ def run(
     )
     room = room_for(wishes)
     files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
-    batch = prepare_run(read_sweeps(files), profile, folder, wishes.data_root)
+    batch = prepare_run(read_sweeps(files, folder), profile, folder, wishes.data_root)
     mended = mending(batch, folder, mend, rerun)
     todo = decide(mended.batch, wishes, room)
     say(_headline(todo, len(mended.trials)))

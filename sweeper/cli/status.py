@@ -18,9 +18,9 @@ from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
 from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
+from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, orphans, survey
-from sweeper.sweepfile.sweep import load
 
 
 @click.command()
@@ -39,8 +39,8 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     Example:
       sweeper status sweeps/quickstart.yaml
     """
-    sweep = load(file)
     folder = Results.at(results)
+    sweep = sweep_in(file, folder)
     digests = folder.digests()
     surveyed = survey(folder, select(expand(sweep, profile, digests), only, "--only"))
     standings, counted = surveyed.standings, counts(surveyed.standings)

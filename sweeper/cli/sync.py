@@ -22,9 +22,10 @@ from sweeper.reporting.endpoint_metric import endpoint_reader
 from sweeper.reporting.store_pages import push_pages
 from sweeper.reporting.sweep_answer import push_answer, push_cells_as_answer
 from sweeper.results.fold import read_record
+from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import FURTHEST, Results, whole_checkpoint
 from sweeper.results.survey import SurveyedSweep, experiment_name, survey
-from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.shown_mark import note_shown, state_of
 from sweeper.tracking.syncer import sync_all
@@ -62,7 +63,7 @@ def sync(
     uri = resolve_uri(tracking_uri, folder.root)
     if uri is None:
         raise SweepError("--tracking-uri none: there is nothing to sync to; leave it out, or name a store")
-    sweeps = {file: load(file) for file in files}
+    sweeps = {file: sweep_in(file, folder) for file in files}
     planned = [spec for sweep in sweeps.values() for spec in expand(sweep, profile, folder.digests())]
     picked = {spec.trial_id for spec in select(planned, only, "--only")} if only else None
     troubles = []
@@ -72,8 +73,14 @@ def sync(
         with turn if _ours(folder) else nullcontext():
             try:
                 _push(
-                    load(file), profile, folder, uri, picked, checkpoints=checkpoints, left_behind=bool(inherited)
-                )  # loaded again: it may have changed meanwhile
+                    sweep_in(file, folder),  # loaded again: it may have changed meanwhile
+                    profile,
+                    folder,
+                    uri,
+                    picked,
+                    checkpoints=checkpoints,
+                    left_behind=bool(inherited),
+                )
             except TrackingError as error:
                 troubles.append(str(error))
     if troubles:

@@ -16,9 +16,10 @@ from sweeper.host.provenance import commit
 from sweeper.planning.expand import expand, paper_configs
 from sweeper.planning.selectors import select
 from sweeper.reporting import raw_folder
+from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
-from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.address import resolve_uri
 from sweeper.tracking.turns import turns_of, wait_for_pusher
 from trainers.regular_file import require_regular
@@ -111,7 +112,7 @@ def understand(options: Options) -> Request:
         )
     if not files or (len(files) > 1 and not options.every):
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
-    sweeps = {file: load(file) for file in files}
+    sweeps = {file: sweep_in(file, options.results) for file in files}
     left_out: tuple[str, ...] = ()
     if options.authors is not None and options.every:
         sweeps, left_out = _of_authors_alone(sweeps)

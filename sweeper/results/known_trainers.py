@@ -6,10 +6,12 @@ needs none. Imports no code of a trainer.
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.results.paths import Results, ResultsError
+from sweeper.sweepfile.sweep import Sweep, load
 from trainers.described import describe, from_description
 from trainers.registry import find
 from trainers.sealed_file import write_whole
@@ -85,6 +87,11 @@ def trainer_that(results: Results, reference: Reference) -> Trainer | None:
     known = [known_in(content, path) for path, content in contents]
     found = [each.trainer for each in known if reference.says in each.says]
     return found[0] if len(found) == 1 else None
+
+
+def sweep_in(file: Path, results: Results) -> Sweep:
+    """Return the sweep in `file`; a trainer that can't be found is as `results` describe it. Raises SweepError."""
+    return load(file, partial(trainer_that, results))
 
 
 def _content(path: Path) -> bytes | None:

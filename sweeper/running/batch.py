@@ -12,18 +12,19 @@ from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.known_trainers import sweep_in
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
-from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.sweepfile.sweep import Sweep
 from trainers.trainer import Data, TrainerError
 
 
-def read_sweeps(files: Iterable[Path]) -> list[Sweep]:
+def read_sweeps(files: Iterable[Path], results: Results) -> list[Sweep]:
     """Return the sweeps in `files`. Raises SweepError if two have the same name, which names the run and experiment."""
     named: dict[str, tuple[Path, Sweep]] = {}
     for file in files:
-        sweep = load(file)
+        sweep = sweep_in(file, results)
         if sweep.name in named:
             raise SweepError(f"{named[sweep.name][0]} and {file} are both named {sweep.name}; rename one of them")
         named[sweep.name] = (file, sweep)

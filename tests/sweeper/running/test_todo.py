@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.errors import SweepError
+from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, SurveyedSweep, survey
 from sweeper.running import todo as todo_module
 from sweeper.running.batch import read_sweeps
@@ -100,4 +101,4 @@ def test_two_files_of_one_name_are_refused(tmp_path):
     for path in (first, second):
         path.write_text(TINY)
     with pytest.raises(SweepError, match=r"a\.yaml and .*b\.yaml are both named tiny"):
-        read_sweeps([first, second])
+        read_sweeps([first, second], Results.at(tmp_path / "results"))
