@@ -15,11 +15,11 @@ arguments.add_argument("--seed", type=int)
 arguments.add_argument("--pause", type=float, default=0.0)
 given = arguments.parse_args()
 
-file = Path(os.environ["SWEEPER_CHECKPOINT"]) / "state.json"
+folder = Path(os.environ["SWEEPER_CHECKPOINT"])
 draws = random.Random(given.seed)
 step, w = 0, 0.0
-if file.exists():
-    step, w, (version, numbers, spare) = json.loads(file.read_text())
+if saved := sorted(folder.glob("*.json")):
+    step, w, (version, numbers, spare) = json.loads(saved[-1].read_text())
     draws.setstate((version, tuple(numbers), spare))
 
 told_to_end = False
@@ -38,7 +38,6 @@ while step < given.steps and not told_to_end:
     loss = abs(1 - w)
     print(json.dumps({"step": step, "closeness": 1 - loss, "loss": loss}), flush=True)
     if step % 2 == 0 or step == given.steps or told_to_end:
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps([step, w, draws.getstate()]))
-        fresh.replace(file)
-        print(json.dumps({"step": step, "checkpoint": True}), flush=True)
+        file = folder / f"{step:06}.json"
+        file.write_text(json.dumps([step, w, draws.getstate()]))
+        print(json.dumps({"step": step, "checkpoint": file.name}), flush=True)

@@ -34,14 +34,14 @@ PROGRAM = """\
 import json, os, pathlib, sys
 
 rate, steps, seed = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-kept = pathlib.Path(os.environ["SWEEPER_CHECKPOINT"]) / "state.json"
-x, step = json.loads(kept.read_text()) if kept.exists() else (1.0 + seed, 0)
+folder = pathlib.Path(os.environ["SWEEPER_CHECKPOINT"])
+saved = sorted(folder.iterdir())
+x, step = json.loads(saved[-1].read_text()) if saved else (1.0 + seed, 0)
 while step < steps:
     x, step = x - rate * x, step + 1
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps([x, step]))
-    part.replace(kept)
-    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": True}), flush=True)
+    file = folder / f"{step:06}.json"
+    file.write_text(json.dumps([x, step]))
+    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": file.name}), flush=True)
 """
 
 _QUESTION = """\

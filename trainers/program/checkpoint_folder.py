@@ -1,4 +1,4 @@
-"""A folder of files as bytes and back: a tar that depends on names and contents alone, for a program's checkpoints.
+"""A program's checkpoint as bytes and back: a tar that depends on names and contents alone.
 
 Holds plain files and no links, so that what comes from elsewhere can't leave the folder.
 """
@@ -14,22 +14,23 @@ MOST_FILES = 10_000
 MOST_BYTES = 2**30
 LONGEST_NAME = 1000
 _Seen = dict[str, tuple[int, int, int]]
+_CHANGED = "{} changed after its line was printed; give every checkpoint a name of its own, and never change it"
 
 
 class UnfitError(Exception):
     """A folder that can't be a checkpoint; it will be no better next time."""
 
 
-class ChangedError(Exception):
-    """A folder in which something changed while it was read."""
+class GoneError(Exception):
+    """A checkpoint that is not in its folder, or no more."""
 
 
-def packed(folder: Path) -> bytes:
-    """Return the content of `folder`. Raises UnfitError, ChangedError, OSError."""
-    before = _seen(folder)
+def packed(folder: Path, checkpoint: str) -> bytes:
+    """Return the file or folder `checkpoint` in `folder`, alone. Raises UnfitError, GoneError, OSError."""
+    before = _seen(folder, checkpoint)
     contents = {name: _content(folder / name, facts) for name, facts in sorted(before.items())}
-    if _seen(folder) != before:
-        raise ChangedError("its files changed while they were read")
+    if _seen(folder, checkpoint) != before:
+        raise UnfitError(_CHANGED.format(checkpoint))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in contents.items():
@@ -57,51 +58,51 @@ def check(content: bytes) -> None:
         pass
 
 
-def _seen(folder: Path) -> _Seen:
-    """Return size, time and identity of each file below `folder`."""
+def _seen(folder: Path, checkpoint: str) -> _Seen:
+    """Return size, time and identity of each file of `checkpoint`."""
     found: _Seen = {}
     total = 0
-    for name, entry in _walk(folder, ""):
+    for name in _walk(folder, checkpoint):
         try:
-            facts = entry.stat(follow_symlinks=False)
+            facts = (folder / name).lstat()
         except FileNotFoundError:
-            raise ChangedError(f"{name} vanished while the folder was read") from None
+            raise GoneError(f"{name} is not in the folder, or no more") from None
         if not stat.S_ISREG(facts.st_mode):
-            raise UnfitError(f"{name} is no plain file; a checkpoint folder holds files and folders, and no links")
+            raise UnfitError(f"{name} is no plain file; a checkpoint is a file, or a folder of files without links")
         if not name.isprintable() or len(name) > LONGEST_NAME:
             raise UnfitError(f"the name {name!r} is no printable text of up to {LONGEST_NAME} characters")
         found[name] = (facts.st_size, facts.st_mtime_ns, facts.st_ino)
         total += facts.st_size
         if len(found) > MOST_FILES or total > MOST_BYTES:
             raise UnfitError(
-                f"the folder has more than {MOST_FILES} files or {MOST_BYTES / 2**20:.0f} MiB; keep less in it"
+                f"{checkpoint} has more than {MOST_FILES} files or {MOST_BYTES / 2**20:.0f} MiB; keep less in it"
             )
     return found
 
 
-def _walk(folder: Path, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _walk(folder: Path, name: str) -> Iterator[str]:
+    """Yield the names of the files of `name`, which is one itself or a folder of them."""
+    path = folder / name
+    if path.is_symlink() or not path.is_dir():
+        yield name
+        return
+    if name.count("/") > 50:
+        raise UnfitError(f"the folder {name} is deeper than 50 levels")
     try:
-        with os.scandir(folder / above) as entries:
-            listed = list(entries)
+        inside = sorted(os.listdir(path))  # noqa: PTH208, the names are all that is needed
     except FileNotFoundError:
-        raise ChangedError(f"{above or folder.name} vanished while the folder was read") from None
-    for entry in listed:
-        name = f"{above}/{entry.name}" if above else entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if name.count("/") > 50:
-                raise UnfitError(f"the folder {name} is deeper than 50 levels")
-            yield from _walk(folder, name)
-        else:
-            yield name, entry
+        raise GoneError(f"{name} is not in the folder, or no more") from None
+    for one in inside:
+        yield from _walk(folder, f"{name}/{one}")
 
 
 def _content(path: Path, facts: tuple[int, int, int]) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ChangedError(f"{path.name} vanished while the folder was read") from None
+        raise GoneError(f"{path.name} is not in the folder, or no more") from None
     if len(content) != facts[0]:
-        raise ChangedError(f"{path.name} changed while the folder was read")
+        raise UnfitError(_CHANGED.format(path.name))
     return content
 
 

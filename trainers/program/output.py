@@ -13,7 +13,11 @@ RESERVED = ("step", "checkpoint", "diverged")
 
 
 class StepLine(NamedTuple):
-    """A JSON line: the step it is about, the values of metrics, and what it says besides."""
+    """A JSON line: the step it is about, the values of metrics, and what it says besides.
+
+    `checkpoint` names a file or folder in the checkpoint folder that holds the whole state of that step, and that the
+    program never changes again. None stands for a line without one.
+    """
 
     step: Any
     values: dict[str, Any]
@@ -63,7 +67,12 @@ def step_line(line: bytes) -> StepLine | None:
     if not isinstance(found, dict) or "step" not in found:
         return None
     values = {key: value for key, value in found.items() if key not in RESERVED}
-    return StepLine(found["step"], values, found.get("checkpoint", False), found.get("diverged", False))
+    return StepLine(found["step"], values, found.get("checkpoint"), found.get("diverged", False))
+
+
+def is_name(checkpoint: Any) -> bool:
+    """Return whether a line names something directly in the checkpoint folder."""
+    return isinstance(checkpoint, str) and checkpoint not in ("", ".", "..") and "/" not in checkpoint
 
 
 def for_log(line: bytes) -> str:

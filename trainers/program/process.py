@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainers.program import guardian
-from trainers.program.checkpoint_folder import ChangedError, UnfitError, packed
-from trainers.program.output import Lines, StepLine, for_log, step_line
+from trainers.program.checkpoint_folder import GoneError, UnfitError, packed
+from trainers.program.output import Lines, StepLine, for_log, is_name, step_line
 
-PROMPT_S = 0.25
-"""A checkpoint's folder is read if its line was printed at most so long ago: later, the program may have gone on."""
 _POLL_S = 0.05
 _PIECE = 65_536
 _MOST_WAITING = 10_000
@@ -38,7 +36,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Kept:
-    """The checkpoint folder as it was at the last line with a checkpoint; `content` is None if it could not be kept."""
+    """The checkpoint that a line has named; `content` is None if it could not be kept, and `why` says the reason."""
 
     step: object
     content: bytes | None
@@ -62,7 +60,7 @@ class Process:
     def __init__(
         self, command: Sequence[str], folder: Path, checkpoints: Path | None, extra: Mapping[str, str]
     ) -> None:
-        """Start `command` in `folder`; `checkpoints` is the folder to keep when it says so.
+        """Start `command` in `folder`; `checkpoints` is the folder of the checkpoints that its lines name.
 
         Raises OSError if no process can be started. A program that can't be started says so and ends with code 127.
         """
@@ -129,18 +127,15 @@ class Process:
         """Read both streams to their end, and tell what they say."""
         assert self._guardian.stdout is not None and self._guardian.stderr is not None
         out, err = self._guardian.stdout.fileno(), self._guardian.stderr.fileno()
-        heard: dict[int, Callable[[bytes, float], None]] = {out: self._hear, err: self._hear_error}
+        heard: dict[int, Callable[[bytes], None]] = {out: self._hear, err: self._hear_error}
         lines = {out: Lines(), err: Lines()}
-        self._unkept: object = None
         poll = select.poll()
         for stream in heard:
             poll.register(stream, select.POLLIN | select.POLLHUP)
-        empty_s, ended_s = time.monotonic(), None
+        ended_s = None
         while heard:
             looked_s = time.monotonic()
             ready = poll.poll(_POLL_S * 1000)
-            if all(stream != out for stream, _ in ready):
-                empty_s = looked_s
             if not ready:
                 if self._guardian.poll() is not None:
                     ended_s = ended_s or looked_s
@@ -148,51 +143,37 @@ class Process:
                         break
                 continue
             for stream, _ in ready:
-                looked_s = time.monotonic()
                 piece = os.read(stream, _PIECE)
                 for line in lines[stream].feed(piece):
-                    heard[stream](line, empty_s)
+                    heard[stream](line)
                 if not piece:
-                    heard[stream](lines[stream].rest(), empty_s)
+                    heard[stream](lines[stream].rest())
                     poll.unregister(stream)
                     del heard[stream]
-                if stream == out and len(piece) < _PIECE:
-                    empty_s = looked_s
-        code = self._guardian.wait()
-        if self._unkept is not None and code >= 0:  # it ended by itself, so its folder is as it left it
-            self._keep(self._unkept)
-        self._tell(Ended(code))
+        self._tell(Ended(self._guardian.wait()))
         self._guardian.stdout.close()
         self._guardian.stderr.close()
 
-    def _hear(self, line: bytes, empty_s: float) -> None:
-        """Tell what a line of standard output says; it was printed after `empty_s`."""
+    def _hear(self, line: bytes) -> None:
+        """Tell what a line of standard output says."""
         said = step_line(line)
         if said is None:
-            self._hear_error(line, empty_s)
+            self._hear_error(line)
             return
         self._tell(said)
-        if said.checkpoint is True and self._checkpoints is not None:
-            if time.monotonic() - empty_s > PROMPT_S:
-                self._unkept = said.step
-                self._tell(Kept(said.step, None, "its line was read late, and the program may have gone on"))
-            else:
-                self._keep(said.step)
+        if self._checkpoints is not None and is_name(said.checkpoint):
+            self._tell(self._kept(self._checkpoints, said.step, said.checkpoint))
 
-    def _hear_error(self, line: bytes, empty_s: float) -> None:
+    def _hear_error(self, line: bytes) -> None:
         text = for_log(line)
         if text:
             self._tell(Text(text))
 
-    def _keep(self, step: object) -> None:
-        assert self._checkpoints is not None
+    @staticmethod
+    def _kept(folder: Path, step: object, checkpoint: str) -> Kept:
         try:
-            content = packed(self._checkpoints)
+            return Kept(step, packed(folder, checkpoint))
         except UnfitError as error:
-            self._tell(Kept(step, None, str(error), unfit=True))
-        except (ChangedError, OSError) as error:
-            self._unkept = step
-            self._tell(Kept(step, None, str(error)))
-        else:
-            self._unkept = None
-            self._tell(Kept(step, content))
+            return Kept(step, None, str(error), unfit=True)
+        except (GoneError, OSError) as error:
+            return Kept(step, None, str(error))

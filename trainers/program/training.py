@@ -16,7 +16,7 @@ from trainers.metrics import measured
 from trainers.plain_fields import FURTHEST
 from trainers.program.checkpoint_folder import unpack
 from trainers.program.command import Command
-from trainers.program.output import StepLine
+from trainers.program.output import StepLine, is_name
 from trainers.program.process import Ended, Kept, News, Process, Text
 from trainers.state_file import State
 from trainers.trainer import READINGS, Chunk, Metric, Record, RunChunk, RunStatus, TrainerError
@@ -191,9 +191,15 @@ class Run:
         step = line.step
         if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= FURTHEST:
             raise TrainerError(f"{self._owner}: printed step {shown(step)}; a step is a whole number from 0")
-        for key, value in (("checkpoint", line.checkpoint), ("diverged", line.diverged)):
-            if not isinstance(value, bool) and not (key == "diverged" and isinstance(value, str)):
-                raise TrainerError(f"{self._owner}: step {step}: {key} must be true or false, got {shown(value)}")
+        if not isinstance(line.diverged, bool | str):
+            raise TrainerError(
+                f"{self._owner}: step {step}: diverged must be true or false, got {shown(line.diverged)}"
+            )
+        if line.checkpoint is not None and not is_name(line.checkpoint):
+            raise TrainerError(
+                f"{self._owner}: step {step}: checkpoint must be the name of a file or folder in {CHECKPOINT}, which "
+                f"the program never changes again, got {shown(line.checkpoint)}"
+            )
         if step < self._step:
             hint = ""
             if self._start.content and self._step == self._start.step:

@@ -1,4 +1,4 @@
-"""A program's folder as bytes: the same files give the same bytes, and nothing leads out of the folder."""
+"""A program's checkpoint as bytes: the same files give the same bytes, and nothing leads out of the folder."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.program import checkpoint_folder
-from trainers.program.checkpoint_folder import ChangedError, UnfitError, check, packed, unpack
+from trainers.program.checkpoint_folder import GoneError, UnfitError, check, packed, unpack
 
 
 def fill(folder, files):
@@ -29,15 +29,23 @@ FILES = {"model.pt": b"\x00\x01", "opt/state": b"", "opt/deep/é.txt": b"x" * 50
 
 def test_the_same_files_are_the_same_bytes(tmp_path):
     for name, order in (("a", list(FILES)), ("b", list(reversed(FILES)))):
-        fill(tmp_path / name, {key: FILES[key] for key in order})
-    (tmp_path / "b" / "empty").mkdir()
-    (tmp_path / "b" / "model.pt").chmod(0o600)
-    os.utime(tmp_path / "b" / "model.pt", (1, 1))
-    content = packed(tmp_path / "a")
-    assert packed(tmp_path / "b") == content
+        fill(tmp_path / name / "7", {key: FILES[key] for key in order})
+    (tmp_path / "b" / "7" / "empty").mkdir()
+    (tmp_path / "b" / "7" / "model.pt").chmod(0o600)
+    (tmp_path / "b" / "8").write_text("another checkpoint")
+    os.utime(tmp_path / "b" / "7" / "model.pt", (1, 1))
+    content = packed(tmp_path / "a", "7")
+    assert packed(tmp_path / "b", "7") == content
     unpack(content, tmp_path / "c")
-    assert files_of(tmp_path / "c") == FILES
-    assert packed(tmp_path / "c") == content
+    assert files_of(tmp_path / "c" / "7") == FILES
+    assert packed(tmp_path / "c", "7") == content
+
+
+def test_a_checkpoint_may_be_one_file(tmp_path):
+    (tmp_path / "7.pt").write_bytes(b"123")
+    (tmp_path / "8.pt").write_bytes(b"456")
+    unpack(packed(tmp_path, "7.pt"), tmp_path / "out")
+    assert files_of(tmp_path / "out") == {"7.pt": b"123"}
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b/a", "b/c/d", "é", "x y"]), st.binary(max_size=2000)))
@@ -46,8 +54,8 @@ def test_any_files_come_back(tmp_path_factory, files):
     (folder / "in").mkdir()
     fill(folder / "in", files)
     (folder / "out").mkdir()
-    unpack(packed(folder / "in"), folder / "out")
-    assert files_of(folder / "out") == files
+    unpack(packed(folder, "in"), folder / "out")
+    assert files_of(folder / "out" / "in") == files
 
 
 def test_nothing_is_an_empty_folder(tmp_path):
@@ -56,35 +64,39 @@ def test_nothing_is_an_empty_folder(tmp_path):
 
 
 def test_what_is_no_plain_file_is_unfit(tmp_path):
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    with pytest.raises(UnfitError, match="link is no plain file; a checkpoint folder holds files and folders"):
-        packed(tmp_path)
-    (tmp_path / "link").unlink()
-    (tmp_path / "dir").symlink_to(tmp_path)
+    inside = tmp_path / "7"
+    inside.mkdir()
+    (inside / "link").symlink_to("/etc/passwd")
+    with pytest.raises(UnfitError, match="7/link is no plain file; a checkpoint is a file, or a folder of files"):
+        packed(tmp_path, "7")
+    with pytest.raises(UnfitError, match="link is no plain file"):
+        packed(inside, "link")
+    (inside / "link").unlink()
+    (inside / "dir").symlink_to(tmp_path)
     with pytest.raises(UnfitError, match="dir is no plain file"):
-        packed(tmp_path)
-    (tmp_path / "dir").unlink()
-    os.mkfifo(tmp_path / "pipe")
+        packed(tmp_path, "7")
+    (inside / "dir").unlink()
+    os.mkfifo(inside / "pipe")
     with pytest.raises(UnfitError, match="pipe is no plain file"):
-        packed(tmp_path)
-    (tmp_path / "pipe").unlink()
-    (tmp_path / "a\nb").write_bytes(b"")
+        packed(tmp_path, "7")
+    (inside / "pipe").unlink()
+    (inside / "a\nb").write_bytes(b"")
     with pytest.raises(UnfitError, match="is no printable text"):
-        packed(tmp_path)
+        packed(tmp_path, "7")
 
 
 def test_a_folder_with_too_much_is_unfit(tmp_path, monkeypatch):
-    fill(tmp_path, {"a": b"123", "b": b"45"})
+    fill(tmp_path, {"7/a": b"123", "7/b": b"45"})
     monkeypatch.setattr(checkpoint_folder, "MOST_BYTES", 4)
-    with pytest.raises(UnfitError, match="more than 10000 files or 0 MiB; keep less in it"):
-        packed(tmp_path)
+    with pytest.raises(UnfitError, match="7 has more than 10000 files or 0 MiB; keep less in it"):
+        packed(tmp_path, "7")
     monkeypatch.setattr(checkpoint_folder, "MOST_FILES", 1)
     with pytest.raises(UnfitError, match="more than 1 files"):
-        packed(tmp_path)
+        packed(tmp_path, "7")
 
 
 def test_a_change_while_it_is_read_is_noticed(tmp_path, monkeypatch):
-    fill(tmp_path, {"a": b"123", "b": b"45"})
+    fill(tmp_path, {"7/a": b"123", "7/b": b"45"})
     read = checkpoint_folder._content
 
     def changing(change):
@@ -95,17 +107,17 @@ def test_a_change_while_it_is_read_is_noticed(tmp_path, monkeypatch):
 
         monkeypatch.setattr(checkpoint_folder, "_content", content)
 
-    for change in (
-        lambda: (tmp_path / "a").write_bytes(b"321"),
-        lambda: (tmp_path / "b").write_bytes(b"456"),
-        lambda: (tmp_path / "c").write_bytes(b""),
-        lambda: (tmp_path / "b").unlink(),
+    for change, error in (
+        (lambda: (tmp_path / "7/a").write_bytes(b"321"), UnfitError),
+        (lambda: (tmp_path / "7/b").write_bytes(b"456"), UnfitError),
+        (lambda: (tmp_path / "7/c").write_bytes(b""), UnfitError),
+        (lambda: (tmp_path / "7/b").unlink(), GoneError),
     ):
         changing(change)
-        with pytest.raises(ChangedError):
-            packed(tmp_path)
-    with pytest.raises(ChangedError):
-        packed(tmp_path / "absent")
+        with pytest.raises(error):
+            packed(tmp_path, "7")
+    with pytest.raises(GoneError, match="absent is not in the folder, or no more"):
+        packed(tmp_path, "absent")
 
 
 def tar(*entries):

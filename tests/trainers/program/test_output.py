@@ -25,8 +25,8 @@ def test_a_line_of_megabytes_is_cut():
 
 
 def test_a_json_line_says_its_step_and_values():
-    assert step_line(b' {"step": 3, "loss": 0.5, "checkpoint": true}\r') == (3, {"loss": 0.5}, True, False)
-    assert step_line(b'{"step": "x", "diverged": "why"}') == ("x", {}, False, "why")
+    assert step_line(b' {"step": 3, "loss": 0.5, "checkpoint": "3"}\r') == (3, {"loss": 0.5}, "3", False)
+    assert step_line(b'{"step": "x", "diverged": "why"}') == ("x", {}, None, "why")
     assert math.isnan(step_line(b'{"step": 1, "loss": NaN}').values["loss"])
 
 

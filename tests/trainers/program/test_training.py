@@ -209,7 +209,17 @@ def test_it_runs_in_the_folder_of_the_sweep_file_and_knows_its_surroundings(prog
         ("say(step=1, loss=[4])", [], "step 1: metric loss must be a number, got [4]"),
         ("say(step=1, loss=float('nan'))", [], "step 1: metric loss must be a finite number, got nan"),
         ("say(step=1, loss=10**400)", [], "step 1: metric loss must be a finite number, got inf"),
-        ("say(step=1, checkpoint='yes')", [], "step 1: checkpoint must be true or false, got 'yes'"),
+        (
+            "say(step=1, checkpoint=True)",
+            [],
+            "step 1: checkpoint must be the name of a file or folder in SWEEPER",
+        ),
+        (
+            "say(step=1, checkpoint='..')",
+            [],
+            "step 1: checkpoint must be the name of a file or folder in SWEEPER",
+        ),
+        ("say(step=1, checkpoint='a/b')", [], "which the program never changes again, got 'a/b'"),
         ("say(step=1, diverged=3)", [], "step 1: diverged must be true or false, got 3"),
     ],
 )
@@ -267,17 +277,16 @@ def test_a_program_that_stays_after_its_last_step_is_ended(program):
 
 
 SAVES = """
-file = os.path.join(os.environ["SWEEPER_CHECKPOINT"], "step")
-step = int(open(file).read()) if os.path.exists(file) else 0
+folder = os.environ["SWEEPER_CHECKPOINT"]
+step = max(map(int, os.listdir(folder)), default=0)
 stopping = []
 signal.signal(signal.SIGTERM, lambda *_: stopping.append(1))
 while step < int(sys.argv[1]):
     step += 1
     say(step=step, loss=step)
     if stopping:
-        with open(file, "w") as opened:
-            opened.write(str(step))
-        say(step=step, checkpoint=True)
+        open(os.path.join(folder, str(step)), "w").close()
+        say(step=step, checkpoint=str(step))
         print("saved", flush=True)
         break
     time.sleep(0.01)
@@ -320,7 +329,7 @@ def test_a_program_that_ignores_the_signal_is_killed(program):
 def test_a_folder_that_can_not_be_kept_is_told(program):
     text = """
     os.symlink("/etc", os.path.join(os.environ["SWEEPER_CHECKPOINT"], "link"))
-    say(step=1, loss=1, checkpoint=True)
+    say(step=1, loss=1, checkpoint="link")
     time.sleep(60)
     """
     found, error = failed(program(text, resumes=True))
@@ -328,18 +337,40 @@ def test_a_folder_that_can_not_be_kept_is_told(program):
     assert "its state can't be saved at step 1: link is no plain file" in str(error)
 
 
-def test_a_checkpoint_that_is_read_late_is_left_out_and_the_last_one_kept(program, monkeypatch):
-    monkeypatch.setattr(process, "PROMPT_S", -1.0)
+def test_a_program_that_runs_ahead_of_its_reader_resumes_at_the_step_of_its_checkpoint(program, monkeypatch):
+    """The state of a later step never gets the name of an earlier one, however late a line is read."""
+    heard = process.step_line
+    monkeypatch.setattr(process, "step_line", lambda line: (time.sleep(0.05), heard(line))[1])
     text = """
-    for step in range(1, 4):
-        open(os.path.join(os.environ["SWEEPER_CHECKPOINT"], "step"), "w").write(str(step))
-        say(step=step, loss=step, checkpoint=True)
+    folder = os.environ["SWEEPER_CHECKPOINT"]
+    step = max(map(int, os.listdir(folder)), default=0)
+    while step < int(sys.argv[1]):
+        step += 1
+        open(os.path.join(folder, str(step)), "w").close()
+        say(step=step, loss=step, checkpoint=str(step))
+    """
+    running = chunks(program(text, resumes=True), {"steps": 50}, chunk_s=0.0)
+    last = next(chunk for chunk in running if chunk.states()[0] is not None)
+    (state,) = last.states()
+    running.close()
+    assert state.step < 50
+    records, last = ended(program(text, resumes=True), {"steps": 50}, state=state)
+    assert records == loss(*range(1, 51))
+
+
+def test_a_checkpoint_that_is_gone_when_its_line_is_read_is_said_and_the_last_one_kept(program):
+    text = """
+    folder = os.environ["SWEEPER_CHECKPOINT"]
+    open(os.path.join(folder, "2"), "w").close()
+    say(step=1, loss=1, checkpoint="1")
+    say(step=2, loss=2, checkpoint="2")
+    say(step=3, loss=3)
     """
     lines = []
     records, last = ended(program(text, resumes=True), log=lines.append)
     assert records == loss(1, 2, 3)
-    assert "no checkpoint at step 1: its line was read late, and the program may have gone on" in lines
-    assert last.states()[0].step == 3
+    assert "no checkpoint at step 1: 1 is not in the folder, or no more" in lines
+    assert last.states()[0].step == 2
 
 
 def alive(number):
