@@ -15,9 +15,9 @@ from trainers import fields, state_file
 from trainers.metrics import is_among
 from trainers.state_file import State
 from trainers.thinning import stride
-from trainers.trainer import READINGS, Chunk, Data, Metric, Point, TrainerError, Wanted
+from trainers.trainer import READINGS, WHOLE, Chunk, Data, Metric, Point, TrainerError, Wanted, metric_name
 
-STATE_BYTES = 2**20
+STATE_BYTES = 2**17
 """What plans take for the size of a state that they can't know."""
 
 
@@ -140,12 +140,16 @@ class ReadingsTrainer:
     def progress(self, key: str, value: Mapping[str, Any]) -> float | None:
         if key != READINGS:
             return None
-        first = next(iter(self.metrics))
-        return next((number for name, number in value.items() if name.split("/")[0] == first), None)
+        return value.get(self._first)
 
     def outcome(self, config: BaseModel, number: float) -> str:
+        return f"{self._first} {worded(next(iter(self.metrics.values())), number)}"
+
+    @property
+    def _first(self) -> str:
+        """The name of the first metric, at the first value of each coordinate."""
         name, metric = next(iter(self.metrics.items()))
-        return f"{name} {worded(metric, number)}"
+        return metric_name(name, (0 if allowed[0] == WHOLE else allowed[0] for allowed in metric.coordinates.values()))
 
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         """Return the readings of a trial's record: the first of each span, and the last of each metric."""

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from analysis.contract.question import FigureKind
-from analysis.contract.record import Metric
 from sweeper.cli import main
 from sweeper.planning.expand import expand
 from sweeper.sweepfile import form as sweepfile_form
 from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
 from trainers.maml.config import TrialConfig
+from trainers.maml.trainer import MAML
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -79,7 +79,7 @@ def test_every_key_of_a_sweep_file_is_on_its_page():
     keys = keys_of(sweepfile_form.SweepForm)
     assert {"version", "seeds", "between", "facets", "window"} <= keys
     assert not {key for key in keys if f"`{key}`" not in page}
-    assert not {name for name in get_args(Metric) if f"`{name}`" not in page}
+    assert not {name for name in MAML.metrics if f"`{name}`" not in page}
     assert not {name for name in get_args(FigureKind) if f"`{name}`" not in page}
 
 

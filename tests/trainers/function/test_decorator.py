@@ -419,6 +419,9 @@ def test_logs_and_progress_say_fractions_in_per_cent():
     assert plug.said("readings", value) == "accuracy 50.00 %, time 2 s, loss 1e-07"
     assert plug.progress("readings", value) == 0.5
     assert plug.outcome(plug.resolve({}), 0.5) == "accuracy 50.00 %"
+    by_split = made(fit, metrics={"accuracy": {"unit": "%", "coordinates": {"split": ["val", "train"]}}})
+    assert by_split.progress("readings", {"accuracy/train": 0.1, "accuracy/val": 0.5}) == 0.5
+    assert by_split.outcome(by_split.resolve({}), 0.5) == "accuracy/val 50.00 %"
     assert (plug.said("other", {}), plug.progress("other", {}), plug.progress("readings", {"loss": 1})) == (
         "",
         None,
