@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_TRIAL_ID, metric_key
+from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_TRIAL_ID
 from sweeper.results.fold import fold
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results, step_of
 from sweeper.tracking.mlflow_tracker import MlflowTracker
-from tests.chaos.program import PLAIN, STEPS, environment, sweep_text
+from tests.chaos.program import METRICS, PLAIN, STEPS, environment, write_sweep
 from tests.forks import fork
 from tests.waiting import HANG_S
 
@@ -48,19 +48,20 @@ def assert_shown_once(uri: str, experiment: str, results: Results, planned: set[
         path = client.download_artifacts(run.info.run_id, ARTIFACT, str(scratch))
         shown = json.loads(gzip.decompress(Path(path).read_bytes()))
         assert numbers(shown) == numbers(fold(results.trial(run.data.tags[TAG_TRIAL_ID]).journal))
-        for key in ("train_query_loss", metric_key("zeroed", "inner_steps")):
+        for key in METRICS:
             steps = [metric.step for metric in client.get_metric_history(run.info.run_id, key)]
             assert steps, key
             assert len(set(steps)) == len(steps), key
 
 
 def numbers(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's curves, evaluations, probes and scores, without the times they were taken at."""
+    """Return a record's curves, evaluations, probes, readings and scores, without the times they were taken at."""
 
     def timeless(found: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in found.items() if key != "time_ms"}
 
-    measured = {kind: [timeless(entry) for entry in record[kind]] for kind in ("evaluations", "probes")}
+    kinds = ("evaluations", "probes", *(["readings"] if "readings" in record else []))
+    measured = {kind: [timeless(entry) for entry in record[kind]] for kind in kinds}
     return measured | {"training": timeless(record["training"]), "scores": record["scores"]}
 
 
@@ -94,7 +95,7 @@ def ending(results: Results, steps: int = STEPS) -> Ending:
 
 def undisturbed_ending(folder: Path, seeds: int) -> Ending:
     """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are."""
-    (folder / "chaos.yaml").write_text(sweep_text("undisturbed", seeds))
+    write_sweep(folder, "undisturbed", seeds)
     words = ["run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
     process = fork(PLAIN, words, cwd=folder, env=environment())
     _, err = process.communicate(timeout=HANG_S)

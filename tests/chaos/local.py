@@ -19,10 +19,10 @@ from sweeper.results.journal_lines import read_lines
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results, RunPaths
 from sweeper.sweepfile.sweep import load
-from sweeper.tracking.run_contents import OUR_METRICS
+from sweeper.tracking.run_contents import METRICS_OF_MAML
 from tests.chaos.broken import VARIABLE
 from tests.chaos.ending import Ending, assert_ended_as, ending, numbers
-from tests.chaos.program import BROKEN, SMALL, environment, sweep_text
+from tests.chaos.program import BROKEN, METRICS, SMALL, environment, write_sweep
 from tests.forks import Forked, fork
 from tests.waiting import HANG_S
 
@@ -58,8 +58,7 @@ class Local:
         """The exit codes of the runs so far."""
         self.said = ""
         """What the last command wrote."""
-        (folder / "chaos.yaml").write_text(sweep_text(NAME, SEEDS, SMALL))
-        self.specs: tuple[TrialSpec, ...] = expand(load(folder / "chaos.yaml"))
+        self.specs: tuple[TrialSpec, ...] = expand(load(write_sweep(folder, NAME, SEEDS, SMALL)))
 
     def start(self, command: str = "run", *options: str, **broken: object) -> Forked:
         """Start `sweeper COMMAND` with `options`, and with what is `broken` in it; see broken.py."""
@@ -130,7 +129,8 @@ class Local:
             assert trial_id not in found, f"{trial_id} is shown twice"
             points = self.asked("SELECT key, step, value FROM metrics WHERE run_uuid = ? ORDER BY 1, 2, 3", run)
             params = dict(self.asked("SELECT key, value FROM params WHERE run_uuid = ?", run))
-            found[trial_id] = ShownTrial(status, params, [row for row in points if row[0].startswith(OUR_METRICS)])
+            ours = [row for row in points if row[0].startswith((*METRICS_OF_MAML, *METRICS))]
+            found[trial_id] = ShownTrial(status, params, ours)
             artefact = Path(unquote(urlsplit(uri).path)) / ARTIFACT
             assert artefact.is_relative_to(self.results.root), artefact
             record = json.loads(gzip.decompress(artefact.read_bytes()))

@@ -1,6 +1,7 @@
 """What a scene runs: a sweep of tiny trials, `sweeper` with more to hit than usual, and what both need around them."""
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 STEPS = 500
@@ -27,6 +28,47 @@ endpoint: {metric: test_accuracy, head: zeroed, steps: inner_steps, at: last, wi
 report:
   tables: [{rows: [], columns: inner_steps}]
   figures: [{kind: inner_steps, x: inner_steps}]
+"""
+TRAINER = os.environ.get("SWEEPER_CHAOS_TRAINER", "maml")
+"""What trains: "maml", or "command" for a program that saves and resumes."""
+METRICS = {"maml": ("train_query_loss", "test_accuracy/zeroed/inner_steps"), "command": ("loss",)}[TRAINER]
+"""Tracked metrics of which every trial has points."""
+_COMMAND_SWEEP = """\
+version: 1
+name: NAME
+question: Does it end with the same bits?
+trainer:
+  command: [python3, walk.py, "{rate}", "{steps}", "{seed}"]
+  fields: {rate: {type: float}, steps: {type: int, ge: 1}, seed: {type: int, ge: 0}}
+  metrics: [loss]
+  length: steps
+  resumes: true
+fixed:
+  steps: STEPS
+matrix:
+  rate: [0.001, 0.002]
+seeds: SEEDS
+endpoint: {metric: loss, at: last, window: 1}
+report:
+  tables: [{rows: [], columns: rate}]
+  figures: [{kind: line, x: rate}]
+"""
+_WALK = """\
+import json, os, pathlib, random, sys, time
+
+rate, steps, seed = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+folder = pathlib.Path(os.environ["SWEEPER_CHECKPOINT"])
+saved = sorted(folder.iterdir())
+x, step = json.loads(saved[-1].read_text()) if saved else (1.0 + seed, 0)
+while step < steps:
+    x, step = x - rate * x * random.Random(f"{seed} {step}").random(), step + 1
+    line = {"step": step, "loss": x}
+    if step % 3 == 0 or step == steps:
+        file = folder / f"{step:06}.json"
+        file.write_text(json.dumps([x, step]))
+        line["checkpoint"] = file.name
+    print(json.dumps(line), flush=True)
+    time.sleep(0.004)
 """
 HASTY = """
 import functools
@@ -64,9 +106,18 @@ LARGE = Size(STEPS, 120, 200, 10)
 SMALL = Size(12, 3, 5, 3)
 
 
-def sweep_text(name: str, seeds: int, size: Size = LARGE) -> str:
+def write_sweep(folder: Path, name: str, seeds: int, size: Size = LARGE) -> Path:
+    """Write a sweep of two cells, each with `seeds` trials of `size`, and return its file."""
+    if TRAINER == "command":
+        (folder / "walk.py").write_text(_WALK)
+    path = folder / "chaos.yaml"
+    path.write_text(sweep_text(name, seeds, size, _SWEEP if TRAINER == "maml" else _COMMAND_SWEEP))
+    return path
+
+
+def sweep_text(name: str, seeds: int, size: Size = LARGE, text: str = _SWEEP) -> str:
     """Return a sweep of two cells, each with `seeds` trials of `size`."""
-    text = _SWEEP.replace("NAME", name).replace("SEEDS", str(seeds))
+    text = text.replace("NAME", name).replace("SEEDS", str(seeds))
     for field, number in size._asdict().items():
         text = text.replace(field.upper(), str(number))
     return text

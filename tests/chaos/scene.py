@@ -21,7 +21,7 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results, RunPaths
 from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, assert_ended_as, assert_shown_once
-from tests.chaos.program import HASTY, PLAIN, STEPS, environment, sweep_text
+from tests.chaos.program import HASTY, PLAIN, STEPS, environment, write_sweep
 from tests.chaos.server import Server
 from tests.forks import Forked, fork
 from tests.marked import marked
@@ -51,8 +51,7 @@ class Scene:
         self.injected_s = 0.0
         self.results = Results.at(folder / "results")
         self.uri = server.uri if server else f"sqlite:///{folder / 'mlflow.db'}"
-        (folder / "chaos.yaml").write_text(sweep_text(name, seeds))
-        self.specs: tuple[TrialSpec, ...] = expand(load(folder / "chaos.yaml"))
+        self.specs: tuple[TrialSpec, ...] = expand(load(write_sweep(folder, name, seeds)))
 
     def start(self) -> None:
         """Start `sweeper run` as the leader of a process group."""
