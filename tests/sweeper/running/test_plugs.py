@@ -263,6 +263,9 @@ def test_the_orchestrator_needs_no_code_of_maml(tmp_path, results):
     without_maml("run", file, *here, "--executor", "inline", "--tracking-uri", "none", "--device", "cpu")
     assert json.loads(without_maml("plan", file, *here, "--json"))["trials"][0]["why"] == "done at step 4"
     without_maml("status", file, *here)
+    without_maml("sync", file, *here)
+    without_maml("report", file, *here, "--out", tmp_path / "report")
+    assert (tmp_path / "report" / "report.html").exists()
     without_maml("export", file, *here, "--out", tmp_path / "toys.zip")
     without_maml("import", tmp_path / "toys.zip", "--results", tmp_path / "other")
     assert (tmp_path / "other" / "trainers" / "toy.json").exists()
