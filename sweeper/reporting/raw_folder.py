@@ -10,19 +10,37 @@ from typing import TYPE_CHECKING
 
 from analysis.contract.record import dataset_of
 from sweeper.errors import SweepError
+from sweeper.results.known_trainers import described, known_in
 from sweeper.sweepfile.sweep import Sweep
+from sweeper.sweepfile.sweep import load as load_sweep
+from trainers.trainer import DEFAULT, Reference, Trainer
 
 if TYPE_CHECKING:
     from analysis.store import Loaded
 
-SWEEP, QUESTION = "sweep.yaml", "question.json"
-"""The sweep file, and the profile and selectors that choose its trials."""
+SWEEP, QUESTION, TRAINER = "sweep.yaml", "question.json", "trainer.json"
+"""The sweep file, the profile and selectors that choose its trials, and the description of a trainer but MAML."""
 
 
 def question_files(sweep: Sweep, profile: str | None, only: Sequence[str]) -> dict[str, bytes]:
     """Return the files that make a report of raw data without the sweep's own file."""
     asked = {"profile": profile, "only": list(only)}
-    return {SWEEP: sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()}
+    own = {} if sweep.trainer.name == DEFAULT else {TRAINER: described(sweep.trainer, [sweep.reference.says])}
+    return {SWEEP: sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()} | own
+
+
+def own_sweep(folder: Path) -> Sweep:
+    """Return the sweep of the raw data in `folder`. Runs no code that it names: its description is in the folder.
+
+    Raises SweepError.
+    """
+
+    def described_there(reference: Reference) -> Trainer | None:
+        path = folder / TRAINER
+        known = known_in(path.read_bytes(), path) if path.is_file() else None
+        return None if known is None or reference.says not in known.says else known.trainer
+
+    return load_sweep(folder / SWEEP, described_there, trusted=False)
 
 
 def question(folder: Path) -> tuple[str | None, list[str]]:

@@ -112,7 +112,10 @@ def understand(options: Options) -> Request:
         )
     if not files or (len(files) > 1 and not options.every):
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
-    sweeps = {file: sweep_in(file, options.results) for file in files}
+    raw = None if options.data is None else options.data / raw_folder.SWEEP
+    sweeps = {
+        file: sweep_in(file, options.results) if file != raw else raw_folder.own_sweep(file.parent) for file in files
+    }
     left_out: tuple[str, ...] = ()
     if options.authors is not None and options.every:
         sweeps, left_out = _of_authors_alone(sweeps)

@@ -76,14 +76,15 @@ class Sweep:
     document: Document = field(repr=False, compare=False)
 
 
-def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_stored) -> Sweep:
+def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_stored, *, trusted: bool = True) -> Sweep:
     """Return the sweep in the file at `path`, or the shipped sweep of that name if there is no such file.
 
-    `stored` returns what a results folder knows of a trainer that can't be found. Raises SweepFileError with everything
+    `stored` returns what a results folder knows of a trainer that can't be found, or may not be run because the file is
+    not `trusted`. Raises SweepFileError with everything
     that is wrong with the file.
     """
     faults = Faults(yaml_source.read(path := located(path)))
-    reference, trainer = read_trainer(faults, stored)
+    reference, trainer = read_trainer(faults, stored, trusted=trusted)
     fields = Fields(trainer)
     form, faulty = read_form(faults, fields)
     fixed = read_settings(faults, fields, ("fixed",), form.fixed)

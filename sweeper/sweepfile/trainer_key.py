@@ -14,12 +14,13 @@ def nothing_stored(_: Reference) -> Trainer | None:
 
 
 def read_trainer(
-    faults: Faults, stored: Callable[[Reference], Trainer | None] = nothing_stored
+    faults: Faults, stored: Callable[[Reference], Trainer | None] = nothing_stored, *, trusted: bool = True
 ) -> tuple[Reference, Trainer]:
     """Return the trainer that the document names, with the reference to it; without the key, the default one.
 
-    If it can't be found, what `stored` knows of it takes its place. Raises SweepFileError if that is nothing: without
-    a trainer no other key can be checked.
+    If it can't be found, what `stored` knows of it takes its place. If the document is not `trusted`, no code that it
+    names is run, so that what is stored takes the place of every trainer but the default one. Raises SweepFileError if
+    nothing is stored: without a trainer no other key can be checked.
     """
     document = faults.document
     says = document.value.get("trainer", DEFAULT) if isinstance(document.value, dict) else DEFAULT
@@ -29,6 +30,11 @@ def read_trainer(
         faults.raise_if_any()
     reference = Reference(says, str(document.path.absolute().parent))
     try:
+        if not trusted and says != DEFAULT:
+            raise TrainerError(
+                f"{shown(says)}: its description is absent beside this file, and code that a file from elsewhere names "
+                "is not run; name the sweep FILE of your own"
+            )
         return reference, find(reference)
     except TrainerError as error:
         known = stored(reference)
