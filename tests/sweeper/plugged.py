@@ -35,6 +35,11 @@ def TOY(config: Config, state):
 FORGETFUL = TOY.replace("(config: Config, state):", "(config: Config):\n    state = {}").replace('"toy"', '"forgetful"')
 """The same training without a state: it starts again after a crash."""
 
+ENDLESS = TOY.replace(', length="steps")', ")").replace(
+    "while True:", "while state.setdefault('taken', 0) < config.steps:\n        state['taken'] += 1"
+)
+"""The same training without a length: it ends by itself."""
+
 OWN = """\
 from pydantic import BaseModel, ConfigDict
 

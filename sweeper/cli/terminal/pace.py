@@ -122,12 +122,11 @@ class Pace:
         return tally.steps / tally.seconds if tally.seconds else None
 
     def left(self, trials: Iterable[Dealt]) -> Band | None:
-        """Return how long the rest of the run takes, or None as long as nothing is known."""
-        rest = (
-            (self._kind(trial), trial.spec.target - trial.step)
-            for trial in trials
-            if trial.phase in ("waiting", "running")
-        )
+        """Return how long the rest of the run takes; None as long as nothing is known, or if a trial has no length."""
+        open_ones = [trial for trial in trials if trial.phase in ("waiting", "running")]
+        if not all(trial.spec.target for trial in open_ones):
+            return None
+        rest = [(self._kind(trial), trial.spec.target - trial.step) for trial in open_ones]
         return time_left(self._by_kind, rest, self._workers)
 
     def _kind(self, trial: Dealt) -> str:

@@ -98,10 +98,15 @@ class Watcher:
         table.add_column(no_wrap=True, overflow="ellipsis")
 
         def add(total: int, made: int, text: str) -> None:
-            table.add_row(ProgressBar(total=total, completed=made, width=bar_width), Text(text))
+            bar = ProgressBar(total=total or None, completed=made, width=bar_width)  # one without a total has no end
+            table.add_row(bar, Text(text))
 
+        ended = sum(trial.phase in ENDED for trial in trials)
         made = sum(trial.spec.target if trial.phase in ENDED else trial.step for trial in trials)
-        add(sum(trial.spec.target for trial in trials), made, self._sentence(trials))
+        if all(trial.spec.target for trial in trials):
+            add(sum(trial.spec.target for trial in trials), made, self._sentence(trials))
+        else:  # the steps of a trial without a length are not known
+            add(len(trials), ended, self._sentence(trials))
         for trial in trials:
             if trial.phase == "running":
                 text = f"{_step(trial)} · {self._rate(trial)}{_number(trial)} · "

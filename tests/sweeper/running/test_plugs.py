@@ -17,7 +17,7 @@ from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
 from tests.places import ROOT
 from tests.sweeper.played import command, run
-from tests.sweeper.plugged import FORGETFUL, PACKED, TOY, write_toys
+from tests.sweeper.plugged import ENDLESS, FORGETFUL, PACKED, TOY, write_toys
 
 RESTLESS = TOY.replace('"loss": state["x"]', '"loss": random.random()').replace("from data", "import random\nfrom data")
 """It claims to resume, and yields other numbers each time."""
@@ -123,6 +123,16 @@ def test_a_trial_grows_to_a_longer_target_and_equals_one_that_had_it_from_the_st
     assert "continues from step 2" in log
     shorter = specs_of(tmp_path, "  steps: 2")
     assert states(results, shorter) == ["done"] * 4
+
+
+def test_a_trainer_without_a_length_ends_by_itself_and_is_done(tmp_path, results, saving):
+    specs = specs_of(tmp_path, code=ENDLESS)
+    driven = Driven(specs, results)
+    driven.train(2)
+    driven.finish()
+    assert states(results, specs) == ["done"] * 4
+    assert all(losses(results, spec) == expected(spec) for spec in specs)
+    assert "continues from step 2" in results.trial(specs[0].trial_id).log(2).read_text()
 
 
 def test_numbers_that_can_not_be_repeated_end_the_trial_and_the_others_go_on(tmp_path, results, saving):

@@ -50,6 +50,15 @@ def test_nothing_is_said_before_a_few_reports(specs, monkeypatch):
     assert trials[0].step and pace.left(trials) is None
 
 
+def test_nothing_is_said_of_trials_that_have_no_length(specs, monkeypatch):
+    pace, trials = played(specs, monkeypatch, start_s=1.0, step_s=0.5, until_s=9.0)
+    assert pace.left(trials) is not None
+    trials[1].spec.target = 0
+    assert pace.left(trials) is None
+    trials[1].phase = "done"
+    assert pace.left(trials) is not None
+
+
 def test_a_trial_that_is_lost_and_dealt_again_is_timed_anew(specs, monkeypatch):
     pace, (trial, _) = played(specs, monkeypatch, start_s=1.0, step_s=0.5, until_s=9.0)
     rate, trial.attempt, trial.step = pace.rate(trial), 2, 4

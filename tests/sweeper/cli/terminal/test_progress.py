@@ -10,6 +10,9 @@ from rich.console import Console
 
 from sweeper.cli.terminal.progress import MARGIN, Watcher, fitted
 from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.planning.expand import expand
+from sweeper.sweepfile.sweep import load
+from tests.sweeper.plugged import ENDLESS, write_toys
 from tests.waiting import wait_until
 
 
@@ -49,6 +52,25 @@ def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fit
     if width == 200:
         assert "61.3 %" in lines[1] and "strokes · inner_steps 1 · s1" in lines[1]
         assert "outer steps/s" in lines[0] and "left" in lines[0]
+
+
+def test_trials_without_a_length_are_counted_and_have_no_last_step(results, tmp_path):
+    specs = expand(load(write_toys(tmp_path, ENDLESS)))
+    ids = [spec.trial_id for spec in specs]
+    worker = Worker(device="cpu", threads=1, pack=1, data={}, timeout_s=60.0)
+    dealer = Dealer(
+        specs, sweeps=dict.fromkeys(ids, "toys"), engines=dict.fromkeys(ids, "python"), results=results, worker=worker,
+        note=lambda trial_id: None,
+    )  # fmt: skip
+    done, running, *_ = dealer.trials.values()
+    done.phase, done.step = "done", 7
+    running.phase, running.step, running.accuracy = "running", 2, 0.25
+    watcher, out = Watcher(io.StringIO()), io.StringIO()
+    watcher._console = Console(file=out, width=120, force_terminal=True, no_color=True)
+    watcher._console.print(watcher._view(dealer, None))
+    first, second = out.getvalue().splitlines()
+    assert "1/4 trials (1 running)" in first and "left" not in first
+    assert "step 2 · " in second and "0.25" in second and second.rstrip().endswith("s1")
 
 
 @pytest.mark.parametrize(
