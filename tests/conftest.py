@@ -1,6 +1,10 @@
-"""Fixtures for tests of every package."""
+"""Fixtures for tests of every package; what comes first in a run of the suite by several processes."""
 
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,37 @@ from numpy.typing import NDArray
 from tests.places import ROOT
 from trainers.data import strokes
 from trainers.data.datasets import STROKES_SEED
+
+KERNELS = [
+    ("compiled", {"dtype": "float32", "order": "first"}),
+    ("compiled", {"dtype": "float64", "order": "second"}),
+    ("compiled", {"dtype": "float32", "order": "second"}),
+]
+"""An engine and a config for each kind of kernels that many tests need, in the order in which they need them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files of slow tests alone first and files without any last, so that no process is left alone with a long one.
+
+    A file's tests stay together and in their order.
+    """
+    slow: dict[Path, set[bool]] = {}
+    for item in items:
+        slow.setdefault(item.path, set()).add(item.get_closest_marker("slow") is not None)
+    ranks = {(True,): 0, (False, True): 1, (False,): 2}
+    items.sort(key=lambda item: ranks[tuple(sorted(slow[item.path]))])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
+    """Compile what kernels are missing beside the first tests: processes that need them would wait for each other."""
+    yield
+    if session.config.getoption("numprocesses", None):  # None without xdist and in its workers
+        command = [sys.executable, "-m", "trainers.maml.compile_ahead"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT)
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(KERNELS))
+        process.stdin.close()
 
 
 @pytest.fixture(scope="session")
