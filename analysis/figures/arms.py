@@ -99,8 +99,26 @@ class FigureRequest:
 
 
 def place_of(trial: PlannedTrial, spec: FigureSpec) -> tuple[str, str]:
-    """Return a trial's facet (the labels of all facet axes joined) and its hue."""
-    return FACET.join(trial.labels[axis] for axis in spec.facets), trial.labels[spec.hue] if spec.hue else ""
+    """Return a trial's facet (the values of all facet axes in words, joined) and its hue."""
+    return facet_of(spec, [trial.labels[axis] for axis in spec.facets]), trial.labels[spec.hue] if spec.hue else ""
+
+
+def facet_of(spec: FigureSpec, labels: Sequence[str]) -> str:
+    """Return the title of the panel with these labels of the facet axes: a number needs the name of its axis."""
+    return FACET.join(
+        f"{axis.replace('_', ' ')} {label}" if _says_nothing(label) else label
+        for axis, label in zip(spec.facets, labels, strict=True)
+    )
+
+
+def _says_nothing(label: str) -> bool:
+    if label in ("true", "false", "null"):
+        return True
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True
 
 
 def absences_by_seed(arms: Sequence[Arm], why: Callable[[PlannedTrial], str]) -> tuple[Absence, ...]:

@@ -13,7 +13,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.arms import FACET, FigureRequest, Task
+from analysis.figures.arms import FACET, FigureRequest, Task, facet_of
 from analysis.figures.layout import (
     Grid,
     Sheet,
@@ -112,8 +112,9 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
             lines = tuple(
                 Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[x], positions)) for hue in hues
             )
-            title = " · ".join(part for part in (*facet, f"{step} {at}" if at != "last" else "") if part)
-            panels.append(Panel(title, lines, request.tasks[FACET.join(facet)]))
+            named = facet_of(spec, facet)
+            title = FACET.join(part for part in (named, f"{step} {at}" if at != "last" else "") if part)
+            panels.append(Panel(title, lines, request.tasks[named]))
     return InnerStepsInfo(
         question=request.question,
         sentence=endpoint_sentence(request.endpoint),
