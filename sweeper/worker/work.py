@@ -193,6 +193,8 @@ class Work:
         self._over = "running" not in statuses
         asked = {index for index, status in enumerate(statuses) if status == "stopped"} - self._stopped
         self._log_records(chunk)
+        if self._over and asked:  # a program saves when it is told to end
+            self._end_training()
         if self._over or asked or time.monotonic() - self._saved_s > CHECKPOINT_EVERY_S:
             self._save(chunk)
         self._log_ends(chunk, statuses, asked)

@@ -89,6 +89,20 @@ def test_the_generator_is_closed_before_the_states_are_saved_and_a_state_names_i
     assert [path.name for path in paths_of(assignment).folder.glob("a1/*.ckpt")] == ["step-00000003.ckpt"]
 
 
+def test_a_trial_that_is_stopped_alone_is_saved_where_its_training_ended(tmp_path, results):
+    code = own("""reached = [1]
+        try:
+            yield Chunk(1, (RunChunk((), "running", ""),), lambda: (State(step=reached[0]),))
+        finally:
+            reached[0] = 3""")
+    assignment = assigned(tmp_path, results, code)
+    paths = paths_of(assignment)
+    paths.stop_mark(1).parent.mkdir(parents=True, exist_ok=True)
+    paths.stop_mark(1).touch()
+    assert end_of(trained(assignment))[0] == "stopped"
+    assert [path.name for path in paths.folder.glob("a1/*.ckpt")] == ["step-00000003.ckpt"]
+
+
 FAULTS = {
     "an undeclared metric": (
         'yield {"lost": 1.0}', r"^trainer toy: .*step 1.*'?lost'?.*loss, error",
