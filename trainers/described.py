@@ -104,6 +104,9 @@ class DescribedTrainer(ReadingsTrainer):
     def __repr__(self) -> str:
         return f"<description of trainer {self.name}>"
 
+    def code(self) -> str:
+        return ""
+
     def _absent(self) -> TrainerError:
         return TrainerError(
             f"trainer {self.name}: only its description is here, so it can't train; put its code where the sweep file "

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from trainers import fields, state_file
+from trainers.code import code_of_module
 from trainers.metrics import is_among
 from trainers.state_file import State
 from trainers.thinning import stride
@@ -33,6 +34,7 @@ class ReadingsTrainer:
     records: Mapping[str, type[BaseModel]] = {}
     resumes: bool = False
     engine_name = "python"
+    _code: str | None = None
 
     def resolve(self, values: Mapping[str, Any]) -> BaseModel:
         return fields.resolve(self.config, values)
@@ -41,7 +43,14 @@ class ReadingsTrainer:
         return {}
 
     def code(self) -> str:
-        return ""
+        """Return the hash of the module that the class is in, as it was when the hash was first asked for."""
+        return self._code_of(type(self).__module__)
+
+    def _code_of(self, module: str) -> str:
+        """Return the hash of `module`. It is taken once: the file may change after this process has imported it."""
+        if self._code is None:
+            self._code = code_of_module(module, getattr(sys.modules.get(module), "__file__", None))
+        return self._code
 
     def unmeasured(self, config: BaseModel, wanted: Wanted) -> Iterator[tuple[str, str]]:
         metric = self.metrics.get(wanted.metric)

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from trainers.code import closure, code_of
 from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, TrainerError
 
 GROUP = "sweeper.trainers"
@@ -32,7 +33,7 @@ def names() -> list[str]:
 def find(reference: Reference) -> Trainer:
     """Return the trainer of `reference`. Raises TrainerError that says what can't be found, or what the trainer lacks.
 
-    In one process a trainer is found once, as long as its file does not change.
+    In one process a trainer is found once, as long as its file and those that it imports from its folder do not change.
     """
     says, folder = reference
     if says == DEFAULT:
@@ -46,10 +47,7 @@ def find(reference: Reference) -> Trainer:
 
 def _stamp(says: str, folder: str) -> str:
     file = _file_of(says, folder)
-    try:
-        return "" if file is None else sha256(file.read_bytes()).hexdigest()
-    except OSError:
-        return ""  # the import says more
+    return "" if file is None else code_of([file.resolve()], file.resolve().parent)
 
 
 @lru_cache(maxsize=64)
@@ -109,6 +107,7 @@ def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
     assert spec is not None and spec.loader is not None  # its name ends in .py
     module = importlib.util.module_from_spec(spec)
     folder = str(file.resolve().parent)
+    _forget_siblings(says, file.resolve())
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that no file beside the trainer hides an installed package
     sys.modules[name] = module  # dataclasses and pickle look there
@@ -118,6 +117,26 @@ def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
         del sys.modules[name]
         raise TrainerError(f"{says}: {file} can't be imported: {_why(error)}") from error
     return module
+
+
+def _forget_siblings(says: str, file: Path) -> None:
+    """Let the files that `file` imports from its folder be imported anew: they may have changed.
+
+    Raises TrainerError if this process has a module of the same name from elsewhere, which would be taken instead.
+    """
+    for sibling in closure([file], file.parent) - {file}:
+        parts = sibling.relative_to(file.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        known = sys.modules.get(name)
+        if known is None:
+            continue
+        place = getattr(known, "__file__", None)
+        if place is None or Path(place).resolve() != sibling:
+            raise TrainerError(
+                f"{says}: {sibling.name} beside it has the name of another module that is loaded already, "
+                f"{place or name}; rename the file"
+            )
+        del sys.modules[name]
 
 
 def _why(error: BaseException) -> str:
@@ -140,7 +159,9 @@ def checked(found: Any, says: str) -> Trainer:
         raise TrainerError(f"{says}: is no trainer, because it lacks {', '.join(lacking[:4])}{hint}")
     for member, fault in _faults(found):
         raise TrainerError(f"{says}: its {member} {fault}")
-    return cast(Trainer, found)
+    trainer = cast(Trainer, found)
+    trainer.code()  # noted now: its files may change while this process goes on with what it has loaded
+    return trainer
 
 
 def _faults(found: Any) -> list[tuple[str, str]]:

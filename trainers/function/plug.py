@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from trainers.code import code_of_module
 from trainers.fields import Field, model_of, problems_of, shown
 from trainers.function.state_content import decode
 from trainers.function.training import Run
@@ -75,10 +74,8 @@ class FunctionTrainer(ReadingsTrainer):
         return self.own.model_validate(values) if issubclass(self.own, BaseModel) else self.own(**values)
 
     def code(self) -> str:
-        import inspect
-
-        module = inspect.getmodule(self.function)
-        return "" if module is None else code_of_module(module.__name__, getattr(module, "__file__", None))
+        """Return the hash of the module that the function is in, as it was when the hash was first asked for."""
+        return self._code_of(self.function.__module__)
 
     def train(
         self,
