@@ -10,6 +10,7 @@ DEMO := build/demo
 ROUNDS ?= 30
 RUNS ?= 2000
 SEED ?= $(shell date +%j%H%M%S)
+TRAINER ?= maml
 CHAOS := build/chaos.md
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 WORKERS ?= $(shell echo $$(($(CORES) + 2)))
@@ -73,6 +74,7 @@ test-long: $(DEV)
 chaos: $(DEV)
 	mkdir -p $(dir $(CHAOS))
 	SWEEPER_CHAOS_ROUNDS=$(ROUNDS) SWEEPER_CHAOS_SEED=$(SEED) SWEEPER_CHAOS_TABLE=$(abspath $(CHAOS)) \
+		SWEEPER_CHAOS_TRAINER=$(TRAINER) \
 		$(BIN)/python -m pytest tests/chaos -s
 
 cluster-test: $(DEV)
