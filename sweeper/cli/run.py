@@ -282,7 +282,10 @@ def _train(
             behind = _execute(todo, options, views)
         except session.InterruptedRunError as stopped:
             same = "The same command without --rerun" if todo.begun else "The same command"
-            say(f"Stopped; everything is saved. {same} goes on from there.")
+            if all(spec.trainer.resumes for spec in todo.trials):
+                say(f"Stopped; everything is saved. {same} goes on from there.")
+            else:
+                say(f"Stopped; what is done is saved. {same} starts the others again: their trainer keeps no state.")
             if store and views:
                 store.tell(views, stopped.behind, stopped=True)
             raise click.exceptions.Exit(128 + stopped.signal_number) from None

@@ -82,6 +82,8 @@ def _standing(
     state, why = judge(summary, spec.target, held=held)
     if summary is None and spec.point in past:
         why = _why_new(spec, past[spec.point])
+    if state == "interrupted" and not spec.trainer.resumes:
+        why = f"{why}; starts again"
     changed = codes.changed(spec.trainer, summary)
     if changed and summary is not None:
         why = f"{why}; code changed since attempt {summary.attempt}"

@@ -102,6 +102,18 @@ def measured(results: Results) -> bool:
     return any(b'"record"' in path.read_bytes() for path in results.root.glob("trials/*/journal.jsonl"))
 
 
+def test_a_run_of_a_trainer_without_a_state_says_that_it_will_start_again(tmp_path):
+    write(tmp_path, "forgetful")
+    words = ["run", "toys.yaml", "--tracking-uri", "none", "--device", "cpu", "--executor", "inline"]
+    process = start(words, tmp_path)
+    results = Results.at(tmp_path / "results")
+    wait_until(lambda: process.poll() is not None or measured(results), "the first number")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 130, err
+    assert "The same command starts the others again: their trainer keeps no state." in err
+
+
 @pytest.mark.parametrize("kind", ["toy", "command"])
 def test_a_run_that_is_interrupted_saves_and_goes_on_from_there_in_workers_of_ray(tmp_path, kind):
     write(tmp_path, kind)

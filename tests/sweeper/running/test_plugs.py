@@ -107,6 +107,8 @@ def test_a_trainer_without_a_state_is_trained_from_nothing_and_two_trainings_are
     driven = Driven(specs[:1], results)
     driven.train(2)
     assert losses(results, specs[0]).keys() == {1, 2}
+    standing = survey(results, specs[:1]).standings[0]
+    assert (standing.state, standing.why) == ("interrupted", "interrupted at step 2 of 4; starts again")
     driven.train(1)
     assert losses(results, specs[0]).keys() == {1}
     driven.finish()
