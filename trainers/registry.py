@@ -7,19 +7,21 @@ import importlib
 import importlib.util
 import json
 import sys
-import traceback
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from pydantic import BaseModel
 
 from trainers.code import closure, code_of
+from trainers.described import describe
+from trainers.guarded import guarded, why
 from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, TrainerError
+from trainers.tuned import TUNED
 
 GROUP = "sweeper.trainers"
 """The entry points of installed trainers."""
@@ -85,7 +87,7 @@ def _installed(name: str) -> Any:
     try:
         return found[0].load()
     except Exception as error:
-        raise TrainerError(f"{name}: its entry point {found[0].value} can't be loaded: {_why(error)}") from error
+        raise TrainerError(f"{name}: its entry point {found[0].value} can't be loaded: {why(error)}") from error
 
 
 def _imported(says: str, module: str) -> ModuleType:
@@ -95,7 +97,7 @@ def _imported(says: str, module: str) -> ModuleType:
         hint = (
             "" if not isinstance(error, ModuleNotFoundError) else "; a file beside the sweep file is `file.py:OBJECT`"
         )
-        raise TrainerError(f"{says}: {module} can't be imported: {_why(error)}{hint}") from error
+        raise TrainerError(f"{says}: {module} can't be imported: {why(error)}{hint}") from error
 
 
 def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
@@ -115,7 +117,7 @@ def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise TrainerError(f"{says}: {file} can't be imported: {_why(error)}") from error
+        raise TrainerError(f"{says}: {file} can't be imported: {why(error)}") from error
     return module
 
 
@@ -139,27 +141,25 @@ def _forget_siblings(says: str, file: Path) -> None:
         del sys.modules[name]
 
 
-def _why(error: BaseException) -> str:
-    """Return an error in one line, with the last line of code that it comes from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {text}' if text else ''}{at}"
-
-
 def _looks_like_one(value: Any) -> bool:
     return all(hasattr(value, member) for member in ("config", "metrics", "train"))
 
 
 def checked(found: Any, says: str) -> Trainer:
-    """Return `found` if it has every member of a trainer. Raises TrainerError that names the first wrong one."""
+    """Return `found`, guarded, if it has every member of a trainer. Raises TrainerError that names the wrong ones."""
     lacking = [member for member in MEMBERS if not hasattr(found, member)]
     if lacking:
         hint = "; `@trainer` makes a trainer of a function" if callable(found) else ""
         raise TrainerError(f"{says}: is no trainer, because it lacks {', '.join(lacking[:4])}{hint}")
-    for member, fault in _faults(found):
-        raise TrainerError(f"{says}: its {member} {fault}")
-    trainer = cast(Trainer, found)
+    try:
+        for member, fault in _faults(found):
+            raise TrainerError(f"{says}: its {member} {fault}")
+        describe(found)
+    except TrainerError:
+        raise
+    except Exception as error:  # a member of a type that no check expects
+        raise TrainerError(f"{says}: its members can't be read: {why(error)}") from error
+    trainer = guarded(found, TUNED)
     trainer.code()  # noted now: its files may change while this process goes on with what it has loaded
     return trainer
 

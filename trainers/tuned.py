@@ -48,6 +48,10 @@ class Tuned(Protocol):
         """
 
 
+TUNED: tuple[str, ...] = ("modules", *(name for name in vars(Tuned) if not name.startswith("_")))
+"""The names of the members of Tuned."""
+
+
 def kernels(trainer: Trainer, engine: str) -> Mapping[str, str]:
     """Return what compiles the kernels of `engine` here; empty for a trainer without kernels."""
     return trainer.kernels(engine) if isinstance(trainer, Tuned) else {}

@@ -12,6 +12,7 @@ from sweeper.cli.terminal.printing import ReaderGoneError, say
 from sweeper.errors import SweepError, of_os
 from sweeper.tracking.address import given_uri, holds_secret
 from trainers.data.archives import DataError
+from trainers.trainer import TrainerError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -96,7 +97,7 @@ def errors_shown() -> Iterator[None]:
         yield
     except SweepError as error:
         raise _Failure(str(error), error.exit_code) from None
-    except DataError as error:
+    except (DataError, TrainerError) as error:
         raise _Failure(str(error), SweepError.exit_code) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None

@@ -26,7 +26,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
-from trainers.trainer import DEFAULT, Trainer
+from trainers.trainer import DEFAULT, Trainer, TrainerError
 
 LOST_RETRIES = 3
 POLL_EVERY_S = 1.0
@@ -199,12 +199,12 @@ class Dealer:
         """
         try:
             checkpoints = self._checkpoints(trial)
-        except OSError:  # it is dealt alone, and the one that reads its folder then says what is wrong
+            for path in checkpoints:
+                if (point := trial.spec.trainer.point_in(path)) is not None:
+                    return step_of(path), point
+            return 0, trial.spec.trainer.point_in(None)
+        except (OSError, TrainerError):  # it is dealt alone, and the one that reads its folder then says what is wrong
             return trial.spec.trial_id
-        for path in checkpoints:
-            if (point := trial.spec.trainer.point_in(path)) is not None:
-                return step_of(path), point
-        return 0, trial.spec.trainer.point_in(None)
 
     def _checkpoints(self, trial: Dealt) -> list[Path]:
         """Return the checkpoints from which a trial may go on, the furthest first."""

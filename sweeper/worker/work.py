@@ -267,6 +267,9 @@ class Work:
         saving = [each for each in saving if not each[0].passed(each[1])]
         files = [(paths.checkpoint(attempt, state.step), state) for paths, attempt, state, _ in saving]
         self._trainer.save_together(files)
+        for path, _ in files:
+            if not path.exists():
+                raise TrainerError(f"trainer {self._trainer.name}: save_together must write {path}, and has not")
         return [(paths, attempt, state.step, log) for paths, attempt, state, log in saving]
 
     def _trouble(self, error: Exception) -> Update:
@@ -364,9 +367,19 @@ def _start(trainer: Trainer, member: Member) -> _Start:
         except CheckpointError as error:
             damaged.append(str(error))
         else:
-            return _Start(state, trainer.point(config, state), f"{path.parent.name}/{path.name}", damaged)
+            return _Start(state, _point(trainer, config, state), f"{path.parent.name}/{path.name}", damaged)
     state = trainer.begun(config)
-    return _Start(state, trainer.point(config, state), "", damaged)
+    return _Start(state, _point(trainer, config, state), "", damaged)
+
+
+def _point(trainer: Trainer, config: BaseModel, state: Any) -> Any:
+    """Return where a run goes on from `state`. Raises TrainerError for what is no point."""
+    point = trainer.point(config, state)
+    if not isinstance(point, tuple) or not point or isinstance(point[0], bool) or not isinstance(point[0], int):
+        raise TrainerError(
+            f"trainer {trainer.name}: point must return a tuple that begins with the step, got {point!r}"
+        )
+    return point
 
 
 def _target(trainer: Trainer, config: BaseModel) -> int:

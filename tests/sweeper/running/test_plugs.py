@@ -172,7 +172,7 @@ def test_a_pack_goes_on_as_a_pack_after_a_kill_and_ends_as_alone(tmp_path, resul
 
 def test_a_plug_that_can_not_say_its_progress_is_trained_all_the_same(tmp_path, results, monkeypatch):
     specs = specs_of(tmp_path)
-    monkeypatch.setattr(type(specs[0].trainer), "progress", lambda self, key, value: value["lost"])
+    monkeypatch.setattr(specs[0].trainer, "progress", lambda key, value: value["lost"])
     driven = Driven(specs[:1], results)
     driven.finish()
     assert driven.dealer.fatal is None

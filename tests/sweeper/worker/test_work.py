@@ -8,7 +8,7 @@ import pytest
 from sweeper.results.paths import TrialPaths
 from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
-from tests.sweeper.plugged import FORGETFUL, OWN, TOY, assigned
+from tests.sweeper.plugged import FORGETFUL, OWN, PACKED, TOY, assigned
 
 LOSSES = [0.5, 0.25, 0.125, 0.0625]
 
@@ -131,6 +131,21 @@ def test_the_fault_of_a_class_of_ones_own_is_found_too(tmp_path, results):
     code = own("""yield Chunk(1, (RunChunk((Record(1, "readings", {"lost": 1.0}),), "running", ""),), tuple)""")
     said = "trainer own: train: step 1: metric 'lost' is not declared; declared are loss"
     assert end_of(trained(assigned(tmp_path, results, code))) == ("failed", said)
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        ("point = lambda self, config, state: 3", "point must return a tuple that begins with the step, got 3"),
+        ("point = lambda self, config, state: ()", "point must return a tuple that begins with the step, got ()"),
+        ("save_together = lambda self, files: None", "save_together must write "),
+        ("save_together = lambda self, files: [].pop()", "save_together can't save a state at step 4: IndexError"),
+    ],
+)
+def test_a_member_that_breaks_its_promise_is_named(tmp_path, results, member, said):
+    assignment = assigned(tmp_path, results, f"{PACKED}\n\nOwn.{member}\n")
+    status, message = end_of(trained(assignment))
+    assert status == "failed" and message.startswith(f"trainer own: {said}")
 
 
 def test_a_class_of_ones_own_may_raise_that_it_diverged(tmp_path, results):

@@ -147,9 +147,7 @@ def test_a_trainer_that_is_not_there_is_told_and_its_data_is_not_looked_for(want
 
 def test_a_trainer_is_asked_for_its_own_data(wanted, toy, monkeypatch, tmp_path):
     trainer = find(Reference(toy["says"], toy["folder"]))
-    monkeypatch.setattr(
-        type(trainer), "prepare", lambda self, name, root: Data(name, Path(root, "digits.npy"), "1" * 64)
-    )
+    monkeypatch.setattr(trainer, "prepare", lambda name, root: Data(name, Path(root, "digits.npy"), "1" * 64))
     of_toy = {"trainers": {"toy": toy}, "owners": {"digits": "toy"}}
     answer = examine(wanted | of_toy | {"data": {"digits": "1" * 64}}, "node-1")
     assert (answer.trouble, answer.arrays) == ([], {"digits": str(tmp_path / "nothing" / "digits.npy")})
