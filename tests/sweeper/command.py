@@ -17,7 +17,7 @@ NOT_HANDED_DOWN = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_A
 STEADY = f"import sweeper.worker.work as work; work.CHECKPOINT_EVERY_S = float('inf'); {PROGRAM}"
 """The same with checkpoints at the end alone, also where a machine is so busy that one is due in between."""
 PATIENT = f"import sweeper.running.session as s, sweeper.tracking.views as v; s.GRACE_S = v.GRACE_S = 60; {PROGRAM}"
-"""The same with time to learn at the end of a run what is wrong with its store, however busy the machine."""
+"""The same with time at the end of a run for its store, however busy the machine: no process is left behind for it."""
 
 
 class Ended(NamedTuple):
@@ -45,9 +45,12 @@ def start(
     return subprocess.Popen(command, cwd=cwd, env=environment(**extra), stdout=pipe, stderr=pipe, text=True)
 
 
-def sweeper(*arguments: str | Path, cwd: Path, program: str = PROGRAM, fresh: bool = False, **extra: str) -> Ended:
-    """Run `sweeper ARGUMENTS` in `cwd` to its end, and to that of the process it may leave behind for the store."""
-    process = start(arguments, cwd, program=program, fresh=fresh, **extra)
+def sweeper(*arguments: str | Path, cwd: Path, program: str = "", fresh: bool = False, **extra: str) -> Ended:
+    """Run `sweeper ARGUMENTS` in `cwd` to its end, and to that of the process it may leave behind for the store.
+
+    By itself it is PATIENT, since a process that is left behind imports everything again; a `fresh` one is as it is.
+    """
+    process = start(arguments, cwd, program=program or (PROGRAM if fresh else PATIENT), fresh=fresh, **extra)
     out, err = process.communicate(timeout=HANG_S)
     wait_for_pushes(cwd)
     return Ended(process.returncode, out, err)

@@ -8,7 +8,7 @@ from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
-from tests.sweeper.command import PROGRAM, sweeper
+from tests.sweeper.command import PATIENT, PROGRAM, sweeper
 from tests.sweeper.tiny import trained_in
 
 HOW = {
@@ -23,7 +23,7 @@ INLINE = ("--executor", "inline", "--device", "cpu")
 def program(streams: str, how: str) -> str:
     """Return `sweeper` with these of its streams closed, full or without a reader."""
     breaks = "\n".join(HOW[how].format(number=number) for number in STREAMS[streams])
-    return f"import os\n{breaks}\n{PROGRAM}"
+    return f"import os\n{breaks}\n{PATIENT}"
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,6 @@ def test_a_reader_that_leaves_ends_what_only_prints_quietly(trained, words):
 def test_an_error_of_something_else_that_is_gone_is_no_success(trained):
     """A store's connection, for example."""
     fault = "def gone(*words): raise BrokenPipeError(32, 'Broken pipe')"
-    broken = f"import sweeper.cli.plan as plan\n{fault}\nplan.load = gone\n{PROGRAM}"
+    broken = f"import sweeper.cli.plan as plan\n{fault}\nassert plan.expand\nplan.expand = gone\n{PROGRAM}"
     ended = sweeper("plan", "tiny.yaml", cwd=trained, program=broken)
     assert ended.code == 4 and "Traceback" not in ended.err
