@@ -131,6 +131,11 @@ class Work:
             if index not in self._stopped:
                 log.say(text)
 
+    def _noted(self, text: str) -> None:
+        """Write a line of the trainer's own. A log that can't be written is never the trainer's fault."""
+        with _own_files():
+            self._say(text)
+
     def _watch(self) -> AbstractContextManager[None]:
         return self._logs[0].watched(self._assignment["timeout_s"]) if self._watched else nullcontext()
 
@@ -154,7 +159,7 @@ class Work:
                     states=states,
                     chunk_s=work["chunk_s"],
                     folders=[_paths(member).attempt(member["attempt"]) for member in self._members],
-                    log=self._say,
+                    log=self._noted,
                 )
             self._chunks = checked(trainer, configs, chunks)
         return self._chunks
@@ -274,6 +279,8 @@ class Work:
 
     def _trouble(self, error: Exception) -> Update:
         status = _status_of(error, len(self._members))
+        if status == "storage" and self._is_of_the_trainer(error):
+            status = "failed"
         shown = error.__cause__ if isinstance(error, _StorageError) and error.__cause__ else error
         trace = "".join(traceback.format_exception(shown))
         with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
@@ -281,6 +288,13 @@ class Work:
         message = str(error) if isinstance(error, TrainerError | Diverged | _OtherCodeError) and str(error) else trace
         step = self._last.step if self._last else 0
         return self._told([_update(member, step, status, message) for member in self._members])
+
+    def _is_of_the_trainer(self, error: Exception) -> bool:
+        """Return whether an OSError is about a file of the trainer's own, and not about one below the results."""
+        if isinstance(error, _StorageError) or self._assignment.get("trainer", MAML)["says"] == MAML["says"]:
+            return False
+        named = Path(str(getattr(error, "filename", None) or ""))
+        return not any(named.is_relative_to(Path(member["folder"])) for member in self._members)
 
 
 class _StorageError(Exception):

@@ -10,6 +10,8 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from trainers.sealed_file import naming
+
 MOST_FILES = 10_000
 MOST_BYTES = 2**30
 LONGEST_NAME = 1000
@@ -46,7 +48,7 @@ def unpack(content: bytes, folder: Path) -> None:
         path = folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
+            with naming(path), path.open("xb") as file:
                 file.write(data)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise ValueError(f"{name} is in it twice, or is a file and a folder") from None

@@ -103,6 +103,17 @@ def test_a_trial_that_is_stopped_alone_is_saved_where_its_training_ended(tmp_pat
     assert [path.name for path in paths.folder.glob("a1/*.ckpt")] == ["step-00000003.ckpt"]
 
 
+@pytest.mark.parametrize(("place", "status"), [("elsewhere/own.csv", "failed"), ("own.csv", "storage")])
+def test_a_file_of_the_trainer_s_own_that_is_forbidden_fails_its_trial_alone(tmp_path, results, place, status):
+    assignment = assigned(tmp_path, results)
+    file = Path(assignment["members"][0]["folder"], place) if status == "storage" else tmp_path / place
+    body = f"        raise PermissionError(13, 'Permission denied', {str(file)!r})\n        yield\n"
+    assignment = assigned(tmp_path, results, TOY.partition('        state["x"] -=')[0] + body)
+    found, message = end_of(trained(assignment))
+    assert found == status
+    assert "PermissionError: [Errno 13] Permission denied" in message
+
+
 FAULTS = {
     "an undeclared metric": (
         'yield {"lost": 1.0}', r"^trainer toy: .*step 1.*'?lost'?.*loss, error",
