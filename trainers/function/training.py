@@ -1,13 +1,16 @@
 """Runs a trainer's function: takes its steps, checks what it yields, and keeps its state at the ends of chunks."""
 
+import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from trainers.fields import shown
 from trainers.function.state_content import UnsavableError, decode, encode
+from trainers.log_line import LONGEST, log_line
 from trainers.metrics import measured
 from trainers.state_file import State
 from trainers.trainer import READINGS, Chunk, Diverged, Metric, Record, RunChunk, RunStatus, TrainerError
@@ -40,6 +43,7 @@ class Run:
         self._step = state.step
         self._records = list(state.records)
         self._unsent = list(state.records)
+        self._printed = _Printed(log)
         self._kept = decode(state.content) if state.content else {}
         self._status: RunStatus = "running"
         self._message = ""
@@ -75,13 +79,15 @@ class Run:
                 snapshot.forget()
         finally:
             self._close(values)
+            self._printed.end()
         if self._trouble is not None:
             raise self._trouble
 
     def _called(self) -> Iterator[Any]:
         own = self._trainer.owned(self._config)
         function = self._trainer.function
-        found = function(own, state=self._kept) if self._trainer.resumes else function(own)
+        with redirect_stdout(self._printed):
+            found = function(own, state=self._kept) if self._trainer.resumes else function(own)
         if not isinstance(found, Iterator):
             raise TrainerError(
                 f"{self._owner}: the function must yield {{metric: number}} once a step, but it returned {shown(found)}"
@@ -91,7 +97,8 @@ class Run:
     def _advance(self, values: Iterator[Any]) -> None:
         """Take one step, or note how the function has ended."""
         try:
-            given = next(values)
+            with redirect_stdout(self._printed):
+                given = next(values)
             self._step += 1
             numbers = measured(self._owner, self._trainer.metrics, self._step, given)
         except StopIteration:
@@ -146,9 +153,38 @@ class Run:
         if close is None:
             return
         try:
-            close()
+            with redirect_stdout(self._printed):
+                close()
         except Exception as error:  # what it measured stands
             self._log(f"{self._owner}: when it was stopped, it raised {type(error).__name__}: {error}")
+
+
+class _Printed(io.TextIOBase):
+    """What the function prints, a line of the log for each line."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        super().__init__()
+        self._say = log
+        self._begun = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            self._note(line)
+        self._begun = self._begun[-LONGEST:]
+        return len(text)
+
+    def end(self) -> None:
+        """Note what stands in a line without an end."""
+        self._note(self._begun)
+        self._begun = ""
+
+    def _note(self, line: str) -> None:
+        if said := log_line(line):
+            self._say(said)
 
 
 class _Snapshot:

@@ -1,14 +1,11 @@
-"""What a program prints, line by line: JSON lines about steps, and text for the log. Checks no metric."""
+"""What a program prints, line by line: JSON lines about steps, and other text. Checks no metric."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 LONGEST_LINE = 2**20
 """Bytes of a line; the rest of a longer one is left out."""
-LONGEST_LOGGED = 2000
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]")
 RESERVED = ("step", "checkpoint", "diverged")
 
 
@@ -73,11 +70,3 @@ def step_line(line: bytes) -> StepLine | None:
 def is_name(checkpoint: Any) -> bool:
     """Return whether a line names something directly in the checkpoint folder."""
     return isinstance(checkpoint, str) and checkpoint not in ("", ".", "..") and "/" not in checkpoint
-
-
-def for_log(line: bytes) -> str:
-    """Return a line as a terminal would leave it, printable and cut to LONGEST_LOGGED characters; "" for nothing."""
-    text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
-    text = _ESCAPES.sub("", text)
-    text = "".join(character if character.isprintable() or character == "\t" else "\ufffd" for character in text)
-    return text if len(text) <= LONGEST_LOGGED else f"{text[:LONGEST_LOGGED]}... ({len(text)} characters)"

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers.log_line import log_line
 from trainers.program import guardian
 from trainers.program.checkpoint_folder import GoneError, UnfitError, packed
-from trainers.program.output import Lines, StepLine, for_log, is_name, step_line
+from trainers.program.output import Lines, StepLine, is_name, step_line
 
 _POLL_S = 0.05
 _PIECE = 65_536
@@ -165,7 +166,7 @@ class Process:
             self._tell(self._kept(self._checkpoints, said.step, said.checkpoint))
 
     def _hear_error(self, line: bytes) -> None:
-        text = for_log(line)
+        text = log_line(line.decode("utf-8", "replace"))
         if text:
             self._tell(Text(text))
 

@@ -325,6 +325,22 @@ def test_a_function_that_protests_when_it_is_stopped_is_logged():
     assert lines == ["trainer fit: when it was stopped, it raised KeyError: 'file'"]
 
 
+def test_what_a_function_prints_goes_into_its_log(capsys):
+    def fit(config):
+        print("begins")
+        try:
+            while True:
+                print("10 %\r20 %\nloss", 1, "\x1b[1mbold\x1b[0m")
+                yield {"loss": 1}
+        finally:
+            print("ends", end="")
+
+    lines = []
+    list(chunks(made(fit), {"steps": 1}, log=lines.append))
+    assert lines == ["begins", "20 %", "loss 1 bold", "ends"]
+    assert capsys.readouterr().out == ""
+
+
 def test_a_pack_has_one_trial():
     config = toy.resolve({})
     with pytest.raises(ValueError, match="trains one trial at a time, got 2"):

@@ -1,4 +1,4 @@
-"""Lines of a program: put together from pieces, told apart, and made fit for a log."""
+"""Lines of a program: put together from pieces, and told apart."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainers.program.output import LONGEST_LINE, Lines, for_log, step_line
+from trainers.program.output import LONGEST_LINE, Lines, step_line
 
 
 @given(st.lists(st.binary(max_size=20), max_size=10))
@@ -37,28 +37,6 @@ def test_a_json_line_says_its_step_and_values():
 )  # fmt: skip
 def test_any_other_line_is_text(line):
     assert step_line(line) is None
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        (b"plain\r", "plain"),
-        (b"10 %\r20 %\r30 %", "30 %"),
-        (b"\x1b[1;31mred\x1b[0m", "red"),
-        (b"\x00\x07\xff", "\ufffd\ufffd\ufffd"),
-        (b"a\tb", "a\tb"),
-        ("é".encode(), "é"),
-        (b"x" * 3000, "x" * 2000 + "... (3000 characters)"),
-        (b"  \n", ""),
-    ],
-)
-def test_a_line_for_the_log_is_printable(line, text):
-    assert for_log(line) == text
-
-
-@given(st.binary())
-def test_any_bytes_are_a_line_for_the_log(line):
-    assert all(character.isprintable() or character == "\t" for character in for_log(line))
 
 
 @given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=3)), st.integers())
