@@ -131,7 +131,7 @@ class Dealer:
             lost = [trial for trial in self._packs.pop(pack) if trial.phase == "running"]
             rested_s = self._clock() + 2.0 ** (1 + max((trial.lost for trial in lost), default=0))
             for trial in lost:
-                self._take_back(trial, silence, rested_s)
+                self._take_back(trial, silence and f"{silence}{_expected_of(trial)}", rested_s)
 
     def _take_back(self, trial: Dealt, silence: str, rested_s: float) -> None:
         """Let a trial whose worker is lost wait until `rested_s`, which is one time for its pack.
@@ -375,6 +375,12 @@ class Dealer:
         except ResultsError as error:  # it has no locks
             self.fatal = error
             self.stop()
+
+
+def _expected_of(trial: Dealt) -> str:
+    """Return what a plug has to do so that its worker is not silent; "" for MAML, which does it."""
+    name = trial.spec.trainer.name
+    return "" if name == DEFAULT else f", and train of trainer {name} must yield more often, or --timeout be longer"
 
 
 def _progress(trial: Dealt, key: str, value: Mapping[str, Any]) -> float | None:

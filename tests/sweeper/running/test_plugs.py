@@ -137,6 +137,19 @@ def test_a_trainer_without_a_length_ends_by_itself_and_is_done(tmp_path, results
     assert "continues from step 2" in results.trial(specs[0].trial_id).log(2).read_text()
 
 
+def test_a_trainer_that_never_yields_fails_its_trial_after_its_retries_and_the_message_names_it(tmp_path, results):
+    specs = specs_of(tmp_path)
+    driven = Driven(specs[:1], results)
+    for _ in range(4):
+        while (assignment := driven.dealer.next_assignment()) is None:
+            driven.now_s += 0.5
+        driven.now_s += 700.0
+        driven.dealer.ended(assignment["pack"])
+    record = fold(results.trial(specs[0].trial_id).journal)
+    said = "no word for 700 s, and train of trainer toy must yield more often, or --timeout be longer"
+    assert (record["status"], record["message"]) == ("failed", f"{said}; its worker was lost 4 times")
+
+
 def test_numbers_that_can_not_be_repeated_end_the_trial_and_the_others_go_on(tmp_path, results, saving):
     specs = specs_of(tmp_path, code=RESTLESS)
     driven = Driven(specs, results)

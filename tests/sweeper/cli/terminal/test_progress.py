@@ -70,6 +70,8 @@ def test_trials_without_a_length_are_counted_and_have_no_last_step(results, tmp_
     watcher._console.print(watcher._view(dealer, None))
     first, second = out.getvalue().splitlines()
     assert "1/4 trials (1 running)" in first and "left" not in first
+    whole, of_trial = watcher._view(dealer, None).renderable.renderables[0].columns[0].cells
+    assert (whole.total, whole.completed, of_trial.total) == (4, 1, None)
     assert "step 2 · " in second and "0.25" in second and second.rstrip().endswith("s1")
 
 
