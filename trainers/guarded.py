@@ -128,6 +128,8 @@ def guarded(plug: Trainer, further: Iterable[str] = ()) -> Trainer:
 
 def why(error: BaseException) -> str:
     """Return an error in one line, with the last line of code that it comes from."""
+    if isinstance(error, TrainerError):  # such as one of `@trainer`, which says everything
+        return str(error)
     frames = traceback.extract_tb(error.__traceback__)
     at = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split())

@@ -142,7 +142,7 @@ def _placed(read: Callable[[], Any], *place: str) -> Any:
     try:
         return read()
     except TrainerError as error:
-        raise TrainerError(str(error), place) from None
+        raise TrainerError(str(error).removeprefix("command: "), place) from None
 
 
 def _fields(given: Mapping[str, Any]) -> dict[str, Field]:

@@ -13,8 +13,19 @@ from pydantic import BaseModel, model_validator
 import sweeper
 from tests.plugs.toy_function import toy
 from trainers.function.decorator import trainer
+from trainers.registry import find
 from trainers.testing import check_growth, check_resume
-from trainers.trainer import MEMBERS, CheckpointError, ConfigError, Diverged, Metric, Record, TrainerError, Wanted
+from trainers.trainer import (
+    MEMBERS,
+    CheckpointError,
+    ConfigError,
+    Diverged,
+    Metric,
+    Record,
+    Reference,
+    TrainerError,
+    Wanted,
+)
 
 
 @dataclass
@@ -509,3 +520,15 @@ def test_a_type_that_can_not_be_read_is_told():
 
     with pytest.raises(TrainerError, match=r"the type of config can't be read .*; give it as @trainer\(config"):
         made(fit, config=None)
+
+
+def test_a_file_whose_decorator_refuses_is_told_in_its_words(tmp_path):
+    (tmp_path / "odd.py").write_text(
+        "from dataclasses import dataclass\nfrom sweeper import trainer\n\n\n@dataclass\nclass Config:\n"
+        "    layers: list = None\n    seed: int = 0\n\n\n@trainer(metrics=['loss'])\n"
+        "def fit(config: Config):\n    yield {}\n"
+    )
+    with pytest.raises(TrainerError) as caught:
+        find(Reference("odd.py:fit", str(tmp_path)))
+    assert str(caught.value).endswith("that a sweep file can give its values")
+    assert "can't be imported: trainer fit: field layers: list is no plain type" in str(caught.value)
