@@ -69,8 +69,9 @@ def compute_table(records: Iterable[TrialRecord]) -> TextTable:
     total = sum(share.ms for shares in groups.values() for share in shares) / MS_AN_HOUR
     heads = ("data set", "device", "processor", "trials", "attempts", "hours", f"{'outer ' * maml}steps", "steps/s")
     first = 1 if rows and not any(row[0] for row in rows) else 0
+    also = f"{'evaluations and ' * maml}the start of workers"
     return TextTable(
-        caption=f"{total:.2f} hours of worker time in total, including evaluations and the start of workers.",
+        caption=f"{total:.2f} hours of worker time in total, including {also}.",
         heads=heads[first:],
         rows=tuple(row[first:] for row in rows),
         numeric=tuple(range(3 - first, len(heads) - first)),

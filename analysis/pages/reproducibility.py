@@ -9,7 +9,6 @@ from typing import Any
 
 from analysis.contract.question import PlannedTrial
 from analysis.contract.record import TrialRecord, dataset_of
-from analysis.numbers.endpoint import PERCENT
 from analysis.numbers.tables import Cell, where
 from analysis.pages.compute import compute_table
 from analysis.pages.contents import Section, TextTable
@@ -97,7 +96,9 @@ def mixed(records: Mapping[str, TrialRecord]) -> Section:
     if dirty:
         items.append(f"Trained from a checkout with uncommitted changes: {', '.join(dirty)}.")
     alike = ["commit", "recipe", "data", "device", "engine"]
-    alike += (["torch"] if with_torch else []) + (["code"] if len(with_torch) < len(records) else [])
+    alike += (["torch"] if with_torch else []) + (
+        ["code"] if any("trainer" in record for record in records.values()) else []
+    )
     listed = f"{', '.join(alike[:-1])} and {alike[-1]}"
     whole = f"All runs agree in {listed}, and none had uncommitted changes."
     none = "There are no runs."
@@ -149,23 +150,27 @@ def _hyper_parameters(sweeps: Sequence[SweepEvidence], of_paper: bool) -> Sectio
 def _per_seed(sweeps: Sequence[SweepEvidence]) -> Section:
     maml = all(evidence.of_maml for evidence in sweeps)
     rows = tuple(
-        (evidence.sweep, where(cell), "; ".join(f"seed {seed}: {_value(value, cell)}" for seed, value in read.items()))
+        (
+            evidence.sweep,
+            where(cell),
+            "; ".join(f"seed {seed}: {_value(value, cell, maml)}" for seed, value in read.items()),
+        )
         for evidence in sweeps
         for cell in evidence.cells
         if (read := dict(sorted(cell.values.items())))
     )
     table = TextTable(
-        caption=f"Endpoint of every seed; {'accuracies' if maml else 'fractions'} in percent.",
+        caption=f"Endpoint of every seed{'; accuracies in percent' * maml}.",
         heads=("sweep", "cell", "values"),
         rows=rows,
     )
     return Section(title="Values per seed", tables=(table,))
 
 
-def _value(value: float, cell: Cell) -> str:
-    """Return a value with one decimal more than a mean has; percentages have two."""
+def _value(value: float, cell: Cell, maml: bool) -> str:
+    """Return a value with its unit and one decimal more than a mean has; a table of MAML says percent once."""
     scale, digits, name = cell.unit
-    return f"{scale * value:.{digits + 1}f}{f' {name}' if name and cell.unit != PERCENT else ''}"
+    return f"{scale * value:.{digits + 1}f}{f' {name}' if name and not maml else ''}"
 
 
 def _holes(sweeps: Sequence[SweepEvidence]) -> Section:

@@ -15,7 +15,7 @@ from analysis.contract.record import SCHEMA_VERSION, TrialRecord
 from analysis.figures.style import encode
 from analysis.judging.claims import Judged, judge
 from analysis.judging.readings import Readings
-from analysis.numbers.endpoint import endpoint_sentence
+from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
 from analysis.numbers.engines import engine_remarks, engines_of_cells, refuse_mixed
 from analysis.numbers.measurements import measurement_of
 from analysis.numbers.tables import Cell, Table, contrast, table, where
@@ -232,7 +232,9 @@ def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
                 turned = TableSpec(rows=(axis, *spec.rows[:-1]), columns=spec.rows[-1])
             if axis in turned.rows:
                 step = measurement_of(read).step
-                made.append(contrast(values, readings.axes, turned, axis, readings.unit(read), step))
+                one = contrast(values, readings.axes, turned, axis, readings.unit(read), step)
+                own = read != asked.endpoint and read.declared.measured == "readings"
+                made.append(replace(one, caption=f"{metric_sentence(read)}; {one.caption}") if own else one)
     return {f"contrast_{number}": one for number, one in enumerate(made, 1)}
 
 

@@ -122,6 +122,11 @@ def test_a_unit_is_printed_with_as_many_decimals_as_its_numbers_need(folder: Pat
     assert "0.000000667" in (folder / "table_2.tex").read_text()
 
 
+def test_a_contrast_names_its_metric_if_that_is_not_the_endpoints(folder: Path) -> None:
+    assert (folder / "contrast_1.md").read_text().startswith("model: net - linear, percentage points, paired by seed")
+    assert (folder / "contrast_2.md").read_text().startswith("Loss; model: net - linear, in nats, paired by seed")
+
+
 def test_several_steps_are_the_first_axis_by_the_trainers_word(folder: Path) -> None:
     assert "| step | lr | model linear | model net |" in (folder / "table_3.md").read_text()
 
@@ -219,7 +224,7 @@ def test_the_page_of_all_sweeps_has_no_section_on_the_paper_and_names_other_code
     assert f"code of toy {'d' * 64}: {second}; 17 trials have {'c' * 64}." in text
     assert f"| digits | {'e' * 64} |  |" in text
     assert "| data set | device | processor | trials | attempts | hours | steps | steps/s |" in text
-    assert "| toys | lr 0.001, model linear | seed 0: 56.00; seed 1: 56.00; seed 2: 56.00 |" in text
+    assert "| toys | lr 0.001, model linear | seed 0: 56.00 %; seed 1: 56.00 %; seed 2: 56.00 % |" in text
 
 
 def test_without_data_sets_there_is_no_column_and_no_table_of_them(found, tmp_path) -> None:
