@@ -16,6 +16,7 @@ from analysis.contract.question import Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
 from analysis.figures.arms import Absence, FigureRequest, Task, absences_by_seed, absences_in_words
 from analysis.figures.layout import (
+    COLUMN_GAP,
     Grid,
     Sheet,
     key,
@@ -23,6 +24,8 @@ from analysis.figures.layout import (
     note,
     ordinates_sentence,
     share_ordinates,
+    short_ticks,
+    tick_room,
     upright,
     usual_columns,
     usual_height,
@@ -60,13 +63,15 @@ class CurvePanel(NamedTuple):
 class CurvesInfo(NamedTuple):
     """All that is drawn: values have the `unit` of `y_title`; `hues` are the labels in legend order.
 
-    `bounds` are those of the metric; intervals may leave them. `step` is what the trainer calls a step.
+    `bounds` are those of the metric; intervals may leave them. `step` is what the trainer calls a step, and
+    `room` is what the tick labels need beyond the usual width, in inches.
     """
 
     question: str
     sentence: str
     y_title: str
     unit: Unit
+    room: float
     step: str
     bounds: Bounds
     hue_title: str
@@ -91,6 +96,8 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         panels.append(CurvePanel(facet, curves, theirs, request.tasks[facet]))
     y_title, kind = axis_title(endpoint), measurement_of(endpoint).many
     tracks = [track for panel in panels for curve in panel.curves for track in curve.tracks]
+    values = np.concatenate([track.values for track in tracks])
+    unit = unit_of(endpoint, values)
     sentence, window = metric_sentence(endpoint), endpoint.window
     if window > 1:
         y_title += f"\nmean of {window} {kind}"
@@ -101,7 +108,8 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         question=request.question,
         sentence=sentence,
         y_title=y_title,
-        unit=unit_of(endpoint, [value for track in tracks for value in track.values]),
+        unit=unit,
+        room=tick_room(unit.scale * values) if endpoint.declared.measured == "readings" else 0.0,
         step=measurement_of(endpoint).step,
         bounds=bounds_of(endpoint),
         hue_title=request.hue_title,
@@ -122,7 +130,8 @@ def draw_curves(info: CurvesInfo) -> Sheet:
             keys.append(key("authors", Look("0.2", "o", "none"), markerfacecolor="white"))
         height = usual_height(columns)
         y_title, edge = upright(info.y_title, height)
-        grid = Grid(len(info.panels), columns, usual_width(columns), height, edge=edge, row_gap=0.36)
+        width, gap = usual_width(columns) + info.room * columns, COLUMN_GAP + info.room
+        grid = Grid(len(info.panels), columns, width, height, edge + info.room, row_gap=0.36, column_gap=gap)
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             axes.set_title(panel.title, loc="left")
@@ -136,6 +145,8 @@ def draw_curves(info: CurvesInfo) -> Sheet:
             axes.set_ylabel(y_title if index % columns == 0 else "")
             axes.set_xlabel(info.step if index + columns >= len(info.panels) else "")
         share_ordinates(places, [panel.task for panel in info.panels])
+        if info.room:
+            short_ticks(places)
     return figure
 
 

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 
 from analysis.figures.arms import FACET, FigureRequest, Task, facet_of
 from analysis.figures.layout import (
+    COLUMN_GAP,
     Grid,
     Sheet,
     clipped_sentence,
@@ -24,6 +25,8 @@ from analysis.figures.layout import (
     ordinates_sentence,
     seeds_in_words,
     share_ordinates,
+    short_ticks,
+    tick_room,
     upright,
     usual_columns,
     usual_height,
@@ -72,6 +75,7 @@ class InnerStepsInfo(NamedTuple):
 
     `bounds` are those of the metric; intervals may leave them. `ticks` are the positions on the horizontal axis with
     their labels, in the order of the plan; `numeric` says whether the positions are the labels' numbers.
+    `room` is what the tick labels need beyond the usual width, in inches.
     """
 
     question: str
@@ -79,6 +83,7 @@ class InnerStepsInfo(NamedTuple):
     x_title: str
     y_title: str
     unit: Unit
+    room: float
     bounds: Bounds
     hue_title: str
     ticks: tuple[tuple[float, str], ...]
@@ -121,6 +126,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
         x_title=x.replace("_", " "),
         y_title=axis_title(request.endpoint),
         unit=unit,
+        room=tick_room(unit.scale * values["value"]) if request.endpoint.declared.measured == "readings" else 0.0,
         bounds=bounds_of(request.endpoint),
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),
@@ -136,7 +142,8 @@ def draw_inner_steps(info: InnerStepsInfo) -> Sheet:
     labels = [line.label for line in info.panels[0].lines]
     height = usual_height(info.columns)
     y_title, edge = upright(info.y_title, height)
-    grid = Grid(len(info.panels), info.columns, usual_width(info.columns), height, edge=edge)
+    width, gap = usual_width(info.columns) + info.room * info.columns, COLUMN_GAP + info.room
+    grid = Grid(len(info.panels), info.columns, width, height, edge=edge + info.room, column_gap=gap)
     with matplotlib.rc_context(RC):
         drawn = zip(labels, _looks(info), strict=True)
         keys = [key(*entry) for entry in drawn] if info.hue_title else []
@@ -148,7 +155,10 @@ def draw_inner_steps(info: InnerStepsInfo) -> Sheet:
             axes.set_xlabel(info.x_title if lowest else "")
             axes.tick_params(labelbottom=lowest)
         _share_horizontal(places, info)
-        share_ordinates(places, [panel.task for panel in info.panels])
+        filled = [any(point.seeds for line in panel.lines for point in line.points) for panel in info.panels]
+        share_ordinates(places, [panel.task if full else None for panel, full in zip(info.panels, filled, strict=True)])
+        if info.room:
+            short_ticks(axes for axes, full in zip(places, filled, strict=True) if full)
     return figure
 
 

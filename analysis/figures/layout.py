@@ -6,12 +6,13 @@ same bytes.
 
 import math
 import textwrap
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, ScalarFormatter
 from matplotlib.typing import ColorType
 
 from analysis.figures.style import GREY, Look
@@ -22,7 +23,10 @@ LETTER = 0.064  # mean width of a letter in the legend
 KEY = 0.62  # width of a legend's key with the gap after its label
 FOOT_LINE = 0.14  # one line of the footer
 EDGE = 0.56  # left of the first column, for tick labels and an axis title of one line
+COLUMN_GAP = 0.42  # between two columns, for tick labels
 TITLE_LINE = 0.14  # more for each further line of that title
+TICKS_UPWARD = 6  # about as many ticks has a vertical axis
+POWER_LETTERS = 7  # of the longest tick label with a power of ten
 UPRIGHT = 17  # letters of an axis title along one inch of a panel's height
 
 
@@ -64,7 +68,7 @@ class Grid(NamedTuple):
     edge: float = EDGE  # left of the first column
     title: float = 0.24
     row_gap: float = 0.16
-    column_gap: float = 0.42
+    column_gap: float = COLUMN_GAP
     foot: float = 0.55  # between the last row and the footer, for tick labels and an axis title
 
     @property
@@ -157,6 +161,41 @@ def ordinates_sentence(groups: Sequence[Hashable]) -> str:
         return "All panels have the same vertical axis."
     alike = len(set(groups)) < len(groups)
     return "Panels of one task have the same vertical axis." if alike else "Each panel has its own vertical axis."
+
+
+def tick_room(values: Iterable[float]) -> float:
+    """Return the width in inches that the tick labels of `values`, as drawn, need beyond that of three letters."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return 0.0
+    low, high = min(finite), max(finite)
+    span = (high - low) or abs(high) or 1.0
+    low, high = low - span / 2, high + span / 2  # intervals go beyond values
+    largest = max(abs(low), abs(high))
+    decimals = max(0, -math.floor(math.log10((high - low) / TICKS_UPWARD)))
+    length = POWER_LETTERS if _needs_powers(largest) else len(f"{largest:.{decimals}f}") + (low < 0)
+    return LETTER * max(0, length - 3)
+
+
+def short_ticks(places: Iterable[Axes]) -> None:
+    """Print very large and very small numbers of the vertical axes as 6e7, and never as a distance from an offset."""
+    for axes in places:
+        if _needs_powers(max(map(abs, axes.get_ylim()))):
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _in_powers(value)))
+        elif isinstance(axes.yaxis.get_major_formatter(), ScalarFormatter):
+            axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+
+
+def _needs_powers(largest: float) -> bool:
+    return not 1e-3 <= largest < 1e6
+
+
+def _in_powers(value: float) -> str:
+    """Return e.g. 6e7, −2.5e−5 or 0."""
+    if not value:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    return f"{value / 10.0**exponent:.3g}e{exponent}".replace("-", "−")
 
 
 def seeds_in_words(counts: Sequence[int]) -> str:
