@@ -41,6 +41,7 @@ MODULES = (
     "trainers.maml.engines.convolutions",
     "analysis.numbers.stats",
     "analysis.numbers.endpoint",
+    "analysis.numbers.measurements",
     "analysis.numbers.probes",
     "analysis.numbers.tables",
     "analysis.judging.verdicts",
