@@ -108,6 +108,12 @@ def test_the_class_of_the_page_is_a_whole_trainer(lab):
     check_resume(drift, {"seed": 1})
 
 
+def test_the_network_of_the_page_grows_and_resumes_to_the_bit(lab):
+    net = find(Reference("net.py:net", str(lab("own_trainer"))))
+    check_growth(net, {"seed": 1}, 2, 5)
+    check_resume(net, {"seed": 1, "steps": 4})
+
+
 def test_the_program_of_the_page_grows_and_resumes(lab):
     given = load(lab("own_trainer") / "walk.yaml").reference.says
     command = given["command"].replace("python", sys.executable)
