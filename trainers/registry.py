@@ -24,12 +24,12 @@ from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, Train
 from trainers.tuned import TUNED
 
 GROUP = "sweeper.trainers"
-"""The entry points of installed trainers."""
+"""The entry points of installed trainers, besides those that ship."""
 
 
 def names() -> list[str]:
     """Return the names of the trainers that are installed, sorted, the default one included."""
-    return sorted({DEFAULT, *(entry.name for entry in entry_points(group=GROUP))})
+    return sorted({DEFAULT, "protonet", *(entry.name for entry in entry_points(group=GROUP))})
 
 
 def find(reference: Reference) -> Trainer:
@@ -42,6 +42,10 @@ def find(reference: Reference) -> Trainer:
         from trainers.maml.trainer import MAML
 
         return MAML
+    if says == "protonet":
+        from trainers.protonet.trainer import PROTONET
+
+        return PROTONET
     if isinstance(says, Mapping):
         return _of_command(json.dumps(says, sort_keys=True), folder)
     return _found(says, folder, _stamp(says, folder))

@@ -1,7 +1,7 @@
 """A hook of MkDocs: writes the reference of commands and of config fields from the code that they describe.
 
-A page asks for it by a line of its own, `<!-- reference: commands -->`, `<!-- reference: fields -->` or
-`<!-- reference: protocols -->`. Reads click's commands and pydantic's schema alone; holds no text about any of them.
+A page asks for it by a line of its own, `<!-- reference: commands -->`, `<!-- reference: fields -->`,
+`<!-- reference: protocols -->` or `<!-- reference: protonet -->`. Reads click's commands and pydantic's schema alone; holds no text about any of them.
 """
 
 import inspect
@@ -18,6 +18,7 @@ from mkdocs.structure.pages import Page
 from sweeper.cli import main
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig
+from trainers.protonet.config import ProtonetConfig
 
 _MARKER = re.compile(r"^<!-- reference: (\w+) -->$", re.MULTILINE)
 
@@ -61,9 +62,18 @@ def _escaped(text: str) -> str:
 
 
 def fields() -> str:
-    """Return a section for each field of a trial's config: kind and bounds, default, description."""
+    """Return a section for each field of a MAML trial's config: kind and bounds, default, description."""
     schema = TrialConfig.model_json_schema()["properties"]
     return "\n".join(_field(name, facts) for name, facts in schema.items())
+
+
+def protonet_fields() -> str:
+    """Return a table of the fields of a prototypical network's config."""
+    lines = ["| field | kind | default | |", "|---|---|---|---|"]
+    for name, facts in ProtonetConfig.model_json_schema()["properties"].items():
+        default = f"`{_yaml(facts['default'])}`" if "default" in facts else "required"
+        lines.append(f"| `{name}` | {_kind(facts)} | {default} | {facts['description']} |")
+    return "\n".join(lines)
 
 
 def _field(name: str, facts: dict[str, Any]) -> str:
@@ -99,4 +109,9 @@ def protocol_table() -> str:
     return "\n".join(lines)
 
 
-_REFERENCES: dict[str, Callable[[], str]] = {"commands": commands, "fields": fields, "protocols": protocol_table}
+_REFERENCES: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "fields": fields,
+    "protocols": protocol_table,
+    "protonet": protonet_fields,
+}

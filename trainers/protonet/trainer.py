@@ -1,0 +1,114 @@
+"""Prototypical networks as a trainer that sweeper can run. Loads torch only to train."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from trainers.maml.trainer import MAML
+from trainers.protonet.config import ProtonetConfig, evaluation_episodes, resolve, training_episodes
+from trainers.readings import ReadingsTrainer
+from trainers.state_file import State
+from trainers.trainer import Chunk, Data, Metric, Wanted
+
+_SPLITS = {"split": ("test", "val")}
+RECIPE = 1
+"""Raised by hand when a change alters the numbers."""
+
+
+class ProtonetTrainer(ReadingsTrainer):
+    """The protocol of `trainers.trainer.Trainer`; its numbers are readings."""
+
+    name = "protonet"
+    config = ProtonetConfig
+    length = "outer_steps"
+    resumes = True
+    metrics: Mapping[str, Metric] = {
+        "accuracy": Metric(
+            words="Accuracy of evaluations", unit="%", better="higher", coordinates=_SPLITS, least=0.0, most=1.0
+        ),
+        "episode_sd": Metric(
+            words="Standard deviation of the accuracy over evaluation episodes",
+            unit="%",
+            coordinates=_SPLITS,
+            least=0.0,
+            most=1.0,
+        ),
+        "loss": Metric(words="Loss of the training episodes (nats)", better="lower", least=0.0),
+        "training_accuracy": Metric(
+            words="Accuracy of the training episodes", unit="%", better="higher", least=0.0, most=1.0
+        ),
+    }
+    protocols: Mapping[str, Mapping[str, Any]] = {
+        "omniglot": {"dataset": "omniglot", "network": "conv4_strided", "rotations": True},
+        "mini_imagenet": {"dataset": "mini_imagenet", "network": "conv4_pooled", "channels": 64},
+        "strokes": {"dataset": "strokes", "network": "conv4_strided", "channels": 32},
+    }
+
+    def resolve(self, values: Mapping[str, Any]) -> ProtonetConfig:
+        return resolve(values)
+
+    def recipe(self, config: BaseModel) -> Mapping[str, int]:
+        episodes = training_episodes(_own(config))
+        of_data = MAML.recipe(episodes)
+        return {"protonet": RECIPE} | {name: number for name, number in of_data.items() if name == episodes.dataset}
+
+    def code(self) -> str:
+        return ""  # the recipe stands for it
+
+    def unmeasured(self, config: BaseModel, wanted: Wanted) -> Iterator[tuple[str, str]]:
+        own = _own(config)
+        yield from super().unmeasured(config, wanted)
+        split = wanted.coordinates.get("split")
+        if split in ("test", "val") and split != own.eval_split:
+            yield "split", f"{split} is never measured, because eval_split is {own.eval_split}"
+        every = own.eval_every if wanted.metric in ("accuracy", "episode_sd") else 0
+        steps = (own.outer_steps,) if wanted.at == "last" else wanted.at
+        off = [step for step in steps if every and step % every]
+        if off:
+            yield "at", f"no evaluation is made at step {off[0]}, because eval_every is {every}"
+
+    def dataset(self, config: BaseModel) -> str:
+        return _own(config).dataset
+
+    def digest(self, dataset: str) -> str:
+        return MAML.digest(dataset)
+
+    def prepare(self, dataset: str, root: Path) -> Data:
+        return MAML.prepare(dataset, root)
+
+    def checkpoint_bytes(self, config: BaseModel) -> int:
+        return MAML.checkpoint_bytes(evaluation_episodes(_own(config)))
+
+    def make_ready(self, device: str, threads: int, share: float) -> None:
+        MAML.make_ready(device, threads, share)
+
+    def train(
+        self,
+        configs: Sequence[BaseModel],
+        data: Data | None,
+        *,
+        device: str,
+        engine: str,
+        states: Sequence[State],
+        chunk_s: float,
+        folders: Sequence[Path],
+        log: Callable[[str], None],
+    ) -> Iterator[Chunk]:
+        from trainers.data.datasets import Prepared
+        from trainers.data.on_device import load_pixels
+        from trainers.protonet.training import Training
+
+        assert data is not None
+        own = _own(configs[0])
+        pixels = load_pixels(Prepared(name=own.dataset, path=data.path, digest=data.digest), device)
+        return Training(own, pixels, states[0]).chunks(chunk_s)
+
+
+def _own(config: BaseModel) -> ProtonetConfig:
+    assert isinstance(config, ProtonetConfig)
+    return config
+
+
+PROTONET = ProtonetTrainer()
