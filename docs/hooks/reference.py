@@ -1,7 +1,7 @@
 """A hook of MkDocs: writes the reference of commands and of config fields from the code that they describe.
 
-A page asks for it by a line of its own, `<!-- reference: commands -->`, `<!-- reference: fields -->`,
-`<!-- reference: protocols -->` or `<!-- reference: protonet -->`. Reads click's commands and pydantic's schema alone; holds no text about any of them.
+A page asks for it by a line of its own, `<!-- reference: commands -->`, or with fields, protocols or protonet in the
+place of commands. Reads click's commands and pydantic's schema alone; holds no text about any of them.
 """
 
 import inspect
