@@ -5,7 +5,8 @@ The copy has what MLflow would have made. All that this project does with a new 
 
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mlflow.store.db import utils
@@ -26,6 +27,17 @@ def copy_from_now_on() -> None:
             blank.backup(connection.driver_connection)
 
     utils._initialize_tables = registry._initialize_tables = copy
+
+
+@contextmanager
+def copied() -> Iterator[None]:
+    """Have MLflow fill blank stores with copies in this block alone."""
+    make = utils._initialize_tables
+    copy_from_now_on()
+    try:
+        yield
+    finally:
+        utils._initialize_tables = registry._initialize_tables = make
 
 
 def _made() -> bytes:

@@ -3,7 +3,8 @@
 A fork is a process of its own: its id, signals, exit code, streams, folder, environment and the interpreter's end are
 real. It has imported more than a new interpreter has, under the environment of whoever asked first: a test of what is
 imported, or of variables that are read at import, starts a new interpreter instead. Its new MLflow stores are copies of
-one; see blank_store. The processes of pytest-xdist share one warm process, which ends when the last of them does.
+one (see blank_store), and its pictures have fewer dots. The processes of pytest-xdist share one warm process, which
+ends when the last of them does.
 """
 
 import atexit
@@ -255,8 +256,10 @@ def _become(asked: Mapping[str, object], streams: Sequence[int]) -> CodeType:
 def _warm_up() -> None:
     for name in (*_modules(), *LATER):
         importlib.import_module(name)
+    from analysis.figures.style import RC
     from tests.blank_store import copy_from_now_on
 
+    RC["savefig.dpi"] = 60  # nobody looks at the pictures of a fork
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
 
