@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 import textwrap
+import zipfile
 
 import pytest
 
+from sweeper.archive.format import sha256
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
@@ -244,20 +246,62 @@ def test_an_archive_carries_trials_and_what_reads_them_and_never_imports_their_c
     assert command("import", out, "--results", other.root).exit_code == 0
 
 
-def test_an_archive_without_the_description_of_its_trainer_is_refused(tmp_path, results):
-    import zipfile
-
-    run(results, write_toys(tmp_path))
+@pytest.fixture
+def archive(tmp_path, results):
+    """Return a writer of the archive of a run of the toy, with entries changed: name to content, None to leave out."""
+    assert run(results, write_toys(tmp_path)).exit_code == 0
     command("export", tmp_path / "toys.yaml", "--results", results.root, "--out", tmp_path / "toys.zip")
-    with zipfile.ZipFile(tmp_path / "toys.zip") as whole, zipfile.ZipFile(tmp_path / "less.zip", "w") as less:
-        manifest = json.loads(whole.read("manifest.json"))
-        manifest["members"] = [entry for entry in manifest["members"] if not entry["name"].startswith("trainers/")]
-        less.writestr("manifest.json", json.dumps(manifest))
-        for entry in manifest["members"]:
-            less.writestr(entry["name"], whole.read(entry["name"]))
-    refused = command("import", tmp_path / "less.zip", "--results", tmp_path / "other")
+
+    def write(changes):
+        with zipfile.ZipFile(tmp_path / "toys.zip") as whole:
+            contents = {name: whole.read(name) for name in whole.namelist()} | changes
+        manifest = json.loads(contents.pop("manifest.json"))
+        kept = {name: content for name, content in contents.items() if content is not None}
+        ordered = [*(name for name in kept if name.startswith("trainers/")),
+                   *(name for name in kept if not name.startswith("trainers/"))]  # fmt: skip
+        kept = {name: kept[name] for name in ordered}
+        manifest["members"] = [
+            {"name": name, "size": len(content), "sha256": sha256(content)} for name, content in kept.items()
+        ]
+        with zipfile.ZipFile(tmp_path / "changed.zip", "w") as changed:
+            for name, content in {"manifest.json": json.dumps(manifest), **kept}.items():
+                changed.writestr(name, content)
+        return tmp_path / "changed.zip"
+
+    return write
+
+
+def test_an_archive_that_is_written_again_unchanged_is_taken(archive, tmp_path):
+    taken = command("import", archive({}), "--results", tmp_path / "other")
+    assert taken.exit_code == 0, taken.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trainers/toy.json": None}, "is of the trainer 'toy', which it doesn't describe"),
+        ({"trainers/toy.json": b"{"}, "trainers/toy.json: is no description of a trainer"),
+        (
+            {"trainers/toy.json": b'{"form": 1, "says": [], "trainer": {"import": "os"}}'},
+            "is no description of a trainer",
+        ),
+        ({"trainers/toy.json": b"[" * 100_000}, "is no description of a trainer"),
+        ({"trainers/toy.json": b" " * 2**21}, "trainers/toy.json is larger than 1048576 bytes"),
+        ({"trainers/other.json": "toy"}, "trainers/other.json describes the trainer 'toy'"),
+        ({"trainers/..json": b"{}"}, "is not a name that an export writes"),
+        ({"trainers/a/b.json": b"{}"}, "is not a name that an export writes"),
+        ({"trainers/toy.py": b"raise SystemExit"}, "is not a name that an export writes"),
+    ],
+)
+def test_an_archive_with_another_description_is_refused_whole(archive, results, tmp_path, changes, said):
+    own = results.trainer("toy").read_bytes()
+    refused = command(
+        "import", archive({name: own if content == "toy" else content for name, content in changes.items()}),
+        "--results", tmp_path / "other",
+    )  # fmt: skip
     assert refused.exit_code == 2
-    assert "is of the trainer 'toy', which it doesn't describe; nothing was imported" in refused.output
+    assert said in refused.output and "nothing was imported" in refused.output
+    assert not (tmp_path / "other").exists()
 
 
 WITHOUT_MAML = textwrap.dedent("""
