@@ -18,9 +18,9 @@ from trainers.data import strokes
 from trainers.data.datasets import STROKES_SEED
 
 KERNELS = [
-    ("compiled", {"dtype": "float32", "order": "first"}),
-    ("compiled", {"dtype": "float64", "order": "second"}),
-    ("compiled", {"dtype": "float32", "order": "second"}),
+    ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
+    ("compiled", {"dataset": "strokes", "dtype": "float64", "order": "second"}),
+    ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "second"}),
 ]
 """An engine and a config for each kind of kernels that many tests need, in the order in which they need them."""
 
