@@ -126,7 +126,7 @@ def _table(specs: Sequence[TrialSpec], standings: Sequence[Standing]) -> list[st
     rows = [("trial", *specs[0].labels, "seed", "steps", "state")]
     for standing in standings:
         spec = standing.spec
-        rows.append((spec.trial_id, *spec.labels.values(), str(spec.seed), str(spec.target), standing.why))
+        rows.append((spec.trial_id, *spec.labels.values(), str(spec.seed), str(spec.target or "-"), standing.why))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [click.style(lines[0], bold=True), *lines[1:]]

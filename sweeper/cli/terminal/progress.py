@@ -149,12 +149,12 @@ class Watcher:
         return f"{ended}/{len(trials)} trials{f' ({counts})' if counts else ''} · {self._remaining(trials)}"
 
     def _remaining(self, trials: list[Dealt]) -> str:
-        """Return the time left and the speed, from this run's outer steps."""
+        """Return the time left and the speed, from this run's steps."""
         left = self._pace.left(trials)
         rates = [rate for trial in trials if trial.phase == "running" and (rate := self._pace.rate(trial)) is not None]
         if left is None:
             return "no estimate yet"
-        return f"{in_words(left)} left{f' · {sum(rates):.2f} outer steps/s' if rates else ''}"
+        return f"{in_words(left)} left{f' · {sum(rates):.2f} steps/s' if rates else ''}"
 
     def _rate(self, trial: Dealt) -> str:
         rate = self._pace.rate(trial)

@@ -51,7 +51,7 @@ def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fit
     assert "2/4 · " in lines[1]
     if width == 200:
         assert "61.3 %" in lines[1] and "strokes · inner_steps 1 · s1" in lines[1]
-        assert "outer steps/s" in lines[0] and "left" in lines[0]
+        assert " steps/s" in lines[0] and "left" in lines[0]
 
 
 def test_trials_without_a_length_are_counted_and_have_no_last_step(results, tmp_path):
