@@ -5,7 +5,7 @@ Never imports or runs code that a description names.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -71,6 +71,22 @@ def from_description(given: Mapping[str, Any]) -> "DescribedTrainer":
     )
 
 
+class Recalled(NamedTuple):
+    """What only a trainer's code can say of a config, as trials of that config have noted it."""
+
+    dataset: str
+    digest: str
+    recipe: Mapping[str, int]
+
+
+Recall = Callable[[Mapping[str, Any]], Recalled | None]
+"""Returns what is noted for the values of a config, or None. Trials of one config may differ in seed and length."""
+
+
+def _nothing(values: Mapping[str, Any]) -> None:
+    return None
+
+
 class _AnyValue(BaseModel):
     """The value of a kind of record whose form only the trainer's own code knows."""
 
@@ -92,6 +108,8 @@ class DescribedTrainer(ReadingsTrainer):
         records: Sequence[str],
         resumes: bool,
     ) -> None:
+        self.recall: Recall = _nothing
+        self._digests: dict[str, str] = {}
         self.name = name
         self.config = model_of("Config", fields)
         self.length = length
@@ -106,6 +124,21 @@ class DescribedTrainer(ReadingsTrainer):
 
     def code(self) -> str:
         return ""
+
+    def recipe(self, config: BaseModel) -> Mapping[str, int]:
+        """Return the recipe that trials of `config` have noted, none for a config that nobody has trained."""
+        noted = self.recall(vars(config))
+        return {} if noted is None else noted.recipe
+
+    def dataset(self, config: BaseModel) -> str:
+        noted = self.recall(vars(config))
+        if noted is None:
+            return ""
+        self._digests[noted.dataset] = noted.digest
+        return noted.dataset
+
+    def digest(self, dataset: str) -> str:
+        return self._digests.get(dataset, "")
 
     def _absent(self) -> TrainerError:
         return TrainerError(

@@ -5,14 +5,17 @@ needs none. Imports no code of a trainer.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeper.results.journal_lines import JournalError, Line, read_lines
 from sweeper.results.paths import Results, ResultsError
+from sweeper.sweepfile.fields import SEED
 from sweeper.sweepfile.sweep import Sweep, load
-from trainers.described import describe, from_description
+from trainers.described import DescribedTrainer, Recalled, describe, from_description
 from trainers.registry import find
 from trainers.sealed_file import write_whole
 from trainers.trainer import DEFAULT, Reference, Trainer, TrainerError
@@ -23,7 +26,7 @@ _FORM = 1
 class Known(NamedTuple):
     """A described trainer, which answers everything but how to train, and what sweep files have said to find it."""
 
-    trainer: Trainer
+    trainer: DescribedTrainer
     says: Sequence[str | Mapping[str, Any]]
 
 
@@ -86,7 +89,40 @@ def trainer_that(results: Results, reference: Reference) -> Trainer | None:
     contents = [(path, content) for path in paths if (content := _content(path)) is not None]
     known = [known_in(content, path) for path, content in contents]
     found = [each.trainer for each in known if reference.says in each.says]
-    return found[0] if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    found[0].recall = _Noted(results, found[0])
+    return found[0]
+
+
+class _Noted:
+    """What the trials of a described trainer have noted of their data and recipes, read when it is first asked for."""
+
+    def __init__(self, results: Results, trainer: DescribedTrainer) -> None:
+        self._results = results
+        self._name = trainer.name
+        self._aside = {SEED, trainer.length}
+        self._found: dict[str, Recalled] | None = None
+
+    def __call__(self, values: Mapping[str, Any]) -> Recalled | None:
+        if self._found is None:
+            attempts = sorted(self._attempts(), key=lambda line: line["time_ms"])
+            self._found = {
+                self._key(line["config"]): Recalled(line["dataset"], line["digest"], line["recipe"])
+                for line in attempts
+            }
+        return self._found.get(self._key(values))
+
+    def _key(self, values: Mapping[str, Any]) -> str:
+        return json.dumps({name: value for name, value in values.items() if name not in self._aside}, sort_keys=True)
+
+    def _attempts(self) -> Iterator[Line]:
+        """Yield the first attempt of each trial of the trainer; journals that can't be read are told elsewhere."""
+        for path in self._results.root.glob("trials/*/journal.jsonl"):
+            with suppress(JournalError, OSError, LookupError, TypeError):
+                line = next(iter(read_lines(path)), None)
+                if line is not None and line.get("trainer") == self._name:
+                    yield line
 
 
 def sweep_in(file: Path, results: Results) -> Sweep:

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from sweeper.results.known_trainers import keep, known_trainer, trainer_that
+from sweeper.planning.expand import expand
+from sweeper.results.known_trainers import keep, known_trainer, sweep_in, trainer_that
 from sweeper.results.paths import ResultsError
-from tests.sweeper.plugged import TOY
+from sweeper.sweepfile.sweep import load
+from tests.sweeper.plugged import PACKED, TOY, begin, write_toys
 from trainers.maml.trainer import MAML
 from trainers.registry import find
 from trainers.trainer import DEFAULT, Reference
@@ -53,6 +55,37 @@ def test_two_trainers_of_one_reference_are_not_told_apart(results, reference, tm
     keep(results, find(reference), reference)
     assert trainer_that(results, reference) is None
     assert {known_trainer(results, name).name for name in ("toy", "other")} == {"toy", "other"}
+
+
+def test_data_and_recipes_are_recalled_from_the_trials_that_noted_them(results, reference):
+    keep(results, find(reference), reference)
+    begin(results, config={"rate": 0.25}, recipe={"draws": 1}, digest="a" * 64, dataset="shapes")
+    begin(results, config={"rate": 0.25}, recipe={"draws": 2}, digest="b" * 64, dataset="shapes", trial_id="2" * 16)
+    begin(results, config={"rate": 0.5}, recipe={"order": 3}, trial_id="3" * 16)
+    begin(results, trainer="other", config={"rate": 1.0}, recipe={"draws": 9}, trial_id="4" * 16)
+    (results.root / "trials" / "5" / "journal.jsonl").parent.mkdir()
+    (results.root / "trials" / "5" / "journal.jsonl").write_bytes(b"rubbish\n")
+    known = trainer_that(results, reference)
+    noted = known.resolve({"rate": 0.25, "steps": 99, "seed": 7})
+    assert (known.recipe(noted), known.dataset(noted), known.digest("shapes")) == ({"draws": 2}, "shapes", "b" * 64)
+    assert known.recipe(known.resolve({"rate": 0.5})) == {"order": 3}
+    unknown = known.resolve({"rate": 1.0})
+    assert (known.recipe(unknown), known.dataset(unknown), known.digest("")) == ({}, "", "")
+
+
+def test_a_plan_of_what_is_done_knows_the_trials_of_a_trainer_with_a_recipe(results, tmp_path):
+    code = PACKED.replace(
+        "    def train(", '    def recipe(self, config):\n        return {"draws": 2}\n\n    def train('
+    )
+    file = write_toys(tmp_path, code)
+    sweep = load(file)
+    keep(results, sweep.trainer, sweep.reference)
+    planned = expand(sweep)
+    for spec in planned:
+        config = spec.config.model_dump()
+        begin(results, trainer="own", trial_id=spec.trial_id, config=config, recipe={"draws": 2})
+    (tmp_path / "toy.py").unlink()
+    assert [spec.trial_id for spec in expand(sweep_in(file, results))] == [spec.trial_id for spec in planned]
 
 
 def test_the_same_description_is_not_written_again(results, reference):
