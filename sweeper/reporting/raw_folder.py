@@ -4,13 +4,13 @@
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.contract.record import dataset_of
 from sweeper.errors import SweepError
-from sweeper.results.known_trainers import described, known_in
+from sweeper.results.known_trainers import described, known_in, let_recall
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.sweep import load as load_sweep
 from trainers.trainer import DEFAULT, Reference, Trainer
@@ -38,7 +38,10 @@ def own_sweep(folder: Path) -> Sweep:
     def described_there(reference: Reference) -> Trainer | None:
         path = folder / TRAINER
         known = known_in(path.read_bytes(), path) if path.is_file() else None
-        return None if known is None or reference.says not in known.says else known.trainer
+        if known is None or reference.says not in known.says:
+            return None
+        let_recall(known.trainer, lambda: _attempts(read(folder)))
+        return known.trainer
 
     return load_sweep(folder / SWEEP, described_there, trusted=False)
 
@@ -64,6 +67,12 @@ def read(folder: Path) -> "Loaded":
         return load(folder)
     except AnalysisError as error:
         raise SweepError(str(error)) from None
+
+
+def _attempts(loaded: "Loaded") -> Iterator[dict[str, Any]]:
+    """Yield the last attempt of each trial, with the trial's config."""
+    for record in loaded.records.values():
+        yield {**record["attempts"][-1], "config": record["config"]}
 
 
 def digests(loaded: "Loaded") -> dict[str, str]:

@@ -5,9 +5,9 @@ needs none. Imports no code of a trainer.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,38 +91,37 @@ def trainer_that(results: Results, reference: Reference) -> Trainer | None:
     found = [each.trainer for each in known if reference.says in each.says]
     if len(found) != 1:
         return None
-    found[0].recall = _Noted(results, found[0])
+    let_recall(found[0], partial(_attempts, results, found[0].name))
     return found[0]
 
 
-class _Noted:
-    """What the trials of a described trainer have noted of their data and recipes, read when it is first asked for."""
+def let_recall(trainer: DescribedTrainer, attempts: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+    """Let a described trainer know the data and the recipe of each config that one of `attempts` has noted.
 
-    def __init__(self, results: Results, trainer: DescribedTrainer) -> None:
-        self._results = results
-        self._name = trainer.name
-        self._aside = {SEED, trainer.length}
-        self._found: dict[str, Recalled] | None = None
+    `attempts` are asked for once, when they are needed. Of two for one config, the later one counts.
+    """
+    aside = {SEED, trainer.length}
 
-    def __call__(self, values: Mapping[str, Any]) -> Recalled | None:
-        if self._found is None:
-            attempts = sorted(self._attempts(), key=lambda line: line["time_ms"])
-            self._found = {
-                self._key(line["config"]): Recalled(line["dataset"], line["digest"], line["recipe"])
-                for line in attempts
-            }
-        return self._found.get(self._key(values))
+    def key(values: Mapping[str, Any]) -> str:
+        return json.dumps({name: value for name, value in values.items() if name not in aside}, sort_keys=True)
 
-    def _key(self, values: Mapping[str, Any]) -> str:
-        return json.dumps({name: value for name, value in values.items() if name not in self._aside}, sort_keys=True)
+    @cache
+    def noted() -> dict[str, Recalled]:
+        return {
+            key(line["config"]): Recalled(line["dataset"], line["digest"], line["recipe"])
+            for line in sorted(attempts(), key=lambda line: line["time_ms"])
+        }
 
-    def _attempts(self) -> Iterator[Line]:
-        """Yield the first attempt of each trial of the trainer; journals that can't be read are told elsewhere."""
-        for path in self._results.root.glob("trials/*/journal.jsonl"):
-            with suppress(JournalError, OSError, LookupError, TypeError):
-                line = next(iter(read_lines(path)), None)
-                if line is not None and line.get("trainer") == self._name:
-                    yield line
+    trainer.recall = lambda values: noted().get(key(values))
+
+
+def _attempts(results: Results, name: str) -> Iterator[Line]:
+    """Yield the first attempt of each trial of trainer `name`; journals that can't be read are told elsewhere."""
+    for path in results.root.glob("trials/*/journal.jsonl"):
+        with suppress(JournalError, OSError, LookupError, TypeError):
+            line = next(iter(read_lines(path)), None)
+            if line is not None and line.get("trainer") == name:
+                yield line
 
 
 def sweep_in(file: Path, results: Results) -> Sweep:

@@ -40,6 +40,9 @@ class Config:
 )
 def toy(config: Config):
     yield {}
+
+
+toy.recipe = lambda config: {"draws": 2}
 """
 SWEEP = """\
 version: 1
@@ -79,9 +82,16 @@ def played(path: Path) -> Path:
     folder = Results.at(path.parent / "results")
     for spec in expand(load(path)):
         journal = Journal(folder.trial(spec.trial_id).journal)
-        own = {"trial_id": spec.trial_id, "point": spec.point, "cell": spec.cell, "seed": spec.seed, "target": 4}
+        own: dict[str, Any] = {
+            "trial_id": spec.trial_id,
+            "point": spec.point,
+            "cell": spec.cell,
+            "seed": spec.seed,
+            "target": 4,
+        }
         config = spec.config.model_dump()
-        attempt = journal.open_attempt(FACTS | own | {"config": config, "trainer": spec.trainer.name})
+        further = {"config": config, "trainer": spec.trainer.name, "recipe": spec.recipe}
+        attempt = journal.open_attempt(FACTS | own | further)
         for step in (1, 2, 3, 4):
             accuracy = 0.1 * step + 0.05 * config["depth"] + 0.001 * config["seed"] * (1 + config["depth"])
             value = {"accuracy/val": accuracy, "accuracy/train": 1.0, "loss": config["rate"] + 0.01 * config["seed"]}
