@@ -82,13 +82,7 @@ def played(path: Path) -> Path:
     folder = Results.at(path.parent / "results")
     for spec in expand(load(path)):
         journal = Journal(folder.trial(spec.trial_id).journal)
-        own: dict[str, Any] = {
-            "trial_id": spec.trial_id,
-            "point": spec.point,
-            "cell": spec.cell,
-            "seed": spec.seed,
-            "target": 4,
-        }
+        own = {"trial_id": spec.trial_id, "point": spec.point, "cell": spec.cell, "seed": spec.seed, "target": 4}
         config = spec.config.model_dump()
         further = {"config": config, "trainer": spec.trainer.name, "recipe": spec.recipe}
         attempt = journal.open_attempt(FACTS | own | further)
