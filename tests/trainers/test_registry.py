@@ -88,9 +88,9 @@ def test_an_installed_trainer_is_found_by_its_name(tmp_path, monkeypatch) -> Non
     broken = importlib.metadata.EntryPoint("broken", "no_such_module:toy", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry, broken])
     assert find(Reference("theirs", "")).name == "toy"
-    assert names() == ["broken", "maml", "theirs"]
+    assert names() == ["broken", "maml", "protonet", "theirs"]
     assert refused("broken", tmp_path).startswith("broken: its entry point no_such_module:toy can't be loaded: Module")
-    assert "there is no trainer 'their'; installed are broken, maml, theirs" in refused("their", tmp_path)
+    assert "there is no trainer 'their'; installed are broken, maml, protonet, theirs" in refused("their", tmp_path)
     assert find(Reference("installed_registry:toy", "")).name == "toy"
 
 
