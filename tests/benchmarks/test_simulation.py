@@ -12,6 +12,7 @@ from tests.budget import budget
 TRIALS = budget(200, 300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pack", "slots", "seed"), [(1, 24, 3), (8, 8, 9)])
 def test_every_trial_is_trained_once_whatever_is_lost_on_the_way(tmp_path, pack, slots, seed):
     """A lost pack stays a pack, so it takes fewer slots for the larger packs to meet every loss."""

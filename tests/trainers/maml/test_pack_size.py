@@ -103,7 +103,8 @@ def on_a_gpu(tmp_path, tiny, monkeypatch, capsys):
     return found
 
 
-@pytest.mark.parametrize("engine", ["graph", pytest.param("vmap", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["graph", "vmap"])
 def test_the_search_on_a_gpu_grows_keeps_to_the_memory_and_goes_back_after_out_of_memory(on_a_gpu, engine):
     roomy = on_a_gpu(engine, 3)
     assert [one["runs"] for one in roomy["measured"]] == [1, 2]

@@ -137,6 +137,7 @@ def test_it_grows_and_resumes_to_the_bit(data) -> None:
     check_resume(PROTONET, SMALL, data=data, at_most=30)
 
 
+@pytest.mark.slow
 def test_it_is_scored_on_the_episodes_of_maml() -> None:
     """Of equal seed, ways and shots: the two methods are compared on the same images."""
     config = resolve(SMALL | {"seed": 5})

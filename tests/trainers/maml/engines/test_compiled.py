@@ -199,6 +199,7 @@ def test_the_head_bends_as_its_gradient_changes(loss):
         assert np.linalg.norm(found - change) < 1e-7 * np.linalg.norm(change)
 
 
+@pytest.mark.slow
 def test_channels_that_fill_up_vectors_stay_zero(tiny, noise):
     config = tiny(channels=3)
     engine = build("compiled", config)
