@@ -105,7 +105,10 @@ def _imported(says: str, module: str) -> ModuleType:
 
 
 def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
-    """Return the module of `file`, under a name of its own. It can import other files of its folder."""
+    """Return the module of `file`, under a name of its own. It can import other files of its folder.
+
+    No bytecode is kept: Python takes it for that of any file of the same size that changes within a second.
+    """
     if not file.is_file():
         raise TrainerError(f"{says}: there is no file {file}; give its path from the folder of the sweep file")
     name = f"trainer_{file.stem}_{sha256(f'{file.resolve()} {stamp}'.encode()).hexdigest()[:12]}"
@@ -117,11 +120,14 @@ def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that no file beside the trainer hides an installed package
     sys.modules[name] = module  # dataclasses and pickle look there
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise TrainerError(f"{says}: {file} can't be imported: {why(error)}") from error
+    finally:
+        sys.dont_write_bytecode = kept
     return module
 
 
