@@ -1,7 +1,7 @@
 """The orchestrator keeps its promises for any trainer: identity, resume to the bit, growth, packs, store and archive.
 
-Each test runs with a function of twenty lines, with a program and with MAML. The first two run in processes that can't
-import `trainers.maml`.
+Each test runs with a function of twenty lines and with a program, in processes that can't import `trainers.maml`. In
+`make test-long` it runs with MAML too, which the other tests of the orchestrator train every day.
 """
 
 import csv
@@ -14,6 +14,7 @@ import pytest
 
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
+from tests.budget import budget
 from tests.seam.three import CASES, Case, records
 from tests.sweeper.command import start
 from tests.waiting import HANG_S
@@ -30,7 +31,7 @@ main()
 """
 
 
-@pytest.fixture(params=CASES, scope="module")
+@pytest.fixture(params=budget([name for name in CASES if name != "maml"], list(CASES)), scope="module")
 def case(request) -> Case:
     return CASES[request.param]
 

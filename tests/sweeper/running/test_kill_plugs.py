@@ -33,13 +33,15 @@ import json, os, sys, time
 from pathlib import Path
 
 rate, seed, steps = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-kept = Path(os.environ["SWEEPER_CHECKPOINT"], "kept.json")
-step, x = json.loads(kept.read_text()) if kept.exists() else (0, 1.0 + seed)
+folder = Path(os.environ["SWEEPER_CHECKPOINT"])
+saved = sorted(folder.iterdir())
+step, x = json.loads(saved[-1].read_text()) if saved else (0, 1.0 + seed)
 while step < steps:
     step, x = step + 1, x - rate * x
     PAUSE
+    kept = folder / f"{step:04}.json"
     kept.write_text(json.dumps([step, x]))
-    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": True}), flush=True)
+    print(json.dumps({"step": step, "loss": x, "error": min(x, 1.0), "checkpoint": kept.name}), flush=True)
 """
 COMMAND = """trainer:
   command: [python, train.py, "{rate}", "{seed}", "{steps}"]
