@@ -98,7 +98,8 @@ def trainer_that(results: Results, reference: Reference) -> Trainer | None:
 def let_recall(trainer: DescribedTrainer, attempts: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
     """Let a described trainer know the data and the recipe of each config that one of `attempts` has noted.
 
-    `attempts` are asked for once, when they are needed. Of two for one config, the later one counts.
+    `attempts` are asked for once, when they are needed. Of two for one config, the one with the higher recipe counts,
+    as in a plan; no clock decides.
     """
     aside = {SEED, trainer.length}
 
@@ -109,7 +110,7 @@ def let_recall(trainer: DescribedTrainer, attempts: Callable[[], Iterable[Mappin
     def noted() -> dict[str, Recalled]:
         return {
             key(line["config"]): Recalled(line["dataset"], line["digest"], line["recipe"])
-            for line in sorted(attempts(), key=lambda line: line["time_ms"])
+            for line in sorted(attempts(), key=lambda line: (sum(line["recipe"].values()), line["trial_id"]))
         }
 
     trainer.recall = lambda values: noted().get(key(values))
