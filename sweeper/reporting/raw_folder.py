@@ -70,9 +70,9 @@ def read(folder: Path) -> "Loaded":
 
 
 def _attempts(loaded: "Loaded") -> Iterator[dict[str, Any]]:
-    """Yield the last attempt of each trial, with the trial's config."""
+    """Yield the last attempt of each trial, with its id and config."""
     for record in loaded.records.values():
-        yield {**record["attempts"][-1], "config": record["config"]}
+        yield {**record["attempts"][-1], "trial_id": record["trial_id"], "config": record["config"]}
 
 
 def digests(loaded: "Loaded") -> dict[str, str]:
