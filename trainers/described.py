@@ -4,7 +4,6 @@ Never imports or runs code that a description names.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +12,7 @@ from trainers.fields import Field, fields_as_json, fields_from_mapping, fields_o
 from trainers.metrics import metrics_as_json, metrics_of
 from trainers.plain_fields import plain_fields
 from trainers.readings import ReadingsTrainer
-from trainers.trainer import Chunk, Data, Trainer, TrainerError
+from trainers.trainer import Chunk, Task, Trainer, TrainerError
 
 FORM = 1
 LONGEST_NAME = 10_000
@@ -155,18 +154,7 @@ class DescribedTrainer(ReadingsTrainer):
     def make_ready(self, device: str, threads: int, share: float) -> None:
         raise self._absent()
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         raise self._absent()
 
 

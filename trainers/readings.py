@@ -5,7 +5,7 @@ has `train`.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,19 @@ from trainers.code import code_of_module
 from trainers.metrics import is_among
 from trainers.state_file import State
 from trainers.thinning import stride
-from trainers.trainer import READINGS, WHOLE, Chunk, Data, Metric, Point, TrainerError, Wanted, metric_name
+from trainers.trainer import (
+    READINGS,
+    WHOLE,
+    CheckpointError,
+    Chunk,
+    Data,
+    Metric,
+    Point,
+    Task,
+    TrainerError,
+    Wanted,
+    metric_name,
+)
 
 STATE_BYTES = 2**17
 """What plans take for the size of a state that they can't know."""
@@ -112,25 +124,28 @@ class ReadingsTrainer:
     def point(self, config: BaseModel, state: State) -> Any:
         return At(state.step)
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         raise TrainerError(f"trainer {self.name}: has no train; see trainers.trainer.Trainer")
+
+    def alone(self, task: Task) -> tuple[BaseModel, State]:
+        """Return config and state of the one trial of `task`, for a trainer without packs. Raises ValueError."""
+        if len(task.configs) != 1:
+            raise ValueError(f"trainer {self.name}: trains one trial at a time, got {len(task.configs)}")
+        return task.configs[0], task.states[0] or State(step=0)
 
     def save_together(self, files: Iterable[tuple[Path, State]]) -> None:
         state_file.save_together(files)
 
     def load(self, path: Path) -> State:
-        return state_file.load(path)
+        state = state_file.load(path)
+        try:
+            self.check_content(state.content)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        return state
+
+    def check_content(self, content: bytes) -> None:
+        """Raise ValueError if `content` is none of a state of this trainer. Without it any is taken."""
 
     def point_in(self, path: Path | None) -> Any:
         """Return () for a readable checkpoint: its step says everything of where it is."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from trainers.trainer import Chunk, Data, Record, Trainer
+from trainers.trainer import Chunk, Data, Record, Task, Trainer
 
 
 class Training(NamedTuple):
@@ -83,17 +83,17 @@ class _Place:
         """Train from `state`, or from the start, to the end or until `stop_after` chunks."""
         attempt = self._folder / f"attempt-{next(self._numbers)}"
         attempt.mkdir()
-        chunks = self.trainer.train(
-            [config],
-            self._data,
+        task = Task(
+            configs=[config],
+            states=[self.trainer.begun(config) if state is None else state],
+            data=self._data,
             device=self._device,
             engine=self.trainer.engine(config, self._device),
-            states=[self.trainer.begun(config) if state is None else state],
             chunk_s=chunk_s,
             folders=[attempt],
             log=lambda line: None,
         )
-        return _gathered(chunks, stop_after)
+        return _gathered(self.trainer.train(task), stop_after)
 
     def kept(self, state: Any) -> Any:
         """Return `state` after it was written to a file and read again."""

@@ -136,6 +136,24 @@ class Point(NamedTuple):
     step: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a trainer is asked to train: a pack of `configs`, each from its own of `states`.
+
+    `chunk_s` is about how many seconds lie between two chunks. `folders` are those of the attempts, for a trainer that
+    keeps files of its own. `log` writes a line into the trials' logs.
+    """
+
+    configs: Sequence[Any]
+    states: Sequence[Any]
+    data: Data | None = None
+    device: str = "cpu"
+    engine: str = ""
+    chunk_s: float = 1.0
+    folders: Sequence[Path] = ()
+    log: Callable[[str], None] = print
+
+
 class Trainer(Protocol):
     """What sweeper asks of a trainer. A config is an instance of `config`; a state is opaque to sweeper.
 
@@ -216,23 +234,11 @@ class Trainer(Protocol):
         Trials of one pack are at equal points.
         """
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
-        """Train a pack from its `states` and yield a chunk about every `chunk_s` seconds.
+    def train(self, task: Task) -> Iterator[Chunk]:
+        """Train a pack from its states and yield a chunk about every `chunk_s` seconds.
 
-        The first chunk holds the records of the states again. `folders` are those of the attempts, for a trainer that
-        keeps files of its own; `log` writes a line into the trials' logs. A trainer sees the length only as the place
-        to stop. When the generator is closed, it stops; the last chunk's `states` is called after that.
+        The first chunk holds the records of the states again. A trainer sees the length only as the place to stop. When
+        the generator is closed, it stops; the last chunk's `states` is called after that.
         """
 
     def save_together(self, files: Iterable[tuple[Path, Any]]) -> None:

@@ -24,7 +24,7 @@ from sweeper.worker.checked import checked, states_of
 from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
 from trainers.process.memory import forget_peak, peak_bytes
 from trainers.registry import find
-from trainers.trainer import CheckpointError, Chunk, Data, Diverged, Record, Trainer, TrainerError
+from trainers.trainer import CheckpointError, Chunk, Data, Diverged, Record, Task, Trainer, TrainerError
 from trainers.tuned import kernels
 
 CHECKPOINT_EVERY_S = 30.0
@@ -151,16 +151,17 @@ class Work:
             data = work["data"]
             self._resent = [len(getattr(state, "records", ())) for state in states]
             with _own_files() if data else nullcontext():
-                chunks = trainer.train(
-                    configs,
-                    Data(name=data["name"], path=Path(data["path"]), digest=data["digest"]) if data else None,
+                task = Task(
+                    configs=configs,
+                    states=states,
+                    data=Data(name=data["name"], path=Path(data["path"]), digest=data["digest"]) if data else None,
                     device=work["device"],
                     engine=work["engine"],
-                    states=states,
                     chunk_s=work["chunk_s"],
                     folders=[_paths(member).attempt(member["attempt"]) for member in self._members],
                     log=self._noted,
                 )
+                chunks = trainer.train(task)
             self._chunks = checked(trainer, configs, chunks)
         return self._chunks
 

@@ -3,15 +3,13 @@
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from trainers.readings import ReadingsTrainer
 from trainers.state_file import State
-from trainers.trainer import READINGS, Chunk, Data, Metric, Record, RunChunk
+from trainers.trainer import READINGS, Chunk, Metric, Record, RunChunk, Task
 
 
 class Config(BaseModel):
@@ -41,18 +39,8 @@ class Toy(ReadingsTrainer):
     records: Mapping[str, type[BaseModel]] = {"weight": Weight}
     resumes = True
 
-    def train(
-        self,
-        configs: Sequence[Any],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[State],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
+        configs, states = task.configs, task.states
         step, target = states[0].step, configs[0].steps
         if len({state.step for state in states}) > 1 or len({config.steps for config in configs}) > 1:
             raise ValueError("runs of a pack begin and end at one step")
@@ -60,7 +48,7 @@ class Toy(ReadingsTrainer):
         records = [list(state.records) for state in states]
         unsent = [list(state.records) for state in states]
         while True:
-            ends = time.monotonic() + chunk_s
+            ends = time.monotonic() + task.chunk_s
             while step < target:
                 step += 1
                 for run, config in enumerate(configs):

@@ -59,7 +59,8 @@ class Config(BaseModel):
 class Own(ReadingsTrainer):
     name, config, metrics, resumes, length = "own", Config, {"loss": Metric(words="Loss")}, True, "steps"
 
-    def train(self, configs, data, *, device, engine, states, chunk_s, folders, log):
+    def train(self, task):
+        configs, states = task.configs, task.states
         BODY
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.plugs.toy_function import toy
 from trainers.described import describe, from_description
 from trainers.maml.trainer import MAML
-from trainers.trainer import MEMBERS, ConfigError, Metric, TrainerError, Wanted
+from trainers.trainer import MEMBERS, ConfigError, Metric, Task, TrainerError, Wanted
 
 TOY = describe(toy)
 
@@ -56,9 +56,7 @@ def test_it_names_metrics_and_what_is_never_measured():
 
 def test_it_reads_the_records_of_checkpoints(tmp_path):
     config = toy.resolve({"steps": 3})
-    *_, chunk = toy.train(
-        [config], None, device="cpu", engine="python", states=[toy.begun(config)], chunk_s=1, folders=[], log=print
-    )
+    *_, chunk = toy.train(Task(configs=[config], states=[toy.begun(config)]))
     (state,) = chunk.states()
     toy.save_together([(tmp_path / "state", state)])
     found = stored(toy).records_in((tmp_path / "state").read_bytes()[65:])
@@ -71,7 +69,7 @@ def test_it_refuses_to_train():
     config = trainer.resolve({})
     state = trainer.begun(config)
     with pytest.raises(TrainerError, match="trainer toy: only its description is here, so it can't train; put its"):
-        trainer.train([config], None, device="cpu", engine="x", states=[state], chunk_s=1, folders=[], log=print)
+        trainer.train(Task(configs=[config], states=[state]))
     with pytest.raises(ValueError, match="only its description is here"):
         trainer.engine(config, "cpu")
     assert "only its description" in trainer.cannot_treat("python", config, "cpu")

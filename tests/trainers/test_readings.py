@@ -4,12 +4,12 @@ from tests.plugs.toy_class import toy
 from trainers.registry import checked
 from trainers.state_file import State
 from trainers.testing import check_growth, check_resume
+from trainers.trainer import Task
 
 
 def trained(*seeds, chunk_s=60):
     configs = [toy.resolve({"seed": seed}) for seed in seeds]
-    at = {"device": "cpu", "engine": "python", "chunk_s": chunk_s, "folders": [], "log": print}
-    return list(toy.train(configs, None, states=[toy.begun(config) for config in configs], **at))
+    return list(toy.train(Task(configs=configs, states=[toy.begun(config) for config in configs], chunk_s=chunk_s)))
 
 
 def test_the_toy_is_a_whole_trainer():

@@ -9,7 +9,7 @@ import pytest
 from trainers import registry
 from trainers.maml.trainer import MAML
 from trainers.registry import find, names
-from trainers.trainer import Reference, TrainerError
+from trainers.trainer import Reference, Task, TrainerError
 
 PLUG = """
 from dataclasses import dataclass
@@ -66,8 +66,7 @@ def test_a_changed_file_is_read_again_and_so_is_a_file_that_it_imports(tmp_path)
 def lost(trainer) -> float:
     """The loss that a trial of one step measures."""
     config = trainer.resolve({})
-    options = {"device": "cpu", "engine": "", "chunk_s": 60, "folders": [], "log": print}
-    (chunk,) = trainer.train([config], None, states=[trainer.begun(config)], **options)
+    (chunk,) = trainer.train(Task(configs=[config], states=[trainer.begun(config)], chunk_s=60))
     return chunk.runs[0].records[0].value["loss"]
 
 
@@ -151,7 +150,7 @@ class Own(ReadingsTrainer):
     length = "steps"
     metrics = {"loss": Metric(words="Loss")}
     CHANGE
-    def train(self, configs, data, **options):
+    def train(self, task):
         yield from ()
 
 OWN = Own()

@@ -3,8 +3,7 @@
 `trainers.function.training` runs the function.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,8 +12,7 @@ from trainers.fields import Field, model_of, problems_of, shown
 from trainers.function.state_content import decode
 from trainers.function.training import Run
 from trainers.readings import ReadingsTrainer
-from trainers.state_file import State
-from trainers.trainer import CheckpointError, Chunk, ConfigError, Data, Metric, Problem, TrainerError
+from trainers.trainer import Chunk, ConfigError, Metric, Problem, Task, TrainerError
 
 
 class FunctionTrainer(ReadingsTrainer):
@@ -77,30 +75,12 @@ class FunctionTrainer(ReadingsTrainer):
         """Return the hash of the module that the function is in, as it was when the hash was first asked for."""
         return self._code_of(self.function.__module__)
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         """See `trainers.trainer.Trainer`; a pack has one run, since functions share what they keep in modules."""
-        if len(configs) != 1:
-            raise ValueError(f"trainer {self.name}: trains one trial at a time, got {len(configs)}")
-        return Run(self, configs[0], states[0] or State(step=0), log).chunks(chunk_s)
+        return Run(self, *self.alone(task), task.log).chunks(task.chunk_s)
 
-    def load(self, path: Path) -> State:
-        state = super().load(path)
-        try:
-            decode(state.content)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-        return state
+    def check_content(self, content: bytes) -> None:
+        decode(content)
 
 
 def _named(message: str, fields: Mapping[str, Field]) -> str:

@@ -4,7 +4,7 @@ Computes nothing itself. Loads torch only to train, and to read or write whole c
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +23,7 @@ from trainers.maml.measured import METRICS, unmeasured
 from trainers.maml.points import points
 from trainers.maml.recipe import recipe_of
 from trainers.maml.record_forms import FORMS
-from trainers.trainer import Chunk, Data, Metric, Point, TrainerError, Wanted
+from trainers.trainer import Chunk, Data, Metric, Point, Task, TrainerError, Wanted
 from trainers.tuned import Command
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
@@ -111,30 +111,19 @@ class MamlTrainer:
 
         return position(_own(config), state)
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         from trainers.data.datasets import Prepared
         from trainers.data.on_device import load_pixels
         from trainers.maml.train import train
 
-        assert data is not None
-        prepared = Prepared(name=_known(data.name), path=data.path, digest=data.digest)
+        assert task.data is not None
+        prepared = Prepared(name=_known(task.data.name), path=task.data.path, digest=task.data.digest)
         return train(
-            [_own(config) for config in configs],
-            load_pixels(prepared, device),
-            states=states,
-            engine=cast(EngineName, engine),
-            chunk_s=chunk_s,
+            [_own(config) for config in task.configs],
+            load_pixels(prepared, task.device),
+            states=task.states,
+            engine=cast(EngineName, task.engine),
+            chunk_s=task.chunk_s,
         )
 
     def save_together(self, files: Iterable[tuple[Path, Any]]) -> None:

@@ -1,7 +1,7 @@
 """A program as a trainer, from the mapping under `trainer:` of a sweep file. `trainers.program.training` runs it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from trainers.program.command import Command, check_fields, read_command
 from trainers.program.output import RESERVED
 from trainers.program.training import Run
 from trainers.readings import ReadingsTrainer
-from trainers.state_file import State
-from trainers.trainer import CheckpointError, Chunk, ConfigError, Data, Metric, Problem, TrainerError
+from trainers.trainer import Chunk, ConfigError, Metric, Problem, Task, TrainerError
 
 GRACE_S = 30.0
 LONGEST_GRACE_S = 3600.0
@@ -73,31 +72,13 @@ class ProgramTrainer(ReadingsTrainer):
         threads = {} if self._threads is None else {"OMP_NUM_THREADS": str(self._threads)}
         return unbuffered | threads | {"SWEEPER_DEVICE": device}
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[Any],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         """See `trainers.trainer.Trainer`; a pack has one run, which is one program."""
-        if len(configs) != 1:
-            raise ValueError(f"trainer {self.name}: trains one trial at a time, got {len(configs)}")
-        attempt = folders[0] if folders else None
-        return Run(self, configs[0], states[0] or State(step=0), attempt, log).chunks(chunk_s, device)
+        attempt = task.folders[0] if task.folders else None
+        return Run(self, *self.alone(task), attempt, task.log).chunks(task.chunk_s, task.device)
 
-    def load(self, path: Path) -> State:
-        state = super().load(path)
-        try:
-            checkpoint_folder.check(state.content)
-        except ValueError as error:
-            raise CheckpointError(f"{path}: {error}") from None
-        return state
+    def check_content(self, content: bytes) -> None:
+        checkpoint_folder.check(content)
 
 
 def from_mapping(given: Mapping[str, Any], folder: Path) -> ProgramTrainer:

@@ -1,16 +1,16 @@
 """Prototypical networks as a trainer that sweeper can run. Loads torch only to train."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from trainers.function.state_content import decode
 from trainers.maml.trainer import MAML
 from trainers.protonet.config import ProtonetConfig, evaluation_episodes, resolve, training_episodes
 from trainers.readings import ReadingsTrainer
-from trainers.state_file import State
-from trainers.trainer import Chunk, Data, Metric, Wanted
+from trainers.trainer import Chunk, Data, Metric, Task, Wanted
 
 _SPLITS = {"split": ("test", "val")}
 RECIPE = 1
@@ -84,26 +84,19 @@ class ProtonetTrainer(ReadingsTrainer):
     def make_ready(self, device: str, threads: int, share: float) -> None:
         MAML.make_ready(device, threads, share)
 
-    def train(
-        self,
-        configs: Sequence[BaseModel],
-        data: Data | None,
-        *,
-        device: str,
-        engine: str,
-        states: Sequence[State],
-        chunk_s: float,
-        folders: Sequence[Path],
-        log: Callable[[str], None],
-    ) -> Iterator[Chunk]:
+    def train(self, task: Task) -> Iterator[Chunk]:
         from trainers.data.datasets import Prepared
         from trainers.data.on_device import load_pixels
         from trainers.protonet.training import Training
 
-        assert data is not None
-        own = _own(configs[0])
-        pixels = load_pixels(Prepared(name=own.dataset, path=data.path, digest=data.digest), device)
-        return Training(own, pixels, states[0]).chunks(chunk_s)
+        config, state = self.alone(task)
+        own = _own(config)
+        assert task.data is not None
+        prepared = Prepared(name=own.dataset, path=task.data.path, digest=task.data.digest)
+        return Training(own, load_pixels(prepared, task.device), state).chunks(task.chunk_s)
+
+    def check_content(self, content: bytes) -> None:
+        decode(content)
 
 
 def _own(config: BaseModel) -> ProtonetConfig:

@@ -23,6 +23,7 @@ from trainers.trainer import (
     Metric,
     Record,
     Reference,
+    Task,
     TrainerError,
     Wanted,
 )
@@ -42,9 +43,7 @@ def made(function, **options):
 def chunks(plug, values=None, state=None, chunk_s=0.0, log=print):
     config = plug.resolve(values or {})
     states = [plug.begun(config) if state is None else state]
-    return plug.train(
-        [config], None, device="cpu", engine="python", states=states, chunk_s=chunk_s, folders=[], log=log
-    )
+    return plug.train(Task(configs=[config], states=states, chunk_s=chunk_s, log=log))
 
 
 def steps(found):
@@ -355,7 +354,7 @@ def test_what_a_function_prints_goes_into_its_log(capsys):
 def test_a_pack_has_one_trial():
     config = toy.resolve({})
     with pytest.raises(ValueError, match="trains one trial at a time, got 2"):
-        toy.train([config] * 2, None, device="cpu", engine="", states=[None] * 2, chunk_s=1, folders=[], log=print)
+        toy.train(Task(configs=[config] * 2, states=[None] * 2))
 
 
 def test_values_that_do_not_go_together_are_told_with_the_field_that_they_name():

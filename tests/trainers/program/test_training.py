@@ -16,7 +16,7 @@ from trainers.program import process
 from trainers.program.trainer import from_mapping
 from trainers.program.training import ProgramError
 from trainers.testing import check_growth, check_resume
-from trainers.trainer import Record, TrainerError
+from trainers.trainer import Record, Task, TrainerError
 
 PLUGS = Path(toy_function.__file__).parent
 PYTHON = sys.executable
@@ -51,8 +51,8 @@ def program(tmp_path):
 
 def chunks(trainer, values=None, state=None, chunk_s=0.05, folders=(), log=print):
     config = trainer.resolve(values or {})
-    at = {"device": "cpu", "engine": "program", "chunk_s": chunk_s, "folders": folders, "log": log}
-    return trainer.train([config], None, states=[trainer.begun(config) if state is None else state], **at)
+    begun = trainer.begun(config) if state is None else state
+    return trainer.train(Task(configs=[config], states=[begun], chunk_s=chunk_s, folders=folders, log=log))
 
 
 def ended(trainer, values=None, **options):
@@ -86,9 +86,7 @@ def test_the_toy_measures_as_its_function_does(tmp_path):
     records, last = ended(toy_program(), {"seed": 3}, folders=[tmp_path])
     toy = toy_function.toy
     config = toy.resolve({"seed": 3})
-    *_, function = toy.train(
-        [config], None, device="cpu", engine="", states=[toy.begun(config)], chunk_s=60, folders=[], log=print
-    )
+    *_, function = toy.train(Task(configs=[config], states=[toy.begun(config)], chunk_s=60))
     assert records == list(function.runs[0].records)
     assert last.runs[0].status == "done"
     (state,) = last.states()
@@ -419,10 +417,10 @@ def test_no_process_survives_a_worker_that_is_killed(program, tmp_path):
     worker = f"""
 from pathlib import Path
 from trainers.program.trainer import from_mapping
+from trainers.trainer import Task
 trainer = from_mapping({{"command": [{PYTHON!r}, "own.py", "{{seed}}"], "metrics": ["loss"]}}, Path({str(tmp_path)!r}))
 config = trainer.resolve({{}})
-for chunk in trainer.train([config], None, device="cpu", engine="", states=[trainer.begun(config)], chunk_s=0.1,
-                           folders=[], log=print):
+for chunk in trainer.train(Task(configs=[config], states=[trainer.begun(config)], chunk_s=0.1)):
     pass
 """
     running = subprocess.Popen([PYTHON, "-c", worker], env={**os.environ, "TMPDIR": str(tmp_path)})

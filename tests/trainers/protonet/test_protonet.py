@@ -20,7 +20,7 @@ from trainers.protonet.config import evaluation_episodes, resolve, training_epis
 from trainers.protonet.episode import accuracy, logits, loss_and_accuracy, prototypes
 from trainers.protonet.trainer import PROTONET
 from trainers.testing import check_growth, check_resume
-from trainers.trainer import ConfigError, Data, Wanted
+from trainers.trainer import ConfigError, Data, Task, Wanted
 
 SMALL = {
     "dataset": "strokes", "channels": 4, "ways": 4, "shots": 2, "queries": 3, "episodes": 2, "outer_steps": 6,
@@ -103,8 +103,7 @@ def data(tmp_path_factory) -> Data:
 
 def trained(values, data) -> list:
     config = PROTONET.resolve(values)
-    options = {"device": "cpu", "engine": "python", "chunk_s": 60.0, "folders": [], "log": print}
-    (chunk,) = PROTONET.train([config], data, states=[PROTONET.begun(config)], **options)
+    (chunk,) = PROTONET.train(Task(configs=[config], states=[PROTONET.begun(config)], data=data, chunk_s=60.0))
     return [*chunk.runs[0].records], chunk.states()[0]
 
 
