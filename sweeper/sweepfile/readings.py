@@ -171,6 +171,7 @@ def read_claims(
     faults: Faults,
     fields: Fields,
     given: Sequence[ClaimForm],
+    paper: str | None,
     endpoint: Endpoint,
     axes: Mapping[str, Axis | None],
     more_values: Iterable[Mapping[str, Sequence[AxisValue]]],
@@ -183,7 +184,8 @@ def read_claims(
         if axis is not None
     }
     return [
-        _read_claim(faults, fields, ("claims", index), claim, endpoint, labels) for index, claim in enumerate(given)
+        _read_claim(faults, fields, ("claims", index), claim, paper, endpoint, labels)
+        for index, claim in enumerate(given)
     ]
 
 
@@ -192,10 +194,11 @@ def _read_claim(
     fields: Fields,
     place: Place,
     given: ClaimForm,
+    paper: str | None,
     endpoint: Endpoint,
     labels: Mapping[str, Mapping[str, None]],
 ) -> ClaimSpec:
-    _check_kind(faults, place, given, fields)
+    _check_kind(faults, place, given, has_margins=paper is not None and fields.trainer.name == DEFAULT)
     keys = _keys(fields, labels)
 
     def part(key: str | int, chosen: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -229,8 +232,8 @@ def _read_claim(
     )
 
 
-def _check_kind(faults: Faults, place: Place, given: ClaimForm, fields: Fields) -> None:
-    """Note keys that a claim of this kind lacks or can't have."""
+def _check_kind(faults: Faults, place: Place, given: ClaimForm, *, has_margins: bool) -> None:
+    """Note keys that a claim of this kind lacks or can't have. `has_margins`: the sweep is about the paper."""
     if given.kind == "interaction":
         if len(given.between or ()) != 2:
             faults.add(place, "an interaction needs between, a list of two mappings")
@@ -242,11 +245,9 @@ def _check_kind(faults: Faults, place: Place, given: ClaimForm, fields: Fields) 
         faults.add(place, "expected: required and not given (positive or negative, the sign that the paper claims)")
     if given.kind != "equivalence" and given.margin is not None:
         faults.add((*place, "margin"), f"is for an equivalence, not for an {given.kind}", at_key=True)
-    if given.kind == "equivalence" and given.margin is None and fields.trainer.name != DEFAULT:
-        said = (
-            "the largest difference that does not matter, in the unit that is measured: 0.01 is a point of a fraction"
-        )
-        faults.add(place, f"an equivalence needs margin ({said})")
+    if given.kind == "equivalence" and given.margin is None and not has_margins:
+        said = "the largest difference that does not matter, as measured: 0.01 is one point of a fraction"
+        faults.add(place, f"an equivalence needs margin ({said}); only a sweep of MAML that names a paper: has margins")
     if given.kind == "equivalence" and given.expected is not None:
         faults.add((*place, "expected"), "an equivalence has no expected sign; leave it out", at_key=True)
 

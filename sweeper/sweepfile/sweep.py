@@ -111,7 +111,7 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
     claims = []
     if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
         more = [profile.values for profile in profiles.values()]
-        claims = read_claims(faults, fields, form.claims, endpoint, sound, more)
+        claims = read_claims(faults, fields, form.claims, form.paper, endpoint, sound, more)
     faults.raise_if_any()
     return Sweep(
         path=path,

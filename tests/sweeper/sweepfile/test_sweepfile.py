@@ -140,7 +140,7 @@ def _side(endpoint: question.Endpoint, inner_steps: str, zeroing: str, **changed
 
 def test_a_claim_is_two_cells_with_what_is_read_of_each(tmp_path: Path) -> None:
     path = tmp_path / "good.yaml"
-    path.write_text(GOOD.replace("report:", f"{CLAIMS}report:"), encoding="utf-8")
+    path.write_text(GOOD.replace("report:", f"paper: Fig. 4\n{CLAIMS}report:"), encoding="utf-8")
     sweep = load(path)
     effect, equivalence, interaction = sweep.claims
     side = partial(_side, sweep.endpoint)
