@@ -3,7 +3,8 @@
 Never imports or runs code that a description names.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -17,6 +18,7 @@ from trainers.trainer import Chunk, Task, Trainer, TrainerError
 FORM = 1
 LONGEST_NAME = 10_000
 MOST = 1000
+LARGEST_SCHEMA = 100_000
 _KEYS = ("form", "name", "fields", "length", "packable", "protocols", "metrics", "records", "resumes")
 
 
@@ -31,7 +33,7 @@ def describe(trainer: Trainer) -> dict[str, Any]:
         "packable": sorted(trainer.packable),
         "protocols": {name: dict(values) for name, values in trainer.protocols.items()},
         "metrics": metrics_as_json(trainer.metrics),
-        "records": sorted(trainer.records),
+        "records": {name: form.model_json_schema() for name, form in sorted(trainer.records.items())},
         "resumes": trainer.resumes,
     }
 
@@ -65,7 +67,7 @@ def from_description(given: Mapping[str, Any]) -> "DescribedTrainer":
         packable=frozenset(packable),
         protocols=_protocols(owner, fields, given["protocols"]),
         metrics=metrics_of(given["metrics"], owner),
-        records=_names(owner, "records", given["records"]),
+        records=_forms(owner, given["records"]),
         resumes=resumes,
     )
 
@@ -86,10 +88,30 @@ def _nothing(values: Mapping[str, Any]) -> None:
     return None
 
 
-class _AnyValue(BaseModel):
-    """The value of a kind of record whose form only the trainer's own code knows."""
+class _Described(BaseModel):
+    """The value of a kind of record whose form is kept as a JSON schema, for who reads the records. It checks nothing.
+
+    A schema from elsewhere is not applied: it could ask for hours of work.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _forms(owner: str, given: Any) -> dict[str, type[BaseModel]]:
+    if not isinstance(given, Mapping) or len(given) > MOST or not all(_is_name(name) for name in given):
+        raise TrainerError(f"{owner}: records must be a mapping of names to JSON schemas, got {shown(given)}")
+    for name, schema in given.items():
+        if not isinstance(schema, Mapping) or len(json.dumps(schema)) > LARGEST_SCHEMA:
+            most = f"a JSON schema of at most {LARGEST_SCHEMA} characters"
+            raise TrainerError(f"{owner}: the form of records {name} must be {most}, got {shown(schema)}")
+    return {name: _form(dict(schema)) for name, schema in given.items()}
+
+
+def _form(schema: dict[str, Any]) -> type[BaseModel]:
+    def model_json_schema(cls: type[BaseModel], *arguments: Any, **options: Any) -> dict[str, Any]:
+        return schema
+
+    return type("Value", (_Described,), {"model_json_schema": classmethod(model_json_schema)})
 
 
 class DescribedTrainer(ReadingsTrainer):
@@ -104,7 +126,7 @@ class DescribedTrainer(ReadingsTrainer):
         packable: frozenset[str],
         protocols: Mapping[str, Mapping[str, Any]],
         metrics: Mapping[str, Any],
-        records: Sequence[str],
+        records: Mapping[str, type[BaseModel]],
         resumes: bool,
     ) -> None:
         self.recall: Recall = _nothing
@@ -115,7 +137,7 @@ class DescribedTrainer(ReadingsTrainer):
         self.packable = packable
         self.protocols = protocols
         self.metrics = metrics
-        self.records = dict.fromkeys(records, _AnyValue)
+        self.records = records
         self.resumes = resumes
 
     def __repr__(self) -> str:

@@ -139,8 +139,6 @@ def test_the_same_sweep_in_ray_tune_gives_its_table(lab):
 
 @pytest.mark.slow
 def test_the_same_sweep_in_optuna_gives_its_table(lab):
-    """Optuna is no dependency: this runs where it is installed."""
-    pytest.importorskip("optuna")
     pytest.importorskip("sklearn")
     done = subprocess.run(
         [sys.executable, "with_optuna.py"], cwd=lab("tutorial_script"), capture_output=True, text=True

@@ -39,6 +39,9 @@ def test_the_first_trainer_can_be_described_too():
     assert trainer.metrics == MAML.metrics
     assert trainer.protocols == MAML.protocols
     assert set(trainer.records) == set(MAML.records)
+    forms = {name: form.model_json_schema() for name, form in MAML.records.items()}
+    assert {name: form.model_json_schema() for name, form in trainer.records.items()} == forms
+    assert "query_loss" in forms["training"]["properties"]
     values = MAML.protocols["omniglot"]
     assert trainer.resolve(values).model_dump() == MAML.resolve(values).model_dump()
 
@@ -93,7 +96,9 @@ def test_it_refuses_to_train():
         ({"packable": "seed"}, "packable must be a list of names"),
         ({"packable": [["seed"]]}, "packable must be a list of names"),
         ({"metrics": {}}, "metrics must be a list of names"),
-        ({"records": [1]}, "records must be a list of names"),
+        ({"records": [1]}, "records must be a mapping of names to JSON schemas"),
+        ({"records": {"weight": 1}}, "the form of records weight must be a JSON schema of at most"),
+        ({"records": {"weight": {"title": "x" * 100_000}}}, "the form of records weight must be a JSON schema of at"),
         ({"protocols": []}, "protocols must be a mapping"),
         ({"protocols": {"fast": {"speed": 1}}}, "protocol 'fast' must map fields to values"),
         ({"protocols": {"fast": {"lr": [1]}}}, "protocol 'fast' has a value that is not plain"),
