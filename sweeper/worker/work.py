@@ -6,25 +6,24 @@ trainer but by the protocol.
 
 import os
 import socket
-import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel
+from typing import Any
 
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.dealing.assignment import MAML, Assignment, Member, MemberUpdate, Update, reference_in
-from sweeper.results.paths import CHECKPOINTS_KEPT, FURTHEST, TrialPaths
+from sweeper.results.paths import CHECKPOINTS_KEPT, TrialPaths
 from sweeper.worker.checked import checked, states_of
-from sweeper.worker.log import STORAGE_ERRORS, TrialLog, versions
+from sweeper.worker.log import TrialLog, versions
+from sweeper.worker.start import of_most, start_of
+from sweeper.worker.trouble import OtherCodeError, StorageFailedError, own_files, require_code, status_of
+from trainers.guarded import why
 from trainers.process.memory import forget_peak, peak_bytes
 from trainers.registry import find
-from trainers.trainer import CheckpointError, Chunk, Data, Diverged, Record, Task, Trainer, TrainerError
+from trainers.trainer import Chunk, Data, Diverged, Record, Task, Trainer, TrainerError
 from trainers.tuned import kernels
 
 CHECKPOINT_EVERY_S = 30.0
@@ -52,11 +51,11 @@ class Work:
     def step(self) -> Update:
         """Train one more chunk and return what is new, or what went wrong."""
         try:
-            with _own_files():
+            with own_files():
                 self._open_logs()
             with self._watch():
                 chunk = next(self._started())
-                with _own_files():
+                with own_files():
                     update = self._updated(chunk)
         except Exception as error:
             self._over = True
@@ -87,7 +86,7 @@ class Work:
             except (OSError, TrainerError):
                 raise
             except Exception as error:
-                raise TrainerError(f"trainer {self._trainer.name}: train can't be closed: {_named(error)}") from error
+                raise TrainerError(f"trainer {self._trainer.name}: train can't be closed: {why(error)}") from error
 
     @property
     def _trainer(self) -> Trainer:
@@ -133,7 +132,7 @@ class Work:
 
     def _noted(self, text: str) -> None:
         """Write a line of the trainer's own. A log that can't be written is never the trainer's fault."""
-        with _own_files():
+        with own_files():
             self._say(text)
 
     def _watch(self) -> AbstractContextManager[None]:
@@ -142,15 +141,15 @@ class Work:
     def _started(self) -> Iterator[Chunk]:
         if self._chunks is None:
             work, trainer = self._assignment, self._trainer
-            _require_code(trainer, work.get("trainer", MAML)["code"])
+            require_code(trainer, work.get("trainer", MAML)["code"])
             trainer.make_ready(work["device"], work["threads"], work["share"])
             forget_peak(work["device"])
-            with _own_files():
+            with own_files():
                 states = self._joined()
             configs = [trainer.resolve(member["config"]) for member in self._members]
             data = work["data"]
             self._resent = [len(getattr(state, "records", ())) for state in states]
-            with _own_files() if data else nullcontext():
+            with own_files() if data else nullcontext():
                 task = Task(
                     configs=configs,
                     states=states,
@@ -170,12 +169,12 @@ class Work:
 
         A member at another point leaves the pack, for its dealer to deal it alone.
         """
-        starts = [_start(self._trainer, member) for member in self._members]
-        together = _of_most([start.position for start in starts])
+        starts = [start_of(self._trainer, member) for member in self._members]
+        together = of_most([start.position for start in starts])
         staying: list[tuple[Member, TrialLog]] = []
         for member, log, start in zip(self._members, self._logs, starts, strict=True):
-            for why in start.damaged:
-                log.say(f"skipped: {why}")
+            for fault in start.damaged:
+                log.say(f"skipped: {fault}")
             if start.position == together:
                 log.say(
                     f"continues from {together}, by checkpoint {start.file}" if start.file else "starts from step 0"
@@ -256,7 +255,7 @@ class Work:
             raise
         except Exception as error:
             raise TrainerError(
-                f"trainer {self._trainer.name}: save_together can't save a state at step {chunk.step}: {_named(error)}"
+                f"trainer {self._trainer.name}: save_together can't save a state at step {chunk.step}: {why(error)}"
             ) from error
         for paths, attempt, step, log in saved:
             log.say(f"checkpoint saved at step {step}")
@@ -279,72 +278,23 @@ class Work:
         return [(paths, attempt, state.step, log) for paths, attempt, state, log in saving]
 
     def _trouble(self, error: Exception) -> Update:
-        status = _status_of(error, len(self._members))
+        status = status_of(error, len(self._members))
         if status == "storage" and self._is_of_the_trainer(error):
             status = "failed"
-        shown = error.__cause__ if isinstance(error, _StorageError) and error.__cause__ else error
+        shown = error.__cause__ if isinstance(error, StorageFailedError) and error.__cause__ else error
         trace = "".join(traceback.format_exception(shown))
         with suppress(OSError):  # the log can't be written on a full disk; the driver still gets the error
             self._say(trace.rstrip())
-        message = str(error) if isinstance(error, TrainerError | Diverged | _OtherCodeError) and str(error) else trace
+        message = str(error) if isinstance(error, TrainerError | Diverged | OtherCodeError) and str(error) else trace
         step = self._last.step if self._last else 0
         return self._told([_update(member, step, status, message) for member in self._members])
 
     def _is_of_the_trainer(self, error: Exception) -> bool:
         """Return whether an OSError is about a file of the trainer's own, and not about one below the results."""
-        if isinstance(error, _StorageError) or self._assignment.get("trainer", MAML)["says"] == MAML["says"]:
+        if isinstance(error, StorageFailedError) or self._assignment.get("trainer", MAML)["says"] == MAML["says"]:
             return False
-        named = Path(str(getattr(error, "filename", None) or ""))
-        return not any(named.is_relative_to(Path(member["folder"])) for member in self._members)
-
-
-class _StorageError(Exception):
-    """The storage of this project's own files failed; never the trainer's fault."""
-
-
-@contextmanager
-def _own_files() -> Iterator[None]:
-    """Turn every OSError of the block, which reads or writes data, logs or checkpoints, into a _StorageError."""
-    try:
-        yield
-    except OSError as error:
-        raise _StorageError(str(error)) from error
-
-
-class _OtherCodeError(Exception):
-    """The trainer that this process has imported is not the one that the run began with."""
-
-
-def _require_code(trainer: Trainer, wanted: str) -> None:
-    """Raise _OtherCodeError if the code of `trainer` here has another hash than `wanted`, that of the driver."""
-    here = trainer.code()
-    if here != wanted:
-        raise _OtherCodeError(
-            f"the code of trainer {trainer.name} changed after the run began: {here[:12] or 'not known'} is this "
-            f"worker's, and {wanted[:12] or 'not known'} is the driver's; run the same command again"
-        )
-
-
-def _status_of(error: Exception, members: int) -> UpdateStatus:
-    torch = sys.modules.get("torch")  # a trainer without torch can't run out of its memory
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
-        return "memory"
-    if isinstance(error, _OtherCodeError):
-        return "changed"
-    if isinstance(error, Diverged) and members == 1:  # in a pack nobody knows which: each is tried alone
-        return "diverged"
-    if isinstance(error, _StorageError) or (isinstance(error, OSError) and error.errno in STORAGE_ERRORS):
-        return "storage"
-    return "failed"
-
-
-def _named(error: BaseException) -> str:
-    """Return an error's kind and text, on one line."""
-    return ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
-
-
-def _paths(member: Member) -> TrialPaths:
-    return TrialPaths(Path(member["folder"]))
+        place = Path(str(getattr(error, "filename", None) or ""))
+        return not any(place.is_relative_to(Path(member["folder"])) for member in self._members)
 
 
 def _update(
@@ -364,49 +314,5 @@ def _update(
     )
 
 
-class _Start(NamedTuple):
-    """Where a member goes on: its state, that state's position and file ("": none), and errors of damaged files."""
-
-    state: Any
-    position: Any
-    file: str
-    damaged: list[str]
-
-
-def _start(trainer: Trainer, member: Member) -> _Start:
-    """Return the state in the member's furthest whole checkpoint of any attempt, or that before the first step."""
-    config, damaged = trainer.resolve(member["config"]), list[str]()
-    for path in _paths(member).checkpoints(_target(trainer, config)) if trainer.resumes else []:
-        try:
-            state = trainer.load(path)
-        except CheckpointError as error:
-            damaged.append(str(error))
-        else:
-            return _Start(state, _point(trainer, config, state), f"{path.parent.name}/{path.name}", damaged)
-    state = trainer.begun(config)
-    return _Start(state, _point(trainer, config, state), "", damaged)
-
-
-def _point(trainer: Trainer, config: BaseModel, state: Any) -> Any:
-    """Return where a run goes on from `state`. Raises TrainerError for what is no point."""
-    point = trainer.point(config, state)
-    if not isinstance(point, tuple) or not point or isinstance(point[0], bool) or not isinstance(point[0], int):
-        raise TrainerError(
-            f"trainer {trainer.name}: point must return a tuple that begins with the step, got {point!r}"
-        )
-    return point
-
-
-def _target(trainer: Trainer, config: BaseModel) -> int:
-    """Return the last step to which a checkpoint may be of use."""
-    return getattr(config, trainer.length) if trainer.length else FURTHEST
-
-
-def _of_most(positions: list[Any]) -> Any:
-    """Return the most frequent position; of equally frequent ones that of the latest step."""
-    counts = Counter(positions)
-
-    def order(position: Any) -> tuple[int, ...]:
-        return counts[position], *(number for number in position if isinstance(number, int))
-
-    return max(counts, key=order)
+def _paths(member: Member) -> TrialPaths:
+    return TrialPaths(Path(member["folder"]))

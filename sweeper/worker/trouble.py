@@ -1,0 +1,50 @@
+"""What goes wrong in a worker, told apart: the storage's fault, the trainer's, too little memory, other code."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from analysis.contract.lifecycle import UpdateStatus
+from sweeper.worker.log import STORAGE_ERRORS
+from trainers.trainer import Diverged, Trainer
+
+
+class StorageFailedError(Exception):
+    """The storage of this project's own files failed; never the trainer's fault."""
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Turn every OSError of the block, which reads or writes data, logs or checkpoints, into a StorageFailedError."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailedError(str(error)) from error
+
+
+class OtherCodeError(Exception):
+    """The trainer that this process has imported is not the one that the run began with."""
+
+
+def require_code(trainer: Trainer, wanted: str) -> None:
+    """Raise OtherCodeError if the code of `trainer` here has another hash than `wanted`, that of the driver."""
+    here = trainer.code()
+    if here != wanted:
+        raise OtherCodeError(
+            f"the code of trainer {trainer.name} changed after the run began: {here[:12] or 'not known'} is this "
+            f"worker's, and {wanted[:12] or 'not known'} is the driver's; run the same command again"
+        )
+
+
+def status_of(error: Exception, members: int) -> UpdateStatus:
+    """Return what `error` means for the trials of a pack of `members`."""
+    torch = sys.modules.get("torch")  # a trainer without torch can't run out of its memory
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError)):
+        return "memory"
+    if isinstance(error, OtherCodeError):
+        return "changed"
+    if isinstance(error, Diverged) and members == 1:  # in a pack nobody knows which: each is tried alone
+        return "diverged"
+    if isinstance(error, StorageFailedError) or (isinstance(error, OSError) and error.errno in STORAGE_ERRORS):
+        return "storage"
+    return "failed"
