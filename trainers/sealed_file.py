@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from trainers.trainer import CheckpointError
+
 _DIGITS = 64
 
 
@@ -66,3 +68,15 @@ def unseal(content: bytes) -> bytes | None:
     """Return the payload that `seal` was given, or None if `content` isn't whole."""
     payload = content[_DIGITS + 1 :]
     return payload if content[: _DIGITS + 1] == seal(payload)[: _DIGITS + 1] else None
+
+
+def payload_of(path: Path) -> bytes:
+    """Return the payload of a sealed file. Raises CheckpointError if it is missing or damaged, else OSError."""
+    try:
+        with naming(path):
+            payload = unseal(path.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: {error.strerror}") from None
+    if payload is None:
+        raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
+    return payload

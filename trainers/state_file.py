@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainers.fields import finite
-from trainers.sealed_file import naming, seal, unseal, write_together
+from trainers.sealed_file import payload_of, seal, write_together
 from trainers.trainer import CheckpointError, Record
 
 _FORM = "sweeper state 1"
@@ -35,13 +35,7 @@ def save_together(files: Iterable[tuple[Path, State]]) -> None:
 
 def load(path: Path) -> State:
     """Return the state in `path`. Raises CheckpointError with its name if it is missing or damaged, else OSError."""
-    try:
-        with naming(path):
-            payload = unseal(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    if payload is None:
-        raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
+    payload = payload_of(path)
     try:
         return _state(payload)
     except ValueError as error:

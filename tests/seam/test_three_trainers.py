@@ -15,7 +15,8 @@ import pytest
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
 from tests.budget import budget
-from tests.seam.three import CASES, Case, records
+from tests.chaos.ending import journalled as records
+from tests.seam.three import CASES, Case
 from tests.sweeper.command import start
 from tests.waiting import HANG_S
 

@@ -1,11 +1,8 @@
 """One sweep each for three trainers: a function of twenty lines, a program, and MAML on synthetic characters."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-from sweeper.results.journal_lines import read_lines
-from sweeper.results.paths import Results
 from tests.sweeper.command import Ended, sweeper
 from tests.sweeper.tiny import TINY
 
@@ -121,15 +118,3 @@ CASES = {
     "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True),
     "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False),
 }
-
-
-def records(results: Results) -> dict[str, list[tuple[int, str, str]]]:
-    """Return every record (step, key, value) of every trial by its id, sorted."""
-    return {
-        path.parent.name: sorted(
-            (line["step"], line["key"], json.dumps(line["value"]))
-            for line in read_lines(path)
-            if line["kind"] == "record"
-        )
-        for path in (results.root / "trials").glob("*/journal.jsonl")
-    }

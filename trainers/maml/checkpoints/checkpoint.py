@@ -18,7 +18,7 @@ from trainers.maml.checkpoints.head import MALFORMED
 from trainers.maml.engines.adam import Moments
 from trainers.maml.networks import Params
 from trainers.maml.run_state import RunState
-from trainers.sealed_file import naming, seal, unseal, write_together
+from trainers.sealed_file import payload_of, seal, write_together
 from trainers.trainer import CheckpointError, Record
 
 _GROUPS = ("params", "first", "second")
@@ -47,13 +47,7 @@ def _sealed(state: RunState) -> bytes:
 
 def read(path: Path) -> RunState:
     """Return the state in `path`. Raises CheckpointError with its name if it is missing or damaged, else OSError."""
-    try:
-        with naming(path):
-            payload = unseal(path.read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: {error.strerror}") from None
-    if payload is None:
-        raise CheckpointError(f"{path}: its content does not match its digest; delete it to go on from an earlier one")
+    payload = payload_of(path)
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.zip.infolist()):
