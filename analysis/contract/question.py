@@ -158,7 +158,7 @@ FORMATS = ("csv", "md", "tex", "png", "pdf", "svg", "html")
 """The formats of a report, as file name extensions."""
 
 
-FigureKind = Literal["line", "inner_steps", "curves", "cosine", "shares", "feature_space"]
+FigureKind = Literal["line", "inner_steps", "curves", "differences", "cosine", "shares", "feature_space"]
 OF_PROBES: frozenset[FigureKind] = frozenset(("cosine", "shares", "feature_space"))
 """Kinds of figures that show MAML's probes."""
 
@@ -168,7 +168,8 @@ class FigureSpec:
     """Axes of a figure: `x` on the horizontal axis, one line per value of `hue`, one panel per combination of `facets`.
 
     Only "line" has an `x`, along a logarithm if `logarithmic`; "inner_steps" is another name of that kind. "curves" and
-    "shares" have the step there; "cosine" and "feature_space" show each step of the endpoint separately.
+    "shares" have the step there; "cosine" and "feature_space" show each step of the endpoint separately. "differences"
+    shows the claims and no axis.
     `endpoint` is as in a table.
     """
 

@@ -42,7 +42,7 @@ from analysis.figures.lines import (
     track_of,
     written,
 )
-from analysis.figures.style import RC, Look, looks
+from analysis.figures.style import PRINTED, RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import Unit, axis_title, bounds_of, metric_sentence, read, unit_of
 from analysis.numbers.measurements import measurement_of
@@ -119,18 +119,22 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     )
 
 
-def draw_curves(info: CurvesInfo) -> Sheet:
-    """Return the figure: mean and band of three or more seeds, thin lines of fewer, the authors' values as points."""
+def draw_curves(info: CurvesInfo, *, printed: bool = False) -> Sheet:
+    """Return the figure: mean and band of three or more seeds, thin lines of fewer, the authors' values as points.
+
+    If `printed`, it has the width of a paper's column or page.
+    """
     columns = usual_columns(len(info.panels))
     overlay = any(panel.published for panel in info.panels)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PRINTED if printed else RC):
         by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
         if overlay:
             keys.append(key("authors", Look("0.2", "o", "none"), markerfacecolor="white"))
-        height = usual_height(columns)
+        height = usual_height(columns, printed=printed)
         y_title, edge = upright(info.y_title, height)
-        width, gap = usual_width(columns) + info.room * columns, COLUMN_GAP + info.room
+        width = usual_width(columns, printed=printed) + (0 if printed else info.room * columns)
+        gap = COLUMN_GAP + info.room
         grid = Grid(len(info.panels), columns, width, height, edge + info.room, row_gap=0.36, column_gap=gap)
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):

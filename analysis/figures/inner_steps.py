@@ -33,7 +33,7 @@ from analysis.figures.layout import (
     usual_width,
 )
 from analysis.figures.lines import written
-from analysis.figures.style import GREY, RC, Look, looks
+from analysis.figures.style import GREY, PRINTED, RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import Unit, axis_title, bounds_of, endpoint_sentence, unit_of
 from analysis.numbers.measurements import measurement_of
@@ -137,14 +137,18 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
     )
 
 
-def draw_inner_steps(info: InnerStepsInfo) -> Sheet:
-    """Return the figure: means with 95 % t-intervals over seeds, faint points for seeds, gaps for cells without one."""
+def draw_inner_steps(info: InnerStepsInfo, *, printed: bool = False) -> Sheet:
+    """Return the figure: means with 95 % t-intervals over seeds, faint points for seeds, gaps for cells without one.
+
+    If `printed`, it has the width of a paper's column or page.
+    """
     labels = [line.label for line in info.panels[0].lines]
-    height = usual_height(info.columns)
+    height = usual_height(info.columns, printed=printed)
     y_title, edge = upright(info.y_title, height)
-    width, gap = usual_width(info.columns) + info.room * info.columns, COLUMN_GAP + info.room
+    width = usual_width(info.columns, printed=printed) + (0 if printed else info.room * info.columns)
+    gap = COLUMN_GAP + info.room
     grid = Grid(len(info.panels), info.columns, width, height, edge=edge + info.room, column_gap=gap)
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PRINTED if printed else RC):
         drawn = zip(labels, _looks(info), strict=True)
         keys = [key(*entry) for entry in drawn] if info.hue_title else []
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)

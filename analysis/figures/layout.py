@@ -27,6 +27,7 @@ COLUMN_GAP = 0.42  # between two columns, for tick labels
 TITLE_LINE = 0.14  # more for each further line of that title
 TICKS_UPWARD = 6  # about as many ticks has a vertical axis
 POWER_LETTERS = 7  # of the longest tick label with a power of ten
+COLUMN_OF_PAGE, WIDTH_OF_PAGE = 3.25, 6.75  # of a conference paper
 UPRIGHT = 17  # letters of an axis title along one inch of a panel's height
 
 
@@ -82,13 +83,17 @@ class Grid(NamedTuple):
         return (self.width - self.edge - RIGHT - (self.columns - 1) * self.column_gap) / self.columns
 
 
-def usual_width(columns: int) -> float:
-    """Return the width in inches of a figure with `columns` columns of panels."""
+def usual_width(columns: int, *, printed: bool = False) -> float:
+    """Return the width in inches of a figure with `columns` columns of panels; if `printed`, that of a paper's page."""
+    if printed:
+        return COLUMN_OF_PAGE if columns == 1 else WIDTH_OF_PAGE
     return max(6.6, 2.5 * columns)
 
 
-def usual_height(columns: int) -> float:
+def usual_height(columns: int, *, printed: bool = False) -> float:
     """Return the height in inches of each panel."""
+    if printed:
+        return 1.8 if columns == 1 else 1.5
     return 2.6 if columns == 1 else 1.7
 
 

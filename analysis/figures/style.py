@@ -4,6 +4,8 @@ Lines differ in marker and dash as well as in colour (seaborn's "colorblind" pal
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -42,6 +44,8 @@ RC = {
     "text.parse_math": False,  # a label is plain text, even with dollar signs
     "text.usetex": False,
 }
+PRINTED = RC | dict.fromkeys(("axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize"), 8)
+"""The look of a figure in a paper: letters of 8 points."""
 GREY = "0.35"
 HEAT = "cividis"  # even steps of lightness; looks the same to colour-blind readers
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -82,18 +86,48 @@ def encode(figure: Figure, provenance: str) -> dict[str, bytes]:
 
 def cropped(figure: Figure, head: float, foot: float, provenance: str) -> bytes:
     """Return the figure as SVG without its own texts, `head` and `foot` inches lower: the page prints them itself."""
+    with matplotlib.rc_context(RC), _without_texts(figure):
+        return _encoded(figure, "svg", {"Date": None, "Description": provenance}, _inside(figure, head, foot))
+
+
+def cropped_pdf(figure: Figure, head: float, foot: float, provenance: str) -> bytes:
+    """Return the figure as PDF without its own texts, as `cropped` does."""
+    with matplotlib.rc_context(PRINTED), _without_texts(figure):
+        metadata = {"CreationDate": None, "Subject": provenance}
+        return _encoded(figure, "pdf", metadata, _inside(figure, head, foot))
+
+
+def cropped_pgf(figure: Figure, head: float, foot: float, system: str) -> bytes:
+    """Return the figure as drawing commands for LaTeX without its own texts, as `cropped` does.
+
+    `system` is the LaTeX that measures the letters: pdflatex, lualatex or xelatex. All text must be LaTeX. The
+    fonts are those of the document. Raises RuntimeError if that LaTeX fails.
+    """
+    fonts = {"pgf.texsystem": system, "pgf.rcfonts": False}
+    with matplotlib.rc_context(PRINTED | fonts), _without_texts(figure):
+        return _encoded(figure, "pgf", {}, _inside(figure, head, foot))
+
+
+def _inside(figure: Figure, head: float, foot: float) -> Bbox:
     width, height = figure.get_size_inches()
+    return Bbox([[0, foot], [width, height - head]])
+
+
+@contextmanager
+def _without_texts(figure: Figure) -> Iterator[None]:
     for text in figure.texts:
         text.set_visible(False)
-    with matplotlib.rc_context(RC):
-        box = Bbox([[0, foot], [width, height - head]])
-        data = _encoded(figure, "svg", {"Date": None, "Description": provenance}, box)
-    for text in figure.texts:
-        text.set_visible(True)
-    return data
+    try:
+        yield
+    finally:
+        for text in figure.texts:
+            text.set_visible(True)
 
 
 def _encoded(figure: Figure, kind: str, metadata: dict[str, str | None], box: Bbox | None = None) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format=kind, metadata=metadata, bbox_inches=box)
+    if kind == "pgf":  # it has no metadata
+        figure.savefig(file, format=kind, bbox_inches=box)
+    else:
+        figure.savefig(file, format=kind, metadata=metadata, bbox_inches=box)
     return file.getvalue()

@@ -21,7 +21,7 @@ from analysis.figures.layout import (
     usual_width,
 )
 from analysis.figures.lines import Curve, Track, curve_of, draw_curve, finish_panel, seeds_sentence
-from analysis.figures.style import GREY, RC, looks
+from analysis.figures.style import GREY, PRINTED, RC, looks
 from analysis.numbers.bounds import FRACTION
 from analysis.numbers.endpoint import PERCENT, why_not
 
@@ -72,13 +72,17 @@ def shares_info(request: FigureRequest) -> SharesInfo:
     )
 
 
-def draw_shares(info: SharesInfo) -> Sheet:
-    """Return the figure: positive shares filled, negative shares hollow, the shares of a zero head dotted."""
+def draw_shares(info: SharesInfo, *, printed: bool = False) -> Sheet:
+    """Return the figure: positive shares filled, negative shares hollow, the shares of a zero head dotted.
+
+    If `printed`, it has the width of a paper's column or page.
+    """
     columns = usual_columns(len(info.panels))
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(PRINTED if printed else RC):
         by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
-        grid = Grid(len(info.panels), columns, usual_width(columns), usual_height(columns), row_gap=0.36)
+        width, height = usual_width(columns, printed=printed), usual_height(columns, printed=printed)
+        grid = Grid(len(info.panels), columns, width, height, row_gap=0.36)
         figure, places = lay_out(info.question, _footer(info), grid, keys, info.hue_title)
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             axes.set_title(panel.title, loc="left")

@@ -172,11 +172,12 @@ def _counted(primary: Sequence[Judged], every: int) -> str:
 
 def _verdict(judged: Judged) -> Verdict:
     """Return a claim in the paper's words with our numbers."""
-    found = "" if judged.word == "not run" else f": {_numbers_of_answer(judged)}"
+    found = "" if judged.word == "not run" else f": {in_short(judged)}"
     return Verdict(judged.word, f"{judged.claim.says.rstrip('.')}{found}.")
 
 
-def _numbers_of_answer(judged: Judged) -> str:
+def in_short(judged: Judged) -> str:
+    """Return a claim's difference with its interval and number of seeds."""
     if judged.contrast is None or not judged.contrast.by_seed:
         return "no common seed"
     return f"{_value(judged.contrast, judged)}, n = {len(judged.contrast.by_seed)}"

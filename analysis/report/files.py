@@ -32,7 +32,10 @@ class Report:
 
 
 def write(found: Found, out: Path, formats: Collection[str] = FORMATS) -> Report:
-    """Write the tables, figures, report.md and report.html of the `formats`, and provenance.json, into `out`."""
+    """Write the tables, figures, report.md and report.html of the `formats`, and provenance.json, into `out`.
+
+    Figures as PGF are there only if they were asked for, so they need no format.
+    """
     commits = f"commit {found.page.commit}; trained at commit {found.page.trained}"
     source = f"{found.page.command}; {commits}; {found.page.source}"
     files: dict[str, bytes] = {}
@@ -44,7 +47,7 @@ def write(found: Found, out: Path, formats: Collection[str] = FORMATS) -> Report
         files |= {f"{name}.{kind}": data for kind, data in pictures.items()}
     files["report.md"] = sweep_markdown(found.page).encode()
     files["report.html"] = sweep_html(found.page).encode()
-    chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in formats}
+    chosen = {name: data for name, data in files.items() if name.rpartition(".")[2] in (*formats, "pgf")}
     paths = write_whole(out, chosen | {"provenance.json": as_json(found.facts)})
     complete = sum(not cell.missing for cell in found.cells)
     return Report(

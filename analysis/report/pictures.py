@@ -6,15 +6,18 @@ from typing import NamedTuple
 from analysis.contract.question import Endpoint, FigureKind, FigureSpec
 from analysis.figures.arms import FigureRequest, place_of
 from analysis.figures.curves import curves_info, draw_curves
+from analysis.figures.differences import differences_info, draw_differences
 from analysis.figures.inner_steps import draw_inner_steps, inner_steps_info
 from analysis.figures.layout import Sheet
 from analysis.figures.style import cropped
+from analysis.judging.claims import Judged
 from analysis.judging.readings import Readings, published_values
 from analysis.maml.cosine import cosine_info, draw_cosine
 from analysis.maml.feature_space import draw_feature_space, feature_space_info
 from analysis.maml.shares import draw_shares, shares_info
 from analysis.numbers.endpoint import endpoint_sentence, metric_sentence
 from analysis.numbers.measurements import measurement_of
+from analysis.pages.claim_sentences import in_short
 from analysis.pages.contents import Mark, Picture
 from analysis.paper.published import Published
 
@@ -25,6 +28,7 @@ CAPTIONS: Mapping[FigureKind, str] = {
     "line": "{endpoint}, against {x}.",
     "inner_steps": "{endpoint}, against {x}.",
     "curves": "{metric}, against the {step}.",
+    "differences": "The difference that decides each claim, paired by seed.",
     "cosine": "Mean cosine similarity of features: rows are query classes, columns support classes and query classes.",
     "shares": "Share of (support, query) pairs with a positive and with a negative contrastive coefficient, against "
     "the outer step.",
@@ -40,10 +44,20 @@ class Drawn(NamedTuple):
     caption: str
 
 
-def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint, published: Published | None) -> Drawn:
+def draw(
+    readings: Readings,
+    judged: Sequence[Judged],
+    spec: FigureSpec,
+    question: str,
+    endpoint: Endpoint,
+    published: Published | None,
+    *,
+    printed: bool = False,
+) -> Drawn:
     """Return the figure of `spec` with its caption, and with the authors' points if `published` has any.
 
-    The figure shows the endpoint of `spec`, or `endpoint` if `spec` names none.
+    The figure shows the endpoint of `spec`, or `endpoint` if `spec` names none. If `printed`, it has the width and the
+    letters of a paper.
     """
     read = spec.endpoint or endpoint
     request = FigureRequest(
@@ -52,7 +66,7 @@ def draw(readings: Readings, spec: FigureSpec, question: str, endpoint: Endpoint
     sentences = {"endpoint": endpoint_sentence(read), "metric": metric_sentence(read)}
     sentences["step"] = measurement_of(read).step
     caption = CAPTIONS[spec.kind].format(**sentences, x=(spec.x or "").replace("_", " "))
-    return Drawn(_figure(request, readings, published), caption)
+    return Drawn(_figure(request, readings, judged, published, printed), caption)
 
 
 def picture(name: str, drawn: Drawn, provenance: str) -> Picture:
@@ -76,17 +90,21 @@ def picture(name: str, drawn: Drawn, provenance: str) -> Picture:
     )
 
 
-def _figure(request: FigureRequest, readings: Readings, published: Published | None) -> Sheet:
+def _figure(
+    request: FigureRequest, readings: Readings, judged: Sequence[Judged], published: Published | None, printed: bool
+) -> Sheet:
     match request.spec.kind:
         case "line" | "inner_steps":
-            return draw_inner_steps(inner_steps_info(request, readings.frame(request.endpoint)))
+            return draw_inner_steps(inner_steps_info(request, readings.frame(request.endpoint)), printed=printed)
         case "curves":
             theirs = _published_points(request, published) if published is not None else {}
-            return draw_curves(curves_info(request, theirs))
+            return draw_curves(curves_info(request, theirs), printed=printed)
+        case "differences":
+            return draw_differences(differences_info(request.question, judged, in_short), printed=printed)
         case "cosine":
             return draw_cosine(cosine_info(request))
         case "shares":
-            return draw_shares(shares_info(request))
+            return draw_shares(shares_info(request), printed=printed)
         case "feature_space":
             return draw_feature_space(feature_space_info(request))
 

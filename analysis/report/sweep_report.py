@@ -28,6 +28,7 @@ from analysis.pages.protocol import paper_differences, protocol
 from analysis.paper.deviations import TRAINER
 from analysis.paper.published import Published
 from analysis.report.pictures import draw, picture
+from analysis.report.printed import encode_printed
 from analysis.store import QUERY, Loaded
 
 LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")
@@ -37,7 +38,7 @@ LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seab
 class Asked:
     """The questions of one sweep file. `paper` is the result it rebuilds ("" for none), `command` the command line.
 
-    If `mix_engines`, a cell may have trials of two engines.
+    If `mix_engines`, a cell may have trials of two engines. If `printed`, the figures are also drawn for a paper.
     `commit` is that of the code which makes the report; the records name those of the trainings.
     """
 
@@ -53,6 +54,7 @@ class Asked:
     command: str
     commit: str
     mix_engines: bool = False
+    printed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,8 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
     )
     texts = _texts(readings, asked, judged, published)
     trained = commits_of(loaded.records[t.trial_id] for t in asked.plan if t.trial_id in loaded.records)
-    pictures, shown = _pictures(readings, asked, loaded, published, in_words(trained)) if figures else ({}, ())
+    drawn = _pictures(readings, judged, asked, loaded, published, in_words(trained)) if figures else ({}, ())
+    pictures, shown = drawn
     endpoint = f"{endpoint_sentence(asked.endpoint)}."
     grids = said_once([grid(replace(made, missing=())) for made in (*tables.values(), *contrasts.values())], endpoint)
     found = answer(judged, answer_of_cells(cells, list(contrasts.values())))
@@ -156,15 +159,23 @@ def _paper_remarks(published: Published | None) -> tuple[str, ...]:
 
 
 def _pictures(
-    readings: Readings, asked: Asked, loaded: Loaded, published: Published | None, trained: str
+    readings: Readings,
+    judged: Sequence[Judged],
+    asked: Asked,
+    loaded: Loaded,
+    published: Published | None,
+    trained: str,
 ) -> tuple[dict[str, dict[str, bytes]], tuple[Picture, ...]]:
     """Return each figure's files by name and format, and the figures as the page shows them."""
     commits = f"commit {asked.commit}; trained at commit {trained}"
     origin = f"sweep {asked.sweep}; {len(loaded.run_ids)} runs; {commits}; {asked.command}; {QUERY}"
     files, shown = {}, []
     for number, spec in enumerate(asked.figures, 1):
-        name, drawn = f"figure_{number}", draw(readings, spec, asked.question, asked.endpoint, published)
+        name, drawn = f"figure_{number}", draw(readings, judged, spec, asked.question, asked.endpoint, published)
         files[name] = encode(drawn.figure, origin)
+        if asked.printed:
+            on_paper = draw(readings, judged, spec, asked.question, asked.endpoint, published, printed=True)
+            files[f"{name}-paper"] = encode_printed(on_paper.figure, origin)
         made = picture(name, drawn, origin)
         said, against = endpoint_sentence(asked.endpoint), f"The endpoint against {axis_title(spec.x or '')}."
         caption, alt = made.caption.replace(f"{said}.", against, 1), made.alt.replace(said, "The endpoint", 1)

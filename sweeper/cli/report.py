@@ -37,6 +37,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     type=click.Choice((*FORMATS, request.DATA)),
     help="Format to write; data is the raw data, for --from and other programs [default: all but data].",
 )
+@click.option(
+    "--style",
+    type=click.Choice(["paper"]),
+    help="Also write each figure for a paper: panels alone, a column or page wide, letters of 8 pt, PDF and PGF.",
+)
 @click.option("--mix-engines", is_flag=True, help="Accept cells whose trials were trained by different engines.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder [default: RESULTS/reports/NAME].")
 @with_errors_shown
@@ -50,6 +55,7 @@ def report(
     authors: Path | None,
     data: Path | None,
     formats: tuple[str, ...],
+    style: str | None,
     mix_engines: bool,
     out: Path | None,
 ) -> None:
@@ -62,6 +68,7 @@ def report(
     \b
     Example:
       sweeper report sweeps/zeroing_vs_steps.yaml --profile cpu --out report
+      sweeper report sweeps/zeroing_vs_steps.yaml --profile cpu --style paper
       sweeper report --all
       sweeper report --from sweeps/evidence/omniglot_basic
     """
@@ -78,6 +85,7 @@ def report(
             formats=formats,
             out=out,
             mix_engines=mix_engines,
+            printed=style is not None,
         )
     )
     if asked.left_out:

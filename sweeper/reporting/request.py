@@ -43,7 +43,7 @@ class Options:
     Instead of a tracking store, a report reads `authors`, a CSV file with the authors' results, or `data`, a folder
     with raw data; without files, its own sweep file is reported. `every` adds a page of all `files`; without files, it
     takes sweeps/*.yaml. Without `formats`, all of FORMATS are written. If `mix_engines`, a cell may have trials of two
-    engines.
+    engines. If `printed`, each figure is also drawn for a paper.
     """
 
     results: Results
@@ -57,6 +57,7 @@ class Options:
     formats: Sequence[str] = ()
     out: Path | None = None
     mix_engines: bool = False
+    printed: bool = False
 
 
 class Part(NamedTuple):
@@ -218,6 +219,7 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
         command=_command(file, profile, options),
         commit=f"{sha}{' with changes' if dirty else ''}",
         mix_engines=options.mix_engines,
+        printed=options.printed,
     )
     return Part(sweep, profile, asked)
 
@@ -239,7 +241,8 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
     """
     from analysis.report.sweep_report import find
 
-    drawn = not request.options.formats or not DRAWN.isdisjoint(request.options.formats)
+    formats = request.options.formats
+    drawn = not formats or request.options.printed or not DRAWN.isdisjoint(formats)
     if request.uri is not None:
         from analysis.report.files import store_in_words
         from analysis.store import load as load_runs

@@ -192,7 +192,8 @@ class SweepResults:
 
         asked, theirs = self.part.asked, published_for(self.part.sweep, self.part.asked)
         spec = asked.figures[_counted("figure", number, len(asked.figures))]
-        return for_notebook(draw(self.found.readings, spec, asked.question, asked.endpoint, theirs).figure)
+        drawn = draw(self.found.readings, self.found.judged, spec, asked.question, asked.endpoint, theirs)
+        return for_notebook(drawn.figure)
 
     def claims(self) -> "pd.DataFrame":
         """Return one row per claim of the sweep file, with its verdict; empty if it declares none.

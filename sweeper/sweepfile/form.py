@@ -26,7 +26,7 @@ _REQUIRED = {
     ("endpoint", "window"): "how many evaluations are averaged",
     ("report", "tables", "rows"): "a list of axes",
     ("report", "tables", "columns"): "one axis",
-    ("report", "figures", "kind"): "line, curves, cosine, shares or feature_space",
+    ("report", "figures", "kind"): "line, curves, differences, cosine, shares or feature_space",
     ("report", "figures", "x"): "one axis",
     ("claims", "says"): "the sentence, as a reader would say it",
     ("claims", "source"): "where the paper says so",

@@ -120,10 +120,12 @@ WITH_X = ("line", "inner_steps")
 def read_figure(
     faults: Faults, fields: Fields, place: Place, given: FigureForm, endpoint: Endpoint, axes: Mapping[str, Axis]
 ) -> FigureSpec:
-    """Return the figure. Notes in `faults` an `x` that is missing, or that this kind of figure doesn't have."""
+    """Return the figure. Notes in `faults` an `x` that is missing, and keys that this kind of figure doesn't have."""
     if given.kind in WITH_X and given.x is None:
         faults.add((*place, "x"), "required and not given (one axis)", at_key=True)
-    if given.kind not in WITH_X and given.x is not None:
+    if given.kind == "differences":
+        _refuse_keys_of_differences(faults, place, given)
+    elif given.kind not in WITH_X and given.x is not None:
         faults.add((*place, "x"), f"has no meaning for a figure of kind {given.kind}; use hue or facets", at_key=True)
     if given.kind in OF_PROBES and all(metric.measured != "probes" for metric in fields.trainer.metrics.values()):
         why = f"shows probes, which trainer {fields.trainer.name} does not take; choose line or curves"
@@ -137,6 +139,12 @@ def read_figure(
         endpoint=own,
         logarithmic=any(axis.logarithmic for name, axis in axes.items() if name == given.x),
     )
+
+
+def _refuse_keys_of_differences(faults: Faults, place: Place, given: FigureForm) -> None:
+    for key in sorted(given.model_fields_set - {"kind"} | set(given.model_extra or {})):
+        why = "has no meaning for a figure of kind differences, which shows the claims of the file; leave it out"
+        faults.add((*place, key), why, at_key=True)
 
 
 def _own(faults: Faults, fields: Fields, place: Place, given: ReadingForm, endpoint: Endpoint) -> Endpoint | None:

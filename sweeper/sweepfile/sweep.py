@@ -232,6 +232,11 @@ def _check_report(faults: Faults, form: SweepForm, sizes: Mapping[str, int], *, 
         roles[("columns",)] = table.columns
         _check_roles(faults, ("report", "tables", index), roles, "rows nor columns", sizes, complete)
     for index, figure in enumerate(form.report.figures):
+        if figure.kind == "differences":
+            if not form.claims:
+                why = "differences shows the claims, and the file has none; add claims, or choose line"
+                faults.add(("report", "figures", index, "kind"), why)
+            continue
         roles = {(role,): name for role, name in (("x", figure.x), ("hue", figure.hue)) if name is not None}
         roles |= {("facets", facet): name for facet, name in enumerate(figure.facets)}
         _check_roles(faults, ("report", "figures", index), roles, "x, hue nor facets", sizes, complete)
