@@ -1,8 +1,9 @@
 """Sweeps of trials: plan one from a YAML file, run it, journal it, track it, report it and export it.
 
 Owns everything between the sweep file and the records. Does not train (`trainers` does) or compute statistics
-(`analysis` does). For notebooks, `results` reads what a sweep has measured and `plan` what it would train. For a
-trainer of one's own, `trainer` makes one of a function, `Metric` says what a number is, and `Diverged` ends a trial.
+(`analysis` does). For notebooks, `results` reads what a sweep has measured, `plan` what it would train, and `study`
+what a search has proposed. For a trainer of one's own, `trainer` makes one of a function, `Metric` says what a number
+is, and `Diverged` ends a trial.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from trainers.function.decorator import trainer
     from trainers.trainer import Diverged, Metric
 
-__all__ = ["Diverged", "Metric", "SweepError", "plan", "results", "trainer"]
+__all__ = ["Diverged", "Metric", "SweepError", "plan", "results", "study", "trainer"]
 
 _OF_A_TRAINER = {
     "trainer": "trainers.function.decorator",
@@ -78,3 +79,17 @@ def plan(
     from sweeper.reporting.sweep_results import planned
 
     return planned(sweep, results, profile=profile, only=only, config=config)
+
+
+def study(
+    sweep: str | Path, results: str | Path = "results", *, profile: str | None = None, search: str | None = None
+) -> Any:
+    """Return the proposals of a search as an `optuna.Study`, for its own plots and dashboard. Writes nothing.
+
+    `search` is the start of the id of one search, as `sweeper status` shows it; a sweep with one search needs none. A
+    trial below the last rung is pruned at its step. A proposal without a value has the worst one. Raises SweepError,
+    also if Optuna is not installed.
+    """
+    from sweeper.search.study import study as of_search
+
+    return of_search(sweep, results, profile=profile, search=search)

@@ -12,11 +12,13 @@ from typing import NamedTuple
 from sweeper.archive.format import CHECKPOINT, MANIFEST, Archive, Entry, Manifest, sha256
 from sweeper.errors import SweepError
 from sweeper.host.provenance import circumstances
+from sweeper.planning.searched import searches_of
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
 from sweeper.results.known_trainers import described
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import FURTHEST, Results, ResultsError, storage_explained, whole_checkpoint
+from sweeper.search.journal import fold
 from sweeper.sweepfile.sweep import Sweep
 from trainers.sealed_file import part_of
 from trainers.trainer import DEFAULT, Trainer
@@ -75,6 +77,10 @@ def export(
         )
     with storage_explained(results.root):
         descriptions = [_description(results, trainers[name]) for name in sorted(trainers.keys() - {DEFAULT})]
+    with storage_explained(results.root):
+        searches = [
+            source for search in searches_of_sweep(sweep, profile, results) for source in _search(results, search)
+        ]
     digests = {spec.trainer.dataset(spec.cell_config): spec.digest for spec in specs if spec.trial_id in trials}
     facts = circumstances()
     manifest = Manifest(
@@ -87,11 +93,28 @@ def export(
         dirty=facts["dirty"],
         versions=facts["versions"],
         digests={name: digest for name, digest in digests.items() if name},
-        members=[source.entry for source in descriptions] + entries,
+        members=[source.entry for source in descriptions] + entries + [source.entry for source in searches],
     )
     with storage_explained(out):
-        _write(out, manifest, descriptions + sources)
+        _write(out, manifest, descriptions + sources + searches)
         return Exported(len(trials), len(entries) - len(trials), tuple(running), out.stat().st_size)
+
+
+def searches_of_sweep(sweep: Sweep, profile: str | None, results: Results) -> list[str]:
+    """Return the ids of the searches of a sweep; none for a grid."""
+    if sweep.search is None:
+        return []
+    return [search.search_id for search in searches_of(sweep, profile, results.digests())]
+
+
+def _search(results: Results, search_id: str) -> Iterator[_Source]:
+    """Yield the journal of a search that has begun. Raises SearchJournalError, OSError."""
+    path = results.search(search_id).journal
+    content = whole_lines(path)
+    if content:
+        fold(content, path)
+        name = path.relative_to(results.root).as_posix()
+        yield _Source(entry=Entry(name=name, size=len(content), sha256=sha256(content)), path=path, kept=content)
 
 
 def _description(results: Results, trainer: Trainer) -> _Source:

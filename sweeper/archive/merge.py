@@ -16,7 +16,7 @@ from sweeper.archive.format import CHECKPOINT, Archive, Entry
 from sweeper.errors import SweepError
 from sweeper.results.journal_form import sound_part
 from sweeper.results.locks import Lock, holder_of, require_locks
-from sweeper.results.paths import Results, ResultsError, TrialPaths, storage_explained
+from sweeper.results.paths import Results, ResultsError, SearchPaths, TrialPaths, storage_explained
 from trainers.sealed_file import naming, unseal, write_whole
 
 Taken = Literal["added", "updated", "unchanged", "kept", "diverging", "held"]
@@ -51,6 +51,32 @@ def merge(archive: Archive, results: Results) -> dict[str, Outcome]:
             trial_id: _merge_trial(archive, entries, results.trial(trial_id), scratch)
             for trial_id, entries in archive.trials.items()
         }
+
+
+def merge_searches(archive: Archive, results: Results) -> dict[str, Outcome]:
+    """Merge the journals of searches, after their trials, and return what happened to each. Raises ResultsError."""
+    with storage_explained(results.root):
+        return {
+            search_id: _merge_search(archive.read(entry), results.search(search_id))
+            for search_id, entry in archive.searches.items()
+        }
+
+
+def _merge_search(theirs: bytes, paths: SearchPaths) -> Outcome:
+    lock = Lock(paths)
+    if not lock.take():
+        holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
+        return Outcome("held", f"held by process {holder['pid']} on {holder['host']}")
+    try:
+        ours = whole_lines(paths.journal)
+        if ours.startswith(theirs):
+            return Outcome("unchanged" if ours == theirs else "kept")
+        if not theirs.startswith(ours):
+            return Outcome("diverging", "its journal and the archive's go on differently; keep one of the two folders")
+        _append(paths.journal, ours, theirs)
+        return Outcome("updated" if ours else "added")
+    finally:
+        lock.release()
 
 
 def _keep_descriptions(archive: Archive, results: Results) -> None:

@@ -34,14 +34,14 @@ def export(
       sweeper export sweeps/quickstart.yaml --out quickstart.zip
     """
     from sweeper.archive.export import export as export_trials
-    from sweeper.planning.expand import expand
     from sweeper.planning.selectors import select
     from sweeper.results.known_trainers import sweep_in
     from sweeper.results.survey import experiment_name
+    from sweeper.search.trials import planned
 
     folder = Results.at(results)
     sweep = sweep_in(file, folder)
-    specs = select(expand(sweep, profile, folder.digests()), only, "--only")
+    specs = select(planned(sweep, profile, folder, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
     exported = export_trials(sweep, profile, specs, folder, target, force=force)
     say(f"{exported.trials} of {len(specs)} trials, {exported.checkpoints} checkpoints, {exported.size} bytes")

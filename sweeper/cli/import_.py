@@ -21,7 +21,7 @@ def import_(archive: Path, results: Path) -> None:
 
     If a trial's journal here is the beginning of the archive's, the archive's is taken. If it is longer here, it is
     kept. A trial is not imported if a living run holds it or if its two journals disagree. The others are imported, and
-    the exit code is 3.
+    the exit code is 3. The journals of searches are treated in the same way.
 
     \b
     Example:
@@ -32,12 +32,19 @@ def import_(archive: Path, results: Path) -> None:
 
     with Archive(archive) as opened:
         outcomes = merge.merge(opened, Results.at(results))
+        searches = merge.merge_searches(opened, Results.at(results))
         manifest = opened.manifest
     counted = Counter(outcome.taken for outcome in outcomes.values())
     experiment = f"{manifest.sweep}@{manifest.profile}" if manifest.profile else manifest.sweep
     say(f"{experiment}: {', '.join(f'{count} {taken}' for taken, count in counted.items())}")
+    if searches:
+        counted = Counter(outcome.taken for outcome in searches.values())
+        say(f"searches: {', '.join(f'{count} {taken}' for taken, count in counted.items())}")
     refused = {trial_id: outcome for trial_id, outcome in outcomes.items() if outcome.taken in merge.REFUSED}
     for trial_id, outcome in refused.items():
         say(f"{trial_id}: not imported, {outcome.why}")
-    if refused:
+    other = {search_id: outcome for search_id, outcome in searches.items() if outcome.taken in merge.REFUSED}
+    for search_id, outcome in other.items():
+        say(f"search {search_id}: not imported, {outcome.why}")
+    if refused or other:
         raise click.exceptions.Exit(REFUSED)

@@ -20,15 +20,16 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
+from sweeper.cli.terminal.search_lines import plan_lines, search_facts
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
-from sweeper.planning.expand import expand, expand_every
 from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing, counts, orphans, survey
+from sweeper.search.trials import known_searches, planned, planned_every
 
 
 @click.command()
@@ -55,7 +56,7 @@ def plan(
     workers: int | None,
     show: str | None,
 ) -> None:
-    """Show every trial of sweep FILE, its id, and what a run would do with it.
+    """Show every trial of sweep FILE, its id, and what a run would do with it; of a search, its budget and its trials.
 
     \b
     Example:
@@ -63,7 +64,8 @@ def plan(
     """
     folder = Results.at(results)
     sweep = sweep_in(file, folder)
-    specs = expand(sweep, profile, folder.digests())
+    searches = known_searches(sweep, profile, folder, folder.digests())
+    specs = planned(sweep, profile, folder, folder.digests())
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)
         return
@@ -73,15 +75,22 @@ def plan(
     todo = [standing for standing in standings if standing.state not in FINISHED | {"running", "failed"}]
     cost = estimate(todo, surveyed.summaries, likely_device())
     if as_json:
-        facts = {"sweep": sweep.name, "profile": profile, "counts": counts(standings), "estimate": asdict(cost)}
+        facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "counts": counts(standings)}
+        facts |= {"estimate": asdict(cost)} | (
+            {"searches": [search_facts(one) for one in searches]} if searches else {}
+        )
         print_out(json.dumps(facts | {"trials": [_facts(standing) for standing in standings]}, indent=1))
         return
     print_out(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
-    print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
-    print_out(cost.sentence(workers or usable_cpus()))
+    if searches:
+        print_out("\n".join(plan_lines(searches, surveyed, workers or usable_cpus())))
+    if specs:
+        print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
+    if not searches:
+        print_out(cost.sentence(workers or usable_cpus()))
     if command := command_to_mend([each.summary for each in standings], [file], results, profile):
         print_out(command)
-    for orphan in orphans(surveyed.summaries, expand_every(sweep, folder.digests()), sweep.name):
+    for orphan in orphans(surveyed.summaries, planned_every(sweep, folder, folder.digests()), sweep.name):
         print_out(
             f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}; no profile names it any more"
         )

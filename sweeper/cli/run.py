@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +25,7 @@ from sweeper.cli.options import (
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.outcome import finish, print_todo, spoken, tell_left
 from sweeper.cli.terminal.printing import say
+from sweeper.cli.terminal.search_lines import budget_sentence
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.host.streams import chatter_to
@@ -35,10 +37,12 @@ from sweeper.results.supersede import supersede
 from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
 from sweeper.running.mending import mending
+from sweeper.running.searches import opened, settled, show_nowhere, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.tracking.address import masked, resolve_uri
 
 if TYPE_CHECKING:
+    from sweeper.dealing.source import Source
     from sweeper.running.session import Options
     from sweeper.tracking.syncer import Views
 
@@ -181,12 +185,15 @@ def run(
     files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
     batch = prepare_run(read_sweeps(files, folder), profile, folder, wishes.data_root)
     mended = mending(batch, folder, mend, rerun)
-    todo = decide(mended.batch, wishes, room)
+    searches = unfinished(mended.batch, folder, retry_failed=retry_failed)
+    todo = decide(mended.batch, wishes, room, searches)
     say(_headline(todo, len(mended.trials)))
     for remark in mended.remarks:
         say(remark)
     if dry_run:
         print_todo(todo.standings, todo.trials, as_json)
+        for search in todo.searches:
+            say(budget_sentence(search, folder))
         return
     if todo.equal_codes:
         folder.ensure_writable()
@@ -203,7 +210,7 @@ def run(
     to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
     then = _report_command(files, results, profile, only, tracking_uri) if uri else ""
     store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
-    if not todo.trials:
+    if not todo.trials and not todo.searches:
         if mended.trials:
             folder.ensure_writable()
             require_locks(folder)
@@ -211,17 +218,21 @@ def run(
                 _mend(folder, mended.trials)
         if store:
             store.bring_up()
-        finish(todo.standings, folder, as_json, to_mend, then)
+        finish(todo.standings, folder, as_json, to_mend, then, settled(todo.batch, folder))
         return
     together, why = packs(todo, wishes)
     if pack is None and together > 1:
         say(f"Packs of {together} ({why}).")
-    say(estimated(todo, wishes))
+    if todo.trials:
+        say(estimated(todo, wishes))
+    for search in todo.searches:
+        say(budget_sentence(search, folder))
     _ask(folder, todo.begun, yes)
     folder.ensure_writable()
     require_locks(folder)
     _train(todo, wishes, folder, store, together, timeout, mended.trials)
-    finish(picked(surveyed_again(todo.batch, folder).standings, only), folder, as_json, to_mend, then)
+    ended = picked(surveyed_again(todo.batch, folder).standings, only)
+    finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
 
 
 def _report_command(
@@ -241,7 +252,8 @@ def _headline(todo: Todo, mended: int) -> str:
     again = f", {len(todo.begun)} of them from step 0 again" if todo.begun else ""
     on = f"{todo.room.device} ({todo.room.reason})"
     damaged = f", after the mend of {mended} journal{'s' * (mended > 1)}" if mended else ""
-    return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run on {on}{again}{damaged}"
+    searches = f" and {len(todo.searches)} search{'es' * (len(todo.searches) > 1)}" if todo.searches else ""
+    return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run{searches} on {on}{again}{damaged}"
 
 
 def _mend(folder: Results, trial_ids: Sequence[str]) -> None:
@@ -274,15 +286,26 @@ def _train(
         timeout_s=timeout_s,
         engines=todo.engines,
     )
-    with only_run(todo.batch, folder):
+    with only_run(todo.batch, folder), ExitStack() as held:
         supersede(folder, [standing.spec.trial_id for standing in todo.begun])
         _mend(folder, mended)
         views = store.views() if store else None
+        shown = store.showing(views) if store and views else show_nowhere
+        source = held.enter_context(
+            opened(
+                todo.batch,
+                folder,
+                todo.room.device,
+                wanted=wishes.engine,
+                retry_failed=wishes.retry_failed,
+                shown=shown,
+            )
+        )
         try:
-            behind = _execute(todo, options, views)
+            behind = _execute(todo, options, views, source)
         except session.InterruptedRunError as stopped:
             same = "The same command without --rerun" if todo.begun else "The same command"
-            if all(spec.trainer.resumes for spec in todo.trials):
+            if all(spec.trainer.resumes for spec in todo.alike):
                 say(f"Stopped; everything is saved. {same} goes on from there.")
             else:
                 say(f"Stopped; what is done is saved. {same} starts the others again: their trainer keeps no state.")
@@ -313,7 +336,7 @@ def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
     click.confirm(f"{question}. Go on?", abort=True, err=True)
 
 
-def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
+def _execute(todo: Todo, options: "Options", views: "Views | None", source: "Source | None") -> int:
     """Train, and return how many trials the tracking store lacks.
 
     Progress goes to the real stderr. The output of Ray and MLflow goes to the results' ray.log.
@@ -323,4 +346,4 @@ def _execute(todo: Todo, options: "Options", views: "Views | None") -> int:
 
     with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
         watcher = Watcher(stream)
-        return execute(todo.batch, todo.trials, options, watcher.watching, views, watcher.wipe)
+        return execute(todo.batch, todo.trials, options, watcher.watching, views, watcher.wipe, source)

@@ -16,11 +16,12 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
-from sweeper.planning.expand import expand, expand_every
+from sweeper.cli.terminal.search_lines import progress_line, search_facts
 from sweeper.planning.selectors import select
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, orphans, survey
+from sweeper.search.trials import known_searches, planned, planned_every
 
 
 @click.command()
@@ -42,17 +43,21 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     folder = Results.at(results)
     sweep = sweep_in(file, folder)
     digests = folder.digests()
-    surveyed = survey(folder, select(expand(sweep, profile, digests), only, "--only"))
+    searches = known_searches(sweep, profile, folder, digests)
+    surveyed = survey(folder, select(planned(sweep, profile, folder, digests), only, "--only"))
     standings, counted = surveyed.standings, counts(surveyed.standings)
-    orphaned = orphans(surveyed.summaries, expand_every(sweep, digests), sweep.name)
+    orphaned = orphans(surveyed.summaries, planned_every(sweep, folder, digests), sweep.name)
     if as_json:
         facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **counted}
+        facts |= {"searches": [search_facts(one) for one in searches]} if searches else {}
         print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [orphan.trial_id for orphan in orphaned]}))
         return
     print_out(f"{'planned':<12}{len(standings):>6}")
     for state, count in counted.items():
         print_out(f"{state:<12}{count:>6}")
     print_out(f"{'orphaned':<12}{len(orphaned):>6}")
+    for one in searches:
+        print_out(progress_line(one))
     for standing in standings:
         if standing.state in ("running", "interrupted", "failed", "diverged"):
             print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")

@@ -16,7 +16,6 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError, TrackingError
-from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
 from sweeper.reporting.endpoint_metric import endpoint_reader
 from sweeper.reporting.store_pages import push_pages
@@ -25,6 +24,7 @@ from sweeper.results.fold import read_record
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import FURTHEST, Results, whole_checkpoint
 from sweeper.results.survey import SurveyedSweep, experiment_name, survey
+from sweeper.search.trials import planned
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.shown_mark import note_shown, state_of
@@ -64,8 +64,8 @@ def sync(
     if uri is None:
         raise SweepError("--tracking-uri none: there is nothing to sync to; leave it out, or name a store")
     sweeps = {file: sweep_in(file, folder) for file in files}
-    planned = [spec for sweep in sweeps.values() for spec in expand(sweep, profile, folder.digests())]
-    picked = {spec.trial_id for spec in select(planned, only, "--only")} if only else None
+    specs = [spec for sweep in sweeps.values() for spec in planned(sweep, profile, folder, folder.digests())]
+    picked = {spec.trial_id for spec in select(specs, only, "--only")} if only else None
     troubles = []
     for file, sweep in sweeps.items():
         turns = turns_of(folder, experiment_name(sweep, profile), uri)
@@ -101,7 +101,7 @@ def _push(
 
     A process that a run has `left_behind` draws no report: the user's own `report` waits for it.
     """
-    specs = expand(sweep, profile, results.digests())
+    specs = planned(sweep, profile, results, results.digests())
     part = SurveyedSweep(
         sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=survey(results, specs)
     )

@@ -1,14 +1,16 @@
 """The tracking store of one `sweeper run`: its views, and how it gets what it lacks at the end."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.cli.terminal.printing import say
+from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
-from sweeper.results.survey import Batch, SurveyedSweep, survey
+from sweeper.results.survey import Batch, SurveyedSweep
+from sweeper.running.batch import part_again
 from sweeper.tracking.address import masked
 from sweeper.tracking.turns import leave_behind, turns_of
 from trainers.sealed_file import write_whole
@@ -37,7 +39,7 @@ class Store:
         from sweeper.tracking.views import views_of
 
         def last(tracker: "MlflowTracker", part: SurveyedSweep) -> None:
-            now = replace(part, survey=survey(self.results, part.specs))
+            now = part_again(part, self.results)
             push_cells_as_answer(tracker, now, push_pages(tracker, now, self.results))
 
         return views_of(
@@ -47,6 +49,17 @@ class Store:
             last,
             lambda part: endpoint_reader(part.sweep),
         )
+
+    def showing(self, views: "Views") -> Callable[[SurveyedSweep, TrialSpec], None]:
+        """Return what lets `views` show a trial that a search has just named."""
+        from sweeper.reporting.endpoint_metric import endpoint_reader
+        from sweeper.tracking.views import swept_in, tracked_trial
+
+        def show(part: SurveyedSweep, spec: TrialSpec) -> None:
+            number = self.batch.parts.index(part)
+            views.add(number, tracked_trial(part, spec, swept_in(part), endpoint_reader(part.sweep)))
+
+        return show
 
     def bring_up(self) -> None:
         """Send the store what it lacks of trials that need no training, and print what it still lacks."""

@@ -2,7 +2,8 @@
 
 A trial is locked and its attempt journalled before it is dealt. A record is on disk before anything shows it. Only
 this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing delays. Trials that
-go on from one point are packed, whether they are new or have checkpoints.
+go on from one point are packed, whether they are new or have checkpoints. A source may give further trials meanwhile,
+and hears how each of them ends.
 """
 
 import threading
@@ -17,7 +18,9 @@ from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
 from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, keep_engine, other_kernels, why_not
 from sweeper.dealing.silence import Silence
+from sweeper.dealing.source import Deal, NothingMore, Progress, Source
 from sweeper.dealing.waiting_list import Waiting
+from sweeper.errors import SweepError
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.first_attempt import began_with
 from sweeper.results.journal import Journal, NotReproducibleError, TakenOverError
@@ -46,10 +49,12 @@ class Dealer:
         note: Callable[[str], None],
         retry_failed: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        source: Source | None = None,
     ) -> None:
         """Take `specs` in plan order. By a trial's id, `sweeps` has the sweep that it runs for, `engines` its engine.
 
-        `note` gets the id of each trial whose journal has grown; it must return at once. `clock` counts seconds.
+        `source` gives further trials. `note` gets the id of each trial whose journal has grown; it must return at once.
+        `clock` counts seconds.
         """
         self.trials = {
             spec.trial_id: Dealt(spec=spec, engine=engines[spec.trial_id], largest_pack=worker.pack) for spec in specs
@@ -57,10 +62,16 @@ class Dealer:
         self._results = results
         self._waiting = Waiting(self.trials.values(), self._point_of)
         self._left = len(self.trials)
+        self._source: Source = NothingMore() if source is None else source
+        self._given: set[str] = set()
+        """The ids of trials that the source has given and that it has not heard the end of."""
+        self._later: dict[str, Deal] = {}
+        """Trials of the source that this run still trains to another target."""
+        self._ended: dict[str, None] = {}
         self._trainers: dict[int, tuple[Trainer, str]] = {}
         """Each trainer of the run, by its id in this process, with the hash of its code when it was first dealt."""
         self._clock = clock
-        self._sweeps = sweeps
+        self._sweeps = dict(sweeps)
         self._worker = worker
         self._note = note
         self._retry_failed = retry_failed
@@ -78,6 +89,8 @@ class Dealer:
     def next_assignment(self) -> Assignment | None:
         """Return the next pack to train; None while no trial is ready (ask again) or when the run is `over`."""
         while not self.over and not self.stopping.is_set():
+            with self._storage_guarded():
+                self._draw()
             first = self._waiting.take(self._clock())
             if first is None:
                 return None
@@ -93,7 +106,55 @@ class Dealer:
     @property
     def over(self) -> bool:
         """Whether there is nothing more to deal, now or later."""
-        return self.stopping.is_set() or not self._left
+        return self.stopping.is_set() or not (self._left or self._given or not self._source.over)
+
+    @property
+    def examples(self) -> Sequence[TrialSpec]:
+        """Trials of the run, with those that stand for what the source gives later. Empty if there are none."""
+        return [*(trial.spec for trial in list(self.trials.values())), *self._source.examples]
+
+    @property
+    def progress(self) -> Sequence[Progress]:
+        """How far the source is. Any thread may ask."""
+        return self._source.progress
+
+    @property
+    def most(self) -> int:
+        """How many trials may train at once, as far as that is known."""
+        return len(self.trials) + self._source.most
+
+    def _draw(self) -> None:
+        """Let the source hear which of its trials have ended, then take from it what fills a pack."""
+        for trial_id in list(self._ended):
+            del self._ended[trial_id]
+            trial = self.trials[trial_id]
+            if trial.phase in OPEN:  # it was put back
+                continue
+            if trial_id in self._later:
+                self._add(self._later.pop(trial_id))
+            elif trial_id in self._given:
+                self._given.remove(trial_id)
+                self._source.heard(trial_id, trial.phase)
+        while self._waiting.ready < self._worker.pack and (deal := self._source.next()) is not None:
+            trial_id = deal.spec.trial_id
+            self._given.add(trial_id)
+            if trial_id in self.trials and self.trials[trial_id].phase in OPEN:
+                self._later[trial_id] = deal
+            else:
+                self._add(deal)
+
+    def _add(self, deal: Deal) -> None:
+        """Let a trial of the source wait. One that this run has trained before goes on to its longer target."""
+        before = self.trials.get(deal.spec.trial_id)
+        trial = Dealt(spec=deal.spec, engine=deal.engine, largest_pack=self._worker.pack)
+        trial.stop_asked = before is not None and before.stop_asked
+        self._sweeps[deal.spec.trial_id] = deal.sweep
+        self.trials[deal.spec.trial_id] = trial
+        self._left += 1
+        if trial.stop_asked:
+            self._enter(trial, "interrupted", STOPPED)
+        else:
+            self._waiting.add(trial)
 
     @property
     def stopped_trials(self) -> frozenset[str]:
@@ -172,7 +233,7 @@ class Dealer:
                 if trial_id is None:
                     self.stop_requested = True
                     self.stop()
-                else:
+                elif trial_id in self.trials:
                     self._leave(self.trials[trial_id])
 
     def _leave(self, trial: Dealt) -> None:
@@ -355,6 +416,8 @@ class Dealer:
 
     def _enter(self, trial: Dealt, event: Event, message: str = "") -> None:
         self._apply(trial, event)
+        if trial.phase not in OPEN and trial.spec.trial_id in self._given:
+            self._ended[trial.spec.trial_id] = None
         self.changes.put(Change(trial.spec, trial.phase, trial.step, trial.accuracy, message))
 
     def _apply(self, trial: Dealt, event: Event) -> None:
@@ -372,7 +435,7 @@ class Dealer:
                 f"{self._results.root}: the results folder can't be used ({error}); {STORAGE_ADVICE}"
             )
             self.stop()
-        except ResultsError as error:  # it has no locks
+        except SweepError as error:  # the folder has no locks, or a source can't go on
             self.fatal = error
             self.stop()
 

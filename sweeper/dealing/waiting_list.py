@@ -32,6 +32,17 @@ class Waiting:
         for number in range(len(self._trials)):
             self._put(number)
 
+    def add(self, trial: Dealt) -> None:
+        """Let a further trial wait, after all others; or one again, for a longer target."""
+        self._number[trial.spec.trial_id] = len(self._trials)
+        self._trials.append(trial)
+        self._put(len(self._trials) - 1)
+
+    @property
+    def ready(self) -> int:
+        """The number of trials that wait and do not rest."""
+        return len(self._ready)
+
     def put_back(self, trial: Dealt, not_before_s: float) -> None:
         """Let `trial` wait again; it rests until `not_before_s` on the caller's clock."""
         heappush(self._resting, (not_before_s, self._number[trial.spec.trial_id]))

@@ -5,12 +5,11 @@ Pure: reads no results, and depends on no order of a mapping, no process and no 
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel
 
-from sweeper.errors import Position, Problem, SweepError
+from sweeper.errors import Position, Problem
 from sweeper.host.gc_pause import paused
 from sweeper.planning.grid import Cell, Grid, check_exclusions, grid_of, included
 from sweeper.planning.identity import identify, identity, trial_id
@@ -32,6 +31,7 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     `digests` maps names of data sets to digests of their arrays; the trainer knows the others. Raises SweepFileError
     with the faults of all points, and SweepError for an unknown profile.
     """
+    assert sweep.search is None  # `planning.searched` has its searches, and journals their trials
     grid = grid_of(sweep, profile)
     faults = Faults(sweep.document)
     check_exclusions(sweep, faults)
@@ -56,15 +56,6 @@ def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], BaseModel]:
     """Return the configs of the paper's own cells by their labels: of profile `paper`, else of the whole grid."""
     grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
     return {tuple(cell.labels.values()): sweep.trainer.resolve(cell.values()) for cell in included(sweep, grid)}
-
-
-def expand_every(sweep: Sweep, digests: Mapping[str, str] | None = None) -> list[TrialSpec]:
-    """Return the trials of the whole grid and of every profile. A trial that is not among them is an orphan."""
-    every: list[TrialSpec] = []
-    for name in (None, *sweep.profiles):
-        with suppress(SweepError):  # a profile with faults has no trials
-            every += expand(sweep, name, digests)
-    return every
 
 
 def _replicates(

@@ -5,6 +5,7 @@ Precedence, weakest first: trainer default, protocol, `fixed`, axis, profile. Id
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -60,20 +61,33 @@ class Grid:
 
     def cells(self) -> Iterator[Cell]:
         """Yield every cell of the product of the axes. The last axis varies fastest."""
-        chosen: dict[Setting | None, dict[str, Setting]] = {None: {}}
-        defaults = _defaults(self.trainer)
         for choice in product(*self.axes.values()):
-            explicit = dict(self.weak)
-            for value in choice:
-                explicit.update(value.settings)
-            explicit.update(self.strong)
-            use = explicit.pop("use", None)
-            if use is not None and use not in chosen:
-                chosen[use] = self._protocol(use)
-            labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
-            protocol = chosen[use]
-            name = self._name(labels, explicit.get("dataset") or protocol.get("dataset"))
-            yield Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, defaults=defaults, name=name)
+            yield self.cell(choice)
+
+    def cell(self, choice: tuple[AxisValue, ...]) -> Cell:
+        """Return the cell with one value of each axis."""
+        explicit = dict(self.weak)
+        for value in choice:
+            explicit.update(value.settings)
+        explicit.update(self.strong)
+        use = explicit.pop("use", None)
+        if use not in self._chosen:
+            assert use is not None
+            self._chosen[use] = self._protocol(use)
+        protocol = self._chosen[use]
+        labels = dict(zip(self.axes, [value.label for value in choice], strict=True))
+        name = self._name(labels, explicit.get("dataset") or protocol.get("dataset"))
+        return Cell(choice=choice, labels=labels, protocol=protocol, given=explicit, defaults=self._defaults, name=name)
+
+    @cached_property
+    def _chosen(self) -> dict[Setting | None, dict[str, Setting]]:
+        """The settings of each protocol that a cell has used."""
+        return {None: {}}
+
+    @cached_property
+    def _defaults(self) -> Mapping[str, Setting]:
+        values = Fields(self.trainer).defaults
+        return {name: Setting(value=value, origin="default", position=None) for name, value in values.items()}
 
     def _protocol(self, use: Setting) -> dict[str, Setting]:
         origin = f"protocol {use.value}"
@@ -130,8 +144,3 @@ def check_exclusions(sweep: Sweep, faults: Faults) -> None:
         idle = {index: rule for index, rule in idle.items() if not cell.excluded_by(rule)}
     for index in idle:
         faults.add(("exclude", index), "matches no point of the grid; correct or remove it")
-
-
-def _defaults(trainer: Trainer) -> Mapping[str, Setting]:
-    values = Fields(trainer).defaults
-    return {name: Setting(value=value, origin="default", position=None) for name, value in values.items()}

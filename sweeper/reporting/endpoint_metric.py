@@ -30,7 +30,21 @@ def endpoint_key(endpoint: Endpoint, target: int, at: int | None = None) -> str:
 
 def endpoint_keys(sweep: Sweep, specs: tuple[TrialSpec, ...]) -> list[str]:
     """Return the names of the metrics that the trials of a sweep have for its endpoint."""
-    return list(dict.fromkeys(key for spec in specs for key, _ in _read_at(sweep.endpoint, spec.target)))
+    return list(dict.fromkeys(key for spec in specs for key, _ in _read_at(endpoint_of(sweep, spec), spec.target)))
+
+
+def endpoint_of(sweep: Sweep, spec: TrialSpec) -> Endpoint:
+    """Return what is read from a trial: the endpoint of its sweep or, of a searched trial, what the search compares.
+
+    A searched trial is read at the rung that it was last sent to, which is its target.
+    """
+    return sweep.search.metric if sweep.search is not None and is_searched(sweep, spec) else sweep.endpoint
+
+
+def is_searched(sweep: Sweep, spec: TrialSpec) -> bool:
+    """Return whether a search chose the trial by its value, so that it may not be averaged."""
+    confirm = sweep.search.confirm if sweep.search is not None else None
+    return sweep.search is not None and (confirm is None or spec.seed not in confirm.seeds)
 
 
 def endpoint_reader(sweep: Sweep) -> "Reader":
@@ -54,7 +68,7 @@ def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
     from analysis.numbers.endpoint import endpoint_sentence, in_unit, read, step_read, unit_of
     from analysis.numbers.measurements import measured, measurement_of
 
-    endpoint, trial = sweep.endpoint, spec.planned()
+    endpoint, trial = endpoint_of(sweep, spec), spec.planned()
     points, said = [], []
     for key, chosen in _read_at(endpoint, trial.target):
         reading, step = read(trial, record, endpoint, chosen), step_read(trial, record, chosen)

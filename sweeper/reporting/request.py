@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from analysis.contract.question import FORMATS
 from sweeper.errors import SweepError
 from sweeper.host.provenance import commit
-from sweeper.planning.expand import expand, paper_configs
+from sweeper.planning.expand import paper_configs
 from sweeper.planning.selectors import select
 from sweeper.reporting import raw_folder
+from sweeper.reporting.searches import searches_found
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
+from sweeper.search.trials import planned
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.address import resolve_uri
 from sweeper.tracking.turns import turns_of, wait_for_pusher
@@ -117,6 +119,7 @@ def understand(options: Options) -> Request:
     sweeps = {
         file: sweep_in(file, options.results) if file != raw else raw_folder.own_sweep(file.parent) for file in files
     }
+    _refuse_of_searched(options, sweeps)
     left_out: tuple[str, ...] = ()
     if options.authors is not None and options.every:
         sweeps, left_out = _of_authors_alone(sweeps)
@@ -174,6 +177,23 @@ def read(request: Request, say: Callable[[str], None]) -> "list[tuple[Found, Loa
     return answers
 
 
+def _refuse_of_searched(options: Options, sweeps: Mapping[Path, Sweep]) -> None:
+    """Raise SweepError for what a report of a searched sweep can't have."""
+    searched = [sweep.name for sweep in sweeps.values() if sweep.search is not None]
+    asked = {
+        "--format data": DATA in options.formats,
+        "--from": options.data is not None,
+        "--compare-authors": options.authors is not None,
+        "--only": bool(options.only),
+    }
+    refused = [name for name, given in asked.items() if given]
+    if searched and refused:
+        raise SweepError(
+            f"{refused[0]}: {searched[0]} is searched, and its report reads the journals of its searches whole; leave "
+            f"out {refused[0]} (`sweeper export` carries a search to another folder)"
+        )
+
+
 def _of_raw_data(options: Options, data: Path) -> Options:
     """Return `options` with the sweep file, profile and selectors of the raw data, if they name no file."""
     given = {
@@ -203,12 +223,12 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
     from analysis.report.sweep_report import Asked
 
     profile = options.profile if not options.every or options.profile in sweep.profiles else None
-    specs = select(expand(sweep, profile, digests), options.only, "--only")
+    specs = select(planned(sweep, profile, options.results, digests), options.only, "--only")
     papers = paper_configs(sweep) if sweep.paper else {}
     sha, dirty = commit()
     asked = Asked(
         plan=[spec.planned(papers.get(tuple(spec.labels.values()))) for spec in specs],
-        axes=[axis.name for axis in sweep.axes],
+        axes=[*(axis.name for axis in sweep.axes), *(one.name for one in (sweep.search.space if sweep.search else ()))],
         sweep=experiment_name(sweep, profile),
         question=sweep.question,
         paper=sweep.paper or "",
@@ -250,8 +270,8 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         wanted = {trial.trial_id for part in request.parts for trial in part.asked.plan}
         loaded = load_runs(request.uri, wanted, request.options.results.artifacts)
         store = store_in_words(request.uri)
-        for sweep, _, asked in request.parts:
-            yield find(asked, loaded, published_for(sweep, asked), store, figures=drawn), loaded
+        for part in request.parts:
+            yield found_of(part, loaded, store, request.options.results, figures=drawn), loaded
     elif request.loaded is not None and request.options.data is not None:
         loaded = request.loaded
         for sweep, _, asked in request.parts:
@@ -269,6 +289,19 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
             yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
 
 
+def found_of(part: Part, loaded: "Loaded", source: str, results: Results, *, figures: bool = True) -> "Found":
+    """Return the contents of the report of one sweep; of a searched one, with what its journals say."""
+    sweep, profile, asked = part
+    if sweep.search is None:
+        from analysis.report.sweep_report import find
+
+        return find(asked, loaded, published_for(sweep, asked), source, figures=figures)
+    from analysis.report.search_report import find_searched
+
+    searches = searches_found(sweep, profile, results, results.digests(), importance=figures)
+    return find_searched(asked, searches, loaded, source, figures=figures)
+
+
 def published_for(sweep: Sweep, asked: "Asked") -> "Published | None":
     """Return the authors' numbers for a sweep of the paper's trainer, by its name; None for another trainer."""
     from analysis.paper.deviations import TRAINER
@@ -278,12 +311,11 @@ def published_for(sweep: Sweep, asked: "Asked") -> "Published | None":
 
 
 def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request, formats: Sequence[str]) -> Written:
-    from analysis.pages.contents import grid
     from analysis.raw_data import files as raw_files
     from analysis.report.files import refuse_empty, write, write_whole
 
     every = request.options.every
-    if not every:
+    if not every and part.sweep.search is None:
         refuse_empty(found)
     out = request.out / found.page.sweep if every else request.out
     made = write(found, out, formats)
@@ -291,16 +323,25 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
     if DATA in formats:
         question = raw_folder.question_files(part.sweep, part.profile, request.options.only)
         paths += write_whole(out, {**raw_files(part.asked.plan, loaded), **question})
-    first = found.tables.get("table_1")
     return Written(
         sweep=found.page.sweep,
         sentence=made.sentence,
         verdicts=made.verdicts,
-        table=None if first is None else grid(replace(first, missing=())),
+        table=first_table(found),
         complete=made.complete,
         incomplete=made.incomplete,
         paths=paths,
     )
+
+
+def first_table(found: "Found") -> "TextTable | None":
+    """Return the table that a terminal shows of a report, None if there is none."""
+    from analysis.pages.contents import grid
+
+    first = found.tables.get("table_1")
+    if first is None:
+        return found.texts.get("confirmed") or found.texts.get("found")
+    return grid(replace(first, missing=()))
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.reporting.endpoint_metric import endpoint_keys
+from sweeper.reporting.endpoint_metric import endpoint_keys, is_searched
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep, survey
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.tracking.run_contents import CellSummary
-from sweeper.tracking.run_names import short_name, swept_axes
+from sweeper.tracking.run_names import short_name
+from sweeper.tracking.views import swept_in
 
 if TYPE_CHECKING:
     from analysis.numbers.endpoint import Unit
@@ -31,8 +32,8 @@ def push_pages(
     `left_out`, is not shown. Returns the cells that are shown, in the order of the plan.
     """
     torn = {spec.cell for spec in part.specs if spec.trial_id in left_out}
-    specs = [spec for spec in part.specs if spec.cell not in torn]
-    swept = swept_axes(spec.labels for spec in part.specs)
+    specs = [spec for spec in part.specs if spec.cell not in torn and not is_searched(part.sweep, spec)]
+    swept = swept_in(part)
     # MLflow shows trials below their cell only if the newest run is first. So the first cell is made last.
     cells = _summaries(part.sweep, specs, swept, results)
     tracker.push_cells(list(reversed(cells)))

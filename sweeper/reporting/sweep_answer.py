@@ -6,7 +6,6 @@ The numbers are those of the report, read from the journals. `sweeper.tracking` 
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,20 +40,18 @@ def push_cells_as_answer(tracker: "MlflowTracker", part: SurveyedSweep, cells: I
 def push_answer(tracker: "MlflowTracker", part: SurveyedSweep, results: Results) -> None:
     """Show the answer of `part` as the journals give it, with the files of its report. Raises TrackingError."""
     from analysis.errors import AnalysisError
-    from analysis.pages.contents import grid
     from analysis.report.files import refuse_empty, write
 
     try:
         found = _find(part, results)
-        refuse_empty(found)
+        if part.sweep.search is None:
+            refuse_empty(found)
     except AnalysisError as error:
         tracker.push_answer(SweepAnswer(note=f"**{part.sweep.question}**\n\n{error}", source=f"{part.sweep.name}.yaml"))
         return
     with tempfile.TemporaryDirectory() as folder:
         files = _contents(write(found, Path(folder)).paths)
-    first = found.tables.get("table_1")
-    table = None if first is None else grid(replace(first, missing=()))
-    note = _note(part.sweep.question, found.page.sentence, found.page.verdicts, table)
+    note = _note(part.sweep.question, found.page.sentence, found.page.verdicts, request.first_table(found))
     tracker.push_answer(SweepAnswer(note=note, source=f"{part.sweep.name}.yaml", files=files))
 
 
@@ -80,7 +77,6 @@ def _contents(paths: Iterable[Path]) -> dict[str, bytes]:
 
 
 def _find(part: SurveyedSweep, results: Results) -> "Found":
-    from analysis.report.sweep_report import find
     from analysis.store import Loaded
 
     profile = part.experiment.partition("@")[2] or None
@@ -88,7 +84,7 @@ def _find(part: SurveyedSweep, results: Results) -> "Found":
     asked = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests()).asked
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})
-    return find(asked, loaded, request.published_for(part.sweep, asked), "the journals")
+    return request.found_of(request.Part(part.sweep, profile, asked), loaded, "the journals", results)
 
 
 def _note(question: str, sentence: str, verdicts: "Iterable[Verdict]", table: "TextTable | None") -> str:

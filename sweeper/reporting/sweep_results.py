@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import SweepError, of_os
-from sweeper.planning.expand import expand
 from sweeper.planning.selectors import select
 from sweeper.reporting.request import Options, Part, published_for, understand
 from sweeper.reporting.request import read as read_evidence
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import survey
+from sweeper.search.trials import planned as planned_trials
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,7 +246,7 @@ def planned(
 
     with _in_python():
         folder = Results.at(Path(results))
-        specs = expand(sweep_in(Path(sweep), folder), profile, folder.digests())
+        specs = planned_trials(sweep_in(Path(sweep), folder), profile, folder, folder.digests())
         chosen = {spec.trial_id for spec in select(specs, _several(only), "only=")}
         standings = [one for one in survey(folder, specs).standings if one.spec.trial_id in chosen]
     plan = [one.spec.planned() for one in standings]

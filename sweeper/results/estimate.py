@@ -86,6 +86,11 @@ def _finished(known: Iterable[TrialSummary]) -> Mapping[str, Cost]:
     return found
 
 
+def cost_per_step(known: Iterable[TrialSummary]) -> Mapping[str, float]:
+    """Return the worker seconds of one step, by cost class, from the finished trials."""
+    return {kind: cost.seconds / cost.steps for kind, cost in _finished(known).items() if cost.steps}
+
+
 def duration(seconds: float) -> str:
     """Return `seconds` in words, rounded because an estimate is rough."""
     if seconds < 60:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import SweepError
-from sweeper.results.paths import Results, ResultsError, RunPaths, TrialPaths, storage_explained
+from sweeper.results.paths import Results, ResultsError, RunPaths, SearchPaths, TrialPaths, storage_explained
 from trainers.sealed_file import naming
 
 PROBE_S = 0.02
@@ -68,9 +68,9 @@ def signed_here(holder: Mapping[str, Any]) -> bool:
 
 
 class Lock:
-    """This process's lock on one trial or run, from `take` to `release`."""
+    """This process's lock on one trial, run or search, from `take` to `release`."""
 
-    def __init__(self, paths: TrialPaths | RunPaths) -> None:
+    def __init__(self, paths: TrialPaths | RunPaths | SearchPaths) -> None:
         self.paths = paths
         self._descriptor: int | None = None
 
@@ -121,7 +121,7 @@ class Lock:
         os.pwrite(self.descriptor, json.dumps(holder).encode(), 0)
 
     @classmethod
-    def inherited(cls, paths: TrialPaths | RunPaths, descriptor: int) -> "Lock":
+    def inherited(cls, paths: TrialPaths | RunPaths | SearchPaths, descriptor: int) -> "Lock":
         """Return the lock that a parent process handed down with its open `descriptor`."""
         os.set_inheritable(descriptor, False)
         lock = cls(paths)
@@ -186,7 +186,7 @@ def _only_asked_about(descriptor: int) -> bool:
     return True
 
 
-def holder_of(paths: TrialPaths | RunPaths) -> dict[str, Any] | None:
+def holder_of(paths: TrialPaths | RunPaths | SearchPaths) -> dict[str, Any] | None:
     """Return the host, pid and since_ms of the lock's holder, {} if it hasn't signed yet, None if nobody holds it.
 
     On a file system without locks nobody can hold one, because `take` fails there.

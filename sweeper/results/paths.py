@@ -151,6 +151,21 @@ class RunPaths:
 
 
 @dataclass(frozen=True)
+class SearchPaths:
+    """The files of one search: its journal, and the lock of the run that searches."""
+
+    folder: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / JOURNAL
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / "lock"
+
+
+@dataclass(frozen=True)
 class Results:
     """One results folder; `root` is absolute."""
 
@@ -165,6 +180,9 @@ class Results:
 
     def trial(self, trial_id: str) -> TrialPaths:
         return TrialPaths(self.root / "trials" / trial_id)
+
+    def search(self, search_id: str) -> SearchPaths:
+        return SearchPaths(self.root / "searches" / search_id)
 
     def superseded(self, trial_id: str, number: int) -> Path:
         return self.root / "superseded" / f"{trial_id}-{number}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from analysis.contract.lifecycle import STATES, State
 from sweeper.host.gc_pause import paused
+from sweeper.planning.searched import Search
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.accepted_codes import AcceptedCodes, accepted_codes
 from sweeper.results.index import summaries
@@ -136,12 +137,16 @@ def orphans(known: Mapping[str, TrialSummary], planned: Iterable[TrialSpec], swe
 
 @dataclass(frozen=True, kw_only=True)
 class SurveyedSweep:
-    """A sweep with its data found and its trials surveyed; `experiment` is its name in the tracking store."""
+    """A sweep with its data found and its trials surveyed; `experiment` is its name in the tracking store.
+
+    A searched sweep has `searches`; `specs` are then the trials that they have named so far.
+    """
 
     sweep: Sweep
     experiment: str
     specs: tuple[TrialSpec, ...]
     survey: Survey
+    searches: tuple[Search, ...] = ()
 
     @property
     def standings(self) -> list[Standing]:

@@ -11,11 +11,13 @@ from analysis.contract.lifecycle import FINISHED
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
+from sweeper.planning.searched import searches_of
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
+from sweeper.search.trials import known, planned
 from sweeper.sweepfile.sweep import Sweep
 from trainers.trainer import Data, TrainerError
 
@@ -33,7 +35,16 @@ def read_sweeps(files: Iterable[Path], results: Results) -> list[Sweep]:
 
 def surveyed_again(batch: Batch, results: Results) -> Batch:
     """Return `batch` with the present states of its trials."""
-    return replace(batch, parts=tuple(replace(part, survey=survey(results, part.specs)) for part in batch.parts))
+    return replace(batch, parts=tuple(part_again(part, results) for part in batch.parts))
+
+
+def part_again(part: SurveyedSweep, results: Results) -> SurveyedSweep:
+    """Return `part` with the present states of its trials, and those that its searches have named meanwhile."""
+    specs = part.specs
+    if part.searches:
+        every = [one.spec for search in part.searches for one in known(search, results).trials]
+        specs = tuple({(spec.trial_id, spec.target): spec for spec in every}.values())
+    return replace(part, specs=specs, survey=survey(results, specs))
 
 
 def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, data_root: Path) -> Batch:
@@ -42,15 +53,24 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     Converts data if needed, and writes no results. Raises SweepError for bad data or a bad sweep.
     """
     sweeps = list(sweeps)
-    arrays = _prepared([spec for sweep in sweeps for spec in expand(sweep, profile)], data_root)
+    arrays = _prepared([spec for sweep in sweeps for spec in _examples(sweep, profile)], data_root)
     digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
-        specs = expand(sweep, profile, digests)
+        specs = planned(sweep, profile, results, digests)
         found = survey(results, specs)
-        parts.append(SurveyedSweep(sweep=sweep, experiment=experiment_name(sweep, profile), specs=specs, survey=found))
+        searches = searches_of(sweep, profile, digests) if sweep.search is not None else ()
+        name = experiment_name(sweep, profile)
+        parts.append(SurveyedSweep(sweep=sweep, experiment=name, specs=specs, survey=found, searches=searches))
     data = {name: {"name": name, "path": str(array.path), "digest": array.digest} for name, array in arrays.items()}
     return Batch(parts=tuple(parts), data=data)
+
+
+def _examples(sweep: Sweep, profile: str | None) -> list[TrialSpec]:
+    """Return the trials of a grid, or some that are like those of a search."""
+    if sweep.search is None:
+        return list(expand(sweep, profile))
+    return [spec for search in searches_of(sweep, profile) for spec in search.examples]
 
 
 def _prepared(specs: Iterable[TrialSpec], data_root: Path) -> dict[str, Data]:

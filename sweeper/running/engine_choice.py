@@ -22,7 +22,7 @@ def engines_of(
     for standing in sorted(begun, key=lambda standing: standing.spec.seed):
         of_cell.setdefault(standing.spec.cell, _engine(standing))
     return {
-        spec.trial_id: own.get(spec.trial_id) or _for_new(spec, device, wanted or of_cell.get(spec.cell))
+        spec.trial_id: own.get(spec.trial_id) or engine_for_new(spec, device, wanted or of_cell.get(spec.cell))
         for spec in trials
     }
 
@@ -32,7 +32,8 @@ def _engine(standing: Standing) -> str:
     return standing.summary.engine
 
 
-def _for_new(spec: TrialSpec, device: Device, wanted: str | None) -> str:
+def engine_for_new(spec: TrialSpec, device: Device, wanted: str | None) -> str:
+    """Return the engine of a new trial: `wanted`, or the fastest. Raises SweepError if it can't train the trial."""
     trainer, config = spec.trainer, spec.cell_config
     try:
         engine = wanted or trainer.engine(config, device)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from sweeper.dealing.assignment import TrainerFound
 from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.dealing.source import Source
 from sweeper.executors.inline import Executor, InlineExecutor
 from sweeper.executors.ray.node_check import Asked, asked
 from sweeper.executors.ray.place import slot_of
@@ -66,10 +67,12 @@ def execute(
     watching: Callable[[Dealer, Views | None], AbstractContextManager[None]],
     views: Views | None,
     leaving: Callable[[], None] = lambda: None,
+    source: Source | None = None,
 ) -> int:
     """Train `todo` to the end and return the number of trials that the tracking store is behind by.
 
-    A trial with several targets is trained to each in turn. `watching` shows each round; `views` come from `views_of`.
+    A trial with several targets is trained to each in turn. `source` gives further trials, once the last round of the
+    others has begun. `watching` shows each round; `views` come from `views_of`.
     `leaving` is called before a second signal ends the process.
     Raises InterruptedRunError after a signal, and SweepError if the results folder or Ray fails.
     """
@@ -86,9 +89,11 @@ def execute(
     with ExitStack() as ending:
         ending.callback(signals.restore)
         ending.enter_context(compiling(kernels if own_workers else []))
-        for specs in _rounds(todo):
+        rounds = _rounds(todo) or ([] if source is None else [[]])
+        for number, specs in enumerate(rounds, start=1):
             left = [spec for spec in specs if spec.trial_id not in stopped]
-            dealer = _dealer(batch, left, options, views.note if views else _unnoted)
+            further = source if number == len(rounds) else None
+            dealer = _dealer(batch, left, options, views.note if views else _unnoted, further)
             if kernels:
                 dealer.changes.put(KERNELS_MISSING)
                 kernels = []
@@ -126,7 +131,9 @@ def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
     return [sorted(specs, key=lambda spec: order[spec.trial_id]) for specs in rounds]
 
 
-def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callable[[str], None]) -> Dealer:
+def _dealer(
+    batch: Batch, specs: list[TrialSpec], options: Options, note: Callable[[str], None], source: Source | None
+) -> Dealer:
     worker = Worker(
         device=options.device,
         threads=THREADS,
@@ -144,6 +151,7 @@ def _dealer(batch: Batch, specs: list[TrialSpec], options: Options, note: Callab
         worker=worker,
         note=note,
         retry_failed=options.retry_failed,
+        source=source,
     )
 
 
@@ -163,15 +171,14 @@ def _executor(batch: Batch, options: Options) -> Executor:
 
 def _asked(batch: Batch, options: Options) -> Asked:
     """Return what a node of the cluster must have: data, and the code of trainers other than MAML."""
-    plugs = {spec.trainer.name: spec for part in batch.parts for spec in part.specs if spec.trainer.name != DEFAULT}
+    every = [spec for part in batch.parts for spec in part.specs]
+    every += [spec for part in batch.parts for search in part.searches for spec in search.examples]
+    plugs = {spec.trainer.name: spec for spec in every if spec.trainer.name != DEFAULT}
     trainers = {
         name: TrainerFound(says=spec.reference.says, folder=spec.reference.folder, code=spec.trainer.code())
         for name, spec in plugs.items()
     }
     owners = {
-        spec.trainer.dataset(spec.cell_config): spec.trainer.name
-        for part in batch.parts
-        for spec in part.specs
-        if spec.trainer.name != DEFAULT
+        spec.trainer.dataset(spec.cell_config): spec.trainer.name for spec in every if spec.trainer.name != DEFAULT
     }
     return asked(batch.data, options.data_root, options.results, secrets.token_hex(8), trainers, owners)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from sweeper.errors import SweepError
 from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
+from sweeper.planning.searched import Search
 from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
@@ -53,7 +54,7 @@ class Todo:
     """The work of a run. `trials` are trained; those in `begun` start from step 0 after their results are moved away.
 
     `standings` are the trials that --only picks, with their states. `engines` has the engine of each trial, by its id,
-    and `equal_codes` what --accept-code makes equal, by the name of the trainer.
+    and `equal_codes` what --accept-code makes equal, by the name of the trainer. `searches` have something left to do.
     """
 
     batch: Batch
@@ -63,6 +64,12 @@ class Todo:
     begun: list[Standing]
     engines: Mapping[str, str]
     equal_codes: Mapping[str, set[str]]
+    searches: Sequence[Search] = ()
+
+    @property
+    def alike(self) -> list[TrialSpec]:
+        """The trials, and some that are like those which searches will name."""
+        return [*self.trials, *(spec for search in self.searches for spec in search.examples)]
 
 
 def room_for(wishes: Wishes) -> Room:
@@ -90,19 +97,22 @@ def room_for(wishes: Wishes) -> Room:
     return Room(device, reason, most, share)
 
 
-def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
-    """Return what is left to do of `batch`.
+def decide(batch: Batch, wishes: Wishes, room: Room, searches: Sequence[Search] = ()) -> Todo:
+    """Return what is left to do of `batch`. `searches` are those of its searches that go on.
 
     Raises SweepError for a selector that picks nothing, for a trial that can't be trained on the device of `room`, and
     for trials of a trainer whose code has changed, unless that was accepted.
     """
+    _refuse_choice_in_search(batch, wishes)
     every = [standing.spec for standing in batch.standings]
     from_nothing = select(every, wishes.rerun, "--rerun") if wishes.rerun else []
     ids = {spec.trial_id for spec in from_nothing}
     standings = picked(batch.standings, wishes.only)
     going_on = [standing for standing in standings if standing.spec.trial_id not in ids]
     refuse_other_device(going_on, room.device, retry_failed=wishes.retry_failed)
-    trials = from_nothing + pending(going_on, retry_failed=wishes.retry_failed)
+    in_grid = {spec.trial_id for part in batch.parts if not part.searches for spec in part.specs}
+    left = pending(going_on, retry_failed=wishes.retry_failed)
+    trials = from_nothing + [spec for spec in left if spec.trial_id in in_grid]  # a search sends its trials itself
     begun = [each for each in batch.standings if each.spec.trial_id in ids and each.summary is not None]
     kept = [each for each in batch.standings if each.spec.trial_id not in ids]
     if not wishes.accept_code:
@@ -115,7 +125,19 @@ def decide(batch: Batch, wishes: Wishes, room: Room) -> Todo:
         begun=begun,
         engines=engines_of(trials, kept, room.device, wishes.engine),
         equal_codes=codes_to_accept(kept) if wishes.accept_code else {},
+        searches=searches,
     )
+
+
+def _refuse_choice_in_search(batch: Batch, wishes: Wishes) -> None:
+    """Raise SweepError if --only or --rerun is given with a searched sweep."""
+    searched = [part.sweep.name for part in batch.parts if part.searches]
+    for option, given in (("--only", wishes.only), ("--rerun", wishes.rerun)):
+        if searched and given:
+            raise SweepError(
+                f"{option} {given[0]}: {searched[0]} is searched, and a search chooses its trials and hears each value "
+                f"once; leave out {option}, or give the sweep other seeds to search again"
+            )
 
 
 def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]:
@@ -130,7 +152,7 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
     Raises SweepError if measuring fails, or if a trial does not fit into a worker's share of a GPU.
     """
     if todo.room.share < 1:
-        check_share(todo.trials, wishes.data_root, todo.room.share)
+        check_share(todo.alike, wishes.data_root, todo.room.share)
         return 1, "workers share a GPU"
     if wishes.pack is not None:
         return wishes.pack, "asked for"
@@ -140,7 +162,7 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
         for standing in todo.batch.standings
         if standing.summary is not None and standing.spec.trial_id not in from_nothing
     }
-    return pack_size(todo.trials, begun, todo.room.device, wishes.data_root)
+    return pack_size(todo.alike, begun, todo.room.device, wishes.data_root)
 
 
 def estimated(todo: Todo, wishes: Wishes) -> str:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from analysis.contract.question import FigureKind
 from sweeper.errors import shown, suggest
 from sweeper.sweepfile.fields import Fields
+from sweeper.sweepfile.search_form import REQUIRED, SearchForm, form_at
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place
 from trainers.trainer import DEFAULT, WHOLE
@@ -35,6 +36,7 @@ _REQUIRED = {
     ("claims", "minus"): "the labels and readings of the other side",
     ("claims", "expected"): "positive or negative, the sign that the paper claims",
     ("claims", "between"): "two mappings, the cells between which the contrast differs",
+    **REQUIRED,
 }
 """What a required key holds, for the message when it is missing; the place leaves out indices of lists."""
 
@@ -165,6 +167,7 @@ class SweepForm(_Form):
     exclude: list[dict[str, Any]] = []
     seeds: Seeds
     profiles: dict[Name, ProfileForm] = {}
+    search: SearchForm | None = None
     endpoint: EndpointForm
     claims: list[ClaimForm] = []
     report: ReportForm = ReportForm()
@@ -191,6 +194,8 @@ def read_form(faults: Faults, fields: Fields) -> tuple[SweepForm, frozenset[str]
     A faulty section is noted in `faults` and left empty in the form, so that the others can still be checked.
     """
     given = faults.document.value
+    if isinstance(given, dict) and given.get("search") is not None:
+        given = _with_search(faults, fields, given)
     faulty = _check_readings(faults, fields, given)
     try:
         form = SweepForm.model_validate(given)
@@ -205,6 +210,22 @@ def read_form(faults: Faults, fields: Fields) -> tuple[SweepForm, frozenset[str]
         faults.raise_if_any()
     sound = {key: value for key, value in given.items() if key not in faulty}
     return SweepForm.model_validate({**_PLACEHOLDERS, "endpoint": placeholder(fields), **sound}), frozenset(faulty)
+
+
+def _with_search(faults: Faults, fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the document with a stand-in for the endpoint, which a searched sweep doesn't give."""
+    for key, why in _NOT_WITH_SEARCH.items():
+        if key in given:
+            faults.add((key,), f"has no place beside search: {why}; leave it out", at_key=True)
+    kept = {key: value for key, value in given.items() if key not in _NOT_WITH_SEARCH}
+    return {**kept, "endpoint": placeholder(fields)}
+
+
+_NOT_WITH_SEARCH = {
+    "endpoint": "search.metric says what is compared, and search.confirm what answers the question",
+    "claims": "a claim compares means over seeds, and searched trials are never averaged",
+    "report": "a search has its own tables and figures",
+}
 
 
 def _check_readings(faults: Faults, fields: Fields, given: Any) -> set[str]:
@@ -275,6 +296,8 @@ def _unknown_key(place: Place, fields: Fields) -> str:
 
 
 def _form_at(place: Place) -> type[BaseModel]:
+    if (form := form_at(place)) is not None:
+        return form
     match place:
         case ("endpoint",):
             return EndpointForm

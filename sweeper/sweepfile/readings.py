@@ -46,10 +46,10 @@ def read_endpoint(faults: Faults, fields: Fields, given: EndpointForm) -> Endpoi
     values: dict[str, Any] = {}
     for key, allowed in own.items():
         if chosen.get(key) is None:
-            faults.add((*place, key), f"required and not given ({_spoken(allowed)}, there is no default)", at_key=True)
+            faults.add((*place, key), f"required and not given ({spoken(allowed)}, there is no default)", at_key=True)
             values[key] = _first(allowed)
         else:
-            values[key] = _coordinate(faults, (*place, key), allowed, chosen[key])
+            values[key] = read_coordinate(faults, (*place, key), allowed, chosen[key])
     return _endpoint(fields, {"metric": metric, **values, "at": given.at, "window": given.window})
 
 
@@ -61,14 +61,14 @@ def _metric(faults: Faults, fields: Fields, place: Place, given: Any) -> str | N
     return None if fault else given
 
 
-def _coordinate(faults: Faults, place: Place, allowed: tuple[str, ...], given: Any) -> Any:
+def read_coordinate(faults: Faults, place: Place, allowed: tuple[str, ...], given: Any) -> Any:
     """Return the value of a coordinate, or the first that is allowed, with the reason in `faults`."""
     if WHOLE in allowed and type(given) is int and given >= 0:
         return given
     words = tuple(word for word in allowed if word != WHOLE)
     if given in words:
         return given
-    whole = f"must be {_spoken(allowed)}, got {shown(given)}"
+    whole = f"must be {spoken(allowed)}, got {shown(given)}"
     faults.add(place, whole if WHOLE in allowed else _not_one_of(words, given))
     return _first(allowed)
 
@@ -77,7 +77,7 @@ def _first(allowed: tuple[str, ...]) -> Any:
     return 0 if allowed[0] == WHOLE else allowed[0]
 
 
-def _spoken(allowed: tuple[str, ...]) -> str:
+def spoken(allowed: tuple[str, ...]) -> str:
     return " or ".join([", ".join(allowed[:-1]), allowed[-1]] if allowed[1:] else allowed)
 
 
@@ -167,7 +167,7 @@ def _changed(faults: Faults, fields: Fields, place: Place, endpoint: Endpoint, c
     if idle:
         faults.add(place, f"{' and '.join(idle)} can't be used with {values['metric']}; leave it out")
     values |= {key: changed[key] for key in ("at", "window") if key in changed}
-    values |= {key: _coordinate(faults, (*place, key), own[key], changed[key]) for key in own if key in changed}
+    values |= {key: read_coordinate(faults, (*place, key), own[key], changed[key]) for key in own if key in changed}
     values |= {key: None for key in fields.coordinates if key not in own}
     lacking = [key for key in own if values.get(key) is None]
     if lacking:
@@ -278,7 +278,7 @@ def _chosen(
             metrics = fields.trainer.metrics.values()
             allowed = dict.fromkeys(word for metric in metrics for word in metric.coordinates.get(keys[name], ()))
             before = len(faults.problems)
-            found = _coordinate(faults, place, tuple(allowed), value)
+            found = read_coordinate(faults, place, tuple(allowed), value)
             return found if len(faults.problems) == before else None
         try:
             return getattr(ReadingForm.model_validate({keys[name]: value}), keys[name])

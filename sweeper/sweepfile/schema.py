@@ -9,6 +9,7 @@ from typing import Any
 
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import MOST_SEEDS, SweepForm
+from sweeper.sweepfile.search_key import SAMPLERS
 from trainers.registry import find
 from trainers.trainer import DEFAULT, WHOLE, Reference
 
@@ -40,6 +41,30 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "endpoint": "the number that answers the question, declared before the sweep runs",
         "claims": "what is expected: sentences, each with the contrast that tests it",
         "report": "tables and figures of the report",
+        "search": "the fields that are searched instead of listed, and how; then endpoint is left out",
+    },
+    "SearchForm": {
+        "space": "the dimensions: a field with log, uniform, int or choice, or named values that each set some fields",
+        "sampler": "random, sobol, tpe or gp; or a mapping with its name and options",
+        "trials": "how many points each search proposes; may grow later",
+        "metric": "what trials are compared by; no default, and never a test metric",
+        "rungs": "the lengths at which trials are compared; without it, each is trained to its full length",
+        "confirm": "the best trials are trained again, with fresh seeds",
+    },
+    "SearchMetricForm": {
+        "name": "a metric of the trainer, with or without its split",
+        "split": "the split that it is measured on, such as val",
+        "better": "higher or lower, for a metric that does not say it itself",
+    },
+    "RungsForm": {
+        "first": "the length of every trial",
+        "factor": "the best 1/factor of a rung go on to a length that is this many times as large",
+        "last": "the length of the best trials, at most that of the trainer's config",
+    },
+    "ConfirmForm": {
+        "best": "how many of the best trials are trained again",
+        "seeds": "how many fresh seeds each of them gets",
+        "on": "the split that they are measured on, such as test",
     },
     "ProfileForm": {
         "fixed": "values that are stronger than everything else",
@@ -87,7 +112,17 @@ _SEEDS: Schema = {
     ]
 }
 _AXES: Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-_SHAPES: Mapping[str, Schema] = {"at": _AT, "seeds": _SEEDS, "facets": _AXES}
+_SAMPLER: Schema = {
+    "anyOf": [
+        {"enum": list(SAMPLERS)},
+        {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"enum": list(SAMPLERS), "description": "the sampler"}},
+        },
+    ]
+}
+_SHAPES: Mapping[str, Schema] = {"at": _AT, "seeds": _SEEDS, "facets": _AXES, "sampler": _SAMPLER}
 """Keys whose values a validator checks, which pydantic can't describe."""
 
 
@@ -113,6 +148,8 @@ def _whole(fields: Fields | None) -> tuple[Schema, dict[str, Schema]]:
     top = forms.pop("SweepForm")
     settings = {"$ref": "#/$defs/settings"} if fields else _ANY_SETTINGS
     profile = forms["ProfileForm"]["properties"]
+    top["required"].remove("endpoint")
+    top["anyOf"] = [{"required": ["endpoint"]}, {"required": ["search"]}]
     top["properties"]["fixed"] |= settings
     top["properties"]["matrix"] |= _matrix(
         {"type": "object", "minProperties": 1, "additionalProperties": settings}, fields

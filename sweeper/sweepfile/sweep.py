@@ -27,6 +27,7 @@ from sweeper.sweepfile.axes import (
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import ProfileForm, SweepForm, read_form
 from sweeper.sweepfile.readings import read_claims, read_endpoint, read_figure, read_table
+from sweeper.sweepfile.search_key import SearchSpec, read_search
 from sweeper.sweepfile.shipped import located
 from sweeper.sweepfile.trainer_key import nothing_stored, read_trainer
 from sweeper.sweepfile.yaml_source import Document, Faults, Place, Scalar
@@ -73,6 +74,7 @@ class Sweep:
     figures: tuple[FigureSpec, ...]
     trainer: Trainer = field(repr=False, compare=False)
     reference: Reference
+    search: SearchSpec | None = None
     document: Document = field(repr=False, compare=False)
 
 
@@ -99,7 +101,12 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
         sizes = {name: _largest(axis, profiles.values()) for name, axis in sound.items()}
         _check_report(faults, form, sizes, complete=len(sound) == len(axes))
     _check_size(faults, list(sound.values()), form.seeds, profiles.values())
-    endpoint = read_endpoint(faults, fields, form.endpoint)
+    search = None
+    if form.search is not None and "matrix" not in faulty:
+        rivals = [(axis.name, axis.keys()) for axis in sound.values()]
+        search = read_search(faults, fields, form.search, rivals, form.seeds)
+        _check_searches(faults, list(sound.values()), form.seeds, form.search.trials)
+    endpoint = read_endpoint(faults, fields, form.endpoint) if search is None else search.endpoint
     report = form.report
     tables = [
         read_table(faults, fields, ("report", "tables", n), given, endpoint) for n, given in enumerate(report.tables)
@@ -129,6 +136,7 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
         figures=tuple(figures),
         trainer=trainer,
         reference=reference,
+        search=search,
         document=faults.document,
     )
 
@@ -257,6 +265,15 @@ def _check_roles(
         if size > 1 and name not in seen:
             message = f"axis {name} has {size} values and is in neither {missed}; name it, or they would be averaged"
             faults.add(place, message)
+
+
+def _check_searches(faults: Faults, axes: Iterable[Axis], seeds: Sequence[int], trials: int) -> None:
+    searches = math.prod(len(axis.values) for axis in axes) * len(seeds)
+    if searches * trials > LARGEST_GRID:
+        faults.add(
+            ("search", "trials"),
+            f"{searches:,} searches of {trials:,} trials; one sweep holds at most {LARGEST_GRID:,} trials",
+        )
 
 
 def _check_size(faults: Faults, axes: Sequence[Axis], seeds: Sequence[int], profiles: Iterable[Profile]) -> None:

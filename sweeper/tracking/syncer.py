@@ -86,7 +86,7 @@ class Syncer(Generic[AnyTracker]):
         """
         self._connect = connect
         self._read = read
-        self._trials = trials
+        self._trials = dict(trials)
         self._last = last
         self._pace_s = pace_s
         self._first_wait_s = first_wait_s
@@ -104,6 +104,10 @@ class Syncer(Generic[AnyTracker]):
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
+
+    def add(self, trial: TrackedTrial) -> None:
+        """Show one more trial, or show it otherwise from now on."""
+        self._trials[trial.trial_id] = trial
 
     def shows(self, trial_id: str) -> bool:
         """Return whether the trial belongs to this view."""
@@ -217,6 +221,10 @@ class Views:
             syncer.start()
         for trial_id in begun:
             self.note(trial_id)
+
+    def add(self, number: int, trial: TrackedTrial) -> None:
+        """Show one more trial in the view of the sweep `number`, counted from 0."""
+        self._syncers[number].add(trial)
 
     def note(self, trial_id: str) -> None:
         """Note that the journal of `trial_id` has new lines. Returns at once."""

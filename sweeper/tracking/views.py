@@ -1,6 +1,6 @@
 """Builds and runs the syncers that bring the tracking store up to the journals for one run or sync."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.contract.record import TrialRecord
@@ -102,21 +102,36 @@ def tracked(
     part: SurveyedSweep, reader: Reader | None = None, only: Collection[str] | None = None
 ) -> dict[str, TrackedTrial]:
     """Return each trial of `part` as the tracking store shows it, by id. `only` are the ids of some trials."""
-    swept = swept_axes(spec.labels for spec in part.specs)
+    swept = swept_in(part)
     return {
-        spec.trial_id: TrackedTrial(
-            trial_id=spec.trial_id,
-            name=spec.name(),
-            sweep=part.experiment,
-            labels=spec.labels,
-            trainer=spec.trainer,
-            short=short_name(spec.labels, swept, spec.cell_name, spec.seed),
-            source=f"{part.sweep.name}.yaml",
-            read=nothing_read if reader is None else reader(spec),
-        )
+        spec.trial_id: tracked_trial(part, spec, swept, reader)
         for spec in part.specs
         if only is None or spec.trial_id in only
     }
+
+
+def swept_in(part: SurveyedSweep) -> Sequence[str]:
+    """Return the axes that tell the trials of `part` apart. Every dimension of a search does."""
+    if part.sweep.search is None:
+        return swept_axes(spec.labels for spec in part.specs)
+    axes = [axis.name for axis in part.sweep.axes if len(axis.values) > 1]
+    return [*axes, *(dimension.name for dimension in part.sweep.search.space)]
+
+
+def tracked_trial(
+    part: SurveyedSweep, spec: TrialSpec, swept: Sequence[str], reader: Reader | None = None
+) -> TrackedTrial:
+    """Return one trial of `part` as the tracking store shows it."""
+    return TrackedTrial(
+        trial_id=spec.trial_id,
+        name=spec.name(),
+        sweep=part.experiment,
+        labels=spec.labels,
+        trainer=spec.trainer,
+        short=short_name(spec.labels, swept, spec.cell_name, spec.seed),
+        source=f"{part.sweep.name}.yaml",
+        read=nothing_read if reader is None else reader(spec),
+    )
 
 
 def _unnoted(_: str) -> None:

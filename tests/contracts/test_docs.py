@@ -12,7 +12,11 @@ from ruamel.yaml import YAML
 from analysis.contract.question import FigureKind
 from sweeper.cli import main
 from sweeper.planning.expand import expand
+from sweeper.planning.searched import searches_of
+from sweeper.search.state import expected_steps
 from sweeper.sweepfile import form as sweepfile_form
+from sweeper.sweepfile import search_form
+from sweeper.sweepfile.search_key import SAMPLERS
 from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
 from trainers.maml.config import TrialConfig
@@ -71,7 +75,8 @@ def blocks(page: str, language: str) -> list[str]:
 def keys_of(form: type[BaseModel]) -> set[str]:
     """Every key of a form and of the forms inside it."""
     inner = re.findall(r"\w+Form\b", " ".join(str(field.annotation) for field in form.model_fields.values()))
-    return set(form.model_fields).union(*(keys_of(getattr(sweepfile_form, name)) for name in inner))
+    forms = vars(search_form) | vars(sweepfile_form)
+    return set(form.model_fields).union(*(keys_of(forms[name]) for name in inner))
 
 
 def test_every_key_of_a_sweep_file_is_on_its_page():
@@ -103,3 +108,16 @@ def test_the_file_of_the_tutorial_plans_the_trials_that_it_shows(tmp_path):
     path.write_text(given.replace("seeds: 3", "seeds: 5"), encoding="utf-8")
     assert len(shown) > 5
     assert shown <= {spec.trial_id for spec in expand(load(path))}
+
+
+def test_the_search_of_its_page_plans_the_budget_that_the_page_says(tmp_path):
+    (given,) = blocks("search.md", "yaml")
+    path = tmp_path / "tuned.yaml"
+    path.write_text(given, encoding="utf-8")
+    (search,) = searches_of(load(path))
+    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    assert expected_steps(search.rungs, 3, 27) == 630
+    assert "= 630 steps instead of 2,430" in page and 27 * 90 == 2430
+    for sampler, options in SAMPLERS.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{sampler}` |"))
+        assert all(f"`{name}`" in row for name in options)

@@ -13,6 +13,7 @@ from tests.places import ROOT
 ALLOWED = {  # a folder stands for every file in it
     "ray": ("sweeper/executors/ray/",),
     "mlflow": ("sweeper/tracking/mlflow_tracker.py", "analysis/store.py"),
+    "optuna": ("sweeper/search/optuna_asks.py",),
     "matplotlib": ("analysis/figures/", "analysis/maml/", "analysis/report/pictures.py"),
     "seaborn": ("analysis/figures/style.py",),
 }

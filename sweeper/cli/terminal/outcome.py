@@ -1,7 +1,7 @@
 """What `sweeper run` prints before and after training: counts, trials to run, and unfinished trials with reasons."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import click
 
@@ -34,18 +34,25 @@ def finish(
     as_json: bool,
     to_mend: Callable[[list[TrialSummary | None]], str],
     then: str,
+    settled: Collection[str] = (),
 ) -> None:
     """Print the counts, the trials in the states of LEFT, and what to do next. Exits with code 3 if any is left.
 
     `to_mend` returns a sentence with the command that mends damaged journals, if there are any. `then` is the command
-    for a run that has trained everything, or empty.
+    for a run that has trained everything, or empty. A trial in `settled` that diverged or
+    failed is a result of a search.
     """
     counted = counts(standings)
     if as_json:
         hand_out(json.dumps({"planned": len(standings), **counted}))
     else:
         say(spoken(standings))
-    left = [standing for state in LEFT for standing in standings if standing.state == state]
+    left = [
+        standing
+        for state in LEFT
+        for standing in standings
+        if standing.state == state and not (state in ("failed", "diverged") and standing.spec.trial_id in settled)
+    ]
     for standing in left:
         say(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}{_where(standing, results)}")
     if command := to_mend([standing.summary for standing in standings]):

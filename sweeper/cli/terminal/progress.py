@@ -83,7 +83,7 @@ class Watcher:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while not over.wait(0.25):
                 self._print_changes(dealer, ENDED)
-                self._pace.note(time.monotonic(), dealer.trials.values())
+                self._pace.note(time.monotonic(), list(dealer.trials.values()))
                 self._shown = self._view(dealer, syncer)
                 live.update(self._shown)
             self._print_changes(dealer, ENDED)
@@ -107,6 +107,8 @@ class Watcher:
             add(sum(trial.spec.target for trial in trials), made, self._sentence(trials))
         else:  # the steps of a trial without a length are not known
             add(len(trials), ended, self._sentence(trials))
+        for total, proposed, words in dealer.progress:
+            add(total, proposed, fitted(words, width - bar_width - 1))
         for trial in trials:
             if trial.phase == "running":
                 text = f"{_step(trial)} · {self._rate(trial)}{_number(trial)} · "
@@ -121,13 +123,15 @@ class Watcher:
         problem, beat_s = None, time.monotonic()
         while not over.wait(0.25):
             self._print_changes(dealer, SHOWN)
-            self._pace.note(time.monotonic(), dealer.trials.values())
+            self._pace.note(time.monotonic(), list(dealer.trials.values()))
             if syncer and syncer.problem != problem:
                 problem = syncer.problem
                 self._line(problem or "the tracking store answers again")
             if time.monotonic() - beat_s > HEARTBEAT_S:
                 beat_s = time.monotonic()
                 self._line(self._sentence(list(dealer.trials.values())))
+                for each in dealer.progress:
+                    self._line(each.words)
         self._print_changes(dealer, SHOWN)
 
     def _print_changes(self, dealer: Dealer, phases: tuple[Phase, ...]) -> None:

@@ -61,8 +61,8 @@ class RayExecutor:
         ray_auth.use_own()
         from sweeper.executors.ray.daemons import OwnSlots, await_workers, started
 
-        os.environ[MODULES] = " ".join(modules(trial.spec.trainer for trial in dealer.trials.values()))
-        workers = min(self._workers, len(dealer.trials))  # each is a process that imports its trainer, even if idle
+        os.environ[MODULES] = " ".join(modules(spec.trainer for spec in dealer.examples))
+        workers = min(self._workers, dealer.most)  # each is a process that imports its trainer, even if idle
         gpus = min(self._gpus, workers)
         # Importing Tune takes as long as starting Ray's daemons, so do both at once.
         threading.Thread(target=importlib.import_module, args=("sweeper.executors.ray.tune",), daemon=True).start()
@@ -103,7 +103,7 @@ class JoinedExecutor:
             with Nodes(self._address, self._asked, self._slot, dealer.changes.put).watched(
                 dealer.stopping.is_set
             ) as place:
-                most = min(self._workers or len(dealer.trials), len(dealer.trials))
+                most = min(self._workers or dealer.most, dealer.most)
                 ray_tune.fit(dealer, place, most=most, slot=self._slot)
         except RayGone as error:
             if not dealer.stopping.is_set():

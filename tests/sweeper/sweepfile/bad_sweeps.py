@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 TABLE = Path(__file__).with_suffix(".yaml")
 _TABLE = YAML(typ="safe", pure=True).load(TABLE.read_text(encoding="utf-8"))
 GOOD: str = _TABLE["good"]
+SEARCHED: str = _TABLE["searched"]
 
 _INTRODUCTION = """\
 # Mistakes in a sweep file, and the answers to them
@@ -31,7 +32,8 @@ Each entry shows a change to this good file, `bad.yaml`, and then the answer of 
 class Mistake:
     """One bad sweep file: `change` maps text of the good one to what stands there instead; `says` is the whole answer.
 
-    `whole` is the whole text where there is little to compare with, `place` something else that is found at the path.
+    `of` names the good file that is changed. `whole` is the whole text where there is little to compare with, `place`
+    something else that is found at the path.
     """
 
     about: str
@@ -42,10 +44,15 @@ class Mistake:
     place: str | None = None
     encoding: str = "utf-8"
     profile: str | None = None
+    of: str = "good"
+
+    @property
+    def _good(self) -> str:
+        return _TABLE[self.of]
 
     @property
     def text(self) -> str:
-        text = GOOD if self.whole is None else self.whole
+        text = self._good if self.whole is None else self.whole
         for old, new in self.change.items():
             if old not in text:
                 raise ValueError(f"{self.title}: {old!r} is not in the good file")
@@ -70,7 +77,7 @@ class Mistake:
         """Return the changed lines as a diff, what can't be seen spelled as its code point."""
         if self.encoding == "utf-16":
             return []  # every line
-        old = GOOD.splitlines() if self.whole is None else []
+        old = self._good.splitlines() if self.whole is None else []
         lines = list(difflib.unified_diff(old, self.text.split("\n")[:-1], n=0, lineterm=""))[2:]
         return [_visible(line) for line in lines if not line.startswith("@@")]
 
@@ -102,6 +109,8 @@ def page() -> str:
         if mistake.about != about:
             about = mistake.about
             parts.append(f"## {about}")
+            if mistake.of == "searched":
+                parts.append(f"Each entry shows a change to this good file:\n\n```yaml\n{SEARCHED}```")
         changed = [] if mistake.place else mistake.changed()
         block = "\n".join(["```diff", *changed, *mistake.says, "```"])
         parts.append(" ".join([f"**{mistake.title}.**", *mistake.notes()]) + f"\n{block}")

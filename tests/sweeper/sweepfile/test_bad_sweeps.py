@@ -8,10 +8,11 @@ from click.testing import CliRunner
 from sweeper.cli.plan import plan
 from sweeper.errors import SweepError, SweepFileError
 from sweeper.planning.expand import expand
+from sweeper.planning.searched import searches_of
 from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
 from tests.sweeper.sweepfile import bad_sweeps
-from tests.sweeper.sweepfile.bad_sweeps import GOOD, MISTAKES, Mistake
+from tests.sweeper.sweepfile.bad_sweeps import GOOD, MISTAKES, SEARCHED, Mistake
 
 PAGE = ROOT / "sweeps" / "MISTAKES.md"
 AT_THE_COMMAND = ["No file", "A tab as indentation", "Another version", "Three mistakes at once", "A slip in --profile"]
@@ -22,7 +23,8 @@ def test_each_mistake_is_answered_to_the_letter(tmp_path: Path, mistake: Mistake
     path = tmp_path / "bad.yaml"
     mistake.lay(path)
     with pytest.raises(SweepError) as caught:
-        expand(load(path), mistake.profile)
+        sweep = load(path)
+        (searches_of if sweep.search else expand)(sweep, mistake.profile)
     assert caught.value.exit_code == 2
     assert str(caught.value).replace(str(path), "bad.yaml").split("\n") == mistake.says
     if isinstance(caught.value, SweepFileError) and mistake.place is None:
@@ -35,6 +37,8 @@ def test_the_file_that_mistakes_are_made_in_is_a_good_one(tmp_path: Path) -> Non
     path.write_text(GOOD, encoding="utf-8")
     assert len(expand(load(path))) == 8
     assert len(expand(load(path), "smoke")) == 1
+    path.write_text(SEARCHED, encoding="utf-8")
+    assert len(searches_of(load(path))) == 2
 
 
 @pytest.mark.parametrize("title", AT_THE_COMMAND)
