@@ -145,6 +145,8 @@ def _problem(details: Any) -> Problem:
     if details["type"] == "missing":
         return Problem(field, "required and not given")
     message = details["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if details["type"] == "damaged_dataset":
+        return Problem(field, message)
     return Problem(field, f"{message}, got {shown(details['input'])}" if field else message)
 
 

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from trainers.code import closure, code_of
 from trainers.described import describe
 from trainers.guarded import guarded, why
+from trainers.showing import SHOWING
 from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, TrainerError
 from trainers.tuned import TUNED
 
@@ -169,7 +170,7 @@ def checked(found: Any, says: str) -> Trainer:
         raise
     except Exception as error:  # a member of a type that no check expects
         raise TrainerError(f"{says}: its members can't be read: {why(error)}") from error
-    trainer = guarded(found, TUNED)
+    trainer = guarded(found, (*TUNED, *SHOWING))
     trainer.code()  # noted now: its files may change while this process goes on with what it has loaded
     return trainer
 

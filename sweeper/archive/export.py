@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from sweeper.host.provenance import circumstances
 from sweeper.planning.searched import searches_of
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.journal_form import JournalFormError, check
+from sweeper.results.known_datasets import described_in
 from sweeper.results.known_trainers import described
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import FURTHEST, Results, ResultsError, storage_explained, whole_checkpoint
@@ -77,11 +78,12 @@ def export(
         )
     with storage_explained(results.root):
         descriptions = [_description(results, trainers[name]) for name in sorted(trainers.keys() - {DEFAULT})]
+        digests = {spec.trainer.dataset(spec.cell_config): spec.digest for spec in specs if spec.trial_id in trials}
+        descriptions += [_kept(results, results.dataset(name)) for name in _described_sets(results, digests)]
     with storage_explained(results.root):
         searches = [
             source for search in searches_of_sweep(sweep, profile, results) for source in _search(results, search)
         ]
-    digests = {spec.trainer.dataset(spec.cell_config): spec.digest for spec in specs if spec.trial_id in trials}
     facts = circumstances()
     manifest = Manifest(
         schema_version=1,
@@ -120,7 +122,21 @@ def _search(results: Results, search_id: str) -> Iterator[_Source]:
 def _description(results: Results, trainer: Trainer) -> _Source:
     """Return the description of a trainer as the first attempt of a trial has left it. Raises OSError."""
     path = results.trainer(trainer.name)
-    content = path.read_bytes() if path.exists() else described(trainer, [])
+    return _kept(results, path, None if path.exists() else described(trainer, []))
+
+
+def _described_sets(results: Results, digests: Mapping[str, str]) -> list[str]:
+    """Return the names of the data sets that the folder describes and trials used. Raises OSError, ResultsError."""
+    there = [name for name in sorted(digests) if name and results.dataset(name).is_file()]
+    return [name for name in there if _described_set(results.dataset(name)) == digests[name]]
+
+
+def _described_set(path: Path) -> str:
+    return described_in(path.read_bytes(), path).digest
+
+
+def _kept(results: Results, path: Path, content: bytes | None = None) -> _Source:
+    content = path.read_bytes() if content is None else content
     name = path.relative_to(results.root).as_posix()
     return _Source(entry=Entry(name=name, size=len(content), sha256=sha256(content)), path=path, kept=content)
 

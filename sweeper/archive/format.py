@@ -1,9 +1,9 @@
 """The format of an archive, and reading an archive that may come from an untrusted source.
 
 A zip file. Its first entry, manifest.json, has the size and sha256 of every other: journals, last good checkpoints,
-descriptions of trainers other than MAML, and the journals of searches. A description is plain data: nothing here
-imports a trainer that it names. Does not write: `sweeper.archive.export` writes an archive, and
-`sweeper.archive.merge` puts it into a results folder.
+descriptions of trainers other than MAML and of data sets that are not built in, and the journals of searches. A
+description is plain data: nothing here imports a trainer that it names. Does not write: `sweeper.archive.export` writes
+an archive, and `sweeper.archive.merge` puts it into a results folder.
 """
 
 import errno
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sweeper.errors import SweepError, of_os
 from sweeper.results.journal_form import TRIAL_ID, Digest, JournalFormError, check
+from sweeper.results.known_datasets import described_in
 from sweeper.results.known_trainers import known_in
 from sweeper.results.paths import Results, ResultsError
 from sweeper.search.journal import fold
@@ -33,6 +34,7 @@ MANIFEST = "manifest.json"
 JOURNAL = re.compile(rf"trials/({TRIAL_ID})/journal\.jsonl", re.ASCII)
 SEARCH = re.compile(rf"searches/({TRIAL_ID})/journal\.jsonl", re.ASCII)
 TRAINER = re.compile(r"trainers/([a-z0-9][a-z0-9_-]{0,63})\.json", re.ASCII)
+DATASET = re.compile(r"datasets/([a-z][a-z0-9_-]{0,63})\.json", re.ASCII)
 CHECKPOINT = re.compile(rf"trials/({TRIAL_ID})/a([1-9][0-9]{{0,8}})/step-([0-9]{{8}})\.ckpt", re.ASCII)
 
 MOST_ENTRIES = 1_000_000
@@ -79,8 +81,8 @@ class Manifest(BaseModel):
 class Archive:
     """An archive open for reading, with every byte checked; `trials` maps an id to its journal and checkpoints.
 
-    `trainers` maps the name of each described trainer to the entry of its description, `searches` the id of each search
-    to its journal.
+    `trainers` maps the name of each described trainer to the entry of its description, `datasets` that of each
+    described data set, and `searches` the id of each search to its journal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,6 +95,7 @@ class Archive:
             self.manifest = self._checked_manifest()
             self.trainers: dict[str, Entry] = {}
             self.searches: dict[str, Entry] = {}
+            self.datasets: dict[str, Entry] = {}
             self.trials = self._checked_trials()
         except BaseException:
             self._zip.close()
@@ -149,6 +152,8 @@ class Archive:
             elif search := SEARCH.fullmatch(entry.name):
                 self._check_search(entry, content)
                 self.searches[search[1]] = entry
+            elif DATASET.fullmatch(entry.name):
+                self._check_dataset(entry, content)
             elif journal := JOURNAL.fullmatch(entry.name):
                 self._check_journal(entry, content, journal[1])
                 trials[journal[1]] = [entry]
@@ -176,6 +181,19 @@ class Archive:
             fold(content, Path(entry.name))
         except ResultsError as error:
             raise self._bad(str(error).partition(";")[0]) from None
+
+    def _check_dataset(self, entry: Entry, content: bytes) -> None:
+        if len(content) > LARGEST_DESCRIPTION:
+            raise self._bad(f"{entry.name} is larger than {LARGEST_DESCRIPTION} bytes")
+        try:
+            description = described_in(content, Path(entry.name))
+        except ResultsError as error:
+            raise self._bad(str(error).partition(";")[0]) from None
+        if Results(Path()).dataset(description.name).as_posix() != entry.name:
+            raise self._bad(f"{entry.name} describes the data set {description.name}")
+        if self.manifest.digests.get(description.name) != description.digest:
+            raise self._bad(f"{entry.name} has another digest than its trials")
+        self.datasets[description.name] = entry
 
     def _check_journal(self, entry: Entry, content: bytes, trial_id: str) -> None:
         try:
@@ -208,7 +226,8 @@ class Archive:
 def _fault(header: zipfile.ZipInfo) -> str:
     """Return what is wrong with an entry's header that no export writes, or an empty string."""
     name, mode = header.filename, header.external_attr >> 16
-    if name != MANIFEST and not any(known.fullmatch(name) for known in (JOURNAL, CHECKPOINT, TRAINER, SEARCH)):
+    known_names = (JOURNAL, CHECKPOINT, TRAINER, DATASET, SEARCH)
+    if name != MANIFEST and not any(known.fullmatch(name) for known in known_names):
         return "is not a name that an export writes"
     if header.orig_filename != name or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         return "is not a plain file"

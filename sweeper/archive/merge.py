@@ -80,9 +80,10 @@ def _merge_search(theirs: bytes, paths: SearchPaths) -> Outcome:
 
 
 def _keep_descriptions(archive: Archive, results: Results) -> None:
-    """Write the descriptions of trainers that this folder lacks. One that is there was made by its own runs."""
-    for name, entry in archive.trainers.items():
-        path = results.trainer(name)
+    """Write the descriptions of trainers and data sets that this folder lacks. Its own runs made those that it has."""
+    descriptions = [(results.trainer(name), entry) for name, entry in archive.trainers.items()]
+    descriptions += [(results.dataset(name), entry) for name, entry in archive.datasets.items()]
+    for path, entry in descriptions:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             write_whole(path, archive.read(entry))

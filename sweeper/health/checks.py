@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from sweeper.errors import SweepError
 from sweeper.health.requirements import holds, installed
@@ -26,8 +26,8 @@ from sweeper.results.locks import fault_of_locks
 from sweeper.results.paths import JOURNAL, ResultsError, TrialPaths
 from sweeper.tracking.address import masked, resolve_uri
 from sweeper.tracking.reach import reach
-from trainers.data import converted, datasets
-from trainers.data.catalog import DatasetName
+from trainers.data import converted, datasets, facts
+from trainers.data.archives import DataError
 
 Verdict = Literal["ok", "warn", "bad"]
 
@@ -67,7 +67,7 @@ def examine(results: Path, data_root: Path, tracking_uri: str | None) -> Iterato
     yield sockets()
     yield from journals(results)
     yield tracking(results, tracking_uri)
-    for name in get_args(DatasetName):
+    for name in facts.names():
         yield data(name, data_root)
 
 
@@ -258,14 +258,23 @@ def tracking(results: Path, given: str | None) -> Check:
         return Check("tracking", "bad", str(error), advice)
 
 
-def data(name: DatasetName, root: Path) -> Check:
+def data(name: str, root: Path) -> Check:
     """Return whether a data set is available and its converted array, read completely, still has its digest."""
-    label, entry = f"data {name}", datasets.describe(name, root)
+    label = f"data {name}"
+    try:
+        entry = datasets.describe(name, root)
+    except DataError as error:
+        return Check(label, "bad", "its description can't be read", str(error))
     if entry.trouble:
         return Check(label, "warn", "can't be used here, so no sweep that names it can run", entry.trouble)
     if entry.converted is None:
         status = "generated at its first use" if entry.synthetic else "available, not converted yet"
         return Check(label, "ok", f"{status}; sweeper data get {name} does it now, and checks every image")
+    if entry.added:
+        findings = datasets.verify(name, root)
+        if findings:
+            return Check(label, "bad", "its array has changed since it was added, or can't be read", findings[0])
+        return Check(label, "ok", f"added, digest {entry.digest[:16]} verified")
     array = converted.find(name, entry.sources, None)
     advice = f"delete {entry.converted}; it is made again from the archives"
     try:

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.contract.record import dataset_of
 from sweeper.errors import SweepError
+from sweeper.planning.expand import expand
+from sweeper.results.known_datasets import described_in
 from sweeper.results.known_trainers import described, known_in, let_recall
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.sweep import load as load_sweep
+from trainers.data.added import shelf
+from trainers.data.added.description import as_json
 from trainers.trainer import DEFAULT, Reference, Trainer
 
 if TYPE_CHECKING:
@@ -20,12 +24,17 @@ if TYPE_CHECKING:
 
 SWEEP, QUESTION, TRAINER = "sweep.yaml", "question.json", "trainer.json"
 """The sweep file, the profile and selectors that choose its trials, and the description of a trainer but MAML."""
+DATASET = "dataset-"
+"""How the names of files begin that describe data sets which are not built in."""
 
 
 def question_files(sweep: Sweep, profile: str | None, only: Sequence[str]) -> dict[str, bytes]:
     """Return the files that make a report of raw data without the sweep's own file."""
     asked = {"profile": profile, "only": list(only)}
     own = {} if sweep.trainer.name == DEFAULT else {TRAINER: described(sweep.trainer, [sweep.reference.says])}
+    used = {spec.trainer.dataset(spec.cell_config) for spec in expand(sweep, profile)}
+    known = {name: shelf.described(name) for name in sorted(used)}
+    own |= {f"{DATASET}{name}.json": as_json(found) for name, found in known.items() if found is not None}
     return {SWEEP: sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()} | own
 
 
@@ -43,6 +52,8 @@ def own_sweep(folder: Path) -> Sweep:
         let_recall(known.trainer, lambda: _attempts(read(folder)))
         return known.trainer
 
+    for path in sorted(folder.glob(f"{DATASET}*.json")):
+        shelf.also_known(described_in(path.read_bytes(), path))
     return load_sweep(folder / SWEEP, described_there, trusted=False)
 
 

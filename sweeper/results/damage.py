@@ -15,6 +15,7 @@ from sweeper.results.journal_form import Ended, Record, readable, sound_part
 from sweeper.results.journal_lines import FORM, DamagedJournalError, Line, form_of, read_lines, split_lines
 from sweeper.results.paths import FURTHEST, TrialPaths, step_of, whole_checkpoint
 from trainers import state_file
+from trainers.data.known_name import Known
 from trainers.registry import find
 from trainers.trainer import DEFAULT, ConfigError, Reference, Trainer
 
@@ -106,7 +107,7 @@ def _one_off(attempt: Line, trainer: Trainer) -> str:
     engines = {engine for device in devices for engine in trainer.engines(device)}
     pairs = [(name, fields.keys() - config.keys()) for name in config.keys() - fields.keys()]
     pairs += [
-        (value, _choices(fields[name].annotation))
+        (value, {*_choices(fields[name].annotation), *_names(fields[name].metadata)})
         for name, value in config.items()
         if name in fields and isinstance(value, str)
     ]
@@ -116,6 +117,11 @@ def _one_off(attempt: Line, trainer: Trainer) -> str:
             if len(name) == len(right) and sum(one != other for one, other in zip(name, right, strict=True)) == 1:
                 return f"{name!r} stands for {right!r}"
     return ""
+
+
+def _names(metadata: Iterable[Any]) -> Iterator[str]:
+    """Yield the names that a field's type allows, for a field that names a data set."""
+    yield from (name for check in metadata if isinstance(check, Known) for name in check.names())
 
 
 def _choices(annotation: Any) -> Set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+from sweeper.results.known_datasets import make_known
 from sweeper.results.paths import JOURNAL, Results, storage_explained
 from sweeper.results.trial_summary import TrialSummary, read_summary
 
@@ -39,6 +40,7 @@ def summaries(results: Results) -> dict[str, TrialSummary]:
 
 
 def _summaries(results: Results) -> dict[str, TrialSummary]:
+    make_known(results)
     journals = dict(_journals(results))
     known = _read(results.index)
     valid = {trial_id: entry for trial_id, (stamp, entry) in known.items() if journals.get(trial_id) == stamp}

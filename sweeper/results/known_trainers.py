@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sweeper.results.journal_lines import JournalError, Line, read_lines
+from sweeper.results.known_datasets import make_known
 from sweeper.results.paths import Results, ResultsError
 from sweeper.sweepfile.fields import SEED
 from sweeper.sweepfile.sweep import Sweep, load
@@ -126,7 +127,11 @@ def _attempts(results: Results, name: str) -> Iterator[Line]:
 
 
 def sweep_in(file: Path, results: Results) -> Sweep:
-    """Return the sweep in `file`; a trainer that can't be found is as `results` describe it. Raises SweepError."""
+    """Return the sweep in `file`; a trainer or a data set that can't be found is as `results` describe it.
+
+    Raises SweepError.
+    """
+    make_known(results)
     return load(file, partial(trainer_that, results))
 
 

@@ -233,6 +233,14 @@ class Results:
     def trainers(self) -> Path:
         return self.root / "trainers"
 
+    def dataset(self, name: str) -> Path:
+        """Return the file that describes the added data set `name`."""
+        return self.datasets / f"{name}.json"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
     @property
     def accepted_codes(self) -> Path:
         """Return the file with the codes of trainers that count as equal."""

@@ -17,6 +17,7 @@ from sweeper.executors.ray.node_check import Asked, asked
 from sweeper.executors.ray.place import slot_of
 from sweeper.host.devices import THREADS, Device, default_workers
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results import known_datasets
 from sweeper.results.index import summaries
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch
@@ -78,6 +79,7 @@ def execute(
     """
     with storage_explained(options.results.root):
         options.results.note_digests({name: array["digest"] for name, array in batch.data.items()})
+        known_datasets.keep(options.results, batch.data)
     signals = Signals(leaving)
     signals.install()
     if views:

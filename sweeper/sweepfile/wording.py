@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from sweeper.errors import shown, suggest
+from trainers.data.known_name import how_to_add
 
 _MUST_BE = {
     "missing": "required and not given",
@@ -25,6 +26,7 @@ _MUST_BE = {
     "greater_than_equal": "must be at least {ge:g}",
     "greater_than": "must be more than {gt:g}",
     "literal_error": "must be {expected}",
+    "unknown_dataset": "must be {expected}",
     "string_pattern_mismatch": "must be 1 to 64 of a-z, 0-9, _ and -",
 }
 
@@ -40,6 +42,8 @@ def wording(details: ErrorDetails, *, nullable: bool = False) -> str:
     kind = details["type"]
     if kind == "value_error":
         return str(details["ctx"]["error"])
+    if kind == "damaged_dataset":
+        return details["msg"]
     if kind not in _MUST_BE:  # a kind that sweep files hardly ever cause
         return f"{details['msg']}, got {shown(details['input'])}"
     must = _MUST_BE[kind].format(**details.get("ctx", {}))
@@ -56,6 +60,8 @@ def _hint(kind: str, given: Any, limits: dict[str, Any]) -> str:
     match kind, given:
         case "literal_error", str():
             return _nearest(given, limits["expected"])
+        case "unknown_dataset", str():
+            return _nearest(given, limits["expected"]) or how_to_add(given)
         case (("int_type" | "float_type"), str()) if _NUMBER.fullmatch(given):
             return "remove the quotes"
         case "string_type", bool() | int() | float():

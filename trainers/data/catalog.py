@@ -1,6 +1,7 @@
-"""The data sets by name: shapes, splits and digests, as constants.
+"""The built-in data sets by name: shapes, splits and digests, as constants.
 
-Planning a sweep and checking a config need these facts but no data, so this module opens no file.
+Planning a sweep and checking a config need these facts but no data, so this module opens no file. What is known of any
+set, added ones included, is in `trainers.data.facts`.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ class DatasetFacts:
 
     `image_shape` is (channels, height, width); `pixel_mean` and `pixel_std` normalise pixels scaled to [0, 1],
     one entry per channel; `digest` is the sha256 of the converted uint8 array [classes, images, C, H, W].
+    An added set (`trainers.data.added`) says more: the number of `images` of each class if they differ (then
+    `images_per_class` is the least), the number of classes of its `splits`, and its `class_names`.
     """
 
     classes: int
@@ -29,9 +32,12 @@ class DatasetFacts:
     pixel_std: tuple[float, ...]
     synthetic: bool
     digest: str
+    images: tuple[int, ...] = ()
+    splits: tuple[tuple[Split, int], ...] = ()
+    class_names: tuple[str, ...] = ()
 
 
-CATALOG: dict[DatasetName, DatasetFacts] = {
+CATALOG: dict[str, DatasetFacts] = {
     "omniglot": DatasetFacts(
         classes=1623,
         images_per_class=20,
@@ -63,8 +69,8 @@ CATALOG: dict[DatasetName, DatasetFacts] = {
 
 
 @cache
-def class_ranges(dataset: DatasetName, omniglot_split: OmniglotSplit) -> dict[Split, range]:
-    """Return the rows of the converted array in each split; a split that the data set lacks is absent.
+def class_ranges(dataset: str, omniglot_split: OmniglotSplit) -> dict[Split, range]:
+    """Return the rows of a built-in set's array in each split; a split that the data set lacks is absent.
 
     Omniglot's classes are ordered by alphabet and character. "1200/423" is the split of the paper's released code,
     without validation classes; "1028/172/423" is the split that the paper prints.

@@ -4,13 +4,11 @@ Writes are atomic: under a lock, to a temporary file that is synced and then ren
 array without one is ignored. Decodes no images.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from math import prod
@@ -21,6 +19,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from trainers.data.archives import DataError, everything_in, sha256, unreadable
+from trainers.data.cache import cache_folder, explained, locked
 from trainers.sealed_file import part_of, write_whole
 
 Shape = tuple[int, ...]
@@ -47,32 +46,13 @@ class Converted:
     sources: tuple[Source, ...]
 
 
-def cache_folder() -> Path:
-    """Return the folder of converted arrays: SWEEPER_CACHE, else `user_folder`; it need not exist."""
-    folder = os.environ.get("SWEEPER_CACHE")
-    return expanded(Path(folder)) if folder else user_folder()
-
-
-def user_folder() -> Path:
-    """Return the folder sweeper in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
-    return expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "sweeper"
-
-
-def expanded(path: Path) -> Path:
-    """Return `path` with the home folder in place of ~. Raises DataError if there is none."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise DataError(f"{path}: no home folder is known for {path.parts[0]}; give the full path") from None
-
-
 def find(name: str, sources: tuple[Path, ...], digest: str | None) -> Converted | None:
     """Return the array made from exactly these files as they are now (by path, size and time), or None. Reads no data.
 
     If `digest` is given, an array with another digest is ignored. Raises DataError.
     """
-    stats = [_stat(source) for source in sources]
-    with _explained(cache_folder()):
+    stats = [stat_of(source) for source in sources]
+    with explained(cache_folder()):
         arrays = list(_arrays(name))
     for array in arrays:
         made_of = [(known.path, known.size, known.mtime_ns) for known in array.sources]
@@ -90,7 +70,7 @@ def convert(
     another path or time. Raises DataError if the array's digest is not `digest` or the cache can't be written. Errors
     of `rows` pass through. After an error no partial file is left.
     """
-    with _locked(name) as folder:
+    with locked(name) as folder:
         if array := find(name, sources, digest):
             return array
         fingerprints = tuple(_fingerprint(source) for source in sources)
@@ -129,7 +109,7 @@ def _arrays(name: str) -> Iterator[Converted]:
     """Yield the arrays of `name` whose file has its full length."""
     for sidecar in sorted(cache_folder().glob(f"{name}-*.json")):
         array = _read(name, sidecar)
-        if array and array.path.exists() and array.path.stat().st_size == len(_header(array.shape)) + prod(array.shape):
+        if array and array.path.exists() and array.path.stat().st_size == len(header(array.shape)) + prod(array.shape):
             yield array
 
 
@@ -159,7 +139,7 @@ def _written(part: Path, rows: Iterator[NDArray[np.uint8]], shape: Shape) -> str
     digest = hashlib.sha256()
     count = 0
     with part.open("wb") as file:
-        file.write(_header(shape))
+        file.write(header(shape))
         for row in rows:
             assert row.dtype == np.uint8 and row.shape == shape[1:], (
                 f"a row of {row.dtype} {row.shape}, not {shape[1:]}"
@@ -174,13 +154,14 @@ def _written(part: Path, rows: Iterator[NDArray[np.uint8]], shape: Shape) -> str
     return digest.hexdigest()
 
 
-def _header(shape: Shape) -> bytes:
+def header(shape: Shape) -> bytes:
+    """Return the beginning of a .npy file with a uint8 array of `shape` in C order."""
     buffer = BytesIO()
     npy.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return buffer.getvalue()
 
 
-def _stat(source: Path) -> tuple[str, int, int]:
+def stat_of(source: Path) -> tuple[str, int, int]:
     """Return path, size and newest time of a file, or of a folder with everything in it. Raises DataError."""
     size, newest_ns = 0, 0
     for path in (source, *(everything_in(source) if source.is_dir() else ())):
@@ -193,27 +174,5 @@ def _stat(source: Path) -> tuple[str, int, int]:
 
 
 def _fingerprint(source: Path) -> Source:
-    path, size, mtime_ns = _stat(source)
+    path, size, mtime_ns = stat_of(source)
     return Source(path=path, size=size, mtime_ns=mtime_ns, sha256=sha256(source))
-
-
-@contextmanager
-def _locked(name: str) -> Iterator[Path]:
-    """Hold the lock on converting `name`; a second process waits here and then finds the array."""
-    folder = cache_folder()
-    with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-
-
-@contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn an OSError about the cache into a DataError."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{folder}: {error.strerror}; name a writable folder with enough space in SWEEPER_CACHE"
-        ) from None

@@ -1,5 +1,7 @@
 """The entry to the data: from a name and a root to a verified, mapped uint8 array [classes, images, C, H, W].
 
+The array of an added set whose classes differ in their number of images is [images of all classes, C, H, W].
+
 No other data set replaces a missing one: a DataError says which files are missing and where to put them.
 """
 
@@ -10,15 +12,19 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data import converted, mini_imagenet, omniglot, strokes
+from trainers.data.added import shelf
 from trainers.data.archives import DataError
-from trainers.data.catalog import CATALOG, DatasetName, Split, class_ranges
-from trainers.data.converted import Converted, cache_folder, expanded, user_folder
+from trainers.data.cache import cache_folder, expanded, user_folder
+from trainers.data.catalog import CATALOG, DatasetName, Split
+from trainers.data.converted import Converted
+from trainers.data.facts import facts_of, split_rows
 
 __all__ = [
     "DataError",
@@ -42,21 +48,30 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A data set ready to map: `path` is a .npy file, `digest` the sha256 of its array's bytes."""
+    """A data set ready to map: `path` is a .npy file, `digest` the sha256 of its content."""
 
-    name: DatasetName
+    name: str
     path: Path
     digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Facts about a data set, found without reading it; `trouble` says why its files can't be used, or is empty."""
+    """Facts about a data set, found without reading it; `trouble` says why its files can't be used, or is empty.
 
-    name: DatasetName
+    `images_per_class` is the least number of images of a class, `images` that of all classes together. `size` is the
+    size of its array in bytes. `added` says whether it was added on this machine.
+    """
+
+    name: str
     synthetic: bool
+    added: bool
+    digest: str
     classes: int
     images_per_class: int
+    most_images_per_class: int
+    images: int
+    size: int
     image_shape: tuple[int, int, int]
     splits: dict[Split, int]
     sources: tuple[Path, ...]
@@ -76,12 +91,15 @@ def data_root(explicit: Path | None) -> Path:
     return user_folder() / "data"
 
 
-def prepare(name: DatasetName, root: Path) -> Prepared:
+def prepare(name: str, root: Path) -> Prepared:
     """Check and convert the data set's files below `root`, if not yet done, and return where the array is.
 
     The array of omniglot and strokes must have the digest of the catalog. That of mini_imagenet may differ, because
-    copies encode the same pictures differently. Raises DataError.
+    copies encode the same pictures differently. An added set was converted when it was added. Raises DataError.
     """
+    if name not in CATALOG:
+        path, added = shelf.prepared(name)
+        return Prepared(name=name, path=path, digest=added.digest)
     sources = _sources(name, root)
     array = _found(name, sources)
     if array is None:
@@ -98,8 +116,13 @@ def load(prepared: Prepared) -> NDArray[np.uint8]:
         raise DataError(f"{prepared.path}: can't be mapped ({error}); delete it, and it is made again") from None
 
 
-def verify(name: DatasetName, root: Path) -> list[str]:
-    """Read and decode everything; return one sentence per fault, so an empty list means that all is well."""
+def verify(name: str, root: Path) -> list[str]:
+    """Read and decode everything; return one sentence per fault, so an empty list means that all is well.
+
+    Of an added set, the array is read: its pictures may be elsewhere by now.
+    """
+    if name not in CATALOG:
+        return _verified(name)
     try:
         sources = _sources(name, root)
         digest = hashlib.sha256()
@@ -117,30 +140,41 @@ def verify(name: DatasetName, root: Path) -> list[str]:
     return findings
 
 
-def describe(name: DatasetName, root: Path) -> Description:
-    """Return which files of the data set exist below `root`, and what it holds."""
-    facts = CATALOG[name]
+def describe(name: str, root: Path) -> Description:
+    """Return which files of the data set exist below `root`, and what it holds. Raises DataError for an unknown one."""
+    facts = facts_of(name)
     sources: tuple[Path, ...] = ()
-    trouble, array = "", None
+    trouble, path, digest = "", None, facts.digest
     try:
-        sources = _sources(name, root)
-        array = _found(name, sources)
+        if name in CATALOG:
+            sources = _sources(name, root)
+            array = _found(name, sources)
+            path, digest = (None, digest) if array is None else (array.path, array.digest)
+        else:
+            path, added = shelf.prepared(name)
+            sources = (Path(added.origin.folder),)
     except DataError as error:
         trouble = str(error)
+    images = sum(facts.images) or facts.classes * facts.images_per_class
     return Description(
         name=name,
         synthetic=facts.synthetic,
+        added=name not in CATALOG,
+        digest=digest,
         classes=facts.classes,
         images_per_class=facts.images_per_class,
+        most_images_per_class=max(facts.images, default=facts.images_per_class),
+        images=images,
+        size=images * prod(facts.image_shape),
         image_shape=facts.image_shape,
-        splits={split: len(rows) for split, rows in class_ranges(name, "1200/423").items()},
+        splits={split: len(rows) for split, rows in split_rows(name, "1200/423").items()},
         sources=sources,
         trouble=trouble,
-        converted=None if array is None else array.path,
+        converted=path,
     )
 
 
-def download(name: DatasetName, root: Path) -> None:
+def download(name: str, root: Path) -> None:
     """Download Omniglot's archives into `root`/omniglot-py from their original address; strokes needs no files.
 
     Raises DataError without a network, and for mini_imagenet, whose terms forbid redistribution.
@@ -169,7 +203,17 @@ def _download_omniglot(folder: Path) -> None:
         raise DataError(f"omniglot: could not be downloaded ({error}); put {archives} into {folder} by hand") from None
 
 
-def _sources(name: DatasetName, root: Path) -> tuple[Path, ...]:
+def _verified(name: str) -> list[str]:
+    try:
+        path, added = shelf.prepared(name)
+        if shelf.stored_digest(added) != added.array:
+            return [f"{path}: its bytes have changed since it was added; {shelf.again(added)}"]
+    except (DataError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def _sources(name: str, root: Path) -> tuple[Path, ...]:
     if name == "strokes":
         return ()
     try:
@@ -178,21 +222,21 @@ def _sources(name: DatasetName, root: Path) -> tuple[Path, ...]:
         raise DataError(f"{root}: {error.strerror}; name another folder with --data-root or SWEEPER_DATA") from None
 
 
-def _rows(name: DatasetName, sources: tuple[Path, ...]) -> Iterator[NDArray[np.uint8]]:
+def _rows(name: str, sources: tuple[Path, ...]) -> Iterator[NDArray[np.uint8]]:
     if name == "strokes":
         return iter(strokes.make(STROKES_SEED))
     return omniglot.classes(sources) if name == "omniglot" else mini_imagenet.classes(sources)
 
 
-def _required(name: DatasetName) -> str | None:
+def _required(name: str) -> str | None:
     """Return the only digest that the array may have, or None if copies of the data differ in their encoding."""
     return None if name == "mini_imagenet" else CATALOG[name].digest
 
 
-def _found(name: DatasetName, sources: tuple[Path, ...]) -> Converted | None:
+def _found(name: str, sources: tuple[Path, ...]) -> Converted | None:
     return converted.find(name, sources, _required(name))
 
 
-def _shape(name: DatasetName) -> converted.Shape:
+def _shape(name: str) -> converted.Shape:
     facts = CATALOG[name]
     return (facts.classes, facts.images_per_class, *facts.image_shape)

@@ -21,7 +21,7 @@ _NUMERIC = re.compile(r"[<>|=]?([biuf][1248])")
 
 
 def read(path: Path) -> Any:
-    """Return the object in `path`; arrays, alone or as values of (nested) dicts, come back as numpy arrays.
+    """Return the object in `path`; arrays, alone or inside dicts and lists, come back as numpy arrays.
 
     Raises DataError if the pickle is damaged or names anything but plain values and numeric arrays.
     """
@@ -117,4 +117,6 @@ class _PlainUnpickler(pickle.Unpickler):
 def _numpy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _numpy(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_numpy(inner) for inner in value]
     return value.numpy if isinstance(value, _Array) else value

@@ -4,12 +4,15 @@ Loads no torch. Every field except `outer_steps` is part of a trial's identity. 
 recipe instead), because only fields that differ from their default enter the identity.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from trainers.data.catalog import CATALOG, DatasetName, OmniglotSplit, class_ranges
+from trainers.data.catalog import OmniglotSplit, Split
 from trainers.data.class_names import named_classes
+from trainers.data.facts import facts_of, fewest_images, split_rows
+from trainers.data.known_name import KnownName
 from trainers.fields import problems_of
 from trainers.trainer import ConfigError, Problem
 
@@ -22,6 +25,9 @@ Arithmetic = Literal["full", "tf32", "bf16"]
 LabelRule = Literal["random", "groups", "consecutive"]
 Head = Literal["trained", "zeroed"]
 HEADS: tuple[Head, ...] = ("trained", "zeroed")
+
+LEAST_SIDE = {"conv4_strided": 23, "conv4_pooled": 16}
+"""The least height and width of an image that leaves a network a feature."""
 
 PACKABLE = frozenset({"seed", "zero_head_every", "head_scale", "inner_lr", "outer_lr"})
 """The fields in which trials of one pack may differ."""
@@ -38,7 +44,7 @@ class TrialConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    dataset: DatasetName
+    dataset: KnownName
     omniglot_split: OmniglotSplit = Field("1200/423", description="classes for train/test, or train/val/test")
     network: Literal["conv4_strided", "conv4_pooled"] = Field(
         "conv4_strided", description="Conv-4 with strides (Omniglot) or with 2x2 max-pooling (mini-ImageNet)"
@@ -204,25 +210,13 @@ def resolve(values: dict[str, Any]) -> TrialConfig:
 
 
 def _impossible(config: TrialConfig) -> list[Problem]:
-    facts = CATALOG[config.dataset]
     problems = [*_impossible_objective(config), *_impossible_labels(config), *_impossible_classes(config)]
-    if config.shots + config.queries > facts.images_per_class:
-        problems.append(
-            Problem(
-                "shots",
-                f"shots + queries = {config.shots} + {config.queries} = {config.shots + config.queries}, but "
-                f"{config.dataset} has {facts.images_per_class} images of a class; lower shots or queries",
-            )
-        )
-    ranges = class_ranges(config.dataset, config.omniglot_split)
+    ranges = split_rows(config.dataset, config.omniglot_split)
+    problems += _impossible_images(config, ranges)
     if config.eval_split not in ranges:
-        problems.append(
-            Problem(
-                "eval_split",
-                f"{config.dataset} split {config.omniglot_split} has no validation classes; use test, or "
-                "omniglot_split 1028/172/423",
-            )
-        )
+        what = f"{config.dataset} split {config.omniglot_split}" if config.dataset == "omniglot" else config.dataset
+        instead = ", or omniglot_split 1028/172/423" if config.dataset == "omniglot" else ""
+        problems.append(Problem("eval_split", f"{what} has no validation classes; use test{instead}"))
     else:
         fewest = min(len(ranges[config.train_split]), len(ranges[config.eval_split]))
         if config.ways > fewest:
@@ -241,6 +235,32 @@ def _impossible(config: TrialConfig) -> list[Problem]:
         )
     if config.omniglot_split != "1200/423" and config.dataset != "omniglot":
         problems.append(Problem("omniglot_split", f"{config.omniglot_split} has no meaning for {config.dataset}"))
+    return problems
+
+
+def _impossible_images(config: TrialConfig, ranges: Mapping[Split, range]) -> list[Problem]:
+    facts, wanted = facts_of(config.dataset), config.shots + config.queries
+    problems = []
+    fewest, row = fewest_images(config.dataset, [*ranges[config.train_split], *ranges.get(config.eval_split, ())])
+    if wanted > fewest:
+        of = f"class {facts.class_names[row]}" if facts.class_names else "a class"
+        problems.append(
+            Problem(
+                "shots",
+                f"shots + queries = {config.shots} + {config.queries} = {wanted}, but {config.dataset} has {fewest} "
+                f"images of {of}; lower shots or queries",
+            )
+        )
+    least = LEAST_SIDE.get(config.network, 1)
+    if facts.image_shape[1] < least:
+        height, width = facts.image_shape[1:]
+        problems.append(
+            Problem(
+                "network",
+                f"{config.network} needs images of {least}x{least} or more, and {config.dataset} has {height}x{width}; "
+                "choose another network, or add the data set with a larger --size",
+            )
+        )
     return problems
 
 

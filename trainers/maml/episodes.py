@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.data.catalog import CATALOG, DatasetName, class_ranges
 from trainers.data.class_names import named_classes
+from trainers.data.facts import facts_of, split_rows
 from trainers.maml.config import TrialConfig
 from trainers.maml.nested import mapped
 from trainers.maml.rng import stream
@@ -69,7 +69,7 @@ def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
     episodes, and configs with the same seed are scored on the same episodes.
     """
     split = config.eval_split
-    rows = class_ranges(config.dataset, config.omniglot_split)[split]
+    rows = split_rows(config.dataset, config.omniglot_split)[split]
     draws = [_fresh_draw(config, rows, 1, stream(config.seed, "episodes", split, n)) for n in range(first, last)]
     return _stack(draws)
 
@@ -78,17 +78,25 @@ def _trained_on(config: TrialConfig) -> Sequence[int]:
     """Return the rows of the classes that training draws from."""
     if config.train_classes:
         return named_classes(config.dataset, config.train_classes)
-    return class_ranges(config.dataset, config.omniglot_split)[config.train_split]
+    return split_rows(config.dataset, config.omniglot_split)[config.train_split]
 
 
 def _fresh_draw(
     config: TrialConfig, rows: Sequence[int], episodes: int, generator: np.random.Generator, *, turned: bool = False
 ) -> Draw:
-    images_per_class = CATALOG[config.dataset].images_per_class
+    facts = facts_of(config.dataset)
     kinds = _drawn_kinds(config, len(rows) * 4 if turned else len(rows), episodes, generator)
-    images = generator.random((episodes, config.ways, images_per_class)).argsort(axis=2, kind="stable")
-    turns, classes = np.divmod(kinds, len(rows))
-    return Draw(np.array(rows)[classes], images[:, :, : config.shots + config.queries], turns)
+    turns, places = np.divmod(kinds, len(rows))
+    classes = np.array(rows)[places]
+    order = generator.random((episodes, config.ways, max(facts.images, default=facts.images_per_class)))
+    if facts.images:  # a class is drawn from its own images alone
+        order[np.arange(order.shape[2]) >= _counts(facts.images)[classes][..., None]] = np.inf
+    return Draw(classes, order.argsort(axis=2, kind="stable")[:, :, : config.shots + config.queries], turns)
+
+
+@lru_cache(maxsize=16)
+def _counts(images: tuple[int, ...]) -> np.ndarray:
+    return np.array(images)
 
 
 def _drawn_kinds(config: TrialConfig, kinds: int, episodes: int, generator: np.random.Generator) -> np.ndarray:
@@ -157,19 +165,27 @@ def places_of(draws: Sequence[Draw], *, turned: bool) -> Places:
 
 
 def gather(draw: Draw, pixels: Tensor, config: TrialConfig) -> Episode:
-    """Return the E episodes of `draw` from `pixels` (uint8 [classes, images, C, H, W]), on the device of `pixels`."""
+    """Return the E episodes of `draw` from `pixels`, on the device of `pixels`.
+
+    `pixels` is uint8 [classes, images, C, H, W]. Of a data set whose classes differ in their number of images, it is
+    [images of all classes, C, H, W].
+    """
     here = places_of([draw], turned=bool(draw.turns.any()))
     return gather_at(mapped(lambda part: part.to(pixels.device), here), pixels, config).at(0)
 
 
 def gather_at(places: Places, pixels: Tensor, config: TrialConfig) -> Episode:
     """Return the episodes at `places`, with the same leading axes."""
-    picked = pixels[places.classes[..., None], places.images]  # (..., N, K + Q, C, H, W)
+    facts = facts_of(config.dataset)
+    if facts.images:
+        picked = pixels[_first_images(facts.images, pixels.device)[places.classes][..., None] + places.images]
+    else:
+        picked = pixels[places.classes[..., None], places.images]  # (..., N, K + Q, C, H, W)
     if places.turns is not None:
         turns = places.turns[..., None, None, None, None]
         for quarter in (1, 2, 3):
             picked = torch.where(turns == quarter, torch.rot90(picked, quarter, dims=(-2, -1)), picked)
-    mean, std = _scale(config.dataset, config.dtype, pixels.device)
+    mean, std = _scale(facts.pixel_mean, facts.pixel_std, config.dtype, pixels.device)
     picked = (picked.to(mean.dtype) / 255 - mean) / std
     labels = torch.arange(config.ways, device=pixels.device).expand(places.classes.shape)
     return Episode(
@@ -181,9 +197,14 @@ def gather_at(places: Places, pixels: Tensor, config: TrialConfig) -> Episode:
 
 
 @lru_cache
-def _scale(dataset: DatasetName, dtype: str, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the data set's pixels, (C, 1, 1); sent to each device once."""
-    facts = CATALOG[dataset]
-    channels = (facts.pixel_mean, facts.pixel_std)
-    mean, std = (torch.tensor(of, dtype=getattr(torch, dtype), device=device).view(-1, 1, 1) for of in channels)
-    return mean, std
+def _scale(mean: tuple[float, ...], std: tuple[float, ...], dtype: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of a data set's pixels, (C, 1, 1); sent to each device once."""
+    first, second = (torch.tensor(of, dtype=getattr(torch, dtype), device=device).view(-1, 1, 1) for of in (mean, std))
+    return first, second
+
+
+@lru_cache
+def _first_images(images: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return where the images of each class begin, (classes,); sent to each device once."""
+    counts = torch.tensor(images)
+    return (counts.cumsum(0) - counts).to(device)

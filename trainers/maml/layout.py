@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from trainers.data.catalog import CATALOG
+from trainers.data.facts import facts_of
 from trainers.maml.config import TrialConfig
 
 
@@ -23,7 +23,7 @@ BLOCKS: dict[str, tuple[Block, ...]] = {
 
 def feature_count(config: TrialConfig) -> int:
     """Return the number of features that the encoder gives to the head."""
-    size = CATALOG[config.dataset].image_shape[1]
+    size = facts_of(config.dataset).image_shape[1]
     for block in BLOCKS[config.network]:
         size = (size + 2 * block.padding - block.kernel) // block.stride + 1
         size = size // 2 if block.pool else size
@@ -32,7 +32,7 @@ def feature_count(config: TrialConfig) -> int:
 
 def parameter_count(config: TrialConfig) -> int:
     """Return the number of trained parameters: convolutions with bias, batch norm's scale and shift, and the head."""
-    in_channels = CATALOG[config.dataset].image_shape[0]
+    in_channels = facts_of(config.dataset).image_shape[0]
     count = config.ways * (feature_count(config) + config.head_bias)
     for block in BLOCKS[config.network]:
         count += config.channels * (in_channels * block.kernel**2 + 3)

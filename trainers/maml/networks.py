@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.data.catalog import CATALOG
+from trainers.data.facts import facts_of
 from trainers.maml.config import TrialConfig
 from trainers.maml.layout import BLOCKS, feature_count
 from trainers.maml.rng import stream
@@ -51,7 +51,7 @@ def initial_params(config: TrialConfig) -> Params:
     Encoder and head have separate random streams; `head_scale` multiplies the head and never changes the encoder.
     """
     dtype = getattr(torch, config.dtype)
-    in_channels = CATALOG[config.dataset].image_shape[0]
+    in_channels = facts_of(config.dataset).image_shape[0]
     encoder, head = stream(config.seed, "encoder"), stream(config.seed, "head")
     params: Params = {}
     for n, block in enumerate(BLOCKS[config.network], start=1):

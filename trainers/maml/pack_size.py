@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainers.data.catalog import CATALOG
+from trainers.data.facts import facts_of
 from trainers.maml.config import TrialConfig, resolve
 from trainers.maml.engines.table import SLICE_OF_ENGINE, EngineName, fastest
 from trainers.process.memory import forget_peak, peak_bytes
@@ -52,7 +52,7 @@ def _fits(one: Measured, free_bytes: int | None) -> bool:
 def work(config: TrialConfig) -> int:
     """Return a number that grows with the memory of one step of `config`, to find the config that needs most."""
     images = config.ways * (config.shots * (config.inner_steps + 1) + config.queries) * config.meta_batch_size
-    channels, height, width = CATALOG[config.dataset].image_shape
+    channels, height, width = facts_of(config.dataset).image_shape
     return images * (config.channels + channels) * height * width
 
 

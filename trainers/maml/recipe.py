@@ -4,6 +4,7 @@ A trial's identity takes only the entries that its config uses. Golden losses in
 no entry here is raised.
 """
 
+from trainers.data.catalog import CATALOG
 from trainers.maml.config import TrialConfig
 
 RECIPES: dict[str, int] = {
@@ -21,12 +22,18 @@ RECIPES: dict[str, int] = {
     "omniglot": 1,
     "strokes": 1,
     "mini_imagenet": 1,
+    "added_data": 1,  # episodes of classes that differ in their number of images
 }
+
+
+def of_data(dataset: str) -> str:
+    """Return the name of the entry of a data set."""
+    return dataset if dataset in CATALOG else "added_data"
 
 
 def recipe_of(config: TrialConfig) -> dict[str, int]:
     """Return the recipe entries that `config` uses."""
-    used = ["core", config.dataset]
+    used = ["core", of_data(config.dataset)]
     if config.order == "second" and config.inner_steps > 0:
         used.append("second_order")
     optional = {

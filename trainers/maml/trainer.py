@@ -4,15 +4,17 @@ Computes nothing itself. Loads torch only to train, and to read or write whole c
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from trainers.data.added import shelf
 from trainers.data.archives import DataError
-from trainers.data.catalog import CATALOG, DatasetName
+from trainers.data.facts import facts_of
 from trainers.maml import compile_ahead, pack_size, protocols
 from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
 from trainers.maml.checkpoints.records import records_in
@@ -23,6 +25,7 @@ from trainers.maml.measured import METRICS, unmeasured
 from trainers.maml.points import points
 from trainers.maml.recipe import recipe_of
 from trainers.maml.record_forms import FORMS
+from trainers.showing import EpisodeShown
 from trainers.trainer import Chunk, Data, Metric, Point, Task, TrainerError, Wanted
 from trainers.tuned import Command
 
@@ -65,13 +68,13 @@ class MamlTrainer:
         return _own(config).dataset
 
     def digest(self, dataset: str) -> str:
-        return CATALOG[_known(dataset)].digest
+        return facts_of(dataset).digest
 
     def prepare(self, dataset: str, root: Path) -> Data:
         from trainers.data.datasets import prepare
 
         try:
-            found = prepare(_known(dataset), root)
+            found = prepare(dataset, root)
         except DataError as error:
             raise TrainerError(str(error)) from None
         return Data(dataset, found.path, found.digest)
@@ -117,14 +120,14 @@ class MamlTrainer:
         from trainers.maml.train import train
 
         assert task.data is not None
-        prepared = Prepared(name=_known(task.data.name), path=task.data.path, digest=task.data.digest)
-        return train(
-            [_own(config) for config in task.configs],
-            load_pixels(prepared, task.device),
-            states=task.states,
-            engine=cast(EngineName, task.engine),
-            chunk_s=task.chunk_s,
-        )
+        prepared = Prepared(name=task.data.name, path=task.data.path, digest=task.data.digest)
+        configs, pixels = [_own(config) for config in task.configs], load_pixels(prepared, task.device)
+
+        def chunks() -> Iterator[Chunk]:
+            engine = cast(EngineName, task.engine)
+            return train(configs, pixels, states=task.states, engine=engine, chunk_s=task.chunk_s)
+
+        return held(prepared.name, prepared.digest, chunks)
 
     def save_together(self, files: Iterable[tuple[Path, Any]]) -> None:
         from trainers.maml.checkpoints.checkpoint import save_together
@@ -162,6 +165,9 @@ class MamlTrainer:
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         return points(record, all_of_them=all_of_them)
 
+    def episode(self, config: BaseModel, data: Data, split: str, number: int) -> EpisodeShown:
+        return episode_of(_own(config), data, split, number)
+
     def kernels(self, engine: str) -> Mapping[str, str]:
         if engine not in COMPILING:
             return {}
@@ -186,8 +192,27 @@ def _own(config: BaseModel) -> TrialConfig:
     return config
 
 
-def _known(dataset: str) -> DatasetName:
-    return cast(DatasetName, dataset)  # the config has checked it
+def episode_of(config: TrialConfig, data: Data, split: str, number: int) -> EpisodeShown:
+    """Return episode `number` of `split`, as `trainers.showing.Showing` says."""
+    from trainers.data.datasets import Prepared
+    from trainers.data.on_device import load_pixels
+    from trainers.maml.shown import shown
+
+    prepared = Prepared(name=data.name, path=data.path, digest=data.digest)
+    return shown(config, load_pixels(prepared, "cpu"), split, number)
+
+
+def held(dataset: str, digest: str, begin: Callable[[], Iterator[Chunk]]) -> Iterator[Chunk]:
+    """Train by the chunks that `begin` returns, with what is known of the data set as it is now, to the end.
+
+    Raises TrainerError if the data set of this name has another digest by now.
+    """
+    with ExitStack() as ending:
+        try:
+            ending.enter_context(shelf.holding(dataset, digest))
+        except DataError as error:
+            raise TrainerError(str(error)) from None
+        yield from begin()
 
 
 MAML = MamlTrainer()

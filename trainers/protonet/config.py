@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainers.data.catalog import DatasetName, OmniglotSplit
+from trainers.data.catalog import OmniglotSplit
+from trainers.data.known_name import KnownName
 from trainers.fields import resolve as resolve_fields
 from trainers.maml.config import NetOrder, Positive, Rate, TrialConfig
 from trainers.maml.config import resolve as resolve_maml
@@ -21,7 +22,7 @@ class ProtonetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    dataset: DatasetName = Field(description="the data set")
+    dataset: KnownName = Field(description="the data set")
     omniglot_split: OmniglotSplit = Field("1200/423", description="classes for train/test, or train/val/test")
     network: Literal["conv4_strided", "conv4_pooled"] = Field(
         "conv4_strided", description="Conv-4 with strides (Omniglot) or with 2x2 max-pooling (mini-ImageNet)"

@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from trainers.function.state_content import decode
-from trainers.maml.trainer import MAML
+from trainers.maml.recipe import of_data
+from trainers.maml.trainer import MAML, episode_of, held
 from trainers.protonet.config import ProtonetConfig, evaluation_episodes, resolve, training_episodes
 from trainers.readings import ReadingsTrainer
+from trainers.showing import EpisodeShown
 from trainers.trainer import Chunk, Data, Metric, Task, Wanted
 
 _SPLITS = {"split": ("test", "val")}
@@ -51,8 +53,8 @@ class ProtonetTrainer(ReadingsTrainer):
 
     def recipe(self, config: BaseModel) -> Mapping[str, int]:
         episodes = training_episodes(_own(config))
-        of_data = MAML.recipe(episodes)
-        return {"protonet": RECIPE} | {name: number for name, number in of_data.items() if name == episodes.dataset}
+        data = of_data(episodes.dataset)
+        return {"protonet": RECIPE, data: MAML.recipe(episodes)[data]}
 
     def code(self) -> str:
         return ""  # the recipe stands for it
@@ -93,7 +95,17 @@ class ProtonetTrainer(ReadingsTrainer):
         own = _own(config)
         assert task.data is not None
         prepared = Prepared(name=own.dataset, path=task.data.path, digest=task.data.digest)
-        return Training(own, load_pixels(prepared, task.device), state).chunks(task.chunk_s)
+        pixels = load_pixels(prepared, task.device)
+        return held(prepared.name, prepared.digest, lambda: Training(own, pixels, state).chunks(task.chunk_s))
+
+    def episode(self, config: BaseModel, data: Data, split: str, number: int) -> EpisodeShown:
+        own = _own(config)
+        if split == "train":
+            return episode_of(
+                training_episodes(own).model_copy(update={"outer_steps": own.outer_steps}), data, split, number
+            )
+        evaluation = evaluation_episodes(own).model_copy(update={"eval_episodes": own.eval_episodes})
+        return episode_of(evaluation, data, split, number)
 
     def check_content(self, content: bytes) -> None:
         decode(content)

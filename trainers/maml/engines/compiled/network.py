@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainers.data.catalog import CATALOG
+from trainers.data.facts import facts_of
 from trainers.maml.config import TrialConfig
 from trainers.maml.engines.compiled import loops, products, tangents
 from trainers.maml.engines.compiled.products import WIDTH, Array
@@ -81,7 +81,7 @@ class Layout:
         self._config = config
         lanes = WIDTH // self.dtype.itemsize
         self.channels = -(-config.channels // lanes) * lanes
-        inputs, size, _ = CATALOG[config.dataset].image_shape
+        inputs, size, _ = facts_of(config.dataset).image_shape
         self.shapes: list[Shape] = []
         for kernel, stride, padding, pool in BLOCKS[config.network]:
             entry = size + 2 * padding
