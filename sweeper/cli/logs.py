@@ -2,19 +2,24 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from analysis.contract.lifecycle import FINISHED
 from sweeper.cli.options import completing, results_option, with_errors_shown
 from sweeper.cli.terminal.printing import print_out
 from sweeper.errors import SweepError
+from sweeper.executors.slurm.commands import SlurmError
+from sweeper.executors.slurm.standing import goes_on
 from sweeper.results.fold import fold
 from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results, TrialPaths
 from sweeper.results.stop_requests import STOPPED, last_holder, living_runs
 
 LOOK_EVERY_S = 0.3
+ASK_EVERY_S = 10.0
 
 
 @click.command()
@@ -73,12 +78,30 @@ def _followed(folder: Results, trial_id: str, first: int) -> Iterator[bytes]:
         time.sleep(LOOK_EVERY_S)
 
 
+_asked_slurm: dict[str, tuple[float, bool]] = {}
+"""When Slurm was last asked about a trial, and what it said."""
+
+
+def _slot_goes_on(folder: Results, trial_id: str, finished: bool) -> bool:
+    """Return whether a job of Slurm trains the trial, or will. Slurm is asked every ASK_EVERY_S seconds."""
+    if finished or not folder.slurm.is_dir():
+        return False
+    asked_s, said = _asked_slurm.get(trial_id, (-ASK_EVERY_S, False))
+    if time.monotonic() - asked_s >= ASK_EVERY_S:
+        with suppress(SlurmError):  # as it said before
+            said = goes_on(trial_id, folder, finished)
+        _asked_slurm[trial_id] = time.monotonic(), said
+    return said
+
+
 def _goes_on(folder: Results, trial_id: str) -> bool:
     """Return whether a run trains the trial, or will do so again after losing a worker."""
     paths = folder.trial(trial_id)
     if holder_of(paths) is not None:
         return True
     record, last = fold(paths.journal), last_holder(paths)
+    if _slot_goes_on(folder, trial_id, record is not None and record["status"] in (*FINISHED, "failed")):
+        return True
     if record is None or last is None or record["status"] not in ("running", "interrupted"):
         return False
     if record["message"] == STOPPED:

@@ -20,6 +20,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
+from sweeper.cli.terminal.queue import in_slurm
 from sweeper.cli.terminal.search_lines import plan_lines, search_facts
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
@@ -71,7 +72,7 @@ def plan(
         return
     surveyed = survey(folder, specs)
     chosen = {spec.trial_id for spec in select(specs, only, "--only")}
-    standings = [standing for standing in surveyed.standings if standing.spec.trial_id in chosen]
+    standings, _ = in_slurm([each for each in surveyed.standings if each.spec.trial_id in chosen], folder)
     todo = [standing for standing in standings if standing.state not in FINISHED | {"running", "failed"}]
     cost = estimate(todo, surveyed.summaries, likely_device())
     if as_json:

@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,8 +27,11 @@ from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.outcome import finish, print_todo, spoken, tell_left
 from sweeper.cli.terminal.printing import say
 from sweeper.cli.terminal.search_lines import budget_sentence
+from sweeper.cli.terminal.slurm import told, watch
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
+from sweeper.executors.slurm.options import SLOTS, parsed
+from sweeper.executors.slurm.standing import look, once_settled, queued, with_queue
 from sweeper.host.streams import chatter_to
 from sweeper.results.accepted_codes import accept
 from sweeper.results.locks import require_locks
@@ -37,6 +41,7 @@ from sweeper.results.supersede import supersede
 from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
 from sweeper.running.mending import mending
+from sweeper.running.on_slurm import How, left_of, options_of, submit
 from sweeper.running.searches import opened, settled, show_nowhere, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.tracking.address import masked, resolve_uri
@@ -76,7 +81,7 @@ class PackSize(click.ParamType):
     help="Kind of device that trains; auto takes a CUDA device if there is one.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Packs trained at once [default: one for each CPU core or GPU]."
+    "--workers", type=click.IntRange(1), help="Packs trained at once [default: one for each core or GPU; 32 in Slurm]."
 )
 @click.option(
     "--pack", type=PackSize(), metavar="N|auto", default="auto", show_default=True, help="Trials trained as one pack."
@@ -95,11 +100,19 @@ class PackSize(click.ParamType):
 )
 @click.option(
     "--executor",
-    type=click.Choice(["ray", "inline"]),
+    type=click.Choice(["ray", "inline", "slurm"]),
     default="ray",
     show_default=True,
-    help="Train in worker processes of Ray, or inline: in this process, one pack after the other.",
+    help="Train in worker processes of Ray, inline (in this process, one pack after the other), or in jobs of Slurm.",
 )
+@click.option(
+    "--slurm",
+    "slurm_words",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="Options of sbatch, such as partition=gpu,time=4:00:00,gpus=1,cpus=4,mem=16G.",
+)
+@click.option("--detach", is_flag=True, help="Submit to Slurm and return at once.")
 @click.option(
     "--timeout",
     type=click.FloatRange(1),
@@ -143,7 +156,9 @@ def run(
     pack: int | None,
     engine: str | None,
     address: str | None,
-    executor: Literal["ray", "inline"],
+    executor: Literal["ray", "inline", "slurm"],
+    slurm_words: tuple[str, ...],
+    detach: bool,
     timeout: float,
     retry_failed: bool,
     rerun: tuple[str, ...],
@@ -158,16 +173,26 @@ def run(
     stops at once. If the tracking store is slow, a background process sends the rest after the end; `report` and
     `sync` wait for it.
 
+    With --executor slurm, jobs of Slurm train, and Ctrl-C leaves them; the same command submits only what is missing.
+
     \b
     Example:
       sweeper run sweeps/zeroing_vs_steps.yaml --profile smoke
       sweeper run sweeps/zeroing_vs_steps.yaml --only "zeroing=none,inner_steps=3"
       sweeper run sweeps/zeroing_vs_steps.yaml --mend 3fa4c1d2
+      sweeper run sweeps/zeroing_vs_steps.yaml --executor slurm --slurm partition=gpu,time=4:00:00,gpus=1 --workers 32
     """
     from trainers.data.datasets import data_root as resolve_root
 
     folder = Results.at(results)
     uri = resolve_uri(tracking_uri, folder.root)
+    files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
+    if executor != "slurm" and (slurm_words or detach):
+        raise SweepError(f"{'--slurm' if slurm_words else '--detach'} is for jobs of Slurm; add --executor slurm")
+    of_slurm = parsed(slurm_words)
+    sweeps = read_sweeps(files, folder)
+    if executor == "slurm":
+        of_slurm = options_of(sweeps, profile) | of_slurm
     wishes = Wishes(
         data_root=resolve_root(data_root),
         only=only,
@@ -180,13 +205,21 @@ def run(
         address=address,
         executor=executor,
         accept_code=accept_code,
+        slurm=of_slurm,
     )
     room = room_for(wishes)
-    files = tuple({os.path.realpath(file): file for file in files}.values())  # Path.resolve fails on a loop of links
-    batch = prepare_run(read_sweeps(files, folder), profile, folder, wishes.data_root)
+    batch = prepare_run(sweeps, profile, folder, wishes.data_root)
     mended = mending(batch, folder, mend, rerun)
     searches = unfinished(mended.batch, folder, retry_failed=retry_failed)
     todo = decide(mended.batch, wishes, room, searches)
+    there = False
+    if executor == "slurm":
+        if searches:
+            raise SweepError(
+                "--executor slurm: this sweep searches, and a search has no slots in Slurm yet; run it with --executor "
+                "inline, or by Ray in one allocation (docs/slurm.sh)"
+            )
+        todo, there = _beside_the_queue(todo, folder)
     say(_headline(todo, len(mended.trials)))
     for remark in mended.remarks:
         say(remark)
@@ -205,11 +238,31 @@ def run(
         *(["--data-root", str(data_root)] if data_root else []),
         *(word for each in only for word in ("--only", each)),
     ]
-    more += ["--executor", executor] if executor == "inline" else []
+    more += ["--executor", executor] if executor != "ray" else []
+    more += [word for each in slurm_words for word in ("--slurm", each)]
     more += ["--tracking-uri", tracking_uri] if tracking_uri and masked(tracking_uri) == tracking_uri else []
     to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
     then = _report_command(files, results, profile, only, tracking_uri) if uri else ""
     store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
+    if executor == "slurm" and (todo.trials or there):
+        together, _ = packs(todo, wishes)
+        how = How(
+            options=of_slurm,
+            workers=workers or SLOTS,
+            pack=together,
+            timeout_s=timeout,
+            retry_failed=retry_failed,
+            data_root=wishes.data_root.expanduser().absolute(),
+        )
+        _ask(folder, todo.begun, yes)
+        folder.ensure_writable()
+        _submit(todo, how, folder, mended.trials)
+        if detach:
+            return
+        watch(todo.batch, folder, store.bring_up if store else None)
+        ended = picked(surveyed_again(todo.batch, folder).standings, only)
+        finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
+        return
     if not todo.trials and not todo.searches:
         if mended.trials:
             folder.ensure_writable()
@@ -261,6 +314,28 @@ def _mend(folder: Results, trial_ids: Sequence[str]) -> None:
         say(f"{trial_id}: {kept}")
 
 
+def _beside_the_queue(todo: Todo, folder: Results) -> tuple[Todo, bool]:
+    """Return what is left without what Slurm has already, and whether Slurm has anything of this folder."""
+    found = look(folder)
+    of = queued(todo.batch.standings, found, folder)
+    again = {standing.spec.trial_id for standing in todo.begun}
+    left = [spec for spec in todo.trials if spec.trial_id in again or (spec.trial_id, spec.target) not in of.states]
+    rest = replace(todo, trials=left, standings=with_queue(todo.standings, of))
+    return rest, any(not live.over for live in found)
+
+
+def _submit(todo: Todo, how: How, folder: Results, mended: Sequence[str]) -> None:
+    """Submit what is left, after the mends and the moves that were asked for, and print what was submitted."""
+    left_of(todo, once_settled(folder, say), folder)  # before anything is moved
+    with storage_explained(folder.root):
+        supersede(folder, [standing.spec.trial_id for standing in todo.begun])
+        _mend(folder, mended)
+    submitted = submit(todo, how, folder, say)
+    say(told(submitted))
+    if submitted.refused:
+        say(f"the other arrays were not taken: {submitted.refused}")
+
+
 def _train(
     todo: Todo,
     wishes: Wishes,
@@ -281,7 +356,7 @@ def _train(
         address=wishes.address,
         pack=pack,
         share=todo.room.share,
-        executor=wishes.executor,
+        executor="inline" if wishes.executor == "inline" else "ray",
         retry_failed=wishes.retry_failed,
         timeout_s=timeout_s,
         engines=todo.engines,

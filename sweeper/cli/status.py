@@ -16,6 +16,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
+from sweeper.cli.terminal.queue import in_slurm
 from sweeper.cli.terminal.search_lines import progress_line, search_facts
 from sweeper.planning.selectors import select
 from sweeper.results.known_trainers import sweep_in
@@ -34,7 +35,8 @@ from sweeper.search.trials import known_searches, planned, planned_every
 def status(file: Path, profile: str | None, results: Path, as_json: bool, only: tuple[str, ...]) -> None:
     """Count the trials of sweep FILE: planned = done + diverged + running + interrupted + failed + new.
 
-    Orphans are counted apart: trials that an earlier version of the file named.
+    Orphans are counted apart: trials that an earlier version of the file named. A trial that waits in Slurm is counted
+    by its own state, and says so.
 
     \b
     Example:
@@ -45,11 +47,14 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     digests = folder.digests()
     searches = known_searches(sweep, profile, folder, digests)
     surveyed = survey(folder, select(planned(sweep, profile, folder, digests), only, "--only"))
-    standings, counted = surveyed.standings, counts(surveyed.standings)
+    standings, of_slurm = in_slurm(surveyed.standings, folder)
+    counted = counts(standings)
     orphaned = orphans(surveyed.summaries, planned_every(sweep, folder, digests), sweep.name)
     if as_json:
         facts: dict[str, Any] = {"sweep": sweep.name, "profile": profile, "planned": len(standings), **counted}
         facts |= {"searches": [search_facts(one) for one in searches]} if searches else {}
+        if of_slurm is not None:
+            facts["slurm"] = {"queued": of_slurm.queued, "running": of_slurm.running}
         print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [orphan.trial_id for orphan in orphaned]}))
         return
     print_out(f"{'planned':<12}{len(standings):>6}")
@@ -58,8 +63,11 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     print_out(f"{'orphaned':<12}{len(orphaned):>6}")
     for one in searches:
         print_out(progress_line(one))
+    if of_slurm is not None:
+        print_out(f"{'in Slurm':<12}{of_slurm.queued:>6} queued, {of_slurm.running} running")
+    named = set() if of_slurm is None else {trial_id for trial_id, _ in of_slurm.states}
     for standing in standings:
-        if standing.state in ("running", "interrupted", "failed", "diverged"):
+        if standing.state in ("running", "interrupted", "failed", "diverged") or standing.spec.trial_id in named:
             print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
     if command := command_to_mend([each.summary for each in standings], [file], results, profile):
         print_out(command)

@@ -16,7 +16,7 @@ from typing import Any
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
-from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Worker, facts, keep_engine, other_kernels, why_not
+from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Others, Worker, facts, keep_engine, other_kernels, why_not
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.source import Deal, NothingMore, Progress, Source
 from sweeper.dealing.waiting_list import Waiting
@@ -26,7 +26,7 @@ from sweeper.results.first_attempt import began_with
 from sweeper.results.journal import Journal, NotReproducibleError, TakenOverError
 from sweeper.results.known_trainers import keep
 from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, step_of
+from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, TrialPaths, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
 from trainers.trainer import DEFAULT, Trainer, TrainerError
@@ -48,13 +48,14 @@ class Dealer:
         worker: Worker,
         note: Callable[[str], None],
         retry_failed: bool = False,
+        others: Others | None = None,
         clock: Callable[[], float] = time.monotonic,
         source: Source | None = None,
     ) -> None:
         """Take `specs` in plan order. By a trial's id, `sweeps` has the sweep that it runs for, `engines` its engine.
 
         `source` gives further trials. `note` gets the id of each trial whose journal has grown; it must return at once.
-        `clock` counts seconds.
+        `others` knows of processes that locks may not reach; then locks need not work. `clock` counts seconds.
         """
         self.trials = {
             spec.trial_id: Dealt(spec=spec, engine=engines[spec.trial_id], largest_pack=worker.pack) for spec in specs
@@ -75,6 +76,7 @@ class Dealer:
         self._worker = worker
         self._note = note
         self._retry_failed = retry_failed
+        self._others = others
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
         self._silence = Silence(worker.timeout_s, clock)
@@ -161,6 +163,11 @@ class Dealer:
         """The trials that `sweeper stop` has named; this run does not deal them again."""
         return frozenset(trial_id for trial_id, trial in self.trials.items() if trial.stop_asked)
 
+    @property
+    def held_trials(self) -> frozenset[str]:
+        """The trials that this run has left to another process."""
+        return frozenset(trial_id for trial_id, trial in self.trials.items() if trial.held)
+
     def receive(self, update: Update) -> None:
         """Journal what a worker reports, and the end of each trial that has ended. Drop reports of past attempts."""
         self.heard(update["pack"])
@@ -171,6 +178,7 @@ class Dealer:
                     try:
                         self._receive(trial, member)
                     except TakenOverError as error:
+                        trial.held = True
                         self._let_go(trial, "skip", str(error))
 
     def heard(self, pack: int) -> None:
@@ -292,12 +300,21 @@ class Dealer:
         A trial that began with another engine or other threads than its `mates` waits again, to train alone.
         """
         paths = self._results.trial(trial.spec.trial_id)
-        lock = Lock(paths)
+        if self._others is not None:  # many slots come by a trial that has ended: no lock for that
+            reason = self._others.barred(paths) or self._why_not(trial, paths)
+            if reason:
+                self._enter(trial, "skip", reason)
+                return False
+        lock = Lock(paths, required=self._others is None)
         if not lock.take():
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
-            self._enter(trial, "skip", f"held by process {holder['pid']} on {holder['host']}")
+            self._skip_held(trial, f"held by process {holder['pid']} on {holder['host']}")
             return False
-        reason = why_not(trial.spec, read_summary(paths.journal), self._worker, self._retry_failed)
+        if self._others is not None and (who := self._others.holder(paths)):
+            lock.release()
+            self._skip_held(trial, f"held by {who}")
+            return False
+        reason = self._why_not(trial, paths)
         if reason:
             lock.release()
             self._enter(trial, "skip", reason)
@@ -315,14 +332,23 @@ class Dealer:
             self._waiting.put_back(trial, self._clock())
             return False
         try:
-            journal.claim()
+            number = journal.claim()
         except TakenOverError as error:
             lock.release()
-            self._enter(trial, "skip", str(error))
+            self._skip_held(trial, str(error))
             return False
+        if self._others is not None:
+            self._others.taken(paths, number)
         trial.lock, trial.journal = lock, journal
         trial.step = trial.first_step = max(map(step_of, self._checkpoints(trial)), default=0)
         return True
+
+    def _why_not(self, trial: Dealt, paths: TrialPaths) -> str:
+        return why_not(trial.spec, read_summary(paths.journal), self._worker, self._retry_failed)
+
+    def _skip_held(self, trial: Dealt, why: str) -> None:
+        trial.held = True
+        self._enter(trial, "skip", why)
 
     def _assignment(self, members: list[Dealt]) -> Assignment:
         self._dealt += 1
@@ -400,7 +426,7 @@ class Dealer:
         try:
             trial.open_journal.end(trial.attempt, end, step=trial.step, message=message)
         except TakenOverError as error:
-            event, message = "skip", str(error)
+            event, message, trial.held = "skip", str(error), True
         finally:
             self._let_go(trial, event, message)
         self._note(trial.spec.trial_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from analysis.contract.lifecycle import FINISHED, Phase
 from sweeper.host.provenance import circumstances
@@ -11,6 +11,7 @@ from sweeper.results.first_attempt import Began
 from sweeper.results.journal import Journal
 from sweeper.results.journal_lines import FORM_OF_OTHERS
 from sweeper.results.locks import Lock
+from sweeper.results.paths import TrialPaths
 from sweeper.results.survey import judge
 from sweeper.results.trial_summary import TrialSummary, class_of
 from trainers.trainer import DEFAULT
@@ -33,9 +34,28 @@ class Worker:
     share: float = 1.0
 
 
+class Others(Protocol):
+    """What a dealer asks about the processes whose locks may not reach it, before it takes a trial that it has locked.
+
+    Without it, a lock decides alone.
+    """
+
+    def barred(self, paths: TrialPaths) -> str:
+        """Return why this run must leave the trial alone, or ""."""
+
+    def holder(self, paths: TrialPaths) -> str:
+        """Return who may still train the trial, or ""."""
+
+    def taken(self, paths: TrialPaths, attempt: int) -> None:
+        """Note that this process has taken `attempt`. Raises OSError."""
+
+
 @dataclass(kw_only=True)
 class Dealt:
-    """One trial of this run and its progress, as a progress view shows it. `engine` is for its first attempt."""
+    """One trial of this run and its progress, as a progress view shows it. `engine` is for its first attempt.
+
+    `held`: it was skipped because another process trains it.
+    """
 
     spec: TrialSpec
     engine: str
@@ -46,6 +66,7 @@ class Dealt:
     accuracy: float | None = None
     lost: int = 0
     stop_asked: bool = False
+    held: bool = False
     largest_pack: int
     lock: Lock | None = field(default=None, repr=False)
     journal: Journal | None = field(default=None, repr=False)

@@ -74,14 +74,18 @@ class Journal:
         self._repeats_values = False
         self._note(lines)
 
-    def claim(self) -> None:
-        """Take the next attempt by making its folder: one process alone can. Raises TakenOverError, OSError."""
+    def claim(self) -> int:
+        """Take the next attempt by making its folder: one process alone can. Return its number.
+
+        Raises TakenOverError, OSError.
+        """
         number = 1 + max(self.attempts, self._paths.last_attempt())
         try:
             self._paths.attempt(number).mkdir()
         except FileExistsError:
             raise TakenOverError(number) from None
         self._claimed = number
+        return number
 
     def open_attempt(self, facts: Line) -> int:
         """Append the next attempt with its `facts` and return its number. Raises TakenOverError, OSError.

@@ -70,8 +70,10 @@ def signed_here(holder: Mapping[str, Any]) -> bool:
 class Lock:
     """This process's lock on one trial, run or search, from `take` to `release`."""
 
-    def __init__(self, paths: TrialPaths | RunPaths | SearchPaths) -> None:
+    def __init__(self, paths: TrialPaths | RunPaths | SearchPaths, *, required: bool = True) -> None:
+        """Where the file system has no locks, one that is not `required` counts as taken: something else decides."""
         self.paths = paths
+        self._required = required
         self._descriptor: int | None = None
 
     def take(self) -> bool:
@@ -100,7 +102,12 @@ class Lock:
 
     def _taken(self, descriptor: int) -> bool:
         for _ in range(MOST_PROBES):
-            if _locked(descriptor, self.paths.lock):
+            try:
+                if _locked(descriptor, self.paths.lock):
+                    return True
+            except NoLocksError:
+                if self._required:
+                    raise
                 return True
             if not _only_asked_about(descriptor):
                 return False

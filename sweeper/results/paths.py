@@ -81,6 +81,10 @@ class TrialPaths:
         """Return the file by which a driver asks a worker to save this trial and stop training it."""
         return self.attempt(attempt) / "stop"
 
+    def owner(self, attempt: int) -> Path:
+        """Return the file that names the slot of a Slurm job that has taken `attempt`; other attempts have none."""
+        return self.attempt(attempt) / "slot.json"
+
     def checkpoint(self, attempt: int, step: int) -> Path:
         return self.attempt(attempt) / f"step-{step:08d}{CHECKPOINT_SUFFIX}"
 
@@ -249,6 +253,11 @@ class Results:
     @property
     def index(self) -> Path:
         return self.root / "index.db"
+
+    @property
+    def slurm(self) -> Path:
+        """Return the folder of the submissions to Slurm, which are numbered."""
+        return self.root / "slurm"
 
     @property
     def ray_log(self) -> Path:

@@ -2,18 +2,16 @@
 
 import secrets
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sweeper.dealing.assignment import TrainerFound
 from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.dealing.rounds import rounds
 from sweeper.dealing.source import Source
 from sweeper.executors.inline import Executor, InlineExecutor
-from sweeper.executors.ray.node_check import Asked, asked
 from sweeper.executors.ray.place import slot_of
 from sweeper.host.devices import THREADS, Device, default_workers
 from sweeper.planning.trial_spec import TrialSpec
@@ -22,10 +20,10 @@ from sweeper.results.index import summaries
 from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch
 from sweeper.running.kernels_ahead import compiling, needed
+from sweeper.running.required import required
 from sweeper.running.signals import Signals
 from sweeper.tracking.syncer import Views
 from sweeper.tracking.views import GRACE_S, _begun, _unnoted
-from trainers.trainer import DEFAULT
 
 KERNELS_MISSING = "This machine compiles the kernels of this version once, in about 20 s"
 
@@ -91,10 +89,10 @@ def execute(
     with ExitStack() as ending:
         ending.callback(signals.restore)
         ending.enter_context(compiling(kernels if own_workers else []))
-        rounds = _rounds(todo) or ([] if source is None else [[]])
-        for number, specs in enumerate(rounds, start=1):
+        todo_rounds = rounds(todo) or ([] if source is None else [[]])
+        for number, specs in enumerate(todo_rounds, start=1):
             left = [spec for spec in specs if spec.trial_id not in stopped]
-            further = source if number == len(rounds) else None
+            further = source if number == len(todo_rounds) else None
             dealer = _dealer(batch, left, options, views.note if views else _unnoted, further)
             if kernels:
                 dealer.changes.put(KERNELS_MISSING)
@@ -118,19 +116,6 @@ def execute(
     if signals.received is not None:
         raise InterruptedRunError(signals.received, behind)
     return behind
-
-
-def _rounds(todo: Iterable[TrialSpec]) -> list[list[TrialSpec]]:
-    """Return `todo` in rounds, shorter targets first. A round has each trial at most once."""
-    rounds: list[list[TrialSpec]] = []
-    taken: Counter[str] = Counter()
-    for spec in sorted(todo, key=lambda spec: spec.target):
-        if taken[spec.trial_id] == len(rounds):
-            rounds.append([])
-        rounds[taken[spec.trial_id]].append(spec)
-        taken[spec.trial_id] += 1
-    order = {spec.trial_id: number for number, spec in enumerate(todo)}
-    return [sorted(specs, key=lambda spec: order[spec.trial_id]) for specs in rounds]
 
 
 def _dealer(
@@ -166,21 +151,6 @@ def _executor(batch: Batch, options: Options) -> Executor:
         gpus = default_workers("cuda") if options.device == "cuda" else 0
         workers = options.workers or default_workers(options.device)
         return RayExecutor(workers=workers, threads=THREADS, gpus=min(gpus, workers), share=options.share)
-    wanted = _asked(batch, options)
+    wanted = required(batch, options.data_root, options.results, secrets.token_hex(8))
     slot = slot_of(THREADS, gpu=options.share if options.device == "cuda" else 0.0)
     return JoinedExecutor(options.address, asked=wanted, workers=options.workers, slot=slot)
-
-
-def _asked(batch: Batch, options: Options) -> Asked:
-    """Return what a node of the cluster must have: data, and the code of trainers other than MAML."""
-    every = [spec for part in batch.parts for spec in part.specs]
-    every += [spec for part in batch.parts for search in part.searches for spec in search.examples]
-    plugs = {spec.trainer.name: spec for spec in every if spec.trainer.name != DEFAULT}
-    trainers = {
-        name: TrainerFound(says=spec.reference.says, folder=spec.reference.folder, code=spec.trainer.code())
-        for name, spec in plugs.items()
-    }
-    owners = {
-        spec.trainer.dataset(spec.cell_config): spec.trainer.name for spec in every if spec.trainer.name != DEFAULT
-    }
-    return asked(batch.data, options.data_root, options.results, secrets.token_hex(8), trainers, owners)

@@ -4,11 +4,12 @@ Trains nothing, prints nothing and changes no file.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from sweeper.errors import SweepError
+from sweeper.executors.slurm.options import SLOTS, Options, wants_gpu
 from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
 from sweeper.planning.searched import Search
 from sweeper.planning.selectors import select
@@ -24,7 +25,7 @@ from sweeper.running.pack_size import check_share, pack_size
 class Wishes:
     """What the user asks of a run. `workers` and `pack` are None without a number, `engine` without a name.
 
-    `accept_code`: trials may go on though the code of their trainer has changed.
+    `accept_code`: trials may go on though the code of their trainer has changed. `slurm` are the options of sbatch.
     """
 
     data_root: Path
@@ -36,8 +37,9 @@ class Wishes:
     pack: int | None
     engine: str | None
     address: str | None
-    executor: Literal["ray", "inline"]
+    executor: Literal["ray", "inline", "slurm"]
     accept_code: bool = False
+    slurm: Options = field(default_factory=dict)
 
 
 class Room(NamedTuple):
@@ -77,6 +79,8 @@ def room_for(wishes: Wishes) -> Room:
 
     Raises SweepError if the device or the cluster is missing, or if packs of trials would share a GPU.
     """
+    if wishes.executor == "slurm":
+        return _room_of_slurm(wishes)
     if wishes.address is None:
         device, reason = choose_device(wishes.device)
         most = default_workers(device)
@@ -95,6 +99,19 @@ def room_for(wishes: Wishes) -> Room:
             "train one trial at a time; use --pack 1 or fewer --workers"
         )
     return Room(device, reason, most, share)
+
+
+def _room_of_slurm(wishes: Wishes) -> Room:
+    """Return where slots train: on GPUs if the options ask for them. This machine may have other devices."""
+    if wishes.address is not None:
+        raise SweepError(
+            f"--executor slurm trains in jobs of Slurm, not at --address {wishes.address}; leave one of them out"
+        )
+    gpu = wants_gpu(wishes.slurm)
+    if wishes.device == "cuda" and not gpu:
+        raise SweepError("--device cuda: the jobs have no GPU; ask for one, as in --slurm gpus=1, or use --device cpu")
+    device: Device = "cuda" if gpu and wishes.device != "cpu" else "cpu"
+    return Room(device, "in jobs of Slurm", wishes.workers or SLOTS, 1.0)
 
 
 def decide(batch: Batch, wishes: Wishes, room: Room, searches: Sequence[Search] = ()) -> Todo:
@@ -151,6 +168,8 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
 
     Raises SweepError if measuring fails, or if a trial does not fit into a worker's share of a GPU.
     """
+    if wishes.executor == "slurm":
+        return wishes.pack or 1, "asked for" if wishes.pack else "no GPU to measure it on is here"
     if todo.room.share < 1:
         check_share(todo.alike, wishes.data_root, todo.room.share)
         return 1, "workers share a GPU"

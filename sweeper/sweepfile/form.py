@@ -129,6 +129,7 @@ class ProfileForm(_Form):
     fixed: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
     seeds: Seeds = None  # None: the sweep's seeds
+    slurm: dict[str, Any] = {}
 
 
 class TableForm(ReadingForm):

@@ -70,6 +70,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "fixed": "values that are stronger than everything else",
         "matrix": "values of an axis: names for named values, old or new values for a plain axis",
         "seeds": "seeds of this profile: a count from 1, or a list",
+        "slurm": "options of sbatch for `run --executor slurm`, such as partition, time, gpus, cpus and mem",
     },
     "EndpointForm": _READING,
     "ClaimForm": {

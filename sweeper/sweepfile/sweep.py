@@ -47,12 +47,16 @@ class Exclusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A variant of the grid: settings that override every axis, other values of some axes, other seeds (None: same)."""
+    """A variant of the grid: settings that override every axis, other values of some axes, other seeds (None: same).
+
+    `slurm` has options for jobs of Slurm, which are no part of a trial.
+    """
 
     name: str
     fixed: Mapping[str, Setting]
     values: Mapping[str, tuple[AxisValue, ...]]
     seeds: tuple[int, ...] | None
+    slurm: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +171,7 @@ def _read_profile(
             faults.add(inside, hint if key in fields.names else known, at_key=True)
         if axis is not None:
             values[key] = _profile_values(faults, fields, inside, axis, chosen)
-    return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds)
+    return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds, slurm=given.slurm)
 
 
 def _profile_values(faults: Faults, fields: Fields, place: Place, axis: Axis, chosen: Any) -> tuple[AxisValue, ...]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 
 from sweeper.dealing.dealer import Dealer
 from sweeper.errors import SweepError
+from sweeper.executors.node_check import Asked
 from sweeper.executors.ray import auth as ray_auth
 from sweeper.executors.ray.environment import MODULES, RayGone, RayNotStarted
-from sweeper.executors.ray.node_check import Asked
 from sweeper.executors.ray.place import slot_of
 from trainers.tuned import modules
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import SweepError
-from sweeper.executors.ray.node_check import TOKEN_FILE, Answer, Asked, examine, word_of
+from sweeper.executors.node_check import TOKEN_FILE, Answer, Asked, examine, word_of
 from sweeper.executors.ray.place import room_on
 
 from sweeper.executors.ray.environment import RayGone  # isort: skip  # sets what ray reads on import

@@ -20,7 +20,7 @@ from ray.tune.search import Searcher
 
 from sweeper.dealing.assignment import Assignment
 from sweeper.dealing.dealer import Dealer
-from sweeper.executors.ray.node_check import Unfit, examined, with_arrays
+from sweeper.executors.node_check import Unfit, examined, with_arrays
 from sweeper.executors.ray.place import RayPlace
 from sweeper.host.devices import show_only
 from sweeper.worker.work import Work

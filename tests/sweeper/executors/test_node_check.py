@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.dealing.assignment import Member, TrainerFound
-from sweeper.executors.ray import node_check
-from sweeper.executors.ray.node_check import TOKEN_FILE, Unfit, asked, examine, with_arrays, word_of
+from sweeper.executors import node_check
+from sweeper.executors.node_check import TOKEN_FILE, Unfit, asked, examine, with_arrays, word_of
 from sweeper.host.provenance import source_digest
 from tests.sweeper.assigned import assigned
 from tests.sweeper.plugged import TOY

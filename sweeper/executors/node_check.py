@@ -1,6 +1,7 @@
 """Checks that a machine of a cluster may train for this driver: same code, versions, results folder and data.
 
-Each node is examined once before anything starts; each worker repeats it before its first trial. Starts no workers.
+Ray examines each node once before anything starts, and each worker repeats it before its first trial. A slot of Slurm
+examines its own node. Starts no workers.
 """
 
 import json
@@ -101,7 +102,7 @@ def word_of(node: str, token: str) -> str:
 def _code_trouble(wanted: Asked) -> list[str]:
     if source_digest() == wanted["code"]:
         return []
-    here = Path(__file__).resolve().parents[3]
+    here = Path(__file__).resolve().parents[2]
     return [
         f"the code of sweeper and trainers in {here} is {source_digest()[:SHOWN_DIGITS]}, the driver's is "
         f"{wanted['code'][:SHOWN_DIGITS]}; install the driver's commit there"

@@ -1,0 +1,186 @@
+"""A run by Slurm: what has to be submitted, and the act of submitting it. Trains nothing and prints nothing."""
+
+import getpass
+import math
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from sweeper.errors import Problem, SweepError, SweepFileError
+from sweeper.executors.slurm import commands
+from sweeper.executors.slurm.commands import RefusedError
+from sweeper.executors.slurm.options import Options, of_profile
+from sweeper.executors.slurm.script import script, split, words
+from sweeper.executors.slurm.standing import Live, once_settled, only_left, queued
+from sweeper.executors.slurm.submission import (
+    FORM,
+    Content,
+    Submission,
+    jobs_of,
+    new_token,
+    publish,
+    submissions,
+    with_meeting,
+)
+from sweeper.executors.slurm.thaw import frozen
+from sweeper.planning.trial_spec import TrialSpec
+from sweeper.results.known_trainers import keep
+from sweeper.results.paths import Results, storage_explained
+from sweeper.running.required import required
+from sweeper.running.todo import Todo
+from sweeper.sweepfile.sweep import Sweep
+
+MOST_TRIES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How to submit: the options of sbatch, the number of slots at once, and what each trial is trained with."""
+
+    options: Options
+    workers: int
+    pack: int
+    timeout_s: float
+    retry_failed: bool
+    data_root: Path
+
+
+class Submitted(NamedTuple):
+    """What a run has submitted: the trials, and their submission; None if everything was queued already.
+
+    `refused` is sbatch's line about an array after the first, which it took.
+    """
+
+    trials: Sequence[TrialSpec]
+    submission: Submission | None
+    slots: int
+    jobs: Sequence[str]
+    waits_for: Sequence[str]
+    refused: str
+
+
+def options_of(sweeps: Iterable[Sweep], profile: str | None) -> dict[str, str | bool]:
+    """Return the options of sbatch that a profile has in these sweeps. Raises SweepFileError, SweepError."""
+    found: dict[str, str | bool] = {}
+    for sweep in sweeps:
+        given = sweep.profiles[profile].slurm if profile in sweep.profiles else {}
+        problems = []
+        for name, value in given.items():
+            try:
+                option = of_profile(name, value)
+            except SweepError as error:
+                at = sweep.document.at(("profiles", str(profile), "slurm", name))
+                problems.append(Problem(at, str(error)))
+                continue
+            if option is not None and found.setdefault(*option) != option[1]:
+                raise SweepError(
+                    f"{sweep.path}: slurm: {option[0]} is {option[1]} in profile {profile}, and {found[option[0]]} in "
+                    f"another file; give it with --slurm {option[0]}=..."
+                )
+        if problems:
+            raise SweepFileError(sweep.path, problems)
+    return found
+
+
+def submit(todo: Todo, how: How, results: Results, say: Callable[[str], None]) -> Submitted:
+    """Submit what is neither queued nor running, and return what that was. Raises SweepError.
+
+    Only this act excludes others: a submission takes the next free number, or another command has been first.
+    """
+    for _ in range(MOST_TRIES):
+        with storage_explained(results.slurm):
+            last = max((one.number for one in submissions(results, every=True)), default=0)
+            found = once_settled(results, say)
+            trials = left_of(todo, found, results)
+            if not trials:
+                return Submitted((), None, 0, (), (), "")
+            submission, waits_for = _published(todo, trials, how, results, found, last)
+            if submission is not None:
+                return _sent(submission, trials, waits_for)
+    raise SweepError(f"other commands have submitted {MOST_TRIES} times meanwhile; run the same command again")
+
+
+def left_of(todo: Todo, found: Sequence[Live], results: Results) -> list[TrialSpec]:
+    """Return the trials of `todo` that Slurm has not. Raises SweepError for one that is to start again and is there."""
+    of = queued(todo.batch.standings, found, results)
+    there = of.states
+    again = {standing.spec.trial_id for standing in todo.begun}
+    for trial_id, target in there:
+        if trial_id in again:
+            state = there[trial_id, target][0]
+            raise SweepError(f"--rerun: {trial_id} is {state}; end it with `sweeper stop` first")
+    return only_left(todo.trials, of)
+
+
+def _published(
+    todo: Todo, trials: Sequence[TrialSpec], how: How, results: Results, found: Sequence[Live], last: int
+) -> tuple[Submission | None, Sequence[str]]:
+    slots, waits_for = _slots(math.ceil(len(trials) / how.pack), how.workers, found)
+    folder = results.slurm / f"{last + 1:06d}"
+    token = new_token()
+    results.note_digests({name: array["digest"] for name, array in todo.batch.data.items()})
+    for spec in {id(spec.trainer): spec for spec in trials}.values():
+        keep(results, spec.trainer, spec.reference)
+    sweeps = {spec.trial_id: part.sweep.name for part in reversed(todo.batch.parts) for spec in part.specs}
+    attempts = {each.spec.trial_id: each.summary.attempt for each in todo.batch.standings if each.summary is not None}
+    started_again = {standing.spec.trial_id for standing in todo.begun}
+    attempts = {name: number for name, number in attempts.items() if name not in started_again}
+    frozen_trials, references = frozen(trials, sweeps, todo.engines, attempts)
+    sizes = split(slots, commands.most_elements())
+    asked = required(todo.batch, how.data_root, results, secrets.token_hex(8))
+    content = Content(
+        form=FORM,
+        token=token,
+        by=f"{getpass.getuser()} on {socket.gethostname()}",
+        created_ms=time.time_ns() // 1_000_000,
+        experiments=[part.experiment for part in todo.batch.parts],
+        device=todo.room.device,
+        pack=how.pack,
+        timeout_s=how.timeout_s,
+        retry_failed=how.retry_failed,
+        data={name: dict(array) for name, array in todo.batch.data.items()},
+        asked=with_meeting(asked, folder),
+        options=dict(how.options),
+        waits_for=list(waits_for),
+        parts={f"{token}.{number}": size for number, size in enumerate(sizes)},
+        references=references,
+        trials=frozen_trials,
+    )
+    return publish(results, last, content, script(how.options, folder, sys.executable)), waits_for
+
+
+def _slots(packs: int, workers: int, found: Sequence[Live]) -> tuple[int, Sequence[str]]:
+    """Return how many slots are submitted for so many packs, and the jobs that they wait for.
+
+    All slots of the folder together are at most `workers` at once.
+    """
+    taken = sum(len(live.living) for live in found)
+    if taken < workers:
+        return min(packs, workers - taken), ()
+    answers = (answer for live in found if not live.over for answer in live.submission.answers())
+    return min(packs, workers), jobs_of(answers)
+
+
+def _sent(submission: Submission, trials: Sequence[TrialSpec], waits_for: Sequence[str]) -> Submitted:
+    """Give each array to sbatch. A submission that is refused whole leaves nothing."""
+    content, jobs, refused = submission.content, list[str](), ""
+    for part, size in content["parts"].items():
+        indices = f"0-{size - 1}" if size > 1 else "0"
+        given = words(content["options"], part, indices, submission.folder, waits_for)
+        try:
+            job = commands.submit(submission.script, given)
+        except RefusedError as error:
+            if not jobs:
+                submission.withdraw()
+                raise
+            refused = str(error)
+            break
+        submission.note(part, job)
+        jobs.append(job)
+    sizes = list(content["parts"].values())[: len(jobs)]
+    return Submitted(trials, submission, sum(sizes), jobs, waits_for, refused)

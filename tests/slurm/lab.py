@@ -1,0 +1,154 @@
+"""A sweep of four trials in a folder of its own, submitted to a real Slurm again and again until it is done."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeper.planning.expand import expand
+from sweeper.results.fold import fold
+from sweeper.results.journal_lines import JournalError, read_lines
+from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
+from tests.chaos.ending import Ending, ending, lost_and_doubled
+from tests.chaos.program import LARGE, Size, sweep_text
+from tests.places import ROOT
+from tests.slurm.cluster import Cluster
+from tests.sweeper.command import Ended, environment
+from tests.waiting import HANG_S
+
+HASTY = Path(__file__).with_name("hasty.py")
+MOST_RUNS = 12
+
+
+class Lab:
+    """One sweep and its results folder; `extra` is added to the environment of its commands and slots."""
+
+    def __init__(self, folder: Path, cluster: Cluster, *, size: Size = LARGE, seeds: int = 2, **extra: str) -> None:
+        self.folder, self.cluster, self.size = folder, cluster, size
+        self.results = Results.at(folder / "results")
+        self.extra = extra
+        self.codes: list[int] = []
+        (folder / "slurm.yaml").write_text(sweep_text("slurm", seeds, size))
+        self.specs = expand(load(folder / "slurm.yaml"))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in environment().items() if not key.startswith(("SLURM_", "SBATCH_"))}
+        return kept | {"PYTHONPATH": str(ROOT)} | self.cluster.environment | self.extra
+
+    def run(self, *words: str, detach: bool = True) -> Ended:
+        """Run `sweeper run --executor slurm` to its end."""
+        process = self.start(*words, detach=detach)
+        out, err = process.communicate(timeout=HANG_S)
+        self.codes.append(process.returncode)
+        return Ended(process.returncode, out, err)
+
+    def start(self, *words: str, detach: bool = True) -> "subprocess.Popen[str]":
+        here = ["--executor", "slurm", "--device", "cpu", "--tracking-uri", "none", "--workers", "2"]
+        here += ["--slurm", f"partition=low,python={sys.executable} {HASTY}", *(["--detach"] if detach else [])]
+        return self.sweeper("run", "slurm.yaml", *here, *words)
+
+    def sweeper(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "sweeper", *words],
+            cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def told(self, *words: str) -> Ended:
+        """Run another command of sweeper to its end."""
+        process = self.sweeper(*words)
+        out, err = process.communicate(timeout=HANG_S)
+        return Ended(process.returncode, out, err)
+
+    def steps(self) -> int:
+        """Return how many steps all trials have in their journals together."""
+        total = 0
+        for path in (self.results.root / "trials").glob("*/journal.jsonl"):
+            try:
+                total += max((line.get("step", 0) for line in read_lines(path)), default=0)
+            except JournalError:
+                continue
+        return total
+
+    def until(self, share: float) -> None:
+        """Wait until so much of all steps is journalled; jobs that were queued again begin at once."""
+        deadline_s = time.monotonic() + HANG_S
+        while self.steps() < share * len(self.specs) * self.size.steps:
+            assert time.monotonic() < deadline_s, self.story()
+            self.cluster.hurry()
+            time.sleep(0.2)
+
+    def until_idle(self) -> None:
+        """Wait until Slurm has no job of this sweep; jobs that were queued again begin at once."""
+        deadline_s = time.monotonic() + HANG_S
+        while self.cluster.jobs():
+            assert time.monotonic() < deadline_s, self.story()
+            self.cluster.hurry()
+            time.sleep(0.3)
+
+    def finish(self) -> None:
+        """Run the same command again until every trial is done."""
+        for _ in range(MOST_RUNS):
+            self.until_idle()
+            if self.done() == len(self.specs):
+                return
+            done = self.run()
+            assert done.code == 0, done.err
+        raise AssertionError(f"not done after {MOST_RUNS} runs:\n{self.story()}")
+
+    def done(self) -> int:
+        records = [fold(path) for path in (self.results.root / "trials").glob("*/journal.jsonl")]
+        return sum(found is not None and found["status"] == "done" for found in records)
+
+    def slots(self) -> dict[int, str]:
+        """Return the living slots of this sweep, by process, with their command lines."""
+        return dict(_processes(str(self.results.slurm)))
+
+    def kill_a_slot(self) -> bool:
+        """Kill one slot without a word; return whether there was one."""
+        for pid in self.slots():
+            os.kill(pid, signal.SIGKILL)
+            return True
+        return False
+
+    def assert_ended_as(self, undisturbed: Ending) -> tuple[int, int]:
+        """All is done once, with the undisturbed bits. Return the records that are lost and those that are doubled."""
+        planned = {spec.trial_id for spec in self.specs}
+        found = ending(self.results, self.size.steps)
+        assert set(found.records) == planned, self.story()
+        assert found == undisturbed, self.story()
+        for name in planned:
+            lines = list(read_lines(self.results.trial(name).journal))
+            assert [line["kind"] for line in lines].count("done") == 1, (name, self.story())
+        assert not (self.results.root / "index.db").exists() or self.codes
+        return lost_and_doubled(undisturbed, self.results)
+
+    def story(self) -> str:
+        """Return the logs of all slots, for the message of a failed test."""
+        files = sorted(self.results.slurm.glob("*/*.log"))
+        return "\n".join(f"== {file}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
+
+
+def undisturbed(folder: Path, size: Size = LARGE, seeds: int = 2) -> Ending:
+    """Return what an inline run of the same sweep ends with."""
+    (folder / "slurm.yaml").write_text(sweep_text("slurm", seeds, size))
+    words = [sys.executable, "-m", "sweeper", "run", "slurm.yaml", "--executor", "inline", "--device", "cpu"]
+    subprocess.run(
+        [*words, "--tracking-uri", "none"], cwd=folder, env=environment(PYTHONPATH=str(ROOT)), check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return ending(Results.at(folder / "results"), size.steps)
+
+
+def _processes(mark: str) -> Iterator[tuple[int, str]]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if "python" in line and mark in line and "slot" in line:
+            yield int(folder.name), line
