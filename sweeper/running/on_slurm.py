@@ -68,7 +68,7 @@ def options_of(sweeps: Iterable[Sweep], profile: str | None) -> dict[str, str | 
     """Return the options of sbatch that a profile has in these sweeps. Raises SweepFileError, SweepError."""
     found: dict[str, str | bool] = {}
     for sweep in sweeps:
-        given = sweep.profiles[profile].slurm if profile in sweep.profiles else {}
+        given = sweep.profiles[profile].slurm if profile is not None and profile in sweep.profiles else {}
         problems = []
         for name, value in given.items():
             try:

@@ -29,7 +29,7 @@ ROUNDS = int(os.environ.get("SWEEPER_SLURM_ROUNDS", "30"))
 SEED = int(os.environ.get("SWEEPER_SLURM_SEED", "1"))
 TABLE = os.environ.get("SWEEPER_SLURM_TABLE")
 PRELOAD = os.environ.get("SWEEPER_SLURM_PRELOAD", "")
-SIZE = Size(400, 100, 150, 5)
+SIZE = Size(200, 100, 100, 3)
 
 
 class Row(NamedTuple):

@@ -45,7 +45,7 @@ class Place(NamedTuple):
     """Where this slot stands in its array, as Slurm tells it in the environment."""
 
     job: str
-    index: int
+    number: int
     restarts: int
     node: str
 
@@ -55,7 +55,7 @@ class Place(NamedTuple):
         array, index = found.get("SLURM_ARRAY_JOB_ID"), found.get("SLURM_ARRAY_TASK_ID")
         return cls(
             job=f"{array}_{index}" if array and index else found.get("SLURM_JOB_ID", "none"),
-            index=int(index or 0),
+            number=int(index or 0),
             restarts=int(found.get("SLURM_RESTART_COUNT", 0)),
             node=found.get("SLURMD_NODENAME", socket.gethostname()),
         )
@@ -83,7 +83,7 @@ def main(folder: Path) -> int:
     living.take()
     try:
         _try_locks(submission, place)
-        code = slot.run(rotated(specs, place.index, sum(submission.content["parts"].values())))
+        code = slot.run(rotated(specs, place.number, sum(submission.content["parts"].values())))
     finally:
         living.paths.lock.unlink(missing_ok=True)
         living.release()
