@@ -58,9 +58,7 @@ def _unsettled(submission: Submission, jobs: Sequence[Job]) -> bool:
     return submission.age_s() < SETTLED_S
 
 
-def once_settled(
-    results: Results, say: Callable[[str], None], ask: Callable[[], list[Live]] | None = None
-) -> list[Live]:
+def once_settled(results: Results, say: Callable[[str], None]) -> list[Live]:
     """Return what `look` finds once no other command is about to submit; note the jobs of one that died meanwhile.
 
     Notes which submissions are past, so that Slurm is not asked about them again. Raises OSError as well.
