@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.network_names import is_own, located
 from trainers.trainer import ConfigError
 
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="the last bits depend on it; sweeper's workers have one")
     options = parser.parse_args(arguments)
     try:
-        config = read_config(options.config)
+        config = located(read_config(options.config), str(options.config.absolute().parent))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -60,6 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     import torch
 
+    if is_own(config.network):
+        from trainers.maml.networks.examined import fault
+
+        field, message = fault(config)
+        if message:
+            print(f"{options.config}: {field}: {message}", file=sys.stderr)
+            return 2
     from trainers.data.datasets import DataError, data_root, prepare
     from trainers.data.on_device import DeviceError, load_pixels
     from trainers.maml.engines.table import fastest

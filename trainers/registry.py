@@ -1,25 +1,20 @@
 """Finds trainers: by name, as `package.module:OBJECT`, as `file.py:OBJECT` beside the sweep file, or as a command.
 
-A trainer's own module is imported here and nowhere else. Does not look into a results folder.
+A trainer's own module is imported by `trainers.plug_modules`. Does not look into a results folder.
 """
 
-import importlib
-import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
-from trainers.code import closure, code_of
 from trainers.described import describe
 from trainers.guarded import guarded, why
+from trainers.plug_modules import module_of, stamp_of
 from trainers.showing import SHOWING
 from trainers.trainer import DEFAULT, MEMBERS, Metric, Reference, Trainer, TrainerError
 from trainers.tuned import TUNED
@@ -40,21 +35,16 @@ def find(reference: Reference) -> Trainer:
     """
     says, folder = reference
     if says == DEFAULT:
-        from trainers.maml.trainer import MAML
+        from trainers.maml.trainer import MAML, MamlTrainer
 
-        return MAML
+        return MamlTrainer(folder) if folder else MAML  # its networks may be files of that folder
     if says == "protonet":
-        from trainers.protonet.trainer import PROTONET
+        from trainers.protonet.trainer import PROTONET, ProtonetTrainer
 
-        return PROTONET
+        return ProtonetTrainer(folder) if folder else PROTONET
     if isinstance(says, Mapping):
         return _of_command(json.dumps(says, sort_keys=True), folder)
-    return _found(says, folder, _stamp(says, folder))
-
-
-def _stamp(says: str, folder: str) -> str:
-    file = _file_of(says, folder)
-    return "" if file is None else code_of([file.resolve()], file.resolve().parent)
+    return _found(says, folder, stamp_of(says, folder))
 
 
 @lru_cache(maxsize=64)
@@ -69,17 +59,11 @@ def _found(says: str, folder: str, stamp: str) -> Trainer:
     place, colon, name = says.rpartition(":")
     if not colon:
         return checked(_installed(says), says)
-    file = _file_of(says, folder)
-    module = _imported(says, place) if file is None else _from_file(says, file, stamp)
+    module = module_of(says, folder, stamp)
     if not name.isidentifier() or not hasattr(module, name):
         offered = [key for key, value in vars(module).items() if not key.startswith("_") and _looks_like_one(value)]
         raise TrainerError(f"{says}: {place} has no {name!r}; its trainers are {', '.join(offered) or 'none'}")
     return checked(getattr(module, name), says)
-
-
-def _file_of(says: str, folder: str) -> Path | None:
-    place = says.rpartition(":")[0]
-    return Path(folder, place) if place.endswith(".py") else None
 
 
 def _installed(name: str) -> Any:
@@ -93,63 +77,6 @@ def _installed(name: str) -> Any:
         return found[0].load()
     except Exception as error:
         raise TrainerError(f"{name}: its entry point {found[0].value} can't be loaded: {why(error)}") from error
-
-
-def _imported(says: str, module: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        hint = (
-            "" if not isinstance(error, ModuleNotFoundError) else "; a file beside the sweep file is `file.py:OBJECT`"
-        )
-        raise TrainerError(f"{says}: {module} can't be imported: {why(error)}{hint}") from error
-
-
-def _from_file(says: str, file: Path, stamp: str) -> ModuleType:
-    """Return the module of `file`, under a name of its own. It can import other files of its folder.
-
-    No bytecode is kept: Python takes it for that of any file of the same size that changes within a second.
-    """
-    if not file.is_file():
-        raise TrainerError(f"{says}: there is no file {file}; give its path from the folder of the sweep file")
-    name = f"trainer_{file.stem}_{sha256(f'{file.resolve()} {stamp}'.encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # its name ends in .py
-    module = importlib.util.module_from_spec(spec)
-    folder = str(file.resolve().parent)
-    _forget_siblings(says, file.resolve())
-    if folder not in sys.path:
-        sys.path.append(folder)  # last, so that no file beside the trainer hides an installed package
-    sys.modules[name] = module  # dataclasses and pickle look there
-    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise TrainerError(f"{says}: {file} can't be imported: {why(error)}") from error
-    finally:
-        sys.dont_write_bytecode = kept
-    return module
-
-
-def _forget_siblings(says: str, file: Path) -> None:
-    """Let the files that `file` imports from its folder be imported anew: they may have changed.
-
-    Raises TrainerError if this process has a module of the same name from elsewhere, which would be taken instead.
-    """
-    for sibling in closure([file], file.parent) - {file}:
-        parts = sibling.relative_to(file.parent).with_suffix("").parts
-        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        known = sys.modules.get(name)
-        if known is None:
-            continue
-        place = getattr(known, "__file__", None)
-        if place is None or Path(place).resolve() != sibling:
-            raise TrainerError(
-                f"{says}: {sibling.name} beside it has the name of another module that is loaded already, "
-                f"{place or name}; rename the file"
-            )
-        del sys.modules[name]
 
 
 def _looks_like_one(value: Any) -> bool:

@@ -24,6 +24,7 @@ from sweeper.cli.terminal.queue import in_slurm
 from sweeper.cli.terminal.search_lines import plan_lines, search_facts
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
+from sweeper.planning.named_code_checks import check_named_code
 from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
@@ -67,6 +68,7 @@ def plan(
     sweep = sweep_in(file, folder)
     searches = known_searches(sweep, profile, folder, folder.digests())
     specs = planned(sweep, profile, folder, folder.digests())
+    check_named_code(sweep, specs)
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)
         return

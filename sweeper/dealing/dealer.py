@@ -29,6 +29,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, TrialPaths, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
+from trainers.named_code import code_of
 from trainers.trainer import DEFAULT, Trainer, TrainerError
 
 LOST_RETRIES = 3
@@ -69,7 +70,8 @@ class Dealer:
         self._later: dict[str, Deal] = {}
         """Trials of the source that this run still trains to another target."""
         self._ended: dict[str, None] = {}
-        self._trainers: dict[int, tuple[Trainer, str]] = {}
+        self._trainers: dict[int, Trainer] = {}
+        self._codes: dict[tuple[int, str], str] = {}
         """Each trainer of the run, by its id in this process, with the hash of its code when it was first dealt."""
         self._clock = clock
         self._sweeps = dict(sweeps)
@@ -282,12 +284,15 @@ class Dealer:
         return self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target or FURTHEST)
 
     def _code(self, spec: TrialSpec) -> str:
-        """Return the hash of a trainer's code, and keep its description when it is first dealt. Raises OSError."""
+        """Return the hash of the code that trains `spec`, and keep its trainer's description. Raises OSError."""
         trainer = spec.trainer
         if id(trainer) not in self._trainers:
             keep(self._results, trainer, spec.reference)
-            self._trainers[id(trainer)] = trainer, trainer.code()
-        return self._trainers[id(trainer)][1]
+            self._trainers[id(trainer)] = trainer
+        key = id(trainer), spec.cell
+        if key not in self._codes:
+            self._codes[key] = code_of(trainer, spec.cell_config).hash
+        return self._codes[key]
 
     def _fixed(self, trial: Dealt, journal: Journal) -> Fixed:
         """Return the engine and threads of the trial's first attempt, or those that it will have."""
@@ -378,7 +383,7 @@ class Dealer:
             timeout_s=self._worker.timeout_s,
             share=self._worker.share,
         )
-        if spec.trainer.name != DEFAULT:
+        if spec.trainer.name != DEFAULT or code:
             assignment["trainer"] = TrainerFound(says=spec.reference.says, folder=spec.reference.folder, code=code)
         return assignment
 

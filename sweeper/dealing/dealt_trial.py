@@ -122,10 +122,13 @@ def facts(spec: TrialSpec, worker: Worker, sweep: str, fixed: Fixed, pack: int, 
 
 
 def _facts_of_trainer(spec: TrialSpec, code: str) -> dict[str, Any]:
-    """Return what only the journals of trainers other than MAML have: all that a reader needs without the trainer."""
+    """Return what journals of trainers other than MAML have besides: all that a reader needs without the trainer.
+
+    Those of MAML have the hash of the code that a config names, such as a network's.
+    """
     trainer = spec.trainer
     if trainer.name == DEFAULT:
-        return {}
+        return {"code": code} if code else {}
     return {
         "form": FORM_OF_OTHERS,
         "trainer": trainer.name,

@@ -14,14 +14,15 @@ from sweeper.results.locks import holder_of
 from sweeper.results.paths import Results
 from sweeper.results.trial_summary import TrialSummary
 from sweeper.sweepfile.sweep import Sweep
-from trainers.trainer import DEFAULT, Trainer
+from trainers.named_code import code_of
+from trainers.trainer import DEFAULT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """One planned trial and its state. `why` says in a few words what a run would do with it, or why nothing.
 
-    `code` is the hash of its trainer's code now, "" if it isn't known. `changed` says whether its last attempt had
+    `code` is the hash of the code that trains it now, "" if it isn't known. `changed` says whether its last attempt had
     another one that was not accepted as equal.
     """
 
@@ -59,19 +60,20 @@ def survey(results: Results, specs: Iterable[TrialSpec]) -> Survey:
 
 
 class _Codes:
-    """The hashes of the code of trainers, each computed once, and which of them count as equal."""
+    """The hashes of the code that trains trials, and which of them count as equal."""
 
     def __init__(self, accepted: AcceptedCodes) -> None:
         self._accepted = accepted
-        self._now: dict[int, tuple[Trainer, str]] = {}
+        self._now: dict[tuple[str, int], str] = {}
 
-    def of(self, trainer: Trainer) -> str:
-        if id(trainer) not in self._now:
-            self._now[id(trainer)] = trainer, trainer.code()
-        return self._now[id(trainer)][1]
+    def of(self, spec: TrialSpec) -> str:
+        key = spec.cell, id(spec.trainer)
+        if key not in self._now:
+            self._now[key] = code_of(spec.trainer, spec.cell_config).hash
+        return self._now[key]
 
-    def changed(self, trainer: Trainer, summary: TrialSummary | None) -> bool:
-        return summary is not None and not self._accepted.equal(trainer.name, summary.code, self.of(trainer))
+    def changed(self, spec: TrialSpec, summary: TrialSummary | None) -> bool:
+        return summary is not None and not self._accepted.equal(spec.trainer.name, summary.code, self.of(spec))
 
 
 def _standing(
@@ -85,10 +87,10 @@ def _standing(
         why = _why_new(spec, past[spec.point])
     if state == "interrupted" and not spec.trainer.resumes:
         why = f"{why}; starts again"
-    changed = codes.changed(spec.trainer, summary)
+    changed = codes.changed(spec, summary)
     if changed and summary is not None:
         why = f"{why}; code changed since attempt {summary.attempt}"
-    return Standing(spec=spec, state=state, why=why, summary=summary, code=codes.of(spec.trainer), changed=changed)
+    return Standing(spec=spec, state=state, why=why, summary=summary, code=codes.of(spec), changed=changed)
 
 
 def _why_new(spec: TrialSpec, before: TrialSummary) -> str:

@@ -11,6 +11,7 @@ from analysis.contract.lifecycle import FINISHED
 from sweeper.errors import SweepError
 from sweeper.host.devices import Device
 from sweeper.planning.expand import expand
+from sweeper.planning.named_code_checks import check_named_code
 from sweeper.planning.searched import searches_of
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.known_trainers import sweep_in
@@ -19,6 +20,7 @@ from sweeper.results.paths import Results, storage_explained
 from sweeper.results.survey import Batch, Standing, SurveyedSweep, experiment_name, survey
 from sweeper.search.trials import known, planned
 from sweeper.sweepfile.sweep import Sweep
+from trainers.named_code import code_of
 from trainers.trainer import Data, TrainerError
 
 
@@ -53,7 +55,10 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     Converts data if needed, and writes no results. Raises SweepError for bad data or a bad sweep.
     """
     sweeps = list(sweeps)
-    arrays = _prepared([spec for sweep in sweeps for spec in _examples(sweep, profile)], data_root)
+    examples = [(sweep, _examples(sweep, profile)) for sweep in sweeps]
+    for sweep, specs in examples:
+        check_named_code(sweep, specs)
+    arrays = _prepared([spec for _, specs in examples for spec in specs], data_root)
     digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
@@ -103,7 +108,7 @@ def refuse_other_code(standings: Iterable[Standing], to_train: Iterable[TrialSpe
     assert first.summary is not None  # else nothing has changed
     count = len({standing.spec.trial_id for standing in changed})
     raise SweepError(
-        f"the code of trainer {first.spec.trainer.name} has changed since {first.spec.trial_id}"
+        f"the code of {code_of(first.spec.trainer, first.spec.cell_config).of} has changed since {first.spec.trial_id}"
         f"{f' and {count - 1} other trials' if count > 1 else ''} trained with it (its hash was "
         f"{first.summary.code[:12]} and is {first.code[:12]} now); train them from step 0 with --rerun, or go on with "
         "--accept-code if the change makes no difference to their numbers"

@@ -1,11 +1,13 @@
 """What goes wrong in a worker, told apart: the storage's fault, the trainer's, too little memory, other code."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from analysis.contract.lifecycle import UpdateStatus
 from sweeper.worker.log import STORAGE_ERRORS
+from trainers.named_code import Code, code_of
 from trainers.trainer import Diverged, Trainer
 
 
@@ -26,12 +28,13 @@ class OtherCodeError(Exception):
     """The trainer that this process has imported is not the one that the run began with."""
 
 
-def require_code(trainer: Trainer, wanted: str) -> None:
-    """Raise OtherCodeError if the code of `trainer` here has another hash than `wanted`, that of the driver."""
-    here = trainer.code()
+def require_code(trainer: Trainer, values: Mapping[str, Any], wanted: str) -> None:
+    """Raise OtherCodeError if the code that trains the config of `values` has another hash here than `wanted`."""
+    named = hasattr(trainer, "named_code")  # else the values need not be those of a config of this code
+    of, here = code_of(trainer, trainer.resolve(values)) if named else Code(f"trainer {trainer.name}", trainer.code())
     if here != wanted:
         raise OtherCodeError(
-            f"the code of trainer {trainer.name} changed after the run began: {here[:12] or 'not known'} is this "
+            f"the code of {of} changed after the run began: {here[:12] or 'not known'} is this "
             f"worker's, and {wanted[:12] or 'not known'} is the driver's; run the same command again"
         )
 

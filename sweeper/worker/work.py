@@ -141,7 +141,7 @@ class Work:
     def _started(self) -> Iterator[Chunk]:
         if self._chunks is None:
             work, trainer = self._assignment, self._trainer
-            require_code(trainer, work.get("trainer", MAML)["code"])
+            require_code(trainer, work["members"][0]["config"], work.get("trainer", MAML)["code"])
             trainer.make_ready(work["device"], work["threads"], work["share"])
             forget_peak(work["device"])
             with own_files():

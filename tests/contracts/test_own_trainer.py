@@ -1,4 +1,4 @@
-"""Every code block of the pages about one's own trainer works: the first line of a block names its file."""
+"""Every code block of the pages about one's own trainer or network works: its first line names its file."""
 
 import importlib.util
 import re
@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from sweeper.planning.expand import expand
+from sweeper.planning.named_code_checks import check_named_code
 from sweeper.sweepfile.sweep import load
 from tests.budget import LONG
 from tests.places import ROOT
@@ -20,7 +22,8 @@ from trainers.testing import check_growth, check_resume
 from trainers.trainer import Reference
 
 PAGES = {
-    name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("own_trainer", "tutorial_script")
+    name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("own_trainer", "own_network", "tutorial_script")
 }
 
 
@@ -101,6 +104,21 @@ def test_the_tests_of_the_page_pass(lab, monkeypatch):
     found = module(folder / "test_resuming.py")
     found.test_it_grows_to_the_bit()
     found.test_it_resumes_to_the_bit()
+
+
+def test_the_tests_of_the_page_about_networks_pass(lab, monkeypatch, tmp_path_factory, drawn_before):
+    found = module(lab("own_network") / "test_nets.py")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found.test_it_resumes_to_the_bit(tmp_path_factory.mktemp("data"))
+    torch.set_num_threads(threads)
+
+
+def test_every_network_of_the_page_is_sound(lab):
+    folder = lab("own_network")
+    for name in ("nets.yaml", "nets_protonet.yaml"):
+        sweep = load(folder / name)
+        check_named_code(sweep, expand(sweep))
 
 
 def test_the_class_of_the_page_is_a_whole_trainer(lab):

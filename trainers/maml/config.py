@@ -14,6 +14,7 @@ from trainers.data.class_names import named_classes
 from trainers.data.facts import facts_of, fewest_images, split_rows
 from trainers.data.known_name import KnownName
 from trainers.fields import problems_of
+from trainers.maml.network_names import DESCRIPTION, ORDERED, NetworkName, short_name
 from trainers.trainer import ConfigError, Problem
 
 Algorithm = Literal["maml", "anil", "contrastive"]
@@ -26,7 +27,7 @@ LabelRule = Literal["random", "groups", "consecutive"]
 Head = Literal["trained", "zeroed"]
 HEADS: tuple[Head, ...] = ("trained", "zeroed")
 
-LEAST_SIDE = {"conv4_strided": 23, "conv4_pooled": 16}
+LEAST_SIDE = {"conv4_strided": 23, "conv4_pooled": 16, "resnet12": 16}
 """The least height and width of an image that leaves a network a feature."""
 
 PACKABLE = frozenset({"seed", "zero_head_every", "head_scale", "inner_lr", "outer_lr"})
@@ -46,10 +47,10 @@ class TrialConfig(BaseModel):
 
     dataset: KnownName
     omniglot_split: OmniglotSplit = Field("1200/423", description="classes for train/test, or train/val/test")
-    network: Literal["conv4_strided", "conv4_pooled"] = Field(
-        "conv4_strided", description="Conv-4 with strides (Omniglot) or with 2x2 max-pooling (mini-ImageNet)"
+    network: NetworkName = Field("conv4_strided", description=DESCRIPTION)
+    channels: Positive = Field(
+        64, description="filters of each convolution of Conv-4; the others have multiples of it (docs/own_network.md)"
     )
-    channels: Positive = Field(64, description="filters of each convolution")
     head_bias: bool = Field(True, description="whether the linear head has a bias")
     net_order: NetOrder = Field(
         "relu_bn", description="ReLU before batch norm as in the paper's released code, or after it as printed"
@@ -213,6 +214,7 @@ def _impossible(config: TrialConfig) -> list[Problem]:
     problems = [*_impossible_objective(config), *_impossible_labels(config), *_impossible_classes(config)]
     ranges = split_rows(config.dataset, config.omniglot_split)
     problems += _impossible_images(config, ranges)
+    problems += _impossible_network(config)
     if config.eval_split not in ranges:
         what = f"{config.dataset} split {config.omniglot_split}" if config.dataset == "omniglot" else config.dataset
         instead = ", or omniglot_split 1028/172/423" if config.dataset == "omniglot" else ""
@@ -262,6 +264,18 @@ def _impossible_images(config: TrialConfig, ranges: Mapping[Split, range]) -> li
             )
         )
     return problems
+
+
+def _impossible_network(config: TrialConfig) -> list[Problem]:
+    network = config.network
+    if network not in ORDERED and config.net_order != TrialConfig.model_fields["net_order"].default:
+        why = f"{config.net_order} has no meaning for network {short_name(network)}, which has an order of its own"
+        return [Problem("net_order", f"{why}; leave it out")]
+    if network == "resnet12" and config.channels % 2:
+        return [
+            Problem("channels", f"{config.channels}, but resnet12 has 2.5 times as many filters in its second block")
+        ]
+    return []
 
 
 def _impossible_objective(config: TrialConfig) -> list[Problem]:

@@ -49,7 +49,8 @@ class Probe(TypedDict):
     with no term left out. `layer_change`: ||after - before|| of each layer's parameters in the inner loop, relative to
     ||before|| (absolute for the head, which may be zero). `feature_change`: 1 - cosine of the query features before
     and after it. `smallest_variance`, `smallest_live_variance`, `flat_channels`: of the variances in batch norm on the
-    support set, the smallest, the smallest above zero, and the share of the last layer's between zero and 1e-3.
+    support set, the smallest, the smallest above zero, and the share of the last layer's between zero and 1e-3; of a
+    network without batch norm None, None and no entry.
     `feature_pull`: what one outer step in each of these orders does to the features, mean over episodes (Figs. 1 and
     6). Its gradients come from an inner loop of only the head, of at least one step, under the trial's loss; its
     displacements follow the gradient of `gradient_norm`. Probes of older versions lack this entry.
@@ -90,9 +91,9 @@ def probe(config: TrialConfig, params: Params, episodes: Episode, engine: Engine
         gradient_norm={order: [_finite(norm) for norm, _ in found] for order, found in pulls.items()},
         layer_change={layer: _mean([change[0][layer] for change in changes]) for layer in changes[0][0]},
         feature_change=_mean([change[1] for change in changes]),
-        smallest_variance=[_finite(torch.cat(found).min()) for found in variances],
-        smallest_live_variance=[_smallest_live(torch.cat(found)) for found in variances],
-        flat_channels=[float(((v[-1] > 0) & (v[-1] < FLAT)).to(torch.float64).mean()) for v in variances],
+        smallest_variance=[_finite(torch.cat(found).min()) if found else None for found in variances],
+        smallest_live_variance=[_smallest_live(torch.cat(found)) if found else None for found in variances],
+        flat_channels=[float(((v[-1] > 0) & (v[-1] < FLAT)).to(torch.float64).mean()) for v in variances if v],
         feature_pull={order: _mean_pull([pull for _, pull in found]) for order, found in pulls.items()},
     )
 
@@ -163,7 +164,7 @@ def _changes(config: TrialConfig, model: Model, params: Params, episode: Episode
 
 
 def _variances(config: TrialConfig, params: Params, episode: Episode) -> list[Tensor]:
-    """Return, for each block, the variance (C,) that batch norm sees in the support set."""
+    """Return, for each batch norm, the variance (C,) that it sees in the support set."""
     seen: list[Tensor] = []
     norm = partial(native_norm, eps=config.bn_eps)
 

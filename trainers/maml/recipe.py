@@ -6,6 +6,10 @@ no entry here is raised.
 
 from trainers.data.catalog import CATALOG
 from trainers.maml.config import TrialConfig
+from trainers.maml.network_names import CONV4, is_own
+
+OWN = "own_network"
+"""How a network of one's own is made a function of its parameters. Its own code is hashed instead."""
 
 RECIPES: dict[str, int] = {
     "core": 1,  # network, initialisation, episodes, first-order MAML, Adam, evaluation
@@ -23,6 +27,9 @@ RECIPES: dict[str, int] = {
     "strokes": 1,
     "mini_imagenet": 1,
     "added_data": 1,  # episodes of classes that differ in their number of images
+    "resnet12": 1,
+    "mlp": 1,
+    OWN: 1,
 }
 
 
@@ -37,6 +44,7 @@ def recipe_of(config: TrialConfig) -> dict[str, int]:
     if config.order == "second" and config.inner_steps > 0:
         used.append("second_order")
     optional = {
+        of_network(config.network): config.network not in CONV4,
         config.algorithm: config.algorithm != "maml",
         config.loss: config.loss != "cross_entropy",
         config.net_order: config.net_order != "relu_bn",
@@ -48,3 +56,8 @@ def recipe_of(config: TrialConfig) -> dict[str, int]:
     }
     used += [name for name, is_used in optional.items() if is_used]
     return {name: RECIPES[name] for name in used}
+
+
+def of_network(network: str) -> str:
+    """Return the name of the recipe entry of `network`; Conv-4 is in the core."""
+    return OWN if is_own(network) else network

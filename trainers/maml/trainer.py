@@ -22,11 +22,14 @@ from trainers.maml.config import HEADS, PACKABLE, TrialConfig, resolve
 from trainers.maml.engines.table import COMPILING, ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
 from trainers.maml.layout import parameter_count
 from trainers.maml.measured import METRICS, unmeasured
+from trainers.maml.network_code import hash_of
+from trainers.maml.network_names import is_own, located, short_name
 from trainers.maml.points import points
 from trainers.maml.recipe import recipe_of
 from trainers.maml.record_forms import FORMS
+from trainers.named_code import Code
 from trainers.showing import EpisodeShown
-from trainers.trainer import Chunk, Data, Metric, Point, Task, TrainerError, Wanted
+from trainers.trainer import Chunk, Data, Metric, Point, Problem, Task, TrainerError, Wanted
 from trainers.tuned import Command
 
 _PASSES = {"evaluation": "", "final": "last pass, "}
@@ -48,6 +51,19 @@ class MamlTrainer:
     resumes = True
     modules: tuple[str, ...] = ("trainers.maml.train",)
 
+    def __init__(self, folder: str = "") -> None:
+        """Take the folder of the sweep file, where files of networks are. Without it, no code of a network is hashed
+        or tried, and files are seen from the working directory.
+        """
+        self._folder = folder
+        self._codes: dict[str, str] = {}  # taken once: a file may change after this process has imported it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MamlTrainer) and self._folder == other._folder
+
+    def __hash__(self) -> int:
+        return hash(self._folder)
+
     @property
     def protocols(self) -> Mapping[str, Mapping[str, Any]]:
         return {name: protocols.load(name) for name in protocols.names()}
@@ -56,16 +72,16 @@ class MamlTrainer:
         return resolve({**values})
 
     def recipe(self, config: BaseModel) -> Mapping[str, int]:
-        return recipe_of(_own(config))
+        return recipe_of(self._own(config))
 
     def code(self) -> str:
         return ""
 
     def unmeasured(self, config: BaseModel, wanted: Wanted) -> Iterator[tuple[str, str]]:
-        return unmeasured(_own(config), wanted)
+        return unmeasured(self._own(config), wanted)
 
     def dataset(self, config: BaseModel) -> str:
-        return _own(config).dataset
+        return self._own(config).dataset
 
     def digest(self, dataset: str) -> str:
         return facts_of(dataset).digest
@@ -80,19 +96,20 @@ class MamlTrainer:
         return Data(dataset, found.path, found.digest)
 
     def checkpoint_bytes(self, config: BaseModel) -> int:
-        own = _own(config)
-        return parameter_count(own) * COPIES_IN_A_CHECKPOINT * BYTES[own.dtype]
+        own = self._own(config)
+        count = self._own_count(own) if is_own(own.network) else parameter_count(own)
+        return count * COPIES_IN_A_CHECKPOINT * BYTES[own.dtype]
 
     def engines(self, device: str) -> tuple[str, ...]:
         return ENGINES_OF_DEVICE[device]
 
     def engine(self, config: BaseModel, device: str) -> str:
-        return fastest(_own(config), device)
+        return fastest(self._own(config), device)
 
     def cannot_treat(self, engine: str, config: BaseModel, device: str) -> str:
         if engine not in ENGINES_OF_DEVICE[device]:
             return f"engine {engine} is not for device {device}; choose from {', '.join(ENGINES_OF_DEVICE[device])}"
-        return cannot_treat(engine, _own(config), device)
+        return cannot_treat(engine, self._own(config), device)
 
     def make_ready(self, device: str, threads: int, share: float) -> None:
         import torch
@@ -107,21 +124,23 @@ class MamlTrainer:
     def begun(self, config: BaseModel) -> Any:
         from trainers.maml.train import begun
 
-        return begun(_own(config))
+        self._renew([config])
+        return begun(self._own(config))
 
     def point(self, config: BaseModel, state: Any) -> Any:
         from trainers.maml.evaluation import position
 
-        return position(_own(config), state)
+        return position(self._own(config), state)
 
     def train(self, task: Task) -> Iterator[Chunk]:
         from trainers.data.datasets import Prepared
         from trainers.data.on_device import load_pixels
         from trainers.maml.train import train
 
+        self._renew(task.configs)
         assert task.data is not None
         prepared = Prepared(name=task.data.name, path=task.data.path, digest=task.data.digest)
-        configs, pixels = [_own(config) for config in task.configs], load_pixels(prepared, task.device)
+        configs, pixels = [self._own(config) for config in task.configs], load_pixels(prepared, task.device)
 
         def chunks() -> Iterator[Chunk]:
             engine = cast(EngineName, task.engine)
@@ -158,7 +177,7 @@ class MamlTrainer:
         return next(value["accuracy"][head][-1] for head in reversed(HEADS) if head in value["accuracy"])
 
     def outcome(self, config: BaseModel, number: float) -> str:
-        own = _own(config)
+        own = self._own(config)
         head = "as trained" if own.eval_heads == "trained" else "zeroed"
         return f"{own.eval_split} accuracy {100 * number:.1f} % (head {head})"
 
@@ -166,7 +185,7 @@ class MamlTrainer:
         return points(record, all_of_them=all_of_them)
 
     def episode(self, config: BaseModel, data: Data, split: str, number: int) -> EpisodeShown:
-        return episode_of(_own(config), data, split, number)
+        return episode_of(self._own(config), data, split, number)
 
     def kernels(self, engine: str) -> Mapping[str, str]:
         if engine not in COMPILING:
@@ -176,20 +195,53 @@ class MamlTrainer:
         return {"instruction_set": instruction_set()} | {name: version(name) for name in ("numba", "llvmlite")}
 
     def compiling(self, trials: Iterable[tuple[str, BaseModel]]) -> Command | None:
-        return compile_ahead.compiling((engine, _own(config)) for engine, config in trials)
+        return compile_ahead.compiling((engine, self._own(config)) for engine, config in trials)
 
     def demand(self, config: BaseModel) -> int:
-        return pack_size.work(_own(config))
+        return pack_size.work(self._own(config))
 
     def measuring(self, config: BaseModel, device: str, data_root: Path, most: int, engine: str | None) -> Command:
         words = (sys.executable, "-m", "trainers.maml.pack_size", "-", "--device", device, "--most", str(most))
         more = ("--data-root", str(data_root), *(("--engine", engine) if engine else ()))
-        return Command((*words, *more), _own(config).model_dump_json())
+        return Command((*words, *more), self._own(config).model_dump_json())
 
+    def named_code(self, config: BaseModel) -> Code | None:
+        own = self._own(config)
+        if not is_own(own.network) or not self._folder:
+            return None
+        if own.network not in self._codes:
+            self._codes[own.network] = hash_of(own.network)
+        return Code(f"network {short_name(own.network)}", self._codes[own.network])
 
-def _own(config: BaseModel) -> TrialConfig:
-    assert isinstance(config, TrialConfig)
-    return config
+    def named_faults(self, config: BaseModel) -> Iterator[Problem]:
+        own = self._own(config)
+        if is_own(own.network) and self._folder:
+            from trainers.maml.networks.examined import fault
+
+            field, message = fault(own)
+            if message:
+                yield Problem(field, message)
+
+    def _own_count(self, config: TrialConfig) -> int:
+        """Return the number of parameters of a network of one's own, 0 where its code may not be run."""
+        if not self._folder:
+            return 0
+        from trainers.maml.networks.examined import parameter_count
+
+        return parameter_count(config)
+
+    def _renew(self, configs: Iterable[BaseModel]) -> None:
+        """Let this process compute with the present code of the networks that `configs` name."""
+        for network in {self._own(config).network for config in configs}:
+            if is_own(network):
+                from trainers.maml.networks.own import renew
+
+                renew(network)
+
+    def _own(self, config: BaseModel) -> TrialConfig:
+        """Return `config` with the place of its network's file."""
+        assert isinstance(config, TrialConfig)
+        return located(config, self._folder)
 
 
 def episode_of(config: TrialConfig, data: Data, split: str, number: int) -> EpisodeShown:

@@ -13,6 +13,8 @@ from trainers.data.known_name import KnownName
 from trainers.fields import resolve as resolve_fields
 from trainers.maml.config import NetOrder, Positive, Rate, TrialConfig
 from trainers.maml.config import resolve as resolve_maml
+from trainers.maml.network_names import DESCRIPTION, ORDERED, NetworkName, short_name
+from trainers.trainer import ConfigError, Problem
 
 Ways = Annotated[int, Field(ge=2)]
 
@@ -24,10 +26,10 @@ class ProtonetConfig(BaseModel):
 
     dataset: KnownName = Field(description="the data set")
     omniglot_split: OmniglotSplit = Field("1200/423", description="classes for train/test, or train/val/test")
-    network: Literal["conv4_strided", "conv4_pooled"] = Field(
-        "conv4_strided", description="Conv-4 with strides (Omniglot) or with 2x2 max-pooling (mini-ImageNet)"
+    network: NetworkName = Field("conv4_strided", description=DESCRIPTION)
+    channels: Positive = Field(
+        64, description="filters of each convolution of Conv-4; the others have multiples of it (docs/own_network.md)"
     )
-    channels: Positive = Field(64, description="filters of each convolution")
     net_order: NetOrder = Field("bn_relu", description="batch norm before ReLU as in Snell et al., or after it")
     bn_eps: Rate = Field(1e-5, description="added to the variance in batch norm, which takes the statistics of a set")
 
@@ -64,6 +66,11 @@ def resolve(values: Mapping[str, Any]) -> ProtonetConfig:
     """Return the config of `values`. Raises ConfigError with every fault, those of its episodes included."""
     config = resolve_fields(ProtonetConfig, values)
     assert isinstance(config, ProtonetConfig)
+    if config.network not in ORDERED and config.net_order != ProtonetConfig.model_fields["net_order"].default:
+        why = (
+            f"{config.net_order} has no meaning for network {short_name(config.network)}, which has an order of its own"
+        )
+        raise ConfigError((Problem("net_order", f"{why}; leave it out"),))
     training_episodes(config)
     evaluation_episodes(config)
     return config
@@ -92,5 +99,6 @@ def evaluation_episodes(config: ProtonetConfig) -> TrialConfig:
 
 
 def _episodes(config: ProtonetConfig, **more: Any) -> TrialConfig:
-    same = ("dataset", "omniglot_split", "network", "channels", "net_order", "bn_eps", "eval_split", "dtype", "seed")
-    return resolve_maml({name: getattr(config, name) for name in same} | more)
+    same = ["dataset", "omniglot_split", "network", "channels", "bn_eps", "eval_split", "dtype", "seed"]
+    same += ["net_order"] if config.network in ORDERED else []
+    return resolve_maml({name: getattr(config, name) for name in same} | {"order": "first"} | more)

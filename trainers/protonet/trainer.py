@@ -7,12 +7,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from trainers.function.state_content import decode
-from trainers.maml.recipe import of_data
-from trainers.maml.trainer import MAML, episode_of, held
+from trainers.maml.network_names import is_own, located
+from trainers.maml.recipe import of_data, of_network
+from trainers.maml.trainer import MAML, MamlTrainer, episode_of, held
+from trainers.named_code import Code
 from trainers.protonet.config import ProtonetConfig, evaluation_episodes, resolve, training_episodes
 from trainers.readings import ReadingsTrainer
 from trainers.showing import EpisodeShown
-from trainers.trainer import Chunk, Data, Metric, Task, Wanted
+from trainers.trainer import Chunk, Data, Metric, Problem, Task, Wanted
 
 _SPLITS = {"split": ("test", "val")}
 RECIPE = 1
@@ -48,19 +50,31 @@ class ProtonetTrainer(ReadingsTrainer):
         "strokes": {"dataset": "strokes", "network": "conv4_strided", "channels": 32},
     }
 
+    def __init__(self, folder: str = "") -> None:
+        """Take the folder of the sweep file, where files of networks are."""
+        self._folder = folder
+        self._maml = MamlTrainer(folder)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProtonetTrainer) and self._folder == other._folder
+
+    def __hash__(self) -> int:
+        return hash(self._folder)
+
     def resolve(self, values: Mapping[str, Any]) -> ProtonetConfig:
         return resolve(values)
 
     def recipe(self, config: BaseModel) -> Mapping[str, int]:
-        episodes = training_episodes(_own(config))
-        data = of_data(episodes.dataset)
-        return {"protonet": RECIPE, data: MAML.recipe(episodes)[data]}
+        episodes = training_episodes(self._own(config))
+        shared = (of_data(episodes.dataset), of_network(episodes.network))
+        found = MAML.recipe(episodes).items()
+        return {"protonet": RECIPE} | {name: number for name, number in found if name in shared}
 
     def code(self) -> str:
         return ""  # the recipe stands for it
 
     def unmeasured(self, config: BaseModel, wanted: Wanted) -> Iterator[tuple[str, str]]:
-        own = _own(config)
+        own = self._own(config)
         yield from super().unmeasured(config, wanted)
         split = wanted.coordinates.get("split")
         if split in ("test", "val") and split != own.eval_split:
@@ -72,7 +86,7 @@ class ProtonetTrainer(ReadingsTrainer):
             yield "at", f"no evaluation is made at step {off[0]}, because eval_every is {every}"
 
     def dataset(self, config: BaseModel) -> str:
-        return _own(config).dataset
+        return self._own(config).dataset
 
     def digest(self, dataset: str) -> str:
         return MAML.digest(dataset)
@@ -81,7 +95,7 @@ class ProtonetTrainer(ReadingsTrainer):
         return MAML.prepare(dataset, root)
 
     def checkpoint_bytes(self, config: BaseModel) -> int:
-        return MAML.checkpoint_bytes(evaluation_episodes(_own(config)))
+        return self._maml.checkpoint_bytes(evaluation_episodes(self._own(config)))
 
     def make_ready(self, device: str, threads: int, share: float) -> None:
         MAML.make_ready(device, threads, share)
@@ -92,14 +106,18 @@ class ProtonetTrainer(ReadingsTrainer):
         from trainers.protonet.training import Training
 
         config, state = self.alone(task)
-        own = _own(config)
+        own = self._own(config)
+        if is_own(own.network):
+            from trainers.maml.networks.own import renew
+
+            renew(own.network)
         assert task.data is not None
         prepared = Prepared(name=own.dataset, path=task.data.path, digest=task.data.digest)
         pixels = load_pixels(prepared, task.device)
         return held(prepared.name, prepared.digest, lambda: Training(own, pixels, state).chunks(task.chunk_s))
 
     def episode(self, config: BaseModel, data: Data, split: str, number: int) -> EpisodeShown:
-        own = _own(config)
+        own = self._own(config)
         if split == "train":
             return episode_of(
                 training_episodes(own).model_copy(update={"outer_steps": own.outer_steps}), data, split, number
@@ -110,10 +128,16 @@ class ProtonetTrainer(ReadingsTrainer):
     def check_content(self, content: bytes) -> None:
         decode(content)
 
+    def named_code(self, config: BaseModel) -> Code | None:
+        return self._maml.named_code(training_episodes(self._own(config)))
 
-def _own(config: BaseModel) -> ProtonetConfig:
-    assert isinstance(config, ProtonetConfig)
-    return config
+    def named_faults(self, config: BaseModel) -> Iterator[Problem]:
+        return self._maml.named_faults(training_episodes(self._own(config)))
+
+    def _own(self, config: BaseModel) -> ProtonetConfig:
+        """Return `config` with the place of its network's file."""
+        assert isinstance(config, ProtonetConfig)
+        return located(config, self._folder)
 
 
 PROTONET = ProtonetTrainer()

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import Episode, evaluation_draw, gather, training_draw
+from trainers.maml.layout import BLOCKS
 from trainers.maml.model import build_model, half_squared_error
-from trainers.maml.networks import BLOCKS, initial_params
+from trainers.maml.networks import initial_params
 from trainers.maml.train import train
 
 VARIANTS = [(network, order) for network in BLOCKS for order in ("relu_bn", "bn_relu")]

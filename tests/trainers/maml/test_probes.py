@@ -14,8 +14,9 @@ from trainers.maml.adapt import Adaptation, adapt_to, adapted_names, graph_gradi
 from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import Episode
+from trainers.maml.layout import BLOCKS
 from trainers.maml.model import build_model
-from trainers.maml.networks import BLOCKS, HEAD, Params, initial_params, zero_head
+from trainers.maml.networks import HEAD, Params, initial_params, zero_head
 from trainers.maml.train import train
 
 LAYERS = ["conv1", "norm1", "conv2", "norm2", "conv3", "norm3", "conv4", "norm4", "head"]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """Return the convolution (B, K, h, w) of `x` (B, C, H, W) with `weight` (K, C, k, k), as `F.conv2d` does."""
     images, channels, height, width = x.shape
     size = weight.shape[-1]
@@ -26,5 +26,6 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int)
         dim=2,
     )  # (B, C, k * k, h, w)
     operand = patches.permute(0, 3, 4, 1, 2).reshape(images * rows * columns, channels * size**2)
-    product = operand @ weight.flatten(1).T + bias
+    product = operand @ weight.flatten(1).T
+    product = product if bias is None else product + bias
     return product.view(images, rows, columns, -1).permute(0, 3, 1, 2)

@@ -88,8 +88,8 @@ def _channels_last(images: Tensor) -> Tensor:
 
 
 def before_norm(config: TrialConfig, name: str) -> bool:
-    """Return whether parameter `name` is a convolution's bias that batch norm cancels, so that its gradient is zero."""
-    return config.net_order == "bn_relu" and name.startswith("conv") and name.endswith(".bias")
+    """Return whether parameter `name` is a layer's bias that batch norm cancels, so that its gradient is zero."""
+    return config.net_order == "bn_relu" and name.startswith(("conv", "linear")) and name.endswith(".bias")
 
 
 def difference(config: TrialConfig, found: Params, expected: Params) -> float:

@@ -69,14 +69,25 @@ def expected_of(configs, pixels):
     return build("loop", configs[0]).meta_gradient(*stacked(configs, pixels), [True] * len(configs))
 
 
-IN_A_MINUTE = VARIANTS[::5] + OPTIONS[::5]
+OTHER_NETWORKS = [
+    {"order": order, "network": network, "batch_norm": batch_norm, "channels": 2, "inner_steps": 1}
+    for network in ("resnet12", "mlp")
+    for order in ("first", "second")
+    for batch_norm in ("transductive", "inductive")
+]
+IN_A_MINUTE = [
+    *VARIANTS[::5],
+    *OPTIONS[::5],
+    {"order": "second", "network": "resnet12", "batch_norm": "inductive", "channels": 2, "inner_steps": 1},
+    *(variant for variant in OTHER_NETWORKS if variant["network"] == "mlp"),
+]
 
 
 @pytest.mark.parametrize(
     ("variant", "engine"),
     [
         pytest.param(v, engine, marks=() if v in IN_A_MINUTE else pytest.mark.slow, id=f"{label(v)}-{engine}")
-        for v, engine in product(VARIANTS + OPTIONS, ("vmap", "unfold", "fused", "compiled"))
+        for v, engine in product(VARIANTS + OPTIONS + OTHER_NETWORKS, ("vmap", "unfold", "fused", "compiled"))
         if not cannot_treat(engine, tiny_config(**v), "cpu")
     ],
 )
