@@ -56,9 +56,9 @@ def prepare_run(sweeps: Iterable[Sweep], profile: str | None, results: Results, 
     """
     sweeps = list(sweeps)
     examples = [(sweep, _examples(sweep, profile)) for sweep in sweeps]
-    for sweep, specs in examples:
-        check_named_code(sweep, specs)
-    arrays = _prepared([spec for _, specs in examples for spec in specs], data_root)
+    for sweep, shown in examples:
+        check_named_code(sweep, shown)
+    arrays = _prepared([spec for _, shown in examples for spec in shown], data_root)
     digests: dict[str, str] = {name: array.digest for name, array in arrays.items()}
     parts = []
     for sweep in sweeps:
