@@ -5,8 +5,8 @@ The copy has what MLflow would have made. All that this project does with a new 
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from mlflow.store.db import utils
@@ -16,35 +16,28 @@ from sqlalchemy import Engine, create_engine
 
 def copy_from_now_on() -> None:
     """Have MLflow fill each blank sqlite store of this process and its forks with a copy of one that it makes here."""
-    make, content = utils._initialize_tables, _made()
-
-    def copy(engine: Engine) -> None:
-        if engine.dialect.name != "sqlite" or not utils._is_empty_database(engine):
-            make(engine)
-            return
-        with closing(sqlite3.connect(":memory:")) as blank, closing(engine.raw_connection()) as connection:
-            blank.deserialize(content)
-            blank.backup(connection.driver_connection)
-
-    utils._initialize_tables = registry._initialize_tables = copy
+    utils._initialize_tables = registry._initialize_tables = _copy
 
 
-@contextmanager
-def copied() -> Iterator[None]:
-    """Have MLflow fill blank stores with copies in this block alone."""
-    make = utils._initialize_tables
-    copy_from_now_on()
-    try:
-        yield
-    finally:
-        utils._initialize_tables = registry._initialize_tables = make
+def _copy(engine: Engine) -> None:
+    if engine.dialect.name != "sqlite" or not utils._is_empty_database(engine):
+        _make(engine)
+        return
+    with closing(sqlite3.connect(":memory:")) as blank, closing(engine.raw_connection()) as connection:
+        blank.deserialize(made())
+        blank.backup(connection.driver_connection)
 
 
-def _made() -> bytes:
+_make = utils._initialize_tables
+
+
+@cache
+def made() -> bytes:
+    """Return the content of a blank store that MLflow has made."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "blank.db")
         engine = create_engine(f"sqlite:///{file}")
-        utils._initialize_tables(engine)
+        _make(engine)
         engine.dispose()
         with closing(sqlite3.connect(file)) as database:
             return database.serialize()

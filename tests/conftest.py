@@ -37,6 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks[tuple(sorted(slow[item.path]))])
 
 
+def pytest_runtest_setup() -> None:
+    """Spare what takes long and no test looks at, once a test has loaded what does it.
+
+    Blank stores of MLflow are copies of one (see blank_store), and pictures have fewer dots.
+    """
+    if "mlflow.store.tracking.sqlalchemy_store" in sys.modules:
+        from tests.blank_store import copy_from_now_on
+
+        copy_from_now_on()
+    if style := sys.modules.get("analysis.figures.style"):
+        style.RC["savefig.dpi"] = 60
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
     """Compile what kernels are missing beside the first tests: processes that need them would wait for each other."""

@@ -4,13 +4,14 @@ A fork is a process of its own: its id, signals, exit code, streams, folder, env
 real. It has imported more than a new interpreter has, under the environment of whoever asked first: a test of what is
 imported, or of variables that are read at import, starts a new interpreter instead. Its new MLflow stores are copies of
 one (see blank_store), and its pictures have fewer dots. The processes of pytest-xdist share one warm process, which
-ends when the last of them does.
+ends when the last of them does. Who asks for forks `without` a package shares another one, in which no import finds it.
 """
 
 import atexit
 import contextlib
 import gc
 import importlib
+import importlib.abc
 import json
 import logging
 import os
@@ -129,8 +130,12 @@ def fork(
     stdout: int | None = None,
     stderr: int | None = None,
     start_new_session: bool = False,
+    without: str = "",
 ) -> Forked:
-    """Run `program` as `python -c PROGRAM ARGUMENTS` would; `stdout` and `stderr` are open files, else pipes."""
+    """Run `program` as `python -c PROGRAM ARGUMENTS` would; `stdout` and `stderr` are open files, else pipes.
+
+    No import in it finds the package `without`, nor has any; programs that it starts are not told so.
+    """
     with contextlib.ExitStack() as ours:
         theirs, streams = [_opened(ours, os.open(os.devnull, os.O_RDONLY))], {}
         for name, given in (("stdout", stdout), ("stderr", stderr)):
@@ -144,7 +149,7 @@ def fork(
         asked = {"program": program, "arguments": [*arguments], "cwd": str(cwd), "env": dict(env)}
         request = json.dumps(asked | {"session": start_new_session}).encode()
         assert len(request) < LARGEST
-        socket.send_fds(_warm_process(), [request], [*theirs, telling])
+        socket.send_fds(_warm_process(without), [request], [*theirs, telling])
     return Forked(told, streams)
 
 
@@ -154,29 +159,29 @@ def _opened(stack: contextlib.ExitStack, descriptor: int) -> int:
 
 
 @cache
-def _warm_process() -> socket.socket:
+def _warm_process(without: str) -> socket.socket:
     """Connect to the process that forks, and start it if nobody has; its end comes with that of the last who asked."""
-    address = f"\0sweeper-forks-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"
+    address = f"\0sweeper-forks-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}-{without}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, contextlib.suppress(OSError):
         listener.bind(address)  # OSError: another of pytest's processes was faster
         listener.listen()
-        _start_warm_process(listener)
+        _start_warm_process(listener, without)
     asking = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     wait_until(lambda: asking.connect_ex(address) == 0, "the process that forks")
     return asking
 
 
-def _start_warm_process(listener: socket.socket) -> None:
+def _start_warm_process(listener: socket.socket, without: str) -> None:
     program = f"import sys; sys.path.insert(1, {str(ROOT)!r}); {FOREVER}"
     quiet = {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    subprocess.Popen([sys.executable, "-c", program], stdin=listener, cwd=ROOT, env=os.environ | quiet)
+    subprocess.Popen([sys.executable, "-c", program, without], stdin=listener, cwd=ROOT, env=os.environ | quiet)
 
 
 def serve() -> CodeType:
     """Fork for each request until nobody asks any more, listening at stdin; return, in the fork, what it is to run."""
     atexit.register(_leave)  # before anybody else, so it comes last
     listener = socket.socket(fileno=os.dup(0))
-    _warm_up()
+    _warm_up(without=sys.argv[1])
     gc.freeze()
     assert threading.active_count() == 1, threading.enumerate()
     asking: list[socket.socket] = []
@@ -253,15 +258,33 @@ def _become(asked: Mapping[str, object], streams: Sequence[int]) -> CodeType:
     return compile(asked["program"], "<string>", "exec")
 
 
-def _warm_up() -> None:
+class _Without(importlib.abc.MetaPathFinder):
+    """Finds nothing of a package, whether it is installed or not."""
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if f"{name}.".startswith(f"{self._package}."):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _warm_up(without: str) -> None:
+    if without:
+        sys.meta_path.insert(0, _Without(without))
     for name in (*_modules(), *LATER):
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not without or not f"{error.name}.".startswith(f"{without}."):
+                raise
     from analysis.figures.style import RC
-    from tests.blank_store import copy_from_now_on
+    from tests.blank_store import copy_from_now_on, made
 
     RC["savefig.dpi"] = 60  # nobody looks at the pictures of a fork
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
+    made()
 
 
 def _modules() -> Iterator[str]:

@@ -72,6 +72,18 @@ def test_it_holds_no_file_of_another_and_leads_a_session_if_asked(run):
     assert int(out.split()[1]) == os.getsid(0)
 
 
+def test_one_without_a_package_has_nothing_of_it_and_finds_nothing_of_it(run):
+    program = (
+        "import sys; print([name for name in sys.modules if name.startswith('trainers.maml')])\n"
+        "import sweeper.cli, trainers.function.decorator; print(len(sys.modules) > 1000)\n"
+        "try: import trainers.maml.config\n"
+        "except ImportError as error: print(error.name)"
+    )
+    out, _ = run(program, without="trainers.maml").communicate(timeout=HANG_S)
+    assert out.splitlines() == ["[]", "True", "trainers.maml"]
+    assert run("import trainers.maml.config").wait(HANG_S) == 0
+
+
 def test_it_writes_to_an_open_file(run, tmp_path):
     with (tmp_path / "log").open("wb") as log:
         process = run("import sys; print(1); print(2, file=sys.stderr)", stdout=log.fileno(), stderr=log.fileno())

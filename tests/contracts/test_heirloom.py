@@ -150,11 +150,7 @@ def _number(value: Any) -> float:
 
 @pytest.fixture(scope="module")
 def today(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    from analysis.figures.style import RC
-    from tests.blank_store import copied
-
-    with pytest.MonkeyPatch.context() as patch, copied():
-        patch.setitem(RC, "savefig.dpi", 60)  # nobody looks at the pictures
+    with pytest.MonkeyPatch.context() as patch:
         patch.chdir(Path.cwd())  # so that leaving brings us back
         return json.loads(json.dumps(gathered(tmp_path_factory.mktemp("heirloom"))))
 

@@ -1,7 +1,8 @@
 """The orchestrator keeps its promises for any trainer: identity, resume to the bit, growth, packs, store and archive.
 
 Each test runs with a function of twenty lines and with a program, in processes that can't import `trainers.maml`. In
-`make test-long` it runs with MAML too, which the other tests of the orchestrator train every day.
+`make test-long` it runs with MAML too, which the other tests of the orchestrator train every day, and the function in
+workers of Ray, as test_kill_plugs does every day.
 """
 
 import csv
@@ -14,7 +15,7 @@ import pytest
 
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
-from tests.budget import budget
+from tests.budget import LONG, budget
 from tests.chaos.ending import journalled as records
 from tests.seam.three import CASES, Case
 from tests.sweeper.command import start
@@ -64,13 +65,10 @@ def test_a_plan_names_the_trials_before_and_after(case, trained, tmp_path) -> No
 
 def test_a_kill_at_any_moment_costs_no_bit(case, trained, tmp_path) -> None:
     case.write(tmp_path)
-    paths = f"{tmp_path / 'block'}:{Path(__file__).parents[2]}" if case.blocked else str(Path(__file__).parents[2])
     results = Results.at(tmp_path / "results")
     for kill in range(3):
         known = len(list(results.root.glob("trials/*/a*/step-*")))
-        process = start(
-            ["run", "tiny.yaml", *INLINE], tmp_path, program=HASTY, fresh=True, PYTHONPATH=paths
-        )  # fmt: skip
+        process = start(["run", "tiny.yaml", *INLINE], tmp_path, program=HASTY, **case.place(tmp_path))
         deadline = time.monotonic() + HANG_S
         while process.poll() is None and time.monotonic() < deadline:
             if kill and len(list(results.root.glob("trials/*/a*/step-*"))) > known:
@@ -103,9 +101,8 @@ def test_a_longer_target_goes_on_to_the_bits_of_one_training(case, trained, tmp_
 
 def test_packs_and_ray_give_the_same_records(case, trained, tmp_path) -> None:
     case.write(tmp_path)
-    ended = case.run(
-        tmp_path, "run", "tiny.yaml", "--pack", "2", "--workers", "1", "--device", "cpu", "--tracking-uri", "none"
-    )
+    by_ray = ("--workers", "1", "--device", "cpu", "--tracking-uri", "none")
+    ended = case.run(tmp_path, "run", "tiny.yaml", "--pack", "2", *(by_ray if LONG or case.by_ray else INLINE))
     assert ended.code == 0, ended.err
     assert records(Results.at(tmp_path / "results")) == records(Results.at(trained / "results"))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.places import ROOT
 from tests.sweeper.command import Ended, sweeper
 from tests.sweeper.tiny import TINY
 
@@ -76,11 +77,14 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 """
-"""A sitecustomize.py by which no process can import MAML."""
+"""A sitecustomize.py by which no new interpreter can import MAML."""
 
 
 class Case(NamedTuple):
-    """A sweep of four trials named tiny, the field of its length with the target, and the axis of its table."""
+    """A sweep of four trials named tiny, the field of its length with the target, and the axis of its table.
+
+    `by_ray` says that it is trained in workers of Ray every day.
+    """
 
     text: str
     files: dict[str, str]
@@ -88,6 +92,7 @@ class Case(NamedTuple):
     target: int
     axis: str
     blocked: bool
+    by_ray: bool
 
     def write(self, folder: Path, length: int | None = None) -> Path:
         """Write the sweep and its trainer into `folder`, to train `length` steps, and return the sweep file."""
@@ -105,16 +110,19 @@ class Case(NamedTuple):
             (folder / "block" / "sitecustomize.py").write_text(BLOCK)
         return path
 
-    def run(self, folder: Path, command: str, *arguments: str | Path, program: str | None = None) -> Ended:
-        """Run `sweeper COMMAND tiny.yaml ARGUMENTS` in a new interpreter, without MAML where the case has none."""
+    def run(self, folder: Path, command: str, *arguments: str | Path) -> Ended:
+        """Run `sweeper COMMAND tiny.yaml ARGUMENTS`, without MAML where the case has none."""
+        return sweeper(command, *arguments, cwd=folder, **self.place(folder))
+
+    def place(self, folder: Path) -> dict[str, str]:
+        """Return where a command in `folder` and all that it starts are to find modules: no MAML if it is blocked."""
         paths = [str(folder / "block")] if self.blocked else []
-        extra = {"PYTHONPATH": ":".join([*paths, str(Path(__file__).parents[2])])}
-        more = {} if program is None else {"program": program}
-        return sweeper(command, *arguments, cwd=folder, fresh=True, **more, **extra)
+        without = "trainers.maml" if self.blocked else ""
+        return {"without": without, "PYTHONPATH": ":".join([*paths, str(ROOT)])}
 
 
 CASES = {
-    "function": Case(_QUESTION.format(trainer="trainer: toy.py:toy"), {"toy.py": TOY}, "steps", 4, "rate", True),
-    "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True),
-    "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False),
+    "function": Case(_QUESTION.format(trainer="trainer: toy.py:toy"), {"toy.py": TOY}, "steps", 4, "rate", True, False),
+    "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True, True),
+    "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False, True),
 }

@@ -35,22 +35,34 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def start(
-    arguments: Sequence[str | Path], cwd: Path, *, program: str = PROGRAM, fresh: bool = False, **extra: str
+    arguments: Sequence[str | Path],
+    cwd: Path,
+    *,
+    program: str = PROGRAM,
+    fresh: bool = False,
+    without: str = "",
+    **extra: str,
 ) -> Forked | subprocess.Popen[str]:
-    """Start `sweeper ARGUMENTS` in `cwd`: in a fork of the warm process, or in a `fresh` interpreter."""
+    """Start `sweeper ARGUMENTS` in `cwd`: in a fork of the warm process, or in a `fresh` interpreter.
+
+    The fork finds nothing of the package `without`.
+    """
     words, pipe = [*map(str, arguments)], subprocess.PIPE
     if not fresh:
-        return fork(program, words, cwd=cwd, env=environment(**extra))
+        return fork(program, words, cwd=cwd, env=environment(**extra), without=without)
     command = [sys.executable, "-c", program, *words]
     return subprocess.Popen(command, cwd=cwd, env=environment(**extra), stdout=pipe, stderr=pipe, text=True)
 
 
-def sweeper(*arguments: str | Path, cwd: Path, program: str = "", fresh: bool = False, **extra: str) -> Ended:
+def sweeper(
+    *arguments: str | Path, cwd: Path, program: str = "", fresh: bool = False, without: str = "", **extra: str
+) -> Ended:
     """Run `sweeper ARGUMENTS` in `cwd` to its end, and to that of the process it may leave behind for the store.
 
     By itself it is PATIENT, since a process that is left behind imports everything again; a `fresh` one is as it is.
     """
-    process = start(arguments, cwd, program=program or (PROGRAM if fresh else PATIENT), fresh=fresh, **extra)
+    program = program or (PROGRAM if fresh else PATIENT)
+    process = start(arguments, cwd, program=program, fresh=fresh, without=without, **extra)
     out, err = process.communicate(timeout=HANG_S)
     wait_for_pushes(cwd)
     return Ended(process.returncode, out, err)

@@ -116,19 +116,20 @@ def test_a_run_of_a_trainer_without_a_state_says_that_it_will_start_again(tmp_pa
     assert "The same command starts the others again: their trainer keeps no state." in err
 
 
-@pytest.mark.parametrize("kind", ["toy", "command"])
-def test_a_run_that_is_interrupted_saves_and_goes_on_from_there_in_workers_of_ray(tmp_path, kind):
+@pytest.mark.parametrize("kind", budget(["toy"], ["toy", "command"]))
+def test_a_run_that_is_interrupted_in_workers_of_ray_saves_and_goes_on_from_there(tmp_path, kind):
     write(tmp_path, kind)
-    words = ["run", "toys.yaml", "--tracking-uri", "none", "--device", "cpu", "--workers", "2"]
+    words = ["run", "toys.yaml", "--tracking-uri", "none", "--device", "cpu"]
+    by_ray = ["--workers", "2"]
     results = Results.at(tmp_path / "results")
-    process = start(words, tmp_path)
+    process = start([*words, *by_ray], tmp_path)
     wait_until(lambda: process.poll() is not None or measured(results), "the first number")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
     assert list(results.root.glob("trials/*/a1/*.ckpt")), err
     (tmp_path / "go").touch()
-    ended = sweeper(*words, cwd=tmp_path)
+    ended = sweeper(*words, *budget(["--executor", "inline"], by_ray), cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert " running from step " in ended.err
     found = readings(results)
