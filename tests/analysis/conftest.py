@@ -96,32 +96,24 @@ def trial_probe(step: int, gap: float = 0.25, positive: float = 0.75, pulled: fl
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_probe() -> Callable[..., dict[str, Any]]:
     return trial_probe
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_trial() -> Callable[..., PlannedTrial]:
     return planned_trial
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_record() -> Callable[..., TrialRecord]:
     return trial_record
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def endpoint() -> Endpoint:
     return endpoint_of("test_accuracy", head="zeroed", steps=1, at="last", window=1)
-
-
-@pytest.fixture
-def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encode pictures with 60 dots per inch, which takes less time than the 300 of a report."""
-    from analysis.figures.style import RC
-
-    monkeypatch.setitem(RC, "savefig.dpi", 60)
 
 
 class Store:
@@ -157,9 +149,18 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store.db"
 
 
+@pytest.fixture(scope="session")
+def new_store(migrated: Path) -> Callable[[Path], Store]:
+    """Return a maker of an empty store in a folder."""
+
+    def make(folder: Path) -> Store:
+        folder.mkdir()
+        shutil.copy(migrated, folder / "store.db")
+        return Store(folder)
+
+    return make
+
+
 @pytest.fixture
-def store(tmp_path: Path, migrated: Path) -> Store:
-    folder = tmp_path / "results"
-    folder.mkdir()
-    shutil.copy(migrated, folder / "store.db")
-    return Store(folder)
+def store(tmp_path: Path, new_store: Callable[[Path], Store]) -> Store:
+    return new_store(tmp_path / "results")

@@ -222,7 +222,6 @@ CASES = {
     "case",
     [pytest.param(case, marks=() if name == "plain" else pytest.mark.slow, id=name) for name, case in CASES.items()],
 )
-@pytest.mark.usefixtures("coarse")
 def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     first, second = (encode(draw_curves(make_info(**case)), "sweep x; commit abc") for _ in range(2))
     assert first == second and set(first) == {"png", "pdf", "svg"}

@@ -141,7 +141,6 @@ CASES = {
     "case",
     [pytest.param(case, marks=() if name == "last" else pytest.mark.slow, id=name) for name, case in CASES.items()],
 )
-@pytest.mark.usefixtures("coarse")
 def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     info = make_info(**case)
     first, second = (encode(draw_inner_steps(info), "sweep x; commit abc") for _ in range(2))

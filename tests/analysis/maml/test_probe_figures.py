@@ -184,7 +184,6 @@ MADE = {
 
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("at", ["last", pytest.param((2,), marks=pytest.mark.slow)])
-@pytest.mark.usefixtures("coarse")
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:
     inform, draw = MADE[kind]
     asked = read_otherwise(READ, at=at)

@@ -14,12 +14,15 @@ from analysis.store import load
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def make_report(store, make_trial, make_record, endpoint, tmp_path):
-    """Two zeroings, three seeds; `scores` maps each tracked (zeroing, seed) to its accuracy."""
+@pytest.fixture(scope="module")
+def reporting(make_trial, make_record, endpoint):
+    """Return a function that makes reports of a store into a folder.
+
+    Two zeroings, three seeds; `scores` maps each (zeroing, seed) that is tracked before to its accuracy.
+    """
     plan = [make_trial({"zeroing": name, "steps": "1"}, seed) for name in ("none", "every step") for seed in range(3)]
 
-    def make(scores: dict[tuple[str, int], float], out: str = "report", **changes) -> Report:
+    def make(store, scores: dict[tuple[str, int], float], folder: Path, **changes) -> Report:
         for trial in plan:
             key = (trial.labels["zeroing"], trial.seed)
             if key in scores:
@@ -40,9 +43,26 @@ def make_report(store, make_trial, make_record, endpoint, tmp_path):
         loaded = load(store.uri, {trial.trial_id for trial in plan})
         found = find(Asked(**(asked | changes)), loaded, None, store_in_words(store.uri))
         refuse_empty(found)
-        return write(found, tmp_path / out)
+        return write(found, folder)
 
     return make
+
+
+@pytest.fixture
+def make_report(reporting, store, tmp_path):
+    """Return a maker of reports, for tests that need one of their own."""
+
+    def make(scores: dict[tuple[str, int], float], out: str = "report", **changes) -> Report:
+        return reporting(store, scores, tmp_path / out, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def whole(reporting, new_store, tmp_path_factory) -> Report:
+    """The report of the whole sweep, which tests only read."""
+    folder = tmp_path_factory.mktemp("whole")
+    return reporting(new_store(folder / "results"), WHOLE, folder / "report")
 
 
 WHOLE = {("none", 0): 0.50, ("none", 1): 0.52, ("none", 2): 0.54} | {
@@ -50,24 +70,22 @@ WHOLE = {("none", 0): 0.50, ("none", 1): 0.52, ("none", 2): 0.54} | {
 }
 
 
-def test_a_report_writes_every_artefact_and_nothing_else(make_report, tmp_path) -> None:
-    report = make_report(WHOLE)
-    names = {path.name for path in (tmp_path / "report").iterdir()}
-    assert names == {path.name for path in report.paths}
+def test_a_report_writes_every_artefact_and_nothing_else(whole) -> None:
+    names = {path.name for path in whole.paths[0].parent.iterdir()}
+    assert names == {path.name for path in whole.paths}
     assert names == {
         *(f"{name}_1.{kind}" for name in ("table", "contrast") for kind in ("csv", "md", "tex")),
         *("figure_1.png", "figure_1.pdf", "figure_1.svg", "report.md", "report.html", "provenance.json"),
     }
-    assert (report.complete, report.incomplete) == (2, 0)
+    assert (whole.complete, whole.incomplete) == (2, 0)
 
 
-def test_the_answer_comes_from_the_numbers(make_report) -> None:
-    report = make_report(WHOLE)
-    assert report.sentence == (
+def test_the_answer_comes_from_the_numbers(whole) -> None:
+    assert whole.sentence == (
         "2 of 2 cells are complete; means in percent go from 52.0 ± 5.0 (zeroing none) to 71.0 ± 4.3 (zeroing every "
         "step)."
     )
-    assert report.verdicts == (
+    assert whole.verdicts == (
         (
             "",
             "zeroing: every step - none: +19.0 points over 1 comparison by seed; of 1 unadjusted 95 % interval, 1 "
@@ -108,8 +126,8 @@ def test_a_run_without_its_artefact_is_told_from_one_not_run(make_report, store)
     assert text.count("tracked without its trial.json.gz") >= 1 and text.count("seed 2, trial none-1-s2, not run") == 1
 
 
-def test_every_artefact_carries_where_it_comes_from(make_report) -> None:
-    for path in make_report(WHOLE).paths:
+def test_every_artefact_carries_where_it_comes_from(whole) -> None:
+    for path in whole.paths:
         if path.suffix != ".csv":
             assert b"abc123" in path.read_bytes(), path.name
 
@@ -124,8 +142,8 @@ def test_the_commits_of_the_trainings_are_counted_apart_from_the_reports() -> No
     assert in_words(commits_of([])) == "not recorded"
 
 
-def test_a_page_names_the_commit_of_the_report_and_that_of_the_trainings(make_report) -> None:
-    folder = make_report(WHOLE).paths[0].parent
+def test_a_page_names_the_commit_of_the_report_and_that_of_the_trainings(whole) -> None:
+    folder = whole.paths[0].parent
     for name in ("report.md", "report.html"):
         text = (folder / name).read_text()
         assert "commit of the report" in text and "commit of the trainings" in text
@@ -145,8 +163,8 @@ def test_nothing_finished_is_an_error_that_says_what_to_run_and_writes_nothing(m
     assert not (tmp_path / "report").exists()
 
 
-def test_a_question_cannot_become_markup(make_report) -> None:
-    page = (make_report(WHOLE).paths[0].parent / "report.md").read_text()
+def test_a_question_cannot_become_markup(whole) -> None:
+    page = (whole.paths[0].parent / "report.md").read_text()
     assert page.startswith(r"# Does \<b>zeroing\</b> help?")
 
 

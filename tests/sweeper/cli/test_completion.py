@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from sweeper.cli import main
+from sweeper.cli.completion import register
 from tests.sweeper.command import PROGRAM, environment
 
 SWEEP = """
@@ -30,21 +33,28 @@ IDS = ("3fa4c1d2aaaaaaaa", "3fa4c1d2bbbbbbbb", "77aa000000000000")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "asked.yaml").write_text(SWEEP)
     for name in IDS:
         (tmp_path / "results/trials" / name).mkdir(parents=True)
     return tmp_path
 
 
-def completed(folder, *words, shell="bash", program=PROGRAM):
+def asking(*words, shell="bash"):
+    """Return what a shell sets to ask for completions of `sweeper WORDS`, the last of which is begun."""
+    return {
+        "_SWEEPER_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "\n".join(("sweeper", *words)),
+        "COMP_CWORD": str(len(words)),
+    }
+
+
+def completed(*words, shell="bash"):
     """Return what `sweeper WORDS`, the last of which is begun, completes to; bash's words end at `=`."""
-    asked = environment(
-        _SWEEPER_COMPLETE=f"{shell}_complete", COMP_WORDS="\n".join(("sweeper", *words)), COMP_CWORD=str(len(words))
-    )
-    command = [sys.executable, "-c", program.replace("main()", "main(prog_name='sweeper')")]
-    done = subprocess.run(command, cwd=folder, env=asked, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    register()
+    done = CliRunner(env=asking(*words, shell=shell)).invoke(main, prog_name="sweeper")
+    assert (done.exit_code, done.stderr) == (0, "")
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line.startswith("plain,")], done.stdout
 
 
@@ -66,12 +76,12 @@ def completed(folder, *words, shell="bash", program=PROGRAM):
     ],
 )
 def test_what_bash_offers(folder, words, offered):
-    assert completed(folder, *words)[0] == offered
+    assert completed(*words)[0] == offered
 
 
 def test_sweep_files_and_folders_are_left_to_the_shell(folder):
-    assert completed(folder, "run", "as")[1] == "file,as\n"
-    assert completed(folder, "run", "asked.yaml", "--results", "r")[1] == "dir,r\n"
+    assert completed("run", "as")[1] == "file,as\n"
+    assert completed("run", "asked.yaml", "--results", "r")[1] == "dir,r\n"
 
 
 def test_a_completion_loads_nothing_that_trains_or_tracks(folder):
@@ -79,10 +89,13 @@ def test_a_completion_loads_nothing_that_trains_or_tracks(folder):
     program = f"""
 import atexit, sys
 atexit.register(lambda: print([name for name in {heavy.split()} if name in sys.modules]))
-{PROGRAM}
+{PROGRAM.replace("main()", "main(prog_name='sweeper')")}
 """
-    out = completed(folder, "run", "asked.yaml", "--only", "zeroing", "=", program=program)[1]
-    assert out.splitlines()[-1] == "[]"
+    asked = environment(**asking("run", "asked.yaml", "--only", "zeroing", "="))
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=asked, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    *offered, loaded = done.stdout.splitlines()
+    assert offered == ["plain,none", r"plain,every\\ step"] and loaded == "[]"
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -6,7 +6,10 @@ import pytest
 
 from sweeper.cli import _COMMANDS
 from tests.sweeper.command import PROGRAM, sweeper
+from tests.sweeper.played import command
 from tests.sweeper.tiny import TINY
+
+slow = pytest.mark.slow
 
 INLINE = ("--executor", "inline", "--device", "cpu")
 WORDS = {
@@ -44,8 +47,9 @@ GONE = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {PR
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Return a folder with a sweep, a file, a named pipe, a link to itself and a link to nowhere."""
+def folder(tmp_path, monkeypatch):
+    """Return the current folder: it has a sweep, a file, a named pipe, a link to itself and a link to nowhere."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(TINY)
     (tmp_path / "omniglot.yaml").write_text(TINY.replace("use: strokes", "use: omniglot"))
     (tmp_path / "file").touch()
@@ -61,36 +65,45 @@ def test_every_command_is_tried():
 
 @pytest.mark.parametrize(
     "path",
-    ["x" * 300, *(pytest.param(path, marks=pytest.mark.slow) for path in ("file/below", "loop", "pipe", "nowhere"))],
+    ["x" * 300, *(pytest.param(path, marks=slow) for path in ("file/below", "loop", "pipe", "nowhere"))],
     ids=lambda path: path[:12],
 )
 @pytest.mark.parametrize("words", [words for each in WORDS.values() for words in each])
-def test_a_path_that_can_be_nothing_is_one_sentence(folder, words, path):
-    cache = str(folder / "cache")
-    ended = sweeper(*(word.replace("PATH", path) for word in words.split()), cwd=folder, SWEEPER_CACHE=cache)
-    assert "Traceback" not in ended.err, ended.err
+def test_a_path_that_can_be_nothing_is_one_sentence(folder, monkeypatch, words, path):
+    monkeypatch.setenv("SWEEPER_CACHE", str(folder / "cache"))
+    ended = command(*(word.replace("PATH", path) for word in words.split()))
+    assert_no_traceback(ended)
     refused = (1, 2, 4) if words.startswith(("doctor", "data verify")) else (2, 4)
     makes_it = path == "nowhere" and "--results" in words  # a results folder is made where its link leads
     allowed = (0, *refused) if makes_it or words.startswith((*NOT_REFUSED, "doctor")) else refused
-    assert ended.code in allowed, (ended.code, ended.err)
+    assert ended.exit_code in allowed, (ended.exit_code, ended.stderr)
     assert makes_it or not (folder / "absent").exists()
+
+
+def assert_no_traceback(ended):
+    """No error but the one that exits was raised, and none is shown."""
+    assert ended.exception is None or isinstance(ended.exception, SystemExit), ended.exception
+    assert "Traceback" not in ended.output, ended.output
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "file/below", "~nobody-of-this-name/data"], ids=["long", "below", "home"])
 @pytest.mark.parametrize("variable", ["SWEEPER_CACHE", "SWEEPER_DATA"])
-def test_a_folder_that_a_variable_names_and_can_be_none_is_one_sentence(folder, variable, name):
+def test_a_folder_that_a_variable_names_and_can_be_none_is_one_sentence(folder, monkeypatch, variable, name):
     sweep = "tiny.yaml" if variable == "SWEEPER_CACHE" else "omniglot.yaml"
-    given = {"SWEEPER_CACHE": str(folder / "cache"), variable: name}
-    ended = sweeper("run", sweep, *INLINE, cwd=folder, **given)
-    assert ended.code == 2, ended.err
-    assert name in ended.err and "Traceback" not in ended.err
+    monkeypatch.setenv("SWEEPER_CACHE", str(folder / "cache"))
+    monkeypatch.setenv(variable, name)
+    ended = command("run", sweep, *INLINE)
+    assert_no_traceback(ended)
+    assert ended.exit_code == 2, ended.stderr
+    assert name in ended.stderr
 
 
 def test_a_pipe_and_a_device_are_no_sweep_file(folder):
-    assert "pipe:1:1: can't be read: a named pipe, not a file" in sweeper("plan", "pipe", cwd=folder).err
-    assert "can't be read: a device, not a file" in sweeper("plan", "/dev/zero", cwd=folder).err
+    assert "pipe:1:1: can't be read: a named pipe, not a file" in command("plan", "pipe").stderr
+    assert "can't be read: a device, not a file" in command("plan", "/dev/zero").stderr
 
 
+@slow
 @pytest.mark.parametrize("words", [words for each in WORDS.values() for words in each[:1]])
 def test_a_current_folder_that_is_gone_is_said(folder, words):
     ended = sweeper(*words.replace("PATH", str(folder / "tiny.yaml")).split(), cwd=folder, program=GONE)
@@ -98,6 +111,7 @@ def test_a_current_folder_that_is_gone_is_said(folder, words):
     assert "the current folder is gone" in ended.err and "Traceback" not in ended.err
 
 
+@slow
 @pytest.mark.parametrize("words", ["plan tiny.yaml", "status tiny.yaml", "--help", "plan --help", "data list"])
 def test_standard_output_that_is_full_ends_a_command_with_4(folder, words):
     program = f"import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); {PROGRAM}"
@@ -106,6 +120,7 @@ def test_standard_output_that_is_full_ends_a_command_with_4(folder, words):
     assert "standard output can't be written (No space left on device)" in ended.err and "Traceback" not in ended.err
 
 
+@slow
 def test_standard_error_that_is_full_changes_no_exit_code(folder):
     program = f"import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 2); {PROGRAM}"
     assert sweeper("plan", cwd=folder, program=program).code == 2
@@ -113,8 +128,8 @@ def test_standard_error_that_is_full_changes_no_exit_code(folder):
 
 
 def test_a_device_is_not_replaced_by_an_archive(folder):
-    ended = sweeper("export", "tiny.yaml", "--out", "pipe", "--force", cwd=folder)
-    assert ended.code == 2 and "pipe: is not a file" in ended.err
+    ended = command("export", "tiny.yaml", "--out", "pipe", "--force")
+    assert ended.exit_code == 2 and "pipe: is not a file" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -122,11 +137,13 @@ def test_a_device_is_not_replaced_by_an_archive(folder):
 )
 def test_a_message_shows_what_is_not_seen_in_a_path(folder, name):
     for words in (("plan", name), ("plan", "tiny.yaml", name), ("plan", "tiny.yaml", "--show", name)):
-        ended = sweeper(*words, cwd=folder)
-        assert ended.code == 2 and "Traceback" not in ended.err
-        assert not {"\u202e", "\x1b", "\udcff"} & set(ended.err), ended.err
+        ended = command(*words)
+        assert_no_traceback(ended)
+        assert ended.exit_code == 2
+        assert not {"\u202e", "\x1b", "\udcff"} & set(ended.stderr), ended.stderr
 
 
+@slow
 def test_a_sweep_whose_name_is_not_utf8_is_exported(folder):
     name = os.fsdecode(b"tiny-\xff.yaml")
     (folder / name).write_text(TINY.replace("seeds: 2", "seeds: 1"))

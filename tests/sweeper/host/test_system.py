@@ -35,10 +35,16 @@ for package in (trainers, sweeper, analysis):
             __import__(module.name)
 print("loaded", len([name for name in sys.modules if name.startswith(("trainers.", "sweeper.", "analysis."))]))
 """
-COMMAND = """
+COMMANDS = """
 from sweeper.cli import main
-main(sys.argv[1:])
+for words in sys.argv[1:]:
+    try:
+        main(words.split())
+    except SystemExit as ended:
+        if ended.code:
+            raise
 """
+"""`sweeper WORDS` for each argument, until one fails."""
 
 
 def on_macos(program: str, *words, cwd: Path, first: str = "") -> subprocess.CompletedProcess:
@@ -138,12 +144,13 @@ def test_every_module_loads_where_linuxs_own_names_and_files_are_absent(tmp_path
 @pytest.mark.slow
 def test_a_sweep_trains_is_checked_and_is_shown_where_linuxs_own_names_and_files_are_absent(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    doctor = on_macos(COMMAND, "doctor", "--json", cwd=tmp_path)
+    doctor = on_macos(COMMANDS, "doctor --json", cwd=tmp_path)
     assert doctor.returncode == 0, doctor.stderr
     checks = {check["name"]: check for check in json.loads(doctor.stdout)}
     assert checks["platform"]["found"] == "macOS 15.6, arm64; sweeper is tested on Linux only"
     assert checks["cpu"]["found"] == f"{os.cpu_count()} of {os.cpu_count()} cores usable"
-    for words in (["plan", "tiny.yaml"], ["run", "tiny.yaml", "--executor", "inline"], ["status", "tiny.yaml"]):
-        ended = on_macos(COMMAND, *words, cwd=tmp_path, first=LIBRARIES)
-        assert ended.returncode == 0, ended.stderr
+    run = on_macos(COMMANDS, "plan tiny.yaml", "run tiny.yaml --executor inline", cwd=tmp_path, first=LIBRARIES)
+    assert run.returncode == 0, run.stderr
+    ended = on_macos(COMMANDS, "status tiny.yaml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
     assert re.search(r"^done +4$", ended.stdout, re.MULTILINE)

@@ -20,6 +20,8 @@ from tests.sweeper.sweepfile.bad_sweeps import GOOD, MISTAKES
 from trainers.maml import protocols
 from trainers.maml.config import TrialConfig
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 2.0  # seconds for a file of a few kilobytes
 
 # The same examples in every run: a failure belongs to the change that made it.

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests.trainers.small import tiny_config
 from trainers.maml.checkpoints.checkpoint import read, save
 from trainers.maml.checkpoints.records import records_in
 from trainers.maml.train import train
@@ -17,9 +18,9 @@ from trainers.sealed_file import seal
 from trainers.trainer import CheckpointError
 
 
-@pytest.fixture
-def state(tiny, noise):
-    *_, chunk = train([tiny(outer_steps=1, eval_episodes=2)], noise)
+@pytest.fixture(scope="module")
+def state(noise):
+    *_, chunk = train([tiny_config(outer_steps=1, eval_episodes=2)], noise)
     return chunk.states()[0]
 
 
