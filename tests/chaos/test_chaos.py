@@ -25,11 +25,12 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-OF_A_DRIVER = ("kill -9 of the driver's process group", "SIGSTOP of a worker that outlives its driver")
+ORPHAN = "SIGSTOP of a worker that outlives its driver"
 SHORT = budget(
-    (BOTH, *OF_A_DRIVER, "journals from a backup", "locks that exclude nobody", "edited store"),
-    ("kill -9 of a worker", "kill -9 of the raylet", *OF_A_DRIVER, *STRAINS),
+    (BOTH, ORPHAN, "journals from a backup", "locks that exclude nobody", "edited store"),
+    ("kill -9 of a worker", "kill -9 of the raylet", "kill -9 of the driver's process group", ORPHAN, *STRAINS),
 )
+"""A short round of each of Ray's daemons, workers and drivers, and of what surrounds them."""
 ROUNDS = int(os.environ.get("SWEEPER_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("SWEEPER_CHAOS_SEED", "1"))
 TABLE = os.environ.get("SWEEPER_CHAOS_TABLE")

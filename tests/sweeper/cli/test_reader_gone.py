@@ -12,6 +12,7 @@ from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
+from tests.budget import budget
 from tests.sweeper.command import environment
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S
@@ -44,15 +45,13 @@ def sweep(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stream",
-    [
-        ("stdout", "unread"),
-        *(
-            pytest.param(s, marks=pytest.mark.slow)
-            for s in (("stdout", "closed"), ("stderr", "unread"), ("stderr", "closed"))
-        ),
-    ],
+    budget(
+        [("stdout", "unread"), ("stderr", "closed")],
+        [(name, how) for name in ("stdout", "stderr") for how in ("unread", "closed")],
+    ),
 )
 def test_a_run_trains_everything_and_a_plan_ends_quietly(sweep, stream):
     code, told = without(stream, RUN, sweep)

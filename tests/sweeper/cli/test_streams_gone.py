@@ -1,4 +1,7 @@
-"""Exit code 0 means that all is done, whatever becomes of standard output and standard error."""
+"""Exit code 0 means that all is done, whatever becomes of standard output and standard error.
+
+Every day each stream is lost and each way of losing one is tried; `make test-long` tries each stream in each way.
+"""
 
 import shutil
 
@@ -8,8 +11,11 @@ from sweeper.planning.expand import expand
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
+from tests.budget import budget
 from tests.sweeper.command import PATIENT, PROGRAM, sweeper
 from tests.sweeper.tiny import trained_in
+
+pytestmark = pytest.mark.slow
 
 HOW = {
     "closed": "os.close({number})",
@@ -17,6 +23,10 @@ HOW = {
     "gone": "read, write = os.pipe(); os.close(read); os.dup2(write, {number})",
 }
 STREAMS = {"out": (1,), "err": (2,), "both": (1, 2)}
+LOST = budget(
+    [("both", "closed"), ("out", "full"), ("out", "gone"), ("err", "full"), ("err", "gone")],
+    [(streams, how) for streams in STREAMS for how in HOW],
+)
 INLINE = ("--executor", "inline", "--device", "cpu")
 
 
@@ -44,8 +54,7 @@ def is_done(results: Results, folder) -> bool:
     return all(path.exists() and fold(path)["status"] == "done" for path in journals)
 
 
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("streams", ["both", *(pytest.param(name, marks=pytest.mark.slow) for name in ("out", "err"))])
+@pytest.mark.parametrize(("streams", "how"), LOST)
 def test_what_changes_files_goes_on_without_a_view_and_ends_as_it_would(trained, streams, how):
     broken = program(streams, how)
     for words in (
@@ -84,8 +93,7 @@ def shown(database) -> dict[str, int]:
         return dict(store.execute(wanted).fetchall())
 
 
-@pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("streams", ["both", *(pytest.param(name, marks=pytest.mark.slow) for name in ("out", "err"))])
+@pytest.mark.parametrize(("streams", "how"), LOST)
 def test_a_trouble_keeps_its_exit_code(trained, streams, how):
     broken = program(streams, how)
     journal = next((trained / "results" / "trials").iterdir()) / "journal.jsonl"

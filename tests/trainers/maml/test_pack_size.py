@@ -10,6 +10,7 @@ import torch
 from tests.trainers.played_gpu import played_gpu
 from trainers.data.datasets import prepare
 from trainers.maml import pack_size
+from trainers.maml.engines.captured import WARM_UP
 from trainers.maml.pack_size import OF_MEMORY, Measured, best, measure, work
 from trainers.maml.train import train
 
@@ -86,6 +87,7 @@ def on_a_gpu(tmp_path, tiny, monkeypatch, capsys):
     """Return a function that measures with the command on a played GPU, where each step takes one second."""
     seconds = iter(range(10**6))
     monkeypatch.setattr(pack_size.time, "perf_counter", lambda: float(next(seconds)))
+    monkeypatch.setattr(pack_size, "ROUNDS", WARM_UP)
     monkeypatch.setattr("trainers.data.datasets.data_root", lambda given: tmp_path)
     prepare("strokes", tmp_path)
     config = tmp_path / "config.json"
