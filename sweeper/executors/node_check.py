@@ -172,7 +172,8 @@ def _array(trainer: Trainer, name: str, digest: str, driver_root: str) -> Path |
             f"{name} in {root} has digest {array.digest[:SHOWN_DIGITS]}, the driver's has {digest[:SHOWN_DIGITS]}; "
             "use copies of the same files on both"
         )
-    return f"{'; '.join(trouble)} (a node looks in its own SWEEPER_DATA or its cache, then in the driver's folder)"
+    where = "a node looks in its own SWEEPER_DATA or its cache, then in the driver's folder"
+    return f"{'; '.join(dict.fromkeys(trouble))} ({where}; the driver's {name} has digest {digest[:SHOWN_DIGITS]})"
 
 
 class Unfit:

@@ -12,6 +12,8 @@ from sweeper.executors.node_check import TOKEN_FILE, Unfit, asked, examine, with
 from sweeper.host.provenance import source_digest
 from tests.sweeper.assigned import assigned
 from tests.sweeper.plugged import TOY
+from tests.trainers.data.added.drawn import add, folders
+from trainers.data.added import shelf
 from trainers.data.catalog import CATALOG
 from trainers.data.datasets import prepare
 from trainers.registry import find
@@ -82,6 +84,21 @@ def test_data_that_is_not_there_is_told_with_the_folders_that_were_searched(want
     (told,) = examine(wanted, "node-1").trouble
     assert str(tmp_path / "nothing") in told and str(tmp_path / "driver") in told
     assert "SWEEPER_DATA" in told
+
+
+def test_an_added_set_is_found_by_its_name_and_digest_on_every_machine(wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr(shelf, "_elsewhere", {})
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    description = add("zoo", folders(tmp_path / "zoo")).description
+    wanted["data"] = {"zoo": description.digest}
+    answer = examine(wanted, "node-1")
+    assert (answer.trouble, answer.arrays) == ([], {"zoo": str(prepare("zoo", tmp_path).path)})
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "another"))
+    (told,) = examine(wanted, "node-2").trouble
+    assert "zoo: this machine has no data set of this name; add it with `sweeper data add zoo FOLDER`" in told
+    add("zoo", tmp_path / "zoo", normalise="none")
+    (told,) = examine(wanted, "node-2").trouble
+    assert f"the driver's has {description.digest[:12]}" in told
 
 
 def test_data_of_another_digest_is_refused(wanted):

@@ -38,8 +38,7 @@ def add(name: str, folder: Path, wishes: Wishes, progress: Progress) -> Added:
     folder = folder.expanduser().absolute()
     with locked(f"added-{name}"), explained(shelf.folder()):
         listing = read(folder, wishes)
-        origin = _origin(folder, listing, wishes)
-        if not listing.faults and (known := _unchanged(name, origin)) is not None:
+        if not listing.faults and (known := _unchanged(name, folder, listing, wishes)) is not None:
             return Added(known, True, listing.notes)
         shelf.folder().mkdir(parents=True, exist_ok=True)
         for left in shelf.folder().glob(f".{name}-*.{socket.gethostname()}.*.part"):  # by a killed process
@@ -51,7 +50,7 @@ def add(name: str, folder: Path, wishes: Wishes, progress: Progress) -> Added:
                 count = f"{len(made)} faults" if len(made) > 1 else "a fault"
                 head = f"{name}: nothing was added, because of {count} in {folder}:"
                 raise DataError("\n".join([head, *lines(made, MOST_FAULTS)]))
-            description = _described(name, listing, made, origin)
+            description = _described(name, listing, made, _origin(folder, listing, wishes))
             before = _refuse_another(name, description)
             if before is None or not _is_whole(name):
                 part.replace(shelf.array_of(description))
@@ -72,10 +71,12 @@ def _origin(folder: Path, listing: Listing, wishes: Wishes) -> Origin:
     )
 
 
-def _unchanged(name: str, origin: Origin) -> Description | None:
+def _unchanged(name: str, folder: Path, listing: Listing, wishes: Wishes) -> Description | None:
     """Return the set of this name if it was made of exactly these files as they are now, in this way."""
     known = shelf.here(name)
-    return known if known is not None and known.origin == origin and _is_whole(name) else None
+    if known is None or not _is_whole(name):
+        return None
+    return known if known.origin == _origin(folder, listing, wishes) else None
 
 
 def _is_whole(name: str) -> bool:

@@ -59,7 +59,10 @@ def _split(listing: Listing, wishes: Wishes) -> Listing:
                 "--split 64/16/20, or put the class folders into folders train, val and test"
             ]
         )
-    splits = splitting.assigned(names, wishes.split, wishes.seed)
+    try:
+        splits = splitting.assigned(names, wishes.split, wishes.seed)
+    except DataError as error:
+        return listing.with_more([str(error)])
     classes = [one._replace(split=splits[one.name]) for one in listing.classes]
     return Listing(layout=listing.layout, classes=classes, faults=listing.faults, notes=listing.notes)
 

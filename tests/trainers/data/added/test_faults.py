@@ -1,5 +1,6 @@
 """What can be wrong with a folder: named all at once, with nothing written."""
 
+import os
 import re
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_pictures_that_are_no_squares_ask_for_a_size(tmp_path):
             for number in range(2):
                 save(tmp_path / "in" / split / name / f"{number}.png", np.zeros((8, 9, 1), np.uint8))
     assert "the pictures have 9x8; bring all to one square with --size" in told(tmp_path / "in")
+
+
+def test_links_to_nowhere_pipes_and_a_bad_split_stand_in_the_same_message(tmp_path):
+    folder = folders(tmp_path / "zoo", split=False)
+    (folder / "ant" / "0.png").unlink()
+    (folder / "ant" / "0.png").symlink_to(tmp_path / "gone.png")
+    (folder / "bee" / "0.png").unlink()
+    os.mkfifo(folder / "bee" / "0.png")
+    message = told(folder, split="9/9")
+    assert message.startswith(f"zoo: nothing was added, because of 3 faults in {folder}:\n  --split 9/9: its numbers")
+    assert "  ant/0.png: can't be read (No such file or directory)\n" in message
+    assert "  bee/0.png: can't be read (a named pipe, not a file)" in message
 
 
 def test_a_folder_without_splits_says_how_to_give_them(tmp_path):
