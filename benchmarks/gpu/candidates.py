@@ -54,10 +54,15 @@ class InductorEngine(VmapEngine):
         self._compiled = torch.compile(super().meta_gradient, backend=backend, fullgraph=True, dynamic=False)
 
     def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: torch.Tensor, alive: list[bool]
+        self,
+        params: Params,
+        episodes: list[Episode],
+        inner_lr: torch.Tensor,
+        alive: list[bool],
+        weights: torch.Tensor | None = None,
     ) -> MetaGradient:
         """See Engine."""
-        return self._compiled(params, episodes, inner_lr, alive)
+        return self._compiled(params, episodes, inner_lr, alive, weights)
 
 
 def main() -> None:

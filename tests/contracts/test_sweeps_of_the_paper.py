@@ -16,7 +16,7 @@ from trainers.maml.layout import BLOCKS
 
 SWEEPS = ROOT / "sweeps"
 NAMES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
-QUESTIONS_OF_OURS = {"maml_vs_anil", "quickstart", "second_order_collapse"}
+QUESTIONS_OF_OURS = {"algorithms", "maml_vs_anil", "quickstart", "second_order_collapse"}
 """Sweeps without claims: the paper makes none there, or none that could be judged."""
 
 SMOKE_TFLOP = 3.0
@@ -199,7 +199,9 @@ def test_a_smoke_profile_is_short(name: str) -> None:
 def _tflop(config: TrialConfig) -> float:
     """Return about what the trial computes: images through the encoder, a gradient as twice a forward pass more."""
     support, queries = config.ways * config.shots, config.ways * config.queries
-    encoded = config.inner_steps if config.algorithm == "maml" else 1  # inner steps that pass through the encoder
+    encoded = (
+        1 if config.algorithm in ("anil", "contrastive") else config.inner_steps
+    )  # inner steps that pass through the encoder
     episode = encoded * support * 3 * (3 if config.order == "second" else 1) + queries * 3
     scored = 2 * (config.scored_steps * support * 3 + (config.scored_steps + 1) * queries)  # both heads
     evaluations = max(len(_every(config.eval_every, config.outer_steps)), 1)
@@ -225,6 +227,7 @@ def _image_tflop(config: TrialConfig) -> float:
 
 
 WITHOUT_NUMBERS = {
+    "algorithms": "methods that the paper does not train",
     "as_printed": "the authors trained the released network alone",
     "feature_space": "Figs. 1 and 6 are drawings without data",
     "quickstart": "synthetic characters",

@@ -10,10 +10,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from trainers.maml.config import Algorithm, Order
+from trainers.maml.config import Order
 from trainers.maml.episodes import Episode
+from trainers.maml.method_fields import Algorithm
 from trainers.maml.model import Model
 from trainers.maml.networks import HEAD, Params, classify
+from trainers.maml.rates import Rates, is_rate
 
 Objective = Callable[[Params], Tensor]
 
@@ -37,12 +39,22 @@ class QueryOutcome(NamedTuple):
 
 
 class Adaptation(NamedTuple):
-    """The inner loop: the parameters that it updates, the number and the size of its steps, and the gradient."""
+    """The inner loop: the parameters that it updates, the number and the size of its steps, and the gradient.
+
+    Learned `rates` stand for `lr`. `proximal` is lambda of the term lambda / 2 |params - initial params|^2, which joins
+    the loss.
+    """
 
     names: tuple[str, ...]
     steps: int
     lr: float | Tensor
     gradient: Gradient
+    rates: Rates | None = None
+    proximal: float = 0.0
+
+    def rate(self, name: str, step: int) -> float | Tensor:
+        """Return the size of inner step `step` (from 0) for parameter `name`."""
+        return self.lr if self.rates is None else self.rates(name, step)
 
 
 def graph_gradient(order: Order) -> Gradient:
@@ -71,8 +83,15 @@ def transform_gradient(order: Order) -> Gradient:
 
 
 def adapted_names(algorithm: Algorithm, params: Params) -> tuple[str, ...]:
-    """Return the parameters that the inner loop updates: all for MAML, else only the head (ANIL, the paper's EFIL)."""
-    return tuple(name for name in params if algorithm == "maml" or name in HEAD)
+    """Return the parameters that the inner loop updates, never a learned rate.
+
+    Only the head for ANIL (the paper's EFIL) and the explicit losses, all but the head for BOIL (Oh et al. 2021: the
+    head's inner learning rate is 0), else all.
+    """
+    network = [name for name in params if not is_rate(name)]
+    if algorithm in ("anil", "contrastive"):
+        return tuple(name for name in network if name in HEAD)
+    return tuple(name for name in network if algorithm != "boil" or name not in HEAD)
 
 
 def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
@@ -83,7 +102,7 @@ def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
     passes through every step (MAML, Finn et al. 2017, eq. 1).
     """
     trajectory = [params]
-    for _ in range(how.steps):
+    for step in range(how.steps):
         current = trajectory[-1]
         frozen = {name: value for name, value in current.items() if name not in how.names}
         moving = {name: current[name] for name in how.names}
@@ -92,7 +111,9 @@ def adapt(loss: Objective, params: Params, how: Adaptation) -> list[Params]:
             return loss({**frozen, **fast})
 
         slope = how.gradient(of_moving, moving)
-        moved = {name: value - how.lr * slope[name] for name, value in moving.items()}
+        if how.proximal:
+            slope = {name: slope[name] + how.proximal * (value - params[name]) for name, value in moving.items()}
+        moved = {name: value - how.rate(name, step) * slope[name] for name, value in moving.items()}
         trajectory.append({name: moved.get(name, value) for name, value in current.items()})
     return trajectory
 
@@ -117,18 +138,24 @@ def query_outcome(model: Model, params: Params, episode: Episode, how: Adaptatio
 
 
 def correct_counts(model: Model, params: Params, episode: Episode, how: Adaptation, scored: Sequence[int]) -> Tensor:
-    """Return the number of correct query images after each number of inner steps in `scored`, (len(scored),).
+    """Return the number of correct query images after each number of inner steps in `scored`, (len(scored),)."""
+    trajectory = adapt_to(model, params, episode, how)
+    with torch.no_grad():
+        logits = query_logits_after(model, params, trajectory, episode, how, scored)
+    return torch.stack([is_right(after, episode.query_labels).sum() for after in logits])
+
+
+def query_logits_after(
+    model: Model, params: Params, trajectory: list[Params], episode: Episode, how: Adaptation, scored: Sequence[int]
+) -> list[Tensor]:
+    """Return the logits (T, N) of the query set after each number of inner steps in `scored`.
 
     If only the head is updated, the query set is encoded once.
     """
-    trajectory = adapt_to(model, params, episode, how)
-    with torch.no_grad():
-        if set(how.names) <= set(HEAD):
-            features = model.query_features(params, episode)
-            logits = [classify(trajectory[taken], features) for taken in scored]
-        else:
-            logits = [model.query_logits(trajectory[taken], episode) for taken in scored]
-    return torch.stack([is_right(after, episode.query_labels).sum() for after in logits])
+    if set(how.names) <= set(HEAD):
+        features = model.query_features(params, episode)
+        return [classify(trajectory[taken], features) for taken in scored]
+    return [model.query_logits(trajectory[taken], episode) for taken in scored]
 
 
 def is_right(logits: Tensor, labels: Tensor) -> Tensor:

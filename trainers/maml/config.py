@@ -14,10 +14,10 @@ from trainers.data.class_names import named_classes
 from trainers.data.facts import facts_of, fewest_images, split_rows
 from trainers.data.known_name import KnownName
 from trainers.fields import problems_of
+from trainers.maml.method_fields import Algorithm, InnerRates, QueryLosses, impossible_methods
 from trainers.maml.network_names import DESCRIPTION, ORDERED, NetworkName, short_name
 from trainers.trainer import ConfigError, Problem
 
-Algorithm = Literal["maml", "anil", "contrastive"]
 Order = Literal["first", "second"]
 NetOrder = Literal["relu_bn", "bn_relu"]
 BatchNorm = Literal["transductive", "inductive"]
@@ -63,7 +63,8 @@ class TrialConfig(BaseModel):
 
     algorithm: Algorithm = Field(
         "maml",
-        description="maml adapts every parameter, anil only the head; contrastive is anil by the explicit loss",
+        description="maml adapts every parameter, anil only the head, boil all but the head; contrastive is anil by "
+        "the explicit loss; reptile and imaml adapt every parameter and have outer gradients of their own",
     )
     loss: LossName = Field(
         "cross_entropy", description="mean cross-entropy, or half the sum of squared errors to one-hot labels"
@@ -74,6 +75,30 @@ class TrialConfig(BaseModel):
     queries: Positive = Field(15, description="query images per class")
     inner_steps: NotNegative = Field(5, description="gradient steps on the support set in training")
     inner_lr: Rate = Field(0.01, description="step size of the inner loop's SGD, in training and at test")
+    inner_rates: InnerRates = Field(
+        "fixed",
+        description="inner_lr at every step, or rates that begin there and are learned: one for each number of the "
+        "adapted parameters (Meta-SGD), or one for each layer and inner step (MAML++)",
+    )
+    query_losses: QueryLosses = Field(
+        "last_step",
+        description="the outer loss is the query loss after the last inner step, or a weighted sum of those after each "
+        "inner step (MAML++)",
+    )
+    annealed_steps: NotNegative = Field(
+        0,
+        description="only for query_losses every_step: outer steps in which the weight moves to the last inner step; "
+        "0: all inner steps weigh alike for ever",
+    )
+    proximal: Rate = Field(
+        1.0, description="only for imaml: lambda, the strength of the pull back to the initial parameters"
+    )
+    cg_steps: Positive = Field(5, description="only for imaml: conjugate gradient steps of an outer gradient")
+    reptile_shots: Positive | None = Field(
+        None,
+        description="only for reptile: images of a class in the minibatch of one inner step of training; null: as many "
+        "as shots",
+    )
     head_scale: Factor = Field(
         1.0, description="factor on the head's initial weight and bias; 0 starts from a zero head"
     )
@@ -212,6 +237,7 @@ def resolve(values: dict[str, Any]) -> TrialConfig:
 
 def _impossible(config: TrialConfig) -> list[Problem]:
     problems = [*_impossible_objective(config), *_impossible_labels(config), *_impossible_classes(config)]
+    problems += [Problem(*found) for found in impossible_methods(dict(config))]
     ranges = split_rows(config.dataset, config.omniglot_split)
     problems += _impossible_images(config, ranges)
     problems += _impossible_network(config)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainers.maml.adapt import adapted_names
 from trainers.maml.config import PACKABLE, TrialConfig, shared_by_pack
 from trainers.maml.engines.adam import Moments, no_moments
 from trainers.maml.engines.arithmetic import multiplying
@@ -24,6 +25,7 @@ from trainers.maml.episodes import evaluation_draw, gather, probe_draw
 from trainers.maml.evaluation import Pass, due, nothing_scored, position, records_of
 from trainers.maml.networks import Params, initial_params, zero_head
 from trainers.maml.probes import probe
+from trainers.maml.rates import initial_rates
 from trainers.maml.run_state import RunState
 from trainers.trainer import Chunk, Record, RunChunk, RunStatus
 
@@ -63,6 +65,7 @@ def train(
 def begun(config: TrialConfig) -> RunState:
     """Return the state of a run that has not taken a step."""
     params = initial_params(config)
+    params |= initial_rates(config, {name: params[name] for name in adapted_names(config.algorithm, params)})
     return RunState(step=0, params=params, moments=no_moments(params), correct=nothing_scored(None, 1)[0], records=())
 
 

@@ -20,7 +20,7 @@ from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
 from trainers.maml.checkpoints.records import records_in
 from trainers.maml.config import HEADS, PACKABLE, TrialConfig, resolve
 from trainers.maml.engines.table import COMPILING, ENGINES_OF_DEVICE, EngineName, cannot_treat, fastest
-from trainers.maml.layout import parameter_count
+from trainers.maml.layout import feature_count, parameter_count
 from trainers.maml.measured import METRICS, unmeasured
 from trainers.maml.network_code import hash_of
 from trainers.maml.network_names import is_own, located, short_name
@@ -98,6 +98,8 @@ class MamlTrainer:
     def checkpoint_bytes(self, config: BaseModel) -> int:
         own = self._own(config)
         count = self._own_count(own) if is_own(own.network) else parameter_count(own)
+        if own.inner_rates == "per_parameter":
+            count += _adapted_count(own, count)
         return count * COPIES_IN_A_CHECKPOINT * BYTES[own.dtype]
 
     def engines(self, device: str) -> tuple[str, ...]:
@@ -265,6 +267,14 @@ def held(dataset: str, digest: str, begin: Callable[[], Iterator[Chunk]]) -> Ite
         except DataError as error:
             raise TrainerError(str(error)) from None
         yield from begin()
+
+
+def _adapted_count(config: TrialConfig, parameters: int) -> int:
+    """Return how many of the trained `parameters` the inner loop adapts; for a network of one's own, of both parts."""
+    if config.algorithm == "maml" or is_own(config.network):
+        return parameters
+    head = config.ways * (feature_count(config) + config.head_bias)
+    return head if config.algorithm == "anil" else parameters - head
 
 
 MAML = MamlTrainer()

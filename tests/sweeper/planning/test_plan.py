@@ -59,6 +59,12 @@ DEFAULTS = {
     "queries": 15,
     "inner_steps": 5,
     "inner_lr": 0.01,
+    "inner_rates": "fixed",
+    "query_losses": "last_step",
+    "annealed_steps": 0,
+    "proximal": 1.0,
+    "cg_steps": 5,
+    "reptile_shots": None,
     "head_scale": 1.0,
     "zero_head_every": 0,
     "zero_head_when": "before_inner_loop",
@@ -221,6 +227,8 @@ def test_any_other_value_is_another_trial() -> None:
         "eval_heads": "zeroed", "eval_each_step": False, "final_episodes": 9, "final_steps": 3,
         "arithmetic": "tf32",
         "train_classes": "1 2 3 4 5",
+        "inner_rates": "per_parameter", "query_losses": "every_step", "annealed_steps": 9, "proximal": 2.0,
+        "cg_steps": 4, "reptile_shots": 2,
     }  # fmt: skip
     assert {*other, "outer_steps", "seed"} == set(TrialConfig.model_fields)
     points = [identify(identity(MAML, base.model_copy(update={name: value}))) for name, value in other.items()]

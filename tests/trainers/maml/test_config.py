@@ -29,7 +29,7 @@ def problems(**values) -> list[tuple[str, str]]:
         ({"inner_lr": -0.1}, "inner_lr", "greater than 0, got -0.1"),
         ({"outer_lr": float("nan")}, "outer_lr", "got nan"),
         ({"inner_lr": float("inf")}, "inner_lr", "finite number, got inf"),
-        ({"algorithm": "reptile"}, "algorithm", "'maml', 'anil' or 'contrastive', got 'reptile'"),
+        ({"algorithm": "sgd"}, "algorithm", "'maml', 'anil', 'contrastive', 'boil', 'reptile' or 'imaml', got 'sgd'"),
         ({"order": True}, "order", "'first' or 'second', got True"),
         ({"inner_steps": 2.0}, "inner_steps", "got 2.0"),
         ({"eval_split": "val"}, "eval_split", "has no validation classes; use test, or omniglot_split 1028/172/423"),
@@ -132,6 +132,7 @@ def test_a_config_is_refused_with_nothing_of_weight_loaded():
         {"inner_lr": -1.0},
         {"dataset": "mini_imagenet", "train_split": "test", "ways": 21},
         {"shots": 6},
+        {"algorithm": "sgd"},
         {"algorithm": "reptile"},
     ]
     program = f"""

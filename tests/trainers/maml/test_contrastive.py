@@ -18,7 +18,7 @@ from trainers.maml.contrastive import (
     head_path,
     interference_loss,
 )
-from trainers.maml.engines.engines import outcome_of
+from trainers.maml.engines.outcomes import outcome_of
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import Model, build_model
 from trainers.maml.networks import HEAD, Params, initial_params, zero_head

@@ -5,8 +5,9 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from trainers.maml.config import Algorithm, TrialConfig
+from trainers.maml.config import TrialConfig
 from trainers.maml.episodes import Episode
+from trainers.maml.method_fields import Algorithm
 from trainers.maml.networks import Params
 
 
@@ -22,11 +23,17 @@ class Engine(Protocol):
     """One way to map the maths over episodes and runs.
 
     `params` are stacked on R; `episodes` has one stack of E episodes per run; `inner_lr` is (R,); runs that are not
-    in `alive` may be skipped and their results are meaningless.
+    in `alive` may be skipped and their results are meaningless. `weights` (inner_steps,) are those of the query losses
+    after each inner step, for `query_losses: every_step` alone.
     """
 
     def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+        self,
+        params: Params,
+        episodes: list[Episode],
+        inner_lr: Tensor,
+        alive: list[bool],
+        weights: Tensor | None = None,
     ) -> MetaGradient: ...
 
     def correct(

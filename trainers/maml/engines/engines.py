@@ -10,36 +10,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainers.maml.adapt import (
-    Adaptation,
-    Gradient,
-    QueryOutcome,
-    adapted_names,
-    correct_counts,
-    graph_gradient,
-    query_outcome,
-    transform_gradient,
-)
-from trainers.maml.config import Order, TrialConfig
-from trainers.maml.contrastive import Explicit, explicit_outcome
-from trainers.maml.engines.engine import Engine, MetaGradient, evaluation_algorithm, living
+from trainers.maml.adapt import QueryOutcome, graph_gradient, transform_gradient
+from trainers.maml.config import TrialConfig
+from trainers.maml.engines.engine import Engine, MetaGradient, living
+from trainers.maml.engines.outcomes import Rate, outcome_of, scores_of
 from trainers.maml.engines.table import EngineName
 from trainers.maml.engines.unfolded import convolve
 from trainers.maml.episodes import Episode
+from trainers.maml.method_fields import is_added
 from trainers.maml.model import Model, build_model, model_with
 from trainers.maml.networks import Convolve, Params
-
-Rate = float | Tensor
-Outcome = Callable[[Params, Episode, Rate], QueryOutcome]
-Scores = Callable[[Params, Episode, Rate, Sequence[int]], Tensor]
 
 
 def build(name: EngineName, config: TrialConfig) -> Engine:
     """Return engine `name` for the algorithm, order and network of `config`."""
     if name == "compiled":
         from trainers.maml.engines.compiled.engine import CompiledEngine  # needs a compiler that others don't need
+        from trainers.maml.engines.compiled.methods import MethodsEngine
 
-        return CompiledEngine(config)
+        return MethodsEngine(config) if is_added(dict(config)) else CompiledEngine(config)
     if name in ("vmap", "graph"):
         return VmapEngine(config)
     return VmapEngine(config, convolve) if name == "unfold" else LoopEngine(config, episode_model(name, config))
@@ -59,17 +48,23 @@ class LoopEngine:
 
     def __init__(self, config: TrialConfig, model: Model) -> None:
         self._outcome = outcome_of(config, model, graph_gradient)
-        self._scores = _scores_of(config, model, graph_gradient)
+        self._scores = scores_of(config, model, graph_gradient)
 
     def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+        self,
+        params: Params,
+        episodes: list[Episode],
+        inner_lr: Tensor,
+        alive: list[bool],
+        weights: Tensor | None = None,
     ) -> MetaGradient:
         """See Engine."""
+        outcome = self._outcome if weights is None else partial(self._outcome, weights=weights.tolist())
         gradient = {name: torch.zeros_like(value) for name, value in params.items()}
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         for run in living(alive):
             own = {name: value[run] for name, value in params.items()}
-            mean = mean_gradient(self._outcome, own, episodes[run], float(inner_lr[run]))
+            mean = mean_gradient(outcome, own, episodes[run], float(inner_lr[run]))
             for name, grad in mean.gradient.items():
                 gradient[name][run] = grad
             losses[run], accuracies[run] = mean.loss, mean.accuracy
@@ -88,7 +83,9 @@ class LoopEngine:
         return counts
 
 
-def mean_gradient(outcome: Outcome, params: Params, episodes: Episode, lr: Rate) -> MetaGradient:
+def mean_gradient(
+    outcome: Callable[[Params, Episode, Rate], QueryOutcome], params: Params, episodes: Episode, lr: Rate
+) -> MetaGradient:
     """Return the mean of `outcome` and of its gradient over the stack `episodes`, for one run (no axis R)."""
     leaves = {name: value.detach().requires_grad_() for name, value in params.items()}
     total = {name: torch.zeros_like(value) for name, value in leaves.items()}
@@ -111,15 +108,20 @@ class VmapEngine:
     def __init__(self, config: TrialConfig, convolve: Convolve = F.conv2d) -> None:
         self._model = build_model(config, vectorised=True, convolve=convolve)
         self._outcome = outcome_of(config, self._model, transform_gradient)
-        self._scores = _scores_of(config, self._model, transform_gradient)
+        self._scores = scores_of(config, self._model, transform_gradient)
 
     def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+        self,
+        params: Params,
+        episodes: list[Episode],
+        inner_lr: Tensor,
+        alive: list[bool],
+        weights: Tensor | None = None,
     ) -> MetaGradient:
         """See Engine."""
 
         def run_objective(own: Params, stack: Episode, lr: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            found = torch.func.vmap(lambda episode: self._outcome(own, episode, lr))(stack)
+            found = torch.func.vmap(lambda episode: self._outcome(own, episode, lr, weights))(stack)
             return found.objective.mean(), (found.loss.mean(), found.accuracy.mean())
 
         gradient_of_run = torch.func.grad(run_objective, has_aux=True)
@@ -135,39 +137,6 @@ class VmapEngine:
             return torch.func.vmap(lambda episode: self._scores(own, episode, lr, scored))(stack)
 
         return torch.func.vmap(run_counts)(params, _stacked(episodes), inner_lr)
-
-
-def outcome_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Outcome:
-    """Return (params, episode, inner lr) -> outcome of one training episode under the algorithm of `config`."""
-
-    def explicit(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
-        how = Explicit(
-            order=config.order,
-            steps=config.inner_steps,
-            lr=lr,
-            interference=config.interference,
-            coefficient=config.coefficient,
-            form=config.second_order_form,
-            head_update=config.head_update,
-        )
-        return explicit_outcome(model, params, episode, how)
-
-    def adapted(params: Params, episode: Episode, lr: Rate) -> QueryOutcome:
-        names = adapted_names(config.algorithm, params)
-        return query_outcome(model, params, episode, Adaptation(names, config.inner_steps, lr, inner(config.order)))
-
-    return explicit if config.algorithm == "contrastive" else adapted
-
-
-def _scores_of(config: TrialConfig, model: Model, inner: Callable[[Order], Gradient]) -> Scores:
-    """Return (params, episode, inner lr, inner steps to score after) -> queries right after each, at evaluation."""
-    algorithm = evaluation_algorithm(config)
-
-    def scores(params: Params, episode: Episode, lr: Rate, scored: Sequence[int]) -> Tensor:
-        how = Adaptation(adapted_names(algorithm, params), max(scored), lr, inner("first"))
-        return correct_counts(model, params, episode, how, scored)
-
-    return scores
 
 
 def _stacked(episodes: list[Episode]) -> Episode:

@@ -15,6 +15,7 @@ from trainers.maml.engines.adam import Corrections, Moments, adam_step, correcti
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.engine import Engine
 from trainers.maml.episodes import Places, gather_at, places_of, training_draw
+from trainers.maml.multi_step import weights_at
 from trainers.maml.nested import mapped
 from trainers.maml.networks import Params, zero_head
 
@@ -40,6 +41,7 @@ class Inputs(NamedTuple):
     zeroed_before: Tensor  # (R,)
     zeroed_after: Tensor  # (R,)
     corrections: Corrections
+    query_weights: Tensor | None  # (inner_steps,), of the query losses; None: the last one alone
 
 
 class Seen(NamedTuple):
@@ -96,7 +98,14 @@ class Mover:
             zeroed_before=torch.tensor(self._due(step)),
             zeroed_after=torch.tensor(after),
             corrections=corrections(step + 1, len(draws), self._outer_lr.dtype, head_steps),
+            query_weights=self._query_weights(step),
         )
+
+    def _query_weights(self, step: int) -> Tensor | None:
+        if self._shared.query_losses == "last_step":
+            return None
+        found = weights_at(step, self._shared.inner_steps, self._shared.annealed_steps)
+        return torch.tensor(found, dtype=self._outer_lr.dtype)
 
     def sent(self, inputs: Inputs) -> Inputs:
         """Return `inputs` in device memory; the host does not wait."""
@@ -111,7 +120,7 @@ class Mover:
         stack = gather_at(inputs.places, self._pixels, self._shared)
         episodes = [stack.at(run) for run in range(len(self._configs))]
         with multiplying(self._shared.arithmetic, self._pixels.device):
-            found = self._engine.meta_gradient(params, episodes, self.inner_lr, alive)
+            found = self._engine.meta_gradient(params, episodes, self.inner_lr, alive, inputs.query_weights)
         # Adam squares the gradient; an overflow there would silently freeze the weight for ever.
         usable = [grad.square().isfinite().flatten(1).all(dim=1) for grad in found.gradient.values()]
         sound = torch.stack(usable).all(dim=0) & found.loss.isfinite()

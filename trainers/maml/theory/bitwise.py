@@ -15,7 +15,8 @@ from torch import Tensor
 from trainers.maml.adapt import QueryOutcome
 from trainers.maml.config import Order, TrialConfig
 from trainers.maml.engines.adam import adam_step, corrections, no_moments
-from trainers.maml.engines.engines import Rate, episode_model, mean_gradient
+from trainers.maml.engines.engines import episode_model, mean_gradient
+from trainers.maml.engines.outcomes import Rate
 from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import Loss, Model
 from trainers.maml.networks import HEAD, Params, classify, initial_params, zero_head

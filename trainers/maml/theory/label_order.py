@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, adapted_names, correct_counts, graph_gradient
-from trainers.maml.config import Algorithm
 from trainers.maml.episodes import Episode
+from trainers.maml.method_fields import Algorithm
 from trainers.maml.rng import stream
 from trainers.maml.theory.cases import Case, HeadStart, case, fails, holds, informs
 from trainers.maml.theory.claim import Claim, Setting

@@ -24,7 +24,7 @@ from trainers.maml.episodes import Episode
 from trainers.maml.networks import Params
 
 
-class _Sets:
+class EpisodeSets:
     """One episode: images (B, H, W, C) with padding, the query's after the support's where those normalise them."""
 
     def __init__(self, support: Array, support_labels: Array, query: Array, query_labels: Array) -> None:
@@ -32,7 +32,7 @@ class _Sets:
         self.query, self.query_labels = query, query_labels
 
 
-class _Set:
+class LabelledSet:
     """A labelled set on its way through the network: the last images of `images` carry the labels."""
 
     def __init__(self, images: Array, labels: Array, reference: int, kept: Kept) -> None:
@@ -73,24 +73,33 @@ class CompiledEngine:
         self._loss = head.LOSSES[config.loss]
         self._compile()
 
+    def _bends(self) -> bool:
+        """Return whether outer gradients need the Hessian of the whole network."""
+        return self._config.algorithm == "maml" and self._config.order == "second"
+
     def _compile(self) -> None:
         """Have all kernels ready, by one step on two images; other processes of a machine load what one compiles."""
         config = self._config
-        kind = (config.dtype, config.algorithm == "maml" and config.order == "second")
+        kind = (config.dtype, self._bends())
         if kind in _READY:
             return
         images, labels = np.zeros((2, *self._network.image_shape), self._layout.dtype), np.zeros(2, np.int64)
         start = np.zeros(self._layout.size, self._layout.dtype)
         with alone():
-            self._one(start, _Sets(images, labels, images, labels), start.dtype.type(0))
+            self._one(start, EpisodeSets(images, labels, images, labels), start.dtype.type(0))
         self._kept.clear()
         _READY.add(kind)
 
     @np.errstate(all="ignore")  # a training that diverges is found by its loss or gradient
     def meta_gradient(
-        self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+        self,
+        params: Params,
+        episodes: list[Episode],
+        inner_lr: Tensor,
+        alive: list[bool],
+        weights: Tensor | None = None,
     ) -> MetaGradient:
-        """See engine.Engine."""
+        """See engine.Engine; there are never `weights`, which are for `methods`."""
         gradient = {name: torch.zeros_like(value) for name, value in params.items()}
         losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         for run in living(alive):
@@ -126,11 +135,11 @@ class CompiledEngine:
             loss, accuracy = loss + own_loss / count, accuracy + own_accuracy / count
         return total, loss, accuracy
 
-    def _one(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
+    def _one(self, start: Array, sets: EpisodeSets, lr: Any) -> tuple[Array, float, float]:
         """Return one episode's outer gradient, query loss and accuracy."""
         return (self._of_maml if self._config.algorithm == "maml" else self._of_anil)(start, sets, lr)
 
-    def _of_maml(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
+    def _of_maml(self, start: Array, sets: EpisodeSets, lr: Any) -> tuple[Array, float, float]:
         """See `_one`; all parameters adapt."""
         steps, second = self._config.inner_steps, self._config.order == "second"
         weights, supports = [start], []
@@ -148,7 +157,7 @@ class CompiledEngine:
                 v = v - lr * self._bent(weights[k], supports[k], v)
         return v, loss, query.accuracy()
 
-    def _of_anil(self, start: Array, sets: _Sets, lr: Any) -> tuple[Array, float, float]:
+    def _of_anil(self, start: Array, sets: EpisodeSets, lr: Any) -> tuple[Array, float, float]:
         """See `_one`; the head alone adapts."""
         steps, second = self._config.inner_steps, self._config.order == "second"
         weights = [start]
@@ -173,7 +182,7 @@ class CompiledEngine:
         self._network.backward(self._layout.views(start), support.kept, self._layout.views(encoder))
         return v + encoder, loss, query.accuracy()
 
-    def _scores(self, start: Array, sets: _Sets, lr: float, scored: Sequence[int], head_alone: bool) -> list[int]:
+    def _scores(self, start: Array, sets: EpisodeSets, lr: float, scored: Sequence[int], head_alone: bool) -> list[int]:
         """Return the query images right after each number of inner steps in `scored`."""
         weights, found = start, list[int]()
         support, query = self._support(sets, 0), self._query(sets)
@@ -191,17 +200,17 @@ class CompiledEngine:
                 found.append(query.right())
         return found
 
-    def _encode(self, weights: Array, images: _Set) -> None:
+    def _encode(self, weights: Array, images: LabelledSet) -> None:
         self._network.forward(self._layout.views(weights), images.images, images.kept, images.reference)
 
-    def _head(self, weights: Array, images: _Set) -> float:
+    def _head(self, weights: Array, images: LabelledSet) -> float:
         """Set the set's logits and the slope of its loss; return the loss."""
         views = self._layout.views(weights)
         images.logits = head.logits_of(images.features, views.weight, views.bias)
         loss, images.slope = self._loss.value(images.logits, images.labels)
         return loss
 
-    def _head_gradient(self, weights: Array, images: _Set) -> tuple[Array, float]:
+    def _head_gradient(self, weights: Array, images: LabelledSet) -> tuple[Array, float]:
         """Return the gradient of the set's loss by the head alone (zero elsewhere), and the loss."""
         found = np.zeros_like(weights)
         loss = self._head(weights, images)
@@ -210,7 +219,7 @@ class CompiledEngine:
         self._set_bias(out, images.slope)
         return found, loss
 
-    def _gradient(self, weights: Array, images: _Set) -> tuple[Array, float]:
+    def _gradient(self, weights: Array, images: LabelledSet) -> tuple[Array, float]:
         """Return the gradient of the set's loss at `weights`, and the loss; the set is encoded."""
         found, loss = self._head_gradient(weights, images)
         views = self._layout.views(weights)
@@ -219,7 +228,7 @@ class CompiledEngine:
         self._network.backward(views, images.kept, self._layout.views(found))
         return found, loss
 
-    def _bent(self, weights: Array, images: _Set, v: Array) -> Array:
+    def _bent(self, weights: Array, images: LabelledSet, v: Array) -> Array:
         """Return the Hessian of the set's loss at `weights` times v; `_gradient` was there."""
         found = np.empty_like(weights)
         views, moved, out = (self._layout.views(flat) for flat in (weights, v, found))
@@ -234,7 +243,7 @@ class CompiledEngine:
         self._network.tangent_backward(views, moved, images.kept, t, out)
         return found
 
-    def _head_bent(self, weights: Array, images: _Set, slope: Array, v: Array) -> tuple[Array, Array]:
+    def _head_bent(self, weights: Array, images: LabelledSet, slope: Array, v: Array) -> tuple[Array, Array]:
         """Return the head's Hessian times v (zero elsewhere), and the gradient of their product by the features."""
         found = np.zeros_like(weights)
         views, moved, out = (self._layout.views(flat) for flat in (weights, v, found))
@@ -248,24 +257,24 @@ class CompiledEngine:
         """Set the gradient of the head's bias; without a bias it stays zero."""
         out.bias[:] = slope.sum(axis=0) if self._config.head_bias else 0
 
-    def _episodes(self, stack: Episode) -> list[_Sets]:
+    def _episodes(self, stack: Episode) -> list[EpisodeSets]:
         """Return the episodes of a stack, their images as the network reads them."""
         inductive = self._config.batch_norm == "inductive"
         support, query = self._network.padded(stack.support_images), self._network.padded(stack.query_images)
         labels = stack.support_labels.numpy(), stack.query_labels.numpy()
         both = np.concatenate([support, query], axis=1) if inductive else query
-        return [_Sets(support[e], labels[0][e], both[e], labels[1][e]) for e in range(len(support))]
+        return [EpisodeSets(support[e], labels[0][e], both[e], labels[1][e]) for e in range(len(support))]
 
-    def _support(self, sets: _Sets, place: int) -> _Set:
+    def _support(self, sets: EpisodeSets, place: int) -> LabelledSet:
         return self._set("support", place, sets.support, sets.support_labels, len(sets.support))
 
-    def _query(self, sets: _Sets) -> _Set:
+    def _query(self, sets: EpisodeSets) -> LabelledSet:
         inductive = self._config.batch_norm == "inductive"
         reference = len(sets.support) if inductive else len(sets.query)
         return self._set("query", 0, sets.query, sets.query_labels, reference)
 
-    def _set(self, kind: str, place: int, images: Array, labels: Array, reference: int) -> _Set:
+    def _set(self, kind: str, place: int, images: Array, labels: Array, reference: int) -> LabelledSet:
         key = (kind, place, len(images))
         if key not in self._kept:
             self._kept[key] = Kept(self._layout, len(images), whole=kind == "support")
-        return _Set(images, labels, reference, self._kept[key])
+        return LabelledSet(images, labels, reference, self._kept[key])
