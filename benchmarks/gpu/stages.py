@@ -76,6 +76,12 @@ class Call:
             file.write(line + "\n")
 
 
+def gpu_tests() -> list[str]:
+    """Return the files that have tests for a GPU: collecting all others would take most of their stage's time."""
+    files = sorted((ROOT / "tests/trainers").rglob("test_*.py"))
+    return [str(path.relative_to(ROOT)) for path in files if "mark.gpu" in path.read_text(encoding="utf-8")]
+
+
 def measuring(device: str, out: Path, *, quick: bool) -> list[Stage]:
     """Return the stages that measure, and write the table of engines."""
     python, rows = sys.executable, str(out / "rows.jsonl")
@@ -98,7 +104,7 @@ def measuring(device: str, out: Path, *, quick: bool) -> list[Stage]:
     return [
         Stage("versions", 30, [python, "-c", about]),
         Stage("tests", 70, [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore", "-rs",
-                            "-m", "gpu", "tests/trainers"]),
+                            "-m", "gpu", *gpu_tests()]),
         Stage("candidates", 110, first),
         *(Stage(f"candidates-{n}", 50, words) for n, words in enumerate(later, start=2)),
         Stage("winners", 20, [python, "-m", "benchmarks.gpu.winners", rows, "--write"]),

@@ -15,6 +15,7 @@ from analysis.figures.style import encode
 from analysis.numbers.endpoint import read
 from analysis.numbers.stats import summary
 from tests.analysis.endpoints import endpoint_of, read_otherwise
+from tests.budget import budget
 
 SPEC = FigureSpec(kind="curves", x=None, hue="zeroing", facets=("task",))
 AXES = ("task", "zeroing")
@@ -220,7 +221,10 @@ CASES = {
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=() if name == "plain" else pytest.mark.slow, id=name) for name, case in CASES.items()],
+    [
+        pytest.param(CASES[name], marks=() if name == "plain" else pytest.mark.slow, id=name)
+        for name in budget(["plain", "authors", "nothing"], CASES)
+    ],
 )
 def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     first, second = (encode(draw_curves(make_info(**case)), "sweep x; commit abc") for _ in range(2))

@@ -12,6 +12,7 @@ from analysis.figures.layout import EDGE, TITLE_LINE, upright
 from analysis.figures.style import encode, looks
 from analysis.numbers.endpoint import endpoint_values
 from analysis.report.pictures import Drawn, picture
+from tests.budget import budget
 
 AXES = ("task", "steps", "zeroing")
 SPEC = FigureSpec(kind="line", x="steps", hue="zeroing", facets=("task",))
@@ -139,7 +140,10 @@ CASES = {
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=() if name == "last" else pytest.mark.slow, id=name) for name, case in CASES.items()],
+    [
+        pytest.param(CASES[name], marks=() if name == "last" else pytest.mark.slow, id=name)
+        for name in budget(["last", "no data", "names"], CASES)
+    ],
 )
 def test_the_same_info_gives_the_same_bytes(make_info, case) -> None:
     info = make_info(**case)

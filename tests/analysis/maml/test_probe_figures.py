@@ -15,6 +15,7 @@ from analysis.maml.feature_space import draw_feature_space, feature_space_info
 from analysis.maml.shares import draw_shares, shares_info
 from analysis.numbers.stats import summary
 from tests.analysis.endpoints import endpoint_of, read_otherwise
+from tests.budget import budget
 
 AXES = ("task", "zeroing")
 STEPS = (1, 31, 60)
@@ -183,7 +184,7 @@ MADE = {
 
 
 @pytest.mark.parametrize("kind", MADE)
-@pytest.mark.parametrize("at", ["last", pytest.param((2,), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("at", budget(["last"], ["last", (2,)]))
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:
     inform, draw = MADE[kind]
     asked = read_otherwise(READ, at=at)
