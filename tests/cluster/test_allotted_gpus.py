@@ -1,6 +1,6 @@
 """A worker sees the GPUs that Ray has allotted to it and no other; Ray counts GPUs that it is told of, there or not.
 
-That a run on its own Ray shows a worker on CPUs none is among the tests of the executor.
+That a run on its own Ray shows a worker on CPUs none is in test_run.
 """
 
 import shutil

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -11,7 +14,7 @@ from sweeper.results.fold import fold
 from sweeper.results.journal_lines import read_lines
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
-from tests.sweeper.command import PATIENT, PROGRAM, start, sweeper
+from tests.sweeper.command import PATIENT, PROGRAM, Ended, start, sweeper
 from tests.sweeper.tiny import TINY, write_tiny
 from tests.waiting import HANG_S, wait_until
 from trainers.data.catalog import CATALOG
@@ -35,13 +38,60 @@ def final_bytes(results: Results, trial_id: str) -> bytes:
     return results.trial(trial_id).checkpoints(10**6)[0].read_bytes()
 
 
+PEEKING = f"""
+import os, pathlib, sweeper.executors.ray.tune
+
+class Peeking(sweeper.executors.ray.tune._Trainable):
+    def setup(self, config):
+        super().setup(config)
+        pathlib.Path(os.environ["SEEN"], str(os.getpid())).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+
+sweeper.executors.ray.tune._Trainable = Peeking
+{PATIENT}
+"""
+"""`sweeper` whose workers write down which GPUs they see."""
+
+
+class RayRun(NamedTuple):
+    """A run: its folder and end, the GPUs that its workers saw, what its raylet said, and the names of Ray's logs."""
+
+    folder: Path
+    ended: Ended
+    seen: set[str]
+    raylet: str
+    logs: set[str]
+
+
 @pytest.fixture(scope="module")
-def ray_run(tmp_path_factory):
-    """Run the tiny sweep once on real Ray with two workers and the default store."""
-    folder = tmp_path_factory.mktemp("ray run with a space")
+def whole_run(tmp_path_factory) -> RayRun:
+    """Run the tiny sweep once on real Ray with two workers and the default store, where the driver sees two GPUs."""
+    folder, seen = tmp_path_factory.mktemp("ray run with a space"), tmp_path_factory.mktemp("seen")
     (folder / "tiny.yaml").write_text(TINY)
-    ended = sweeper("run", "tiny.yaml", "--workers", "2", cwd=folder)
-    return folder, ended
+    with tempfile.TemporaryDirectory(prefix="ray-") as short:  # a socket's path may have 107 bytes
+        extra = {"RAY_TMPDIR": short, "CUDA_VISIBLE_DEVICES": "4,7", "SEEN": str(seen)}
+        words = ("run", "tiny.yaml", "--workers", "2", "--device", "cpu", "--pack", "1")
+        ended = sweeper(*words, cwd=folder, program=PEEKING, **extra)
+        (session,) = (Path(short) / "ray").glob("session_2*")
+        told = (session / "logs/raylet.out").read_text(encoding="utf-8")
+        logs = {path.name for path in session.glob("logs/*")}
+    return RayRun(folder, ended, {path.read_text() for path in seen.iterdir()}, told, logs)
+
+
+@pytest.fixture(scope="module")
+def ray_run(whole_run) -> tuple[Path, Ended]:
+    return whole_run.folder, whole_run.ended
+
+
+def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_started(whole_run):
+    assert whole_run.raylet.count("Started worker process") == 2
+    assert "Create runtime env" not in whole_run.raylet
+    assert not {name for name in whole_run.logs if name.startswith("monitor.") or name == "dashboard.log"}
+    logs = list((whole_run.folder / "results").glob("trials/*/a1/trial.log"))
+    assert len(logs) == 4
+
+
+def test_a_cpu_trial_sees_no_gpu_though_the_driver_does(whole_run):
+    assert whole_run.seen == {""}
 
 
 def test_every_trial_runs_once_on_ray_and_the_exit_is_clean(ray_run):
@@ -120,9 +170,8 @@ def test_report_writes_the_table_three_ways_and_the_figure_two(ray_run):
 
 def test_the_inline_executor_and_one_or_two_workers_give_the_same_bits(ray_run, tmp_path):
     folder, _ = ray_run
-    ended = sweeper(
-        "run", folder / "tiny.yaml", "--executor", "inline", "--tracking-uri", "none", "--results", "here", cwd=tmp_path
-    )
+    words = ("--executor", "inline", "--device", "cpu", "--tracking-uri", "none", "--results", "here")
+    ended = sweeper("run", folder / "tiny.yaml", *words, cwd=tmp_path)
     assert ended.code == 0, ended.err
     inline, ray = Results.at(tmp_path / "here"), Results.at(folder / "results")
     assert measured(inline) == measured(ray)

@@ -12,12 +12,14 @@ from sweeper.results.paths import Results, step_of
 from sweeper.results.stop_requests import STOPPED, Request, living_runs
 from sweeper.sweepfile.sweep import load
 from sweeper.worker.work import Assignment, Member, Work
+from tests.budget import budget
 from tests.sweeper.assigned import assigned
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.dealing.test_dealer import journal_of, make_dealer, noted, update  # noqa: F401, the fixtures among them
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S, wait_until
 
+INLINE = ("--executor", "inline")
 LONG = TINY.replace("outer_steps: 4", "outer_steps: 20000").replace("eval_every: 2", "eval_every: 0")
 
 
@@ -159,7 +161,10 @@ def assignment_for(specs, results, tmp_path) -> Assignment:
 
 
 @pytest.mark.slow
-def test_a_marked_member_is_saved_and_left_and_the_rest_of_its_pack_trains_to_the_end(write_sweep, results, tmp_path):
+def test_a_marked_member_is_saved_and_left_and_the_rest_of_its_pack_trains_to_the_end(
+    write_sweep, results, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sweeper.worker.work.CHECKPOINT_EVERY_S", float("inf"))  # also where a machine is busy
     specs = expand(load(write_sweep("  outer_steps: 40", "  inner_steps: [1]")))
     left, other = (results.trial(spec.trial_id) for spec in specs)
     work = Work(assignment_for(specs, results, tmp_path))
@@ -212,7 +217,7 @@ def running(results: Results) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executor", [("--executor", "inline"), ("--workers", "2")])
+@pytest.mark.parametrize("executor", budget([INLINE], [INLINE, ("--workers", "2")]))
 def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_from_there(tmp_path, executor):
     path = tmp_path / "tiny.yaml"
     path.write_text(LONG)
@@ -241,7 +246,7 @@ def test_from_another_shell_one_trial_stops_then_the_run_and_the_rerun_goes_on_f
         if record is not None:
             assert record["status"] == "interrupted"
             assert step_of(results.trial(spec.trial_id).checkpoints(10**6)[0]) >= record["step"]
-    again = start(["run", path, "--only", first, "--tracking-uri", "none", "--executor", "inline"], tmp_path)
+    again = start(["run", path, "--only", first, "--tracking-uri", "none", *INLINE], tmp_path)
     wait_until(lambda: len(fold(paths.journal)["attempts"]) == 2 and paths.log(2).exists())
     wait_until(lambda: re.search(r"continues from step [1-9]", paths.log(2).read_text()))
     assert sweeper("stop", cwd=tmp_path).code == 0

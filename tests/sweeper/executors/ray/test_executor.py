@@ -10,7 +10,6 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import pytest
 
@@ -148,57 +147,6 @@ def test_what_is_left_out_of_ray_is_still_known_to_it():
     assert [getattr(Node, name) for name in ray_daemons.UNNEEDED] == usual
     assert tune.air_usage is usage
     assert class_cache._ActorClassCache().get(ray_tune._Trainable)._default_options.get("runtime_env") in (None, {})
-
-
-PEEKING = """
-import os, pathlib, sweeper.executors.ray.tune
-
-class Peeking(sweeper.executors.ray.tune._Trainable):
-    def setup(self, config):
-        super().setup(config)
-        pathlib.Path("seen", str(os.getpid())).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
-
-sweeper.executors.ray.tune._Trainable = Peeking
-from sweeper.cli import main
-main()
-"""
-
-
-class RunOnCpus(NamedTuple):
-    """A run of the tiny sweep with two workers: its folder, what its raylet said, and the files that it logged to."""
-
-    folder: Path
-    raylet: str
-    logs: set[str]
-
-
-@pytest.fixture(scope="module")
-def on_cpus(tmp_path_factory):
-    """Run it where the driver sees two GPUs."""
-    folder = tmp_path_factory.mktemp("on-cpus")
-    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    (folder / "seen").mkdir()
-    with tempfile.TemporaryDirectory(prefix="ray-") as short:  # a socket's path may have 107 bytes
-        words = ("run", "tiny.yaml", "--device", "cpu", "--workers", "2", "--pack", "1", "--tracking-uri", "none")
-        extra = {"RAY_TMPDIR": short, "CUDA_VISIBLE_DEVICES": "4,7"}
-        ended = sweeper(*words, "--results", "found", cwd=folder, program=PEEKING, **extra)
-        assert ended.code == 0, ended.err
-        assert "Traceback" not in ended.err
-        (session,) = (Path(short) / "ray").glob("session_2*")
-        told = (session / "logs/raylet.out").read_text(encoding="utf-8")
-        return RunOnCpus(folder, told, {path.name for path in session.glob("logs/*")})
-
-
-def test_the_workers_started_with_ray_are_those_that_train_and_nothing_else_is_started(on_cpus):
-    assert on_cpus.raylet.count("Started worker process") == 2
-    assert "Create runtime env" not in on_cpus.raylet
-    assert not {name for name in on_cpus.logs if name.startswith("monitor.") or name == "dashboard.log"}
-    logs = [path.read_text(encoding="utf-8") for path in (on_cpus.folder / "found").glob("trials/*/a1/trial.log")]
-    assert len(logs) == 4
-
-
-def test_a_cpu_trial_sees_no_gpu_though_the_driver_does(on_cpus):
-    assert {path.read_text() for path in (on_cpus.folder / "seen").iterdir()} == {""}
 
 
 ASK = """
