@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
 from analysis.contract.search import SearchDimension, SearchFound
 from analysis.figures.style import GREY, HEAT, RC, looks
@@ -94,7 +95,12 @@ def _slices(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
             panel.scatter(places, values, s=14, alpha=shades, color=look.colour, marker=look.marker, linewidths=0)
         if dimension.kind == "log":
             panel.set_xscale("log")
+            panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            panel.xaxis.set_minor_formatter(NullFormatter())
+        if dimension.kind == "int":
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         if dimension.kind == "choice":
+            panel.margins(x=0.2)
             panel.set_xticks(range(len(dimension.labels)), dimension.labels)
         panel.set_xlabel(dimension.name.replace("_", " "))
     for panel in list(panels.flat)[len(dimensions) :]:
@@ -134,7 +140,7 @@ def _parallel(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
         else:
             points = [float(found.points[n].params[dimension.name]) for found in searches for n in last_values(found)]
             for place, end in ((0.0, min(points)), (1.0, max(points))):
-                axes.annotate(f"{end:g}", (number, place), xytext=(3, 2), textcoords="offset points", fontsize=6.5)
+                axes.annotate(f"{end:.4g}", (number, place), xytext=(3, 2), textcoords="offset points", fontsize=6.5)
     axes.set_xticks(range(len(dimensions)), [dimension.name.replace("_", " ") for dimension in dimensions])
     axes.set_yticks([])
     axes.grid(False)

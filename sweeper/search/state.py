@@ -4,6 +4,7 @@ Kinds of line: `search` (once, with the facts that identify it), `asked`, `heard
 understood after those before it, so a fold checks as it goes that each one can follow.
 """
 
+from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -290,10 +291,7 @@ class Promotions:
         for heard in state.history[self._seen :]:
             self._counts[heard.rung] += 1
             if heard.value is not None:
-                self._ranked[heard.rung].append((self._sign * heard.value, heard.number))
-        if self._seen < len(state.history):
-            for ranked in self._ranked:
-                ranked.sort()
+                insort(self._ranked[heard.rung], (self._sign * heard.value, heard.number))
         self._seen = len(state.history)
         for rung in reversed(range(self._rules.rungs - 1)):
             for _, number in self._ranked[rung][: self._counts[rung] // self._rules.factor]:
