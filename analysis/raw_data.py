@@ -10,9 +10,9 @@ trial's attempts differ in them.
 `probes.jsonl.gz` has a line of JSON for each probe, see `trainers.maml.probes.Probe`. `trials.jsonl.gz` has a line for
 each trial: its config, its attempts and its other facts.
 
-Of any other trainer than MAML there are two files: `trials.jsonl.gz`, and `readings.csv.gz` with a row for each number:
-`trial_id`, `seed`, the sweep's axes, `attempt`, `engine`, `device`, `step`, `metric` (its name), `value` (as measured),
-`time_ms`.
+Of any other trainer than MAML there are two files, beside the others if the sweep has MAML too: `trials.jsonl.gz`, and
+`readings.csv.gz` with a row for each number: `trial_id`, `seed`, the sweep's axes, `attempt`, `engine`, `device`,
+`step`, `metric` (its name), `value` (as measured), `time_ms`.
 """
 
 import csv
@@ -52,9 +52,12 @@ def files(plan: Sequence[PlannedTrial], loaded: Loaded) -> dict[str, bytes]:
     """Return the files of all planned trials that have a record, by name. The same records give the same bytes."""
     found = [(trial, loaded.records[trial.trial_id]) for trial in plan if trial.trial_id in loaded.records]
     trials = {TRIALS: _zipped(_lines(_facts(record, loaded.run_ids) for _, record in found))}
-    if any("readings" in record for _, record in found):
-        return {READINGS: _table(plan, READ, [(trial, read_off(record)) for trial, record in found])} | trials
-    return {
+    read = [(trial, read_off(record)) for trial, record in found if "readings" in record]
+    readings = {READINGS: _table(plan, READ, read)} if read else {}
+    found = [(trial, record) for trial, record in found if "readings" not in record]
+    if read and not found:
+        return readings | trials
+    return readings | {
         DATA: _table(plan, MEASURED, [(trial, measured(record)) for trial, record in found]),
         TRAINING: _zipped(_csv(["trial_id", *CURVE], (row for _, record in found for row in _curve(record)))),
         PROBES: _zipped(_lines({"trial_id": r["trial_id"]} | probe for _, r in found for probe in r["probes"])),
@@ -149,13 +152,14 @@ def load(folder: Path) -> Loaded:
             if "run_id" in facts:
                 run_ids[trial_id] = facts.pop("run_id")
             trials.append(facts)
-        maml = not any("trainer" in facts for facts in trials)
-    parts = _parts_of_maml(folder) if maml else _readings(folder)
+        read = ["trainer" in facts for facts in trials]
+    parts = _readings(folder) if any(read) else {}
+    parts |= {} if read and all(read) else _parts_of_maml(folder)
     records: dict[str, TrialRecord] = {}
     for facts in trials:
         curve: dict[str, list[Any]] = {"step": [], "time_ms": [], "query_loss": [], "query_accuracy": []}
         empty: dict[str, Any] = {"training": curve, "evaluations": [], "probes": [], "scores": None}
-        empty |= {} if maml else {"readings": []}
+        empty |= {"readings": []} if "trainer" in facts else {}
         records[facts["trial_id"]] = facts | empty | parts.get(facts["trial_id"], {})
     return Loaded(records=records, run_ids=run_ids, unreadable={})
 

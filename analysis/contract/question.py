@@ -12,6 +12,8 @@ Steps = int | Literal["inner_steps"]
 """Number of inner steps before scoring; "inner_steps" is the number that the trial trained with."""
 Measured = Literal["readings", "evaluations", "finals", "probes"]
 """The part of a `TrialRecord` that holds a number: "readings" of any trainer, or one of MAML's three."""
+NOT_APPLICABLE = "-"
+"""The label of a trial for an axis that does not apply to it."""
 At = tuple[int, ...] | Literal["last"]
 """The steps that are read, or "last" for the end of a trial."""
 
@@ -74,7 +76,8 @@ class Endpoint:
 
     `coordinates` are the further keys of the reading with their values, in the order of the declaration, such as
     (("split", "val"),). `at` is "last" (the end of the trial) or the steps to read. The value is the mean of the last
-    `window` measurements at or before that step.
+    `window` measurements at or before that step. Where the trainers of a sweep are read differently, `by_trainer` has
+    the endpoint of each by its name; all have one unit, `at` and `window`. The first of them is this one.
     """
 
     metric: str
@@ -82,6 +85,20 @@ class Endpoint:
     coordinates: tuple[tuple[str, str | int], ...] = ()
     at: At
     window: int
+    by_trainer: "tuple[tuple[str, Endpoint], ...]" = ()
+
+    def of_trainer(self, trainer: str) -> "Endpoint":
+        """Return what is read of a trial of `trainer`: one without `by_trainer`. KeyError for another one's."""
+        return self if not self.by_trainer else self._of_each[trainer]
+
+    @cached_property
+    def _of_each(self) -> "dict[str, Endpoint]":
+        return dict(self.by_trainer)
+
+    @property
+    def each(self) -> "tuple[Endpoint, ...]":
+        """The endpoint of each trainer, this one first; equal ones once."""
+        return (self,) if not self.by_trainer else tuple(dict.fromkeys(one for _, one in self.by_trainer))
 
     @classmethod
     def of(

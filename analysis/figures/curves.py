@@ -45,7 +45,7 @@ from analysis.figures.lines import (
 from analysis.figures.style import PRINTED, RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import Unit, axis_title, bounds_of, metric_sentence, read, unit_of
-from analysis.numbers.measurements import measurement_of
+from analysis.numbers.measurements import any_reading, measurement_of
 
 Published = Mapping[tuple[str, str], Sequence[tuple[int, float]]]
 """(facet, hue) -> (outer step, value in the metric's unit) of each of the authors' points."""
@@ -109,7 +109,7 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
         sentence=sentence,
         y_title=y_title,
         unit=unit,
-        room=tick_room(unit.scale * values) if endpoint.declared.measured == "readings" else 0.0,
+        room=tick_room(unit.scale * values) if any_reading(endpoint) else 0.0,
         step=measurement_of(endpoint).step,
         bounds=bounds_of(endpoint),
         hue_title=request.hue_title,

@@ -36,7 +36,7 @@ from analysis.figures.lines import written
 from analysis.figures.style import GREY, PRINTED, RC, Look, looks
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.endpoint import Unit, axis_title, bounds_of, endpoint_sentence, unit_of
-from analysis.numbers.measurements import measurement_of
+from analysis.numbers.measurements import any_reading, measurement_of
 from analysis.numbers.tables import Cell, cells
 from analysis.numbers.tidy import axis_column
 
@@ -126,7 +126,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
         x_title=x.replace("_", " "),
         y_title=axis_title(request.endpoint),
         unit=unit,
-        room=tick_room(unit.scale * values["value"]) if request.endpoint.declared.measured == "readings" else 0.0,
+        room=tick_room(unit.scale * values["value"]) if any_reading(request.endpoint) else 0.0,
         bounds=bounds_of(request.endpoint),
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),

@@ -74,6 +74,7 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at
     """
     if record is None:
         return Reading(math.nan, "not run", 0)
+    endpoint = endpoint.of_trainer(trial.trainer)
     how, step = measurement_of(endpoint), step_read(trial, record, at)
     usable = measured(trial, record, endpoint, step)
     there = bool(usable) and usable[-1]["step"] == step
@@ -103,7 +104,15 @@ def endpoint_sentence(endpoint: Endpoint) -> str:
 
 
 def metric_sentence(endpoint: Endpoint) -> str:
-    """Return the metric in words, without the step and without a full stop."""
+    """Return the metric in words, without the step and without a full stop.
+
+    Where trainers are read differently, each of the sentences is followed by its trainers.
+    """
+    if endpoint.by_trainer:
+        readers: dict[Endpoint, list[str]] = {}
+        for name, one in endpoint.by_trainer:
+            readers.setdefault(one, []).append(name)
+        return "; ".join(f"{metric_sentence(one)} ({', '.join(names)})" for one, names in readers.items())
     words = endpoint.declared.words
     if endpoint.declared.measured == "probes":
         return words
@@ -141,6 +150,8 @@ def in_unit(value: float, unit: Unit) -> str:
 
 def axis_title(endpoint: Endpoint) -> str:
     """Return the title with unit of an axis that shows the endpoint."""
+    if endpoint.by_trainer:
+        return " or ".join(dict.fromkeys(map(axis_title, endpoint.each)))
     unit = endpoint.declared.unit
     return endpoint.declared.axis or f"{endpoint.declared.words}{_coordinates(endpoint)}{f' ({unit})' if unit else ''}"
 
@@ -150,8 +161,9 @@ def _coordinates(endpoint: Endpoint) -> str:
 
 
 def bounds_of(endpoint: Endpoint) -> Bounds:
-    """Return the bounds of the endpoint's metric, as measured."""
-    return Bounds(endpoint.declared.least, endpoint.declared.most)
+    """Return the bounds of the endpoint's metric, as measured; the widest where trainers have several."""
+    every = [one.declared for one in endpoint.each]
+    return Bounds(min(one.least for one in every), max(one.most for one in every))
 
 
 def why_not(trial: PlannedTrial, record: TrialRecord | None, what: str, step: int, at: str = "at") -> str:

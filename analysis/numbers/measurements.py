@@ -35,17 +35,27 @@ class Measurement(NamedTuple):
 
 
 def measurement_of(endpoint: Endpoint) -> Measurement:
-    """Return how `endpoint` is read."""
+    """Return how `endpoint` is read; where trainers are read differently, the words that fit all of them."""
+    kinds = dict.fromkeys(one.declared.measured for one in endpoint.each)
+    if len(kinds) > 1:
+        return SEVERAL
     return _BY_PART[endpoint.declared.measured]
+
+
+def any_reading(endpoint: Endpoint) -> bool:
+    """Return whether some of the numbers are readings, whose size is not known in advance."""
+    return any(one.declared.measured == "readings" for one in endpoint.each)
 
 
 def measured(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, step: int) -> list[Entry]:
     """Return the measurements that count for `endpoint` up to step `step`, in order of their steps."""
+    endpoint = endpoint.of_trainer(trial.trainer)
     return measurement_of(endpoint).entries(trial, record, endpoint, step)
 
 
 def number_of(trial: PlannedTrial, record: TrialRecord, endpoint: Endpoint, entry: Entry) -> Number:
     """Return the value of `endpoint` in one entry of `measured`."""
+    endpoint = endpoint.of_trainer(trial.trainer)
     return measurement_of(endpoint).number(trial, record, endpoint, entry)
 
 
@@ -98,3 +108,5 @@ _BY_PART: Mapping[Measured, Measurement] = {
     "finals": Measurement("one evaluation", "evaluations", "final pass", "outer step", True, _finals, _score),
     "probes": Measurement("one probe", "probes", "probe", "outer step", True, _probes, _probed),
 }
+SEVERAL = Measurement("one measurement", "measurements", "measurement", "step", False, measured, number_of)
+"""Trainers whose numbers are in different parts of their records."""

@@ -72,7 +72,7 @@ def paper_differences(plan: Sequence[PlannedTrial]) -> tuple[str, ...]:
     for trial in cells:
         if length_of_paper(trial) not in (None, trial.target):
             targets.setdefault(step_target(trial), []).append(trial)
-    steps = "Outer steps" if plan[0].trainer == "maml" else "Steps"
+    steps = "Outer steps" if all(trial.trainer == "maml" for trial in plan) else "Steps"
     sentences += [f"{steps} {text}: {cells_in_words(trials, cells)}." for text, trials in targets.items()]
     return tuple(sentences)
 
@@ -81,16 +81,30 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
     """Return the section "Protocol": number of trials, fields with one value, fields that differ, default fields."""
     cells = _cells(plan)
     seeds = sorted({trial.seed for trial in plan})
-    fields = [field for field in plan[0].config if field != SEED]
-    alike = [field for field in fields if len(_values(plan, field)) == 1]
-    untouched = [field for field in alike if _origins(plan, field) == (DEFAULT,)]
     paragraphs = [
         f"{_counted(len(plan), 'trial')}: {_counted(len(cells), 'cell')}, seeds {', '.join(map(str, seeds))}. "
         "Field names are those of sweep files."
     ]
+    tables: list[TextTable] = []
+    by_trainer: dict[str, list[PlannedTrial]] = {}
+    for trial in plan:
+        by_trainer.setdefault(trial.trainer, []).append(trial)
+    for trainer, trials in by_trainer.items():
+        said, own = _fields_of(trials, f" of {trainer}" if len(by_trainer) > 1 else "")
+        paragraphs += said
+        tables += own
+    return Section(title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(tables))
+
+
+def _fields_of(plan: Sequence[PlannedTrial], of: str) -> tuple[list[str], list[TextTable]]:
+    """Return what the protocol says of the fields of one trainer's trials; `of` names it if there are several."""
+    fields = [field for field in plan[0].config if field != SEED]
+    alike = [field for field in fields if len(_values(plan, field)) == 1]
+    untouched = [field for field in alike if _origins(plan, field) == (DEFAULT,)]
+    said = []
     if untouched:
         defaults = ", ".join(f"{field} {written(plan[0].config[field])}" for field in untouched)
-        paragraphs.append(f"Trainer's defaults in every trial: {defaults}.")
+        said.append(f"Trainer's defaults in every trial{of}: {defaults}.")
     constant = tuple(
         (field, written(plan[0].config[field]), "; ".join(_origins(plan, field)))
         for field in alike
@@ -99,13 +113,13 @@ def protocol(plan: Sequence[PlannedTrial]) -> Section:
     varying = tuple(row for field in fields if field not in alike for row in _varying(plan, field))
     tables = (
         TextTable(
-            caption="Fields with the same value in every trial.", heads=("field", "value", "from"), rows=constant
+            caption=f"Fields with the same value in every trial{of}.", heads=("field", "value", "from"), rows=constant
         ),
-        TextTable(caption="Fields that differ between cells.", heads=("field", "value", "cells", "from"), rows=varying),
+        TextTable(
+            caption=f"Fields that differ between cells{of}.", heads=("field", "value", "cells", "from"), rows=varying
+        ),
     )
-    return Section(
-        title="Protocol", paragraphs=tuple(paragraphs), tables=tuple(table for table in tables if table.rows)
-    )
+    return said, [table for table in tables if table.rows]
 
 
 def cells_in_words(some: Collection[PlannedTrial], every: Sequence[PlannedTrial]) -> str:

@@ -35,7 +35,7 @@ class SweepEvidence:
     @property
     def of_maml(self) -> bool:
         """Whether its trials are of the trainer of the paper's methods."""
-        return self.plan[0].trainer == TRAINER
+        return all(trial.trainer == TRAINER for trial in self.plan)
 
 
 def reproducibility(
@@ -129,10 +129,10 @@ def _deviations(sweeps: Sequence[SweepEvidence], of_paper: bool) -> list[Section
 def _hyper_parameters(sweeps: Sequence[SweepEvidence], of_paper: bool) -> Section:
     rows = []
     for evidence in sweeps:
-        for field in evidence.plan[0].config:
+        for field in dict.fromkeys(name for trial in evidence.plan for name in trial.config):
             used: dict[str, dict[str, None]] = {}
             for trial in evidence.plan:
-                if field != SEED and trial.origins[field] != DEFAULT:
+                if field != SEED and trial.origins.get(field, DEFAULT) != DEFAULT:
                     used.setdefault(trial.origins[field], {})[written(trial.config[field])] = None
             rows += [(evidence.sweep, field, ", ".join(values), origin) for origin, values in used.items()]
     text = (

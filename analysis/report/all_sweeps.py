@@ -34,7 +34,7 @@ def write_paper(
     """
     ran = [found for _, found in every if any(cell.values for cell in found.cells)]
     names = ", ".join(found.page.sweep for found in ran) or "none"
-    of_paper = any(asked.plan[0].trainer == TRAINER for asked, _ in every)
+    of_paper = any(all(trial.trainer == TRAINER for trial in asked.plan) for asked, _ in every)
     page = PaperPage(
         title=TITLE,
         introduction=(

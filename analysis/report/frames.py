@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.question import NOT_APPLICABLE, Endpoint, PlannedTrial
 from analysis.contract.record import TrialRecord
 from analysis.judging.claims import Judged
 from analysis.judging.readings import Readings
@@ -52,9 +52,12 @@ def _facts(trial: PlannedTrial, loaded: Loaded) -> list[Any]:
 
 
 def with_config(frame: pd.DataFrame, plan: Sequence[PlannedTrial]) -> pd.DataFrame:
-    """Return `frame`, one row per planned trial, with each field of the config that has no column yet."""
-    fields = [name for name in plan[0].config if name not in frame.columns]
-    values = {name: [trial.config[name] for trial in plan] for name in fields}
+    """Return `frame`, one row per planned trial, with each field of the config that has no column yet.
+
+    A field that a trial's trainer lacks is empty.
+    """
+    fields = dict.fromkeys(name for trial in plan for name in trial.config if name not in frame.columns)
+    values = {name: [trial.config.get(name) for trial in plan] for name in fields}
     return pd.concat([frame, pd.DataFrame(values, index=frame.index)], axis=1)
 
 
@@ -190,7 +193,7 @@ def _numbers_of(plan: Sequence[PlannedTrial], axis: str) -> dict[str, int | floa
     values = {trial.labels[axis]: trial.config.get(axis) for trial in plan}
     numbers: dict[str, int | float] = {}
     for label, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if label == NOT_APPLICABLE or isinstance(value, bool) or not isinstance(value, int | float):
             return None
         numbers[label] = value
     return numbers

@@ -111,7 +111,9 @@ def find(asked: Asked, loaded: Loaded, published: Published | None, source: str,
         figures=shown,
         remarks=(*_paper_remarks(published), *engine_remarks(engines)),
         protocol=protocol(asked.plan) if asked.plan[0].origins else Section(title="Protocol"),
-        differences=paper_differences(asked.plan) if asked.paper or asked.plan[0].trainer == TRAINER else None,
+        differences=paper_differences(asked.plan)
+        if asked.paper or all(trial.trainer == TRAINER for trial in asked.plan)
+        else None,
         holes=tuple(
             f"{where(cell)}: seed {miss.seed}, trial {miss.trial_id}, {miss.reason}"
             for cell in cells
@@ -213,6 +215,10 @@ def _facts(asked: Asked, cells: Sequence[Cell], source: str, runs: Mapping[str, 
 
 def _declared(endpoint: Endpoint) -> dict[str, Any]:
     """Return the endpoint as a sweep file declares it; MAML's numbers have a head and inner steps, or null."""
+    if endpoint.by_trainer:
+        both = ("at", "window")
+        own = {name: {k: v for k, v in _declared(one).items() if k not in both} for name, one in endpoint.by_trainer}
+        return _declared(endpoint.each[0]) | {"trainers": own}
     maml = {} if endpoint.declared.measured == "readings" else {"head": None, "steps": None}
     at = endpoint.at if endpoint.at == "last" else list(endpoint.at)
     return {"metric": endpoint.metric} | maml | dict(endpoint.coordinates) | {"at": at, "window": endpoint.window}

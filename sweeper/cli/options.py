@@ -73,6 +73,13 @@ only_option = click.option(
     shell_complete=completing("selectors"),
     help="Only these trials: axis=label,field=value or the start of an id.",
 )
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Another value than the file's for a try, under an experiment name of its own.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 

@@ -15,6 +15,7 @@ from sweeper.cli.options import (
     only_option,
     profile_option,
     results_option,
+    set_option,
     sweep_file,
     with_errors_shown,
 )
@@ -32,6 +33,7 @@ from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing, counts, orphans, survey
 from sweeper.search.trials import known_searches, planned, planned_every
+from sweeper.sweepfile.tries import words
 
 
 @click.command()
@@ -40,6 +42,7 @@ from sweeper.search.trials import known_searches, planned, planned_every
 @results_option
 @json_option
 @only_option
+@set_option
 @click.option("--workers", type=click.IntRange(1), help="Workers for the estimate [default: one for each CPU core].")
 @click.option(
     "--show",
@@ -55,6 +58,7 @@ def plan(
     results: Path,
     as_json: bool,
     only: tuple[str, ...],
+    settings: tuple[str, ...],
     workers: int | None,
     show: str | None,
 ) -> None:
@@ -65,7 +69,7 @@ def plan(
       sweeper plan sweeps/zeroing_vs_steps.yaml --profile smoke
     """
     folder = Results.at(results)
-    sweep = sweep_in(file, folder)
+    sweep = sweep_in(file, folder, settings)
     searches = known_searches(sweep, profile, folder, folder.digests())
     specs = planned(sweep, profile, folder, folder.digests())
     check_named_code(sweep, specs)
@@ -89,9 +93,11 @@ def plan(
         print_out("\n".join(plan_lines(searches, surveyed, workers or usable_cpus())))
     if specs:
         print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
+    for line in _left_out(specs):
+        print_out(line)
     if not searches:
         print_out(cost.sentence(workers or usable_cpus()))
-    if command := command_to_mend([each.summary for each in standings], [file], results, profile):
+    if command := command_to_mend([each.summary for each in standings], [file], results, profile, words(settings)):
         print_out(command)
     for orphan in orphans(surveyed.summaries, planned_every(sweep, folder, folder.digests()), sweep.name):
         print_out(
@@ -108,13 +114,32 @@ def _by_prefix(specs: Sequence[TrialSpec], prefix: str) -> TrialSpec:
 
 def _print_trial(spec: TrialSpec, as_json: bool) -> None:
     values = {name: {"value": value, "from": spec.origins[name]} for name, value in spec.config}
+    left_out = {name: {"value": one.value, "from": one.origin} for name, one in spec.left_out.items()}
     if as_json:
-        facts = {"trial_id": spec.trial_id, "point": spec.point, "cell": spec.cell, "name": spec.name()}
-        print_out(json.dumps(facts | {"recipe": dict(spec.recipe), "digest": spec.digest, "config": values}, indent=1))
+        facts: dict[str, Any] = {"trial_id": spec.trial_id, "point": spec.point, "cell": spec.cell, "name": spec.name()}
+        more = {"trainer": spec.trainer.name, "left_out": left_out} if left_out else {}
+        facts |= {"recipe": dict(spec.recipe), "digest": spec.digest, "config": values}
+        print_out(json.dumps(facts | more, indent=1))
         return
     print_out(f"{spec.trial_id}  {spec.name()}")
-    for name, facts in values.items():
-        print_out(f"  {name:<16} {facts['value']!s:<14} {facts['from']}")
+    for name, given in values.items():
+        print_out(f"  {name:<16} {given['value']!s:<14} {given['from']}")
+    if left_out:
+        print_out(f"left out, because trainer {spec.trainer.name} has no such field:")
+    for name, one in spec.left_out.items():
+        print_out(f"  {name:<16} {one.value!s:<14} {one.origin}")
+
+
+def _left_out(specs: Sequence[TrialSpec]) -> list[str]:
+    """Return a sentence for each trainer that has no field for some value of the file."""
+    found: dict[str, dict[str, None]] = {}
+    for spec in specs:
+        found.setdefault(spec.trainer.name, {}).update(dict.fromkeys(spec.left_out))
+    return [
+        f"trainer {name} has no {', '.join(fields)}; left out of its trials (--show ID has the lines)"
+        for name, fields in found.items()
+        if fields
+    ]
 
 
 def _facts(standing: Standing) -> dict[str, Any]:

@@ -1,18 +1,27 @@
 """`sweeper report`: join the plan with the tracking store, and write tables, figures and pages."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from analysis.contract.question import FORMATS
-from sweeper.cli.options import only_option, profile_option, results_option, tracking_option, with_errors_shown
+from sweeper.cli.options import (
+    only_option,
+    profile_option,
+    results_option,
+    set_option,
+    tracking_option,
+    with_errors_shown,
+)
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.reporting import request
 from sweeper.reporting.sweep_answer import push_report
 from sweeper.results.index import summaries
 from sweeper.results.paths import Results
+from sweeper.sweepfile.tries import words
 
 WIDEST = 120  # characters; longer lines are hard to read
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -25,6 +34,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @results_option
 @tracking_option
 @only_option
+@set_option
 @click.option("--all", "every", is_flag=True, help="Report every FILE (default: sweeps/*.yaml), and one page of all.")
 @click.option(
     "--compare-authors", "authors", metavar="CSV", type=_FILE, help="Report the authors' raw results, not ours."
@@ -51,6 +61,7 @@ def report(
     results: Path,
     tracking_uri: str | None,
     only: tuple[str, ...],
+    settings: tuple[str, ...],
     every: bool,
     authors: Path | None,
     data: Path | None,
@@ -79,6 +90,7 @@ def report(
             results=Results.at(results),
             tracking_uri=tracking_uri,
             only=only,
+            settings=settings,
             every=every,
             authors=authors,
             data=data,
@@ -91,7 +103,7 @@ def report(
     if asked.left_out:
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
     for part in asked.parts if authors is None and data is None else ():
-        _tell_damaged(part, results, profile)
+        _tell_damaged(part, results, profile, settings)
     for made in request.write(asked, say):
         if isinstance(made, Path):
             hand_out(made)
@@ -102,13 +114,13 @@ def report(
                 say(f"the report is written, and was not added to the sweep's run: {trouble}")
 
 
-def _tell_damaged(part: request.Part, results: Path, profile: str | None) -> None:
+def _tell_damaged(part: request.Part, results: Path, profile: str | None, settings: Sequence[str]) -> None:
     """Name the trials whose journal is damaged: the store may show them as they were at the last sync."""
     known = summaries(Results.at(results))
     damaged = [found for trial in part.asked.plan if (found := known.get(trial.trial_id)) and found.damaged]
     for found in damaged:
         say(f"{found.trial_id}: {found.trouble}")
-    if command := command_to_mend(damaged, [part.sweep.path], results, profile):
+    if command := command_to_mend(damaged, [part.sweep.path], results, profile, words(settings)):
         say(command)
 
 

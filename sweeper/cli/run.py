@@ -19,6 +19,7 @@ from sweeper.cli.options import (
     only_option,
     profile_option,
     results_option,
+    set_option,
     sweep_files,
     tracking_option,
     with_errors_shown,
@@ -44,6 +45,7 @@ from sweeper.running.mending import mending
 from sweeper.running.on_slurm import How, left_of, options_of, submit
 from sweeper.running.searches import opened, settled, show_nowhere, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
+from sweeper.sweepfile.tries import words as set_words
 from sweeper.tracking.address import masked, resolve_uri
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class PackSize(click.ParamType):
 @tracking_option
 @json_option
 @only_option
+@set_option
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -151,6 +154,7 @@ def run(
     tracking_uri: str | None,
     as_json: bool,
     only: tuple[str, ...],
+    settings: tuple[str, ...],
     device: Literal["auto", "cpu", "cuda"],
     workers: int | None,
     pack: int | None,
@@ -190,7 +194,7 @@ def run(
     if executor != "slurm" and (slurm_words or detach):
         raise SweepError(f"{'--slurm' if slurm_words else '--detach'} is for jobs of Slurm; add --executor slurm")
     of_slurm = parsed(slurm_words)
-    sweeps = read_sweeps(files, folder)
+    sweeps = read_sweeps(files, folder, settings)
     if executor == "slurm":
         of_slurm = options_of(sweeps, profile) | of_slurm
     wishes = Wishes(
@@ -232,9 +236,11 @@ def run(
         folder.ensure_writable()
         with storage_explained(folder.root):
             accept(folder, todo.equal_codes)
-    words = [*map(str, files), "--results", str(results), *(["--profile", profile] if profile else [])]
+    variant = [*(["--profile", profile] if profile else []), *set_words(settings)]
+    words = [*map(str, files), "--results", str(results), *variant]
     named = bool(tracking_uri)
     more = [
+        *set_words(settings),
         *(["--data-root", str(data_root)] if data_root else []),
         *(word for each in only for word in ("--only", each)),
     ]
@@ -242,8 +248,10 @@ def run(
     more += [word for each in slurm_words for word in ("--slurm", each)]
     more += ["--tracking-uri", tracking_uri] if tracking_uri and masked(tracking_uri) == tracking_uri else []
     to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
-    then = _report_command(files, results, profile, only, tracking_uri) if uri else ""
-    store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, profile=profile) if uri else None
+    then = _report_command(files, results, variant, only, tracking_uri) if uri else ""
+    store = None
+    if uri:
+        store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, variant=variant)
     if executor == "slurm" and (todo.trials or there):
         together, _ = packs(todo, wishes)
         how = How(
@@ -289,13 +297,12 @@ def run(
 
 
 def _report_command(
-    files: Sequence[Path], results: Path, profile: str | None, only: Sequence[str], tracking_uri: str | None
+    files: Sequence[Path], results: Path, variant: Sequence[str], only: Sequence[str], tracking_uri: str | None
 ) -> str:
     """Return the command that reports what a run has trained."""
     words = ["sweeper", "report", *map(str, files), *(["--all"] if len(files) > 1 else [])]
     words += ["--results", str(results)] if results != Path("results") else []
-    words += ["--profile", profile] if profile else []
-    words += [word for each in only for word in ("--only", each)]
+    words += [*variant, *(word for each in only for word in ("--only", each))]
     words += ["--tracking-uri", masked(tracking_uri)] if tracking_uri else []
     return shlex.join(words)
 

@@ -11,6 +11,7 @@ from sweeper.cli.options import (
     only_option,
     profile_option,
     results_option,
+    set_option,
     sweep_file,
     with_errors_shown,
 )
@@ -23,6 +24,7 @@ from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, orphans, survey
 from sweeper.search.trials import known_searches, planned, planned_every
+from sweeper.sweepfile.tries import words
 
 
 @click.command()
@@ -31,8 +33,11 @@ from sweeper.search.trials import known_searches, planned, planned_every
 @results_option
 @json_option
 @only_option
+@set_option
 @with_errors_shown
-def status(file: Path, profile: str | None, results: Path, as_json: bool, only: tuple[str, ...]) -> None:
+def status(
+    file: Path, profile: str | None, results: Path, as_json: bool, only: tuple[str, ...], settings: tuple[str, ...]
+) -> None:
     """Count the trials of sweep FILE: planned = done + diverged + running + interrupted + failed + new.
 
     Orphans are counted apart: trials that an earlier version of the file named. A trial that waits in Slurm is counted
@@ -43,7 +48,7 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
       sweeper status sweeps/quickstart.yaml
     """
     folder = Results.at(results)
-    sweep = sweep_in(file, folder)
+    sweep = sweep_in(file, folder, settings)
     digests = folder.digests()
     searches = known_searches(sweep, profile, folder, digests)
     surveyed = survey(folder, select(planned(sweep, profile, folder, digests), only, "--only"))
@@ -69,7 +74,7 @@ def status(file: Path, profile: str | None, results: Path, as_json: bool, only: 
     for standing in standings:
         if standing.state in ("running", "interrupted", "failed", "diverged") or standing.spec.trial_id in named:
             print_out(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}")
-    if command := command_to_mend([each.summary for each in standings], [file], results, profile):
+    if command := command_to_mend([each.summary for each in standings], [file], results, profile, words(settings)):
         print_out(command)
     for orphan in orphaned:
         print_out(f"{orphan.trial_id}  orphan, kept: {orphan.status} at step {orphan.step}")

@@ -10,6 +10,7 @@ from sweeper.cli.options import (
     only_option,
     profile_option,
     results_option,
+    set_option,
     sweep_files,
     tracking_option,
     with_errors_shown,
@@ -39,6 +40,7 @@ from sweeper.tracking.views import connect, tracked
 @results_option
 @tracking_option
 @only_option
+@set_option
 @click.option("--checkpoints", is_flag=True, help="Send the last checkpoint of each trial too, as an artefact.")
 @click.option("--inherited", type=int, multiple=True, hidden=True)  # locks that a run passes on; see tracking.turns
 @with_errors_shown
@@ -48,6 +50,7 @@ def sync(
     results: Path,
     tracking_uri: str | None,
     only: tuple[str, ...],
+    settings: tuple[str, ...],
     checkpoints: bool,
     inherited: tuple[int, ...],
 ) -> None:
@@ -63,7 +66,7 @@ def sync(
     uri = resolve_uri(tracking_uri, folder.root)
     if uri is None:
         raise SweepError("--tracking-uri none: there is nothing to sync to; leave it out, or name a store")
-    sweeps = {file: sweep_in(file, folder) for file in files}
+    sweeps = {file: sweep_in(file, folder, settings) for file in files}
     specs = [spec for sweep in sweeps.values() for spec in planned(sweep, profile, folder, folder.digests())]
     picked = {spec.trial_id for spec in select(specs, only, "--only")} if only else None
     troubles = []
@@ -73,7 +76,7 @@ def sync(
         with turn if _ours(folder) else nullcontext():
             try:
                 _push(
-                    sweep_in(file, folder),  # loaded again: it may have changed meanwhile
+                    sweep_in(file, folder, settings),  # loaded again: it may have changed meanwhile
                     profile,
                     folder,
                     uri,

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The tracking store of one run. `words` are the arguments with which `sweeper sync` brings it up to date later."""
+    """The tracking store of one run. `words` are the arguments with which `sweeper sync` brings it up to date later.
+
+    `variant` are those of them that choose a profile and other values.
+    """
 
     batch: Batch
     results: Results
     uri: str
     named: bool
     words: Sequence[str]
-    profile: str | None
+    variant: Sequence[str]
 
     def views(self) -> "Views":
         """Return the views of the batch. They push what shows a whole sweep last."""
@@ -96,8 +99,7 @@ class Store:
         turns = [turns_of(self.results, part.experiment, self.uri) for part in self.batch.parts]
         try:
             copies = [self._kept(part) for part in self.batch.parts]
-            words = [*map(str, copies), "--results", str(self.results.root)]
-            words += ["--profile", self.profile] if self.profile else []
+            words = [*map(str, copies), "--results", str(self.results.root), *self.variant]
             return leave_behind(turns, self.results, self.uri, words)
         except OSError:  # no room for a log or a process; the command does the same later
             return None

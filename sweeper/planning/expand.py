@@ -11,13 +11,14 @@ from pydantic import BaseModel
 
 from sweeper.errors import Position, Problem
 from sweeper.host.gc_pause import paused
-from sweeper.planning.grid import Cell, Grid, check_exclusions, grid_of, included
+from sweeper.planning.grid import Cell, Grid, check_exclusions, check_inclusions, grid_of, included
 from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.planning.reading_checks import check_readings
 from sweeper.planning.trial_spec import TrialSpec
+from sweeper.sweepfile.axes import AxisValue
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults
-from trainers.trainer import ConfigError, Trainer
+from trainers.trainer import ConfigError
 from trainers.trainer import Problem as ConfigProblem
 
 PAPER = "paper"
@@ -36,30 +37,30 @@ def expand(sweep: Sweep, profile: str | None = None, digests: Mapping[str, str] 
     faults = Faults(sweep.document)
     check_exclusions(sweep, faults)
     cells = included(sweep, grid)
+    check_inclusions(grid, cells, faults)
     if not cells:
         under = f" under profile {profile}" if profile else ""
         faults.add(("exclude",), f"no point is left{under}; exclude less", at_key=True)
-    configs = _resolve(sweep.trainer, cells, faults)
+    configs = _resolve(cells, faults)
     check_readings(sweep, configs, faults, whole=profile is None)
     faults.raise_if_any()
-    identities = [identity(sweep.trainer, config) for _, config in configs]
+    identities = [identity(cell.found.trainer, config) for cell, config in configs]
     names = [identify(fields) for fields in identities]
     _check_twins(cells, names, faults)
     faults.raise_if_any()
     specs: list[TrialSpec] = []
     for (cell, config), fields, name in zip(configs, identities, names, strict=True):
-        specs += _replicates(sweep, grid, cell, config, fields, name, digests or {})
+        specs += _replicates(grid, cell, config, fields, name, digests or {})
     return tuple(specs)
 
 
 def paper_configs(sweep: Sweep) -> dict[tuple[str, ...], BaseModel]:
     """Return the configs of the paper's own cells by their labels: of profile `paper`, else of the whole grid."""
     grid = grid_of(sweep, PAPER if PAPER in sweep.profiles else None)
-    return {tuple(cell.labels.values()): sweep.trainer.resolve(cell.values()) for cell in included(sweep, grid)}
+    return {tuple(cell.labels.values()): cell.found.trainer.resolve(cell.values()) for cell in included(sweep, grid)}
 
 
 def _replicates(
-    sweep: Sweep,
     grid: Grid,
     cell: Cell,
     config: BaseModel,
@@ -67,7 +68,7 @@ def _replicates(
     cell_id: str,
     digests: Mapping[str, str],
 ) -> Iterator[TrialSpec]:
-    trainer = sweep.trainer
+    trainer = cell.found.trainer
     dataset, recipe = trainer.dataset(config), trainer.recipe(config)
     digest = digests.get(dataset) or trainer.digest(dataset)
     for seed in grid.seeds:
@@ -83,15 +84,16 @@ def _replicates(
             cell_config=config,
             seed_origin=grid.seed_origin,
             trainer=trainer,
-            reference=sweep.reference,
+            reference=cell.found.reference,
         )
 
 
-def _resolve(trainer: Trainer, cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, BaseModel]]:
+def _resolve(cells: Sequence[Cell], faults: Faults) -> list[tuple[Cell, BaseModel]]:
     """Return the valid cells with their configs. Each distinct fault of the others is noted once."""
     configs = []
     reasons: dict[tuple[Position, str], str] = {}
     for cell in cells:
+        trainer = cell.found.trainer
         try:
             configs.append((cell, trainer.resolve(cell.values())))
         except ConfigError as error:
@@ -130,5 +132,16 @@ def _check_twins(cells: Sequence[Cell], names: Sequence[str], faults: Faults) ->
         )
         if (axis, before.label, after.label) not in noted:
             noted.add((axis, before.label, after.label))
-            message = f"{twin.name} and {cell.name} are the same trial; let {axis} set a field that differs"
+            message = f"{twin.name} and {cell.name} are the same trial; {_remedy(axis, after, cell, cells)}"
             faults.problems.append(Problem(after.position, message))
+
+
+def _remedy(axis: str, value: AxisValue, cell: Cell, cells: Sequence[Cell]) -> str:
+    """Return what to do about an axis that makes no difference in `cell`."""
+    unknown = next((name for name in value.settings if name in cell.left_out), None)
+    chooser = next((name for name, one in zip(cell.labels, cell.choice, strict=True) if one.found is not None), None)
+    if unknown is None or chooser is None:
+        return f"let {axis} set a field that differs"
+    having = dict.fromkeys(each.labels[chooser] for each in cells if unknown not in each.left_out)
+    why = f"trainer {cell.found.trainer.name} has no {unknown}"
+    return f"{why}; let the axis apply to the others alone, with when: {{{axis}: {{{chooser}: [{', '.join(having)}]}}}}"

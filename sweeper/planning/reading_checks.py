@@ -9,24 +9,27 @@ from analysis.contract.question import Endpoint, FigureSpec, TableSpec
 from sweeper.planning.grid import Cell
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults, Place
-from trainers.trainer import Trainer, Wanted
+from trainers.trainer import Wanted
 
 
 def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, BaseModel]], faults: Faults, *, whole: bool) -> None:
     """Note every number that the file reads from a trial that never measures it. `whole`: the grid has no profile."""
-    _check_reading(sweep.trainer, ("endpoint",), sweep.endpoint, {}, configs, faults)
+    _check_reading(("endpoint",), sweep.endpoint, {}, configs, faults)
     for place, endpoint, labels in _further_readings(sweep):
-        _check_reading(sweep.trainer, place, endpoint, labels, configs, faults)
+        _check_reading(place, endpoint, labels, configs, faults)
     for number, figure in enumerate(sweep.figures):
-        metric = (figure.endpoint or sweep.endpoint).metric
-        if figure.kind == "curves" and sweep.trainer.metrics[metric].measured == "finals":
+        read = figure.endpoint or sweep.endpoint
+        metric = next((one.metric for one in read.each if one.declared.measured == "finals"), "")
+        if figure.kind == "curves" and metric:
             why = "a curve is made of evaluations along the training; say metric: test_accuracy for this figure"
             faults.add(("report", "figures", number), f"{metric} is measured once, but {why}")
     at = sweep.endpoint.at
-    length = sweep.trainer.length
-    longest = max((getattr(config, length) for _, config in configs), default=0) if length else math.inf
-    if whole and configs and at != "last" and max(at) > longest:
-        faults.add(("endpoint", "at"), f"step {max(at)}, but the longest trial ends at {length} {longest}")
+    for _, trainer in sweep.trainers.every:
+        length, own = trainer.length, [config for cell, config in configs if cell.found.trainer is trainer]
+        longest = max((getattr(config, length) for config in own), default=0) if length else math.inf
+        if whole and own and at != "last" and max(at) > longest:
+            of = f" of {trainer.name}" if len(sweep.trainers.every) > 1 else ""
+            faults.add(("endpoint", "at"), f"step {max(at)}, but the longest trial{of} ends at {length} {longest}")
 
 
 def _further_readings(sweep: Sweep) -> Iterator[tuple[Place, Endpoint, Mapping[str, str]]]:
@@ -41,22 +44,23 @@ def _further_readings(sweep: Sweep) -> Iterator[tuple[Place, Endpoint, Mapping[s
                 yield ("report", kind, number), entry.endpoint, {}
     for number, claim in enumerate(sweep.claims):
         for side in (claim.of, claim.minus, *(claim.less or ())):
-            if side.endpoint != sweep.endpoint:
+            if side.endpoint not in sweep.endpoint.each:
                 yield ("claims", number), side.endpoint, side.labels
 
 
 def _check_reading(
-    trainer: Trainer,
     place: Place,
     endpoint: Endpoint,
     labels: Mapping[str, str],
     configs: Sequence[tuple[Cell, BaseModel]],
     faults: Faults,
 ) -> None:
-    wanted = Wanted(endpoint.metric, dict(endpoint.coordinates), endpoint.at, endpoint.window)
     reasons: dict[tuple[str, str], str] = {}
     for cell, config in configs:
         if labels.items() <= cell.labels.items():
+            trainer = cell.found.trainer
+            read = endpoint.of_trainer(trainer.name)
+            wanted = Wanted(read.metric, dict(read.coordinates), read.at, read.window)
             for key, reason in trainer.unmeasured(config, wanted):
                 reasons.setdefault((key, reason), cell.name)
     for (key, reason), name in reasons.items():

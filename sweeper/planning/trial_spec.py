@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from analysis.contract.question import PlannedTrial
 from sweeper.planning.grid import Cell
+from sweeper.sweepfile.axes import Setting
 from sweeper.sweepfile.fields import SEED
 from trainers.trainer import Reference, Trainer
 
@@ -53,6 +54,11 @@ class TrialSpec:
         settings = {name: self.grid_cell.setting(name) for name in self.trainer.config.model_fields}
         origins = {name: setting.origin for name, setting in settings.items() if setting is not None}
         return origins | {"seed": self.seed_origin}
+
+    @property
+    def left_out(self) -> Mapping[str, Setting]:
+        """The values of the file that this trial's trainer has no field for."""
+        return self.grid_cell.left_out
 
     @property
     def target(self) -> int:

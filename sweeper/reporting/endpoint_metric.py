@@ -38,7 +38,11 @@ def endpoint_of(sweep: Sweep, spec: TrialSpec) -> Endpoint:
 
     A searched trial is read at the rung that it was last sent to, which is its target.
     """
-    return sweep.search.metric if sweep.search is not None and is_searched(sweep, spec) else sweep.endpoint
+    return (
+        sweep.search.metric
+        if sweep.search is not None and is_searched(sweep, spec)
+        else sweep.endpoint.of_trainer(spec.trainer.name)
+    )
 
 
 def is_searched(sweep: Sweep, spec: TrialSpec) -> bool:

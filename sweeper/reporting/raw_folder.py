@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from trainers.trainer import DEFAULT, Reference, Trainer
 if TYPE_CHECKING:
     from analysis.store import Loaded
 
-SWEEP, QUESTION, TRAINER = "sweep.yaml", "question.json", "trainer.json"
-"""The sweep file, the profile and selectors that choose its trials, and the description of a trainer but MAML."""
+SWEEP, QUESTION = "sweep.yaml", "question.json"
+"""The sweep file, and the profile and selectors that choose its trials."""
+TRAINERS = "trainer*.json"
+"""The descriptions of its trainers but MAML: trainer.json, trainer_2.json and so on."""
 DATASET = "dataset-"
 """How the names of files begin that describe data sets which are not built in."""
 
@@ -31,7 +34,11 @@ DATASET = "dataset-"
 def question_files(sweep: Sweep, profile: str | None, only: Sequence[str]) -> dict[str, bytes]:
     """Return the files that make a report of raw data without the sweep's own file."""
     asked = {"profile": profile, "only": list(only)}
-    own = {} if sweep.trainer.name == DEFAULT else {TRAINER: described(sweep.trainer, [sweep.reference.says])}
+    plugs = [found for found in sweep.trainers.every if found.trainer.name != DEFAULT]
+    own = {
+        f"trainer{f'_{number}' if number > 1 else ''}.json": described(trainer, [reference.says])
+        for number, (reference, trainer) in enumerate(plugs, 1)
+    }
     used = {spec.trainer.dataset(spec.cell_config) for spec in expand(sweep, profile)}
     known = {name: shelf.described(name) for name in sorted(used)}
     own |= {f"{DATASET}{name}.json": as_json(found) for name, found in known.items() if found is not None}
@@ -45,12 +52,12 @@ def own_sweep(folder: Path) -> Sweep:
     """
 
     def described_there(reference: Reference) -> Trainer | None:
-        path = folder / TRAINER
-        known = known_in(path.read_bytes(), path) if path.is_file() else None
-        if known is None or reference.says not in known.says:
-            return None
-        let_recall(known.trainer, lambda: _attempts(read(folder)))
-        return known.trainer
+        for path in sorted(folder.glob(TRAINERS)):
+            known = known_in(path.read_bytes(), path)
+            if reference.says in known.says:
+                let_recall(known.trainer, partial(_attempts_in, folder, known.trainer.name))
+                return known.trainer
+        return None
 
     for path in sorted(folder.glob(f"{DATASET}*.json")):
         shelf.also_known(described_in(path.read_bytes(), path))
@@ -80,10 +87,11 @@ def read(folder: Path) -> "Loaded":
         raise SweepError(str(error)) from None
 
 
-def _attempts(loaded: "Loaded") -> Iterator[dict[str, Any]]:
-    """Yield the last attempt of each trial, with its id and config."""
-    for record in loaded.records.values():
-        yield {**record["attempts"][-1], "trial_id": record["trial_id"], "config": record["config"]}
+def _attempts_in(folder: Path, trainer: str) -> Iterator[dict[str, Any]]:
+    """Yield the last attempt of each trial of `trainer` in `folder`, with its id and config."""
+    for record in read(folder).records.values():
+        if record.get("trainer") == trainer:
+            yield {**record["attempts"][-1], "trial_id": record["trial_id"], "config": record["config"]}
 
 
 def digests(loaded: "Loaded") -> dict[str, str]:

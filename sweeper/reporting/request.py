@@ -22,6 +22,7 @@ from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
 from sweeper.search.trials import planned
 from sweeper.sweepfile.sweep import Sweep
+from sweeper.sweepfile.tries import words_of as set_words
 from sweeper.tracking.address import resolve_uri
 from sweeper.tracking.turns import turns_of, wait_for_pusher
 from trainers.regular_file import require_regular
@@ -53,6 +54,7 @@ class Options:
     profile: str | None = None
     tracking_uri: str | None = None
     only: Sequence[str] = ()
+    settings: Sequence[str] = ()
     every: bool = False
     authors: Path | None = None
     data: Path | None = None
@@ -117,7 +119,8 @@ def understand(options: Options) -> Request:
         raise SweepError("several files need --all" if files else "give a sweep FILE, or --all")
     raw = None if options.data is None else options.data / raw_folder.SWEEP
     sweeps = {
-        file: sweep_in(file, options.results) if file != raw else raw_folder.own_sweep(file.parent) for file in files
+        file: sweep_in(file, options.results, options.settings) if file != raw else raw_folder.own_sweep(file.parent)
+        for file in files
     }
     _refuse_of_searched(options, sweeps)
     left_out: tuple[str, ...] = ()
@@ -204,6 +207,8 @@ def _of_raw_data(options: Options, data: Path) -> Options:
         raise SweepError(f"--from reads the raw data in {data}; leave out {other[0]}")
     if options.files:
         return options
+    if options.settings:
+        raise SweepError(f"--from {data} reports the trials that its data has; leave out --set, or name a FILE")
     if options.profile is not None:
         raise SweepError(f"--from {data} reports the profile that its data has; leave out --profile, or name a FILE")
     profile, only = raw_folder.question(data)
@@ -236,7 +241,7 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
         claims=sweep.claims,
         tables=sweep.tables,
         figures=sweep.figures,
-        command=_command(file, profile, options),
+        command=_command(file, sweep, profile, options),
         commit=f"{sha}{' with changes' if dirty else ''}",
         mix_engines=options.mix_engines,
         printed=options.printed,
@@ -244,10 +249,11 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
     return Part(sweep, profile, asked)
 
 
-def _command(file: Path, profile: str | None, options: Options) -> str:
+def _command(file: Path, sweep: Sweep, profile: str | None, options: Options) -> str:
     if options.data is not None and file == options.data / raw_folder.SWEEP:
         return shlex.join(["sweeper", "report", "--from", str(options.data)])
     words = ["sweeper", "report", str(file), *(["--profile", profile] if profile else [])]
+    words += set_words(sweep)
     words += [word for selector in options.only for word in ("--only", selector)]
     words += ["--compare-authors", options.authors.name] if options.authors is not None else []
     words += ["--from", str(options.data)] if options.data is not None else []
@@ -307,7 +313,7 @@ def published_for(sweep: Sweep, asked: "Asked") -> "Published | None":
     from analysis.paper.deviations import TRAINER
     from analysis.paper.published import load as published
 
-    return published(sweep.name) if asked.plan[0].trainer == TRAINER else None
+    return published(sweep.name) if all(trial.trainer == TRAINER for trial in asked.plan) else None
 
 
 def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request, formats: Sequence[str]) -> Written:

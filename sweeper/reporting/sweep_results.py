@@ -105,16 +105,16 @@ class SweepResults:
         """
         from analysis.report import frames
 
-        if self._of_maml:
+        if self._trainers == {"maml"}:
             raise SweepError(f"readings(): {self.name} is of the trainer maml; use curves(), training() or episodes()")
         return frames.readings(self.part.asked.plan, self.loaded.records)
 
     @property
-    def _of_maml(self) -> bool:
-        return self.part.asked.plan[0].trainer == "maml"
+    def _trainers(self) -> set[str]:
+        return {trial.trainer for trial in self.part.asked.plan}
 
     def _require_maml(self, what: str) -> None:
-        if not self._of_maml:
+        if "maml" not in self._trainers:
             trainer = self.part.asked.plan[0].trainer
             raise SweepError(f"{what}(): {self.name} is of the trainer {trainer}; its numbers are in readings()")
 

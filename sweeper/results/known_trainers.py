@@ -16,6 +16,7 @@ from sweeper.results.known_datasets import make_known
 from sweeper.results.paths import Results, ResultsError
 from sweeper.sweepfile.fields import SEED
 from sweeper.sweepfile.sweep import Sweep, load
+from sweeper.sweepfile.tries import tried
 from trainers.described import DescribedTrainer, Recalled, describe, from_description
 from trainers.registry import find
 from trainers.sealed_file import write_whole
@@ -126,13 +127,13 @@ def _attempts(results: Results, name: str) -> Iterator[Line]:
                 yield line
 
 
-def sweep_in(file: Path, results: Results) -> Sweep:
+def sweep_in(file: Path, results: Results, settings: Sequence[str] = ()) -> Sweep:
     """Return the sweep in `file`; a trainer or a data set that can't be found is as `results` describe it.
 
-    Raises SweepError.
+    `settings` are those of `--set`, see `sweeper.sweepfile.tries`. Raises SweepError.
     """
     make_known(results)
-    return load(file, partial(trainer_that, results))
+    return tried(load(file, partial(trainer_that, results)), settings)
 
 
 def _content(path: Path) -> bytes | None:

@@ -1,6 +1,6 @@
 """The sweeps of one run before it starts: prepare data, survey trials, refuse what can't run, lock. Trains nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -24,11 +24,14 @@ from trainers.named_code import code_of
 from trainers.trainer import Data, TrainerError
 
 
-def read_sweeps(files: Iterable[Path], results: Results) -> list[Sweep]:
-    """Return the sweeps in `files`. Raises SweepError if two have the same name, which names the run and experiment."""
+def read_sweeps(files: Iterable[Path], results: Results, settings: Sequence[str] = ()) -> list[Sweep]:
+    """Return the sweeps in `files` with the `settings` of `--set`.
+
+    Raises SweepError if two have the same name, which names the run and experiment.
+    """
     named: dict[str, tuple[Path, Sweep]] = {}
     for file in files:
-        sweep = sweep_in(file, results)
+        sweep = sweep_in(file, results, settings)
         if sweep.name in named:
             raise SweepError(f"{named[sweep.name][0]} and {file} are both named {sweep.name}; rename one of them")
         named[sweep.name] = (file, sweep)
@@ -106,12 +109,17 @@ def refuse_other_code(standings: Iterable[Standing], to_train: Iterable[TrialSpe
         return
     first = changed[0]
     assert first.summary is not None  # else nothing has changed
-    count = len({standing.spec.trial_id for standing in changed})
+    by_owner: dict[str, set[str]] = {}
+    for standing in changed:
+        of = code_of(standing.spec.trainer, standing.spec.cell_config).of
+        by_owner.setdefault(of, set()).add(standing.spec.trial_id)
+    name = code_of(first.spec.trainer, first.spec.cell_config).of
+    count, more = len(by_owner[name]), "".join(f", and so has that of {one}" for one in by_owner if one != name)
     raise SweepError(
-        f"the code of {code_of(first.spec.trainer, first.spec.cell_config).of} has changed since {first.spec.trial_id}"
+        f"the code of {name} has changed since {first.spec.trial_id}"
         f"{f' and {count - 1} other trials' if count > 1 else ''} trained with it (its hash was "
-        f"{first.summary.code[:12]} and is {first.code[:12]} now); train them from step 0 with --rerun, or go on with "
-        "--accept-code if the change makes no difference to their numbers"
+        f"{first.summary.code[:12]} and is {first.code[:12]} now){more}; train them from step 0 with --rerun, or go on "
+        "with --accept-code if the change makes no difference to their numbers"
     )
 
 

@@ -5,7 +5,7 @@ Checks one field at a time; `planning` checks combinations.
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sweeper.errors import Position, shown, suggest
 from sweeper.sweepfile.fields import SEED, Fields
 from sweeper.sweepfile.generators import generated
+from sweeper.sweepfile.trainer_key import KEY, Found
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place, Scalar
 
@@ -32,11 +33,12 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisValue:
-    """One value of an axis: its label in names and tables, and the fields it sets."""
+    """One value of an axis: its label in names and tables, the fields it sets, and the trainer if it chooses one."""
 
     label: str
     settings: Mapping[str, Setting]
     position: Position
+    found: Found | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,11 @@ class Axis:
     bundled: bool
     values: tuple[AxisValue, ...]
     logarithmic: bool = False
+
+    @property
+    def choosing(self) -> bool:
+        """Whether its values choose the trainer."""
+        return any(value.found is not None for value in self.values)
 
     def keys(self) -> set[str]:
         """Return every field (or `use`) that some value sets."""
@@ -77,7 +84,11 @@ def _read_setting(faults: Faults, fields: Fields, place: Place, name: str, value
 def _read_protocol(faults: Faults, fields: Fields, place: Place, value: Any) -> Setting | None:
     names = fields.protocols
     if not names:
-        faults.add(place, f"trainer {fields.trainer.name} has no protocols; give the fields themselves", at_key=True)
+        faults.add(
+            place,
+            f"{fields.owner} has {'' if fields.several else 'no '}protocols; give the fields themselves",
+            at_key=True,
+        )
     elif not isinstance(value, str):
         faults.add(place, f"must be one protocol, got {shown(value)}; choose from {', '.join(names)}")
     elif value not in names:
@@ -91,6 +102,9 @@ def known_field(faults: Faults, fields: Fields, place: Place, name: str) -> bool
     """Return whether `name` is a field that a sweep may set; if not, note that at its key."""
     if name == SEED:
         faults.add(place, "seeds are not part of the grid; give them in seeds:", at_key=True)
+    elif name == KEY and name not in fields.names:
+        where = "at the top of the file, or in the named values of one axis"
+        faults.add(place, f"a trainer is chosen {where}", at_key=True)
     elif name not in fields.names:
         faults.add(place, f"unknown field; {suggest(name, fields.names)}", at_key=True)
     return name in fields.names
@@ -98,12 +112,14 @@ def known_field(faults: Faults, fields: Fields, place: Place, name: str) -> bool
 
 def read_value(faults: Faults, fields: Fields, place: Place, name: str, value: Any) -> Setting | None:
     """Return `value` as field `name` holds it (1 becomes 1.0 for a rate), or None with the reason in `faults`."""
-    try:
-        valid = fields.valid(name, value)
-    except ValidationError as error:
-        faults.add(place, wording(error.errors(include_url=False)[0], nullable=fields.takes_null(name)))
-        return None
-    return _setting(faults, place, valid)
+    for own in fields.having(name) if fields.several else (fields,):
+        try:
+            valid = own.valid(name, value)
+        except ValidationError as error:
+            why = wording(error.errors(include_url=False)[0], nullable=own.takes_null(name))
+            faults.add(place, f"{why} (trainer {own.trainer.name})" if fields.several else why)
+            return None
+    return _setting(faults, place, fields.valid(name, value) if fields.several else valid)
 
 
 def _setting(faults: Faults, place: Place, value: Scalar) -> Setting:
@@ -111,8 +127,10 @@ def _setting(faults: Faults, place: Place, value: Scalar) -> Setting:
     return Setting(value=value, origin=f"{faults.document.path.name}:{position.line}", position=position)
 
 
-def read_axis(faults: Faults, fields: Fields, place: Place, name: str, given: Any) -> Axis | None:
-    """Return the axis at `place`, or None with the reasons in `faults`."""
+def read_axis(
+    faults: Faults, fields: Fields, place: Place, name: str, given: Any, chosen: Mapping[str, Found] | None = None
+) -> Axis | None:
+    """Return the axis at `place`, or None with the reasons in `faults`. `chosen` are the trainers of its labels."""
     before = len(faults.problems)
     if isinstance(given, list) or name in (*fields.names, SEED):
         plain = _may_be_axis(faults, fields, place, name)
@@ -121,7 +139,7 @@ def read_axis(faults: Faults, fields: Fields, place: Place, name: str, given: An
             name=name, bundled=False, values=values, logarithmic=isinstance(given, dict) and "logspace" in given
         )
     elif isinstance(given, dict):
-        axis = Axis(name=name, bundled=True, values=_read_bundles(faults, fields, place, name, given))
+        axis = Axis(name=name, bundled=True, values=read_named_values(faults, fields, place, name, given, chosen or {}))
     else:
         faults.add(place, f"an axis is a list of values, or a mapping of named values, got {shown(given)}")
         return None
@@ -129,7 +147,7 @@ def read_axis(faults: Faults, fields: Fields, place: Place, name: str, given: An
 
 
 def _may_be_axis(faults: Faults, fields: Fields, place: Place, name: str) -> bool:
-    if name == fields.trainer.length:
+    if name in fields.lengths:
         reason = f"{name} can't be an axis (a longer run continues the same trial)"
         faults.add(place, f"{reason}; list the steps to read in endpoint.at", at_key=True)
         return False
@@ -143,9 +161,10 @@ def _may_be_axis(faults: Faults, fields: Fields, place: Place, name: str) -> boo
     return known_field(faults, fields, place, name)
 
 
-def _read_bundles(
-    faults: Faults, fields: Fields, place: Place, name: str, given: dict[str, Any]
+def read_named_values(
+    faults: Faults, fields: Fields, place: Place, name: str, given: dict[str, Any], trainers: Mapping[str, Found]
 ) -> tuple[AxisValue, ...]:
+    """Return the values of a bundled axis: names, each with the fields that it sets. `trainers` are those chosen."""
     if not given:
         faults.add(place, "an axis needs at least one value")
     _check_name(faults, place, name, axis=True)
@@ -153,8 +172,13 @@ def _read_bundles(
     for label, chosen in given.items():
         inside = (*place, label)
         _check_name(faults, inside, label)
-        settings = read_settings(faults, fields, inside, chosen)
-        bundles.append(AxisValue(label=label, settings=settings, position=faults.document.key_at(inside)))
+        found, own = trainers.get(label), fields
+        if found is not None:
+            own = fields.of(found.trainer)
+            chosen = {key: value for key, value in chosen.items() if key != KEY} if isinstance(chosen, dict) else chosen
+        settings = read_settings(faults, own, inside, chosen)
+        position = faults.document.key_at(inside)
+        bundles.append(AxisValue(label=label, settings=settings, position=position, found=found))
     return tuple(bundles)
 
 
@@ -188,6 +212,17 @@ def read_plain_values(faults: Faults, fields: Fields, place: Place, name: str, g
             faults.add(inside, f"value {label} is given twice; keep one")
         values[label] = AxisValue(label=label, settings={name: setting}, position=faults.document.at(inside))
     return tuple(values.values())
+
+
+def labels_of(
+    axes: Mapping[str, Axis], more: Iterable[Mapping[str, Sequence[AxisValue]]] = ()
+) -> dict[str, dict[str, None]]:
+    """Return the labels of each axis in order, with those that `more` adds: profiles and included cells."""
+    labels = {name: dict.fromkeys(value.label for value in axis.values) for name, axis in axes.items()}
+    for added in more:
+        for name, values in added.items():
+            labels[name] |= dict.fromkeys(value.label for value in values)
+    return labels
 
 
 def label_for(fields: Fields, name: str, value: Scalar) -> str:

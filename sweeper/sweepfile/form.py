@@ -14,7 +14,7 @@ from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.search_form import REQUIRED, SearchForm, form_at
 from sweeper.sweepfile.wording import wording
 from sweeper.sweepfile.yaml_source import Faults, Place
-from trainers.trainer import DEFAULT, WHOLE
+from trainers.trainer import DEFAULT, WHOLE, Trainer
 
 MOST_SEEDS = 10_000
 
@@ -95,6 +95,7 @@ class EndpointForm(_Form):
     metric: Any
     at: At
     window: Annotated[int, Field(ge=1)]
+    trainers: dict[str, dict[str, Any]] = {}
 
 
 class ReadingForm(_Form):
@@ -105,6 +106,7 @@ class ReadingForm(_Form):
     metric: Any = None
     at: At = None
     window: Annotated[int | None, Field(ge=1)] = None
+    trainers: dict[str, dict[str, Any]] = {}
 
 
 class ClaimForm(_Form):
@@ -128,6 +130,7 @@ class ProfileForm(_Form):
 
     fixed: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
+    include: list[dict[str, Any]] = []
     seeds: Seeds = None  # None: the sweep's seeds
     slurm: dict[str, Any] = {}
 
@@ -165,7 +168,9 @@ class SweepForm(_Form):
     trainer: Any = DEFAULT
     fixed: dict[str, Any] = {}
     matrix: dict[str, Any] = {}
+    when: dict[str, dict[str, Any]] = {}
     exclude: list[dict[str, Any]] = []
+    include: list[dict[str, Any]] = []
     seeds: Seeds
     profiles: dict[Name, ProfileForm] = {}
     search: SearchForm | None = None
@@ -184,9 +189,15 @@ _PLACEHOLDERS: dict[str, Any] = {
 
 def placeholder(fields: Fields) -> dict[str, Any]:
     """Return an endpoint that the trainer may measure, which stands for a faulty one while the rest is checked."""
-    name, metric = next(iter(fields.trainer.metrics.items()))
-    values = {key: 0 if allowed[0] == WHOLE else allowed[0] for key, allowed in metric.coordinates.items()}
-    return {"metric": name, **values, "at": "last", "window": 1}
+    first, *others = map(_any_number, fields.trainers)
+    own = {trainer.name: number for trainer, number in zip(fields.trainers[1:], others, strict=True)}
+    return {**first, "at": "last", "window": 1, **({"trainers": own} if own else {})}
+
+
+def _any_number(trainer: Trainer) -> dict[str, Any]:
+    """Return a metric of `trainer` with its coordinates."""
+    name, metric = next(iter(trainer.metrics.items()))
+    return {"metric": name} | {key: 0 if of[0] == WHOLE else of[0] for key, of in metric.coordinates.items()}
 
 
 def read_form(faults: Faults, fields: Fields) -> tuple[SweepForm, frozenset[str]]:
@@ -240,8 +251,9 @@ def _check_readings(faults: Faults, fields: Fields, given: Any) -> set[str]:
         for step in place:
             value = value[step]
         for name in value if isinstance(value, dict) else ():
-            if name not in (*form.model_fields, *coordinates):
-                others = [key for key in form.model_fields if key != "metric"]
+            keys = [key for key in form.model_fields if fields.several or key != "trainers"]
+            if name not in (*keys, *coordinates):
+                others = [key for key in keys if key != "metric"]
                 hint = suggest(name, ["metric", *coordinates, *others])
                 faults.add((*place, name), f"unknown key; {hint}", at_key=True)
                 faulty.add(str(place[0]))
@@ -280,7 +292,7 @@ def _note(faults: Faults, fields: Fields, details: Any) -> None:
 
 def _endpoint_of(fields: Fields, key: str = "") -> str:
     """Return what `endpoint:` holds, or its `metric`, in words."""
-    metrics = fields.trainer.metrics
+    metrics = fields.metrics
     if key == "metric":
         plain = [name for name, metric in metrics.items() if metric.measured != "probes"]
         return " or ".join([", ".join(plain[:-1]), plain[-1]] if plain[1:] else plain)

@@ -24,6 +24,7 @@ _READING = {
     "steps": "number of inner steps before the score, or inner_steps for as many as the trial trained with",
     "at": "last, or a list of outer steps",
     "window": "how many evaluations are averaged; the last one is at `at` or the last before it",
+    "trainers": "where the values of an axis choose trainers: metric and coordinates for each of them, by its name",
 }
 _TRAINER = "what trains a trial: a name, package.module:OBJECT, file.py:OBJECT, or a mapping with command"
 _KEYS: Mapping[str, Mapping[str, str]] = {
@@ -35,6 +36,8 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "paper": "the figure or table of the paper that the sweep is about",
         "fixed": "values that all trials share: config fields, and use for a protocol",
         "matrix": "the axes of the grid, in the order of tables; the grid is their product",
+        "when": "axes that apply only with certain labels of others: AXIS: {OTHER: label, or a list of labels}",
+        "include": "single cells beside the grid: each entry has a value of every axis",
         "exclude": "cells that are left out of the grid: each entry names labels of axes or values of fields",
         "seeds": "a count from 1, or a list of seeds",
         "profiles": "named variants of the grid, chosen with --profile",
@@ -69,6 +72,7 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
     "ProfileForm": {
         "fixed": "values that are stronger than everything else",
         "matrix": "values of an axis: names for named values, old or new values for a plain axis",
+        "include": "single cells beside the grid of this profile; those of the whole grid are not in it",
         "seeds": "seeds of this profile: a count from 1, or a list",
         "slurm": "options of sbatch for `run --executor slurm`, such as partition, time, gpus, cpus and mem",
     },
@@ -103,6 +107,31 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
 _SCALAR: Schema = {"type": ["string", "number", "boolean", "null"]}
 _NUMBERS: Schema = {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3}
 _ANY_SETTINGS: Schema = {"type": "object", "additionalProperties": _SCALAR}
+_ANY_CHOSEN: Schema = {
+    "type": "object",
+    "properties": {"trainer": {"description": _TRAINER}},
+    "additionalProperties": _SCALAR,
+}
+_LABELS: Schema = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR, "minItems": 1}]}
+_CONDITION: Schema = {"type": "object", "minProperties": 1, "additionalProperties": _LABELS}
+_NEW_VALUE: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": _ANY_SETTINGS}
+_CELL: Schema = {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": [_SCALAR, _NEW_VALUE]}}
+_CELLS: Schema = {"type": "array", "items": _CELL}
+_WITH_TRAINER: Schema = {"type": "object", "required": ["trainer"]}
+
+
+def _some_property(of: Schema) -> Schema:
+    """Return the form of a mapping that has some value of the form `of`."""
+    return {"type": "object", "not": {"additionalProperties": {"not": of}}}
+
+
+_CHOOSING: Schema = {
+    "required": ["matrix"],
+    "properties": {
+        "matrix": _some_property(_some_property(_WITH_TRAINER)) | {"description": "axes, one of which chooses trainers"}
+    },
+}
+"""A file in which some value of an axis chooses its trainer."""
 _AT: Schema = {
     "anyOf": [{"const": "last"}, {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1}]
 }
@@ -137,8 +166,15 @@ def schema() -> Schema:
     other, other_forms = _whole(None)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A sweep file of sweeper"}
     named = {"required": ["trainer"], "properties": {"trainer": {"not": {"const": DEFAULT}, "description": _TRAINER}}}
-    described = {"fields": {"properties": _fields(fields)}, "settings": _settings(fields)}
-    return head | {"if": named, "then": other, "else": own, "$defs": own_forms | other_forms | described}
+    settings = _settings(fields)
+    chosen = settings | {"properties": {"trainer": {"description": _TRAINER}} | settings["properties"]}
+    described = {"fields": {"properties": _fields(fields)}, "settings": settings, "chosen": chosen}
+    return head | {
+        "if": {"anyOf": [named, _CHOOSING]},
+        "then": other,
+        "else": own,
+        "$defs": own_forms | other_forms | described,
+    }
 
 
 def _whole(fields: Fields | None) -> tuple[Schema, dict[str, Schema]]:
@@ -148,15 +184,19 @@ def _whole(fields: Fields | None) -> tuple[Schema, dict[str, Schema]]:
     forms = {name: _form(name, facts, fields) for name, facts in {"SweepForm": whole, **inner}.items()}
     top = forms.pop("SweepForm")
     settings = {"$ref": "#/$defs/settings"} if fields else _ANY_SETTINGS
+    chosen = {"$ref": "#/$defs/chosen"} if fields else _ANY_CHOSEN
     profile = forms["ProfileForm"]["properties"]
     top["required"].remove("endpoint")
     top["anyOf"] = [{"required": ["endpoint"]}, {"required": ["search"]}]
     top["properties"]["fixed"] |= settings
     top["properties"]["matrix"] |= _matrix(
-        {"type": "object", "minProperties": 1, "additionalProperties": settings}, fields
+        {"type": "object", "minProperties": 1, "additionalProperties": chosen}, fields
     )
     profile["fixed"] |= settings
     profile["matrix"] |= _matrix({"type": "array", "items": _SCALAR, "minItems": 1}, fields)
+    top["properties"]["when"] |= {"additionalProperties": _CONDITION}
+    top["properties"]["include"] |= _CELLS
+    profile["include"] |= _CELLS
     top["properties"]["exclude"]["items"] = {"type": "object", "minProperties": 1, "additionalProperties": _SCALAR}
     return top, {f"{'' if fields else 'Any'}{name}": facts for name, facts in forms.items()}
 
@@ -172,6 +212,7 @@ def _form(name: str, facts: Schema, fields: Fields | None) -> Schema:
         properties["metric"] |= {"enum": list(fields.trainer.metrics)}
         properties |= {key: _coordinate(fields, key) | {"description": _READING[key]} for key in fields.coordinates}
         kept["additionalProperties"] = False
+        properties.pop("trainers", None)
     return kept | {"properties": properties}
 
 

@@ -11,7 +11,7 @@ from analysis.contract.question import Endpoint
 from sweeper.errors import shown, suggest
 from sweeper.sweepfile.axes import Setting
 from sweeper.sweepfile.fields import Fields
-from sweeper.sweepfile.readings import read_coordinate, spoken
+from sweeper.sweepfile.one_reading import read_coordinate, spoken
 from sweeper.sweepfile.search_form import ConfirmForm, RungsForm, SearchForm, SearchMetricForm
 from sweeper.sweepfile.space import Dimension, read_space
 from sweeper.sweepfile.yaml_source import Faults, Place, Scalar

@@ -5,12 +5,12 @@ Checks what the sections of a file mean together; `sweeper.planning.expand` chec
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, TableSpec
+from analysis.contract.question import NOT_APPLICABLE, ClaimSpec, Endpoint, FigureSpec, TableSpec
 from sweeper.errors import Position, shown, suggest
 from sweeper.sweepfile import yaml_source
 from sweeper.sweepfile.axes import (
@@ -19,17 +19,21 @@ from sweeper.sweepfile.axes import (
     Setting,
     known_field,
     label_of,
+    labels_of,
     read_axis,
     read_plain_values,
     read_settings,
     read_value,
 )
+from sweeper.sweepfile.claims import read_claims
+from sweeper.sweepfile.conditions import Condition, read_conditions
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import ProfileForm, SweepForm, read_form
-from sweeper.sweepfile.readings import read_claims, read_endpoint, read_figure, read_table
+from sweeper.sweepfile.inclusions import Inclusion, completed, read_inclusions
+from sweeper.sweepfile.readings import read_endpoint, read_figure, read_table
 from sweeper.sweepfile.search_key import SearchSpec, read_search
 from sweeper.sweepfile.shipped import located
-from sweeper.sweepfile.trainer_key import nothing_stored, read_trainer
+from sweeper.sweepfile.trainer_key import Trainers, nothing_stored, read_trainers
 from sweeper.sweepfile.yaml_source import Document, Faults, Place, Scalar
 from trainers.trainer import Reference, Trainer
 
@@ -49,19 +53,24 @@ class Exclusion:
 class Profile:
     """A variant of the grid: settings that override every axis, other values of some axes, other seeds (None: same).
 
+    It has cells of its own beside the grid, and none of the sweep's.
     `slurm` has options for jobs of Slurm, which are no part of a trial.
     """
 
     name: str
     fixed: Mapping[str, Setting]
     values: Mapping[str, tuple[AxisValue, ...]]
+    include: tuple[Inclusion, ...]
     seeds: tuple[int, ...] | None
     slurm: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One sweep file, read and checked as far as possible without resolving a point."""
+    """One sweep file, read and checked as far as possible without resolving a point.
+
+    `tried` are values of the command line, which override all others; see `sweeper.sweepfile.tries`.
+    """
 
     path: Path
     name: str
@@ -69,17 +78,29 @@ class Sweep:
     paper: str | None
     fixed: Mapping[str, Setting]
     axes: tuple[Axis, ...]
+    conditions: Mapping[str, Condition]
     exclude: tuple[Exclusion, ...]
+    include: tuple[Inclusion, ...]
     seeds: tuple[int, ...]
     profiles: Mapping[str, Profile]
     endpoint: Endpoint
     claims: tuple[ClaimSpec, ...]
     tables: tuple[TableSpec, ...]
     figures: tuple[FigureSpec, ...]
-    trainer: Trainer = field(repr=False, compare=False)
-    reference: Reference
+    trainers: Trainers = field(repr=False, compare=False)
     search: SearchSpec | None = None
     document: Document = field(repr=False, compare=False)
+    tried: Mapping[str, Setting] = field(default_factory=dict)
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer of the sweep, the first one if its axes choose among several."""
+        return self.trainers.every[0].trainer
+
+    @property
+    def reference(self) -> Reference:
+        """The reference of `trainer`."""
+        return self.trainers.every[0].reference
 
 
 def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_stored, *, trusted: bool = True) -> Sweep:
@@ -90,24 +111,45 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
     that is wrong with the file.
     """
     faults = Faults(yaml_source.read(path := located(path)))
-    reference, trainer = read_trainer(faults, stored, trusted=trusted)
-    fields = Fields(trainer)
+    trainers = read_trainers(faults, stored, trusted=trusted)
+    fields = Fields(*(found.trainer for found in trainers.every))
     form, faulty = read_form(faults, fields)
     fixed = read_settings(faults, fields, ("fixed",), form.fixed)
-    axes = {name: read_axis(faults, fields, ("matrix", name), name, given) for name, given in form.matrix.items()}
+    axes = {
+        name: read_axis(faults, fields, ("matrix", name), name, given, trainers.of_axis.get(name, {}))
+        for name, given in form.matrix.items()
+    }
     sound = {name: axis for name, axis in axes.items() if axis is not None}
     _check_rivals(faults, sound.values())
     profiles: dict[str, Profile] = {}
     exclude: list[Exclusion] = []
+    conditions: dict[str, Condition] = {}
+    include: tuple[Inclusion, ...] = ()
+    more: list[Mapping[str, Sequence[AxisValue]]] = []
+    complete = len(sound) == len(axes)
     if "matrix" not in faulty:
         profiles = {name: _read_profile(faults, fields, name, given, axes) for name, given in form.profiles.items()}
         exclude = [_read_exclusion(faults, fields, index, given, axes) for index, given in enumerate(form.exclude)]
-        sizes = {name: _largest(axis, profiles.values()) for name, axis in sound.items()}
-        _check_report(faults, form, sizes, complete=len(sound) == len(axes))
+    if "matrix" not in faulty and complete:
+        variants = {None: form.include} | {name: given.include for name, given in form.profiles.items()}
+        entries = {
+            name: read_inclusions(faults, fields, _place(name), given, sound) for name, given in variants.items()
+        }
+        more = [profile.values for profile in profiles.values()]
+        more += [{axis: (value,) for axis, value in entry.items()} for each in entries.values() for entry in each]
+        conditions = read_conditions(faults, fields, form.when, sound, labels_of(sound, more))
+        cells = {name: completed(faults, _place(name), each, sound, conditions) for name, each in entries.items()}
+        include = cells[None]
+        profiles = {name: replace(profile, include=cells[name]) for name, profile in profiles.items()}
+    if "matrix" not in faulty:
+        sizes = {name: _largest(axis, include, profiles.values()) for name, axis in sound.items()}
+        _check_report(faults, form, sizes, complete=complete)
     _check_size(faults, list(sound.values()), form.seeds, profiles.values())
     search = None
     if form.search is not None and "matrix" not in faulty:
         rivals = [(axis.name, axis.keys()) for axis in sound.values()]
+        if fields.several:
+            faults.add(("search",), "searches the fields of one trainer; write a file for each trainer", at_key=True)
         search = read_search(faults, fields, form.search, rivals, form.seeds)
         _check_searches(faults, list(sound.values()), form.seeds, form.search.trials)
     endpoint = read_endpoint(faults, fields, form.endpoint) if search is None else search.endpoint
@@ -120,9 +162,8 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
         for n, given in enumerate(report.figures)
     ]
     claims = []
-    if not faulty & {"matrix", "profiles"} and len(sound) == len(axes):
-        more = [profile.values for profile in profiles.values()]
-        claims = read_claims(faults, fields, form.claims, form.paper, endpoint, sound, more)
+    if not faulty & {"matrix", "profiles"} and complete:
+        claims = read_claims(faults, fields, form.claims, form.paper, endpoint, sound, more, conditions)
     faults.raise_if_any()
     return Sweep(
         path=path,
@@ -131,18 +172,23 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
         paper=form.paper,
         fixed=fixed,
         axes=tuple(sound.values()),
+        conditions=conditions,
         exclude=tuple(exclude),
+        include=include,
         seeds=form.seeds,
         profiles=profiles,
         endpoint=endpoint,
         claims=tuple(claims),
         tables=tuple(tables),
         figures=tuple(figures),
-        trainer=trainer,
-        reference=reference,
+        trainers=trainers,
         search=search,
         document=faults.document,
     )
+
+
+def _place(profile: str | None) -> Place:
+    return ("include",) if profile is None else ("profiles", profile, "include")
 
 
 def _check_rivals(faults: Faults, axes: Iterable[Axis]) -> None:
@@ -171,7 +217,7 @@ def _read_profile(
             faults.add(inside, hint if key in fields.names else known, at_key=True)
         if axis is not None:
             values[key] = _profile_values(faults, fields, inside, axis, chosen)
-    return Profile(name=name, fixed=fixed, values=values, seeds=given.seeds, slurm=given.slurm)
+    return Profile(name=name, fixed=fixed, values=values, include=(), seeds=given.seeds, slurm=given.slurm)
 
 
 def _profile_values(faults: Faults, fields: Fields, place: Place, axis: Axis, chosen: Any) -> tuple[AxisValue, ...]:
@@ -233,8 +279,15 @@ def _excluded_label(faults: Faults, fields: Fields, place: Place, axis: Axis, va
     return label
 
 
-def _largest(axis: Axis, profiles: Iterable[Profile]) -> int:
-    return max([len(axis.values), *(len(profile.values.get(axis.name, ())) for profile in profiles)])
+def _largest(axis: Axis, include: Iterable[Inclusion], profiles: Iterable[Profile]) -> int:
+    """Return the largest number of labels that the axis has in the whole grid or in a profile."""
+
+    def size(values: Iterable[AxisValue], cells: Iterable[Inclusion]) -> int:
+        own = {cell.values[axis.name].label for cell in cells} - {NOT_APPLICABLE}
+        return len({value.label for value in values} | own)
+
+    variants = (size(profile.values.get(axis.name, ()), profile.include) for profile in profiles)
+    return max([size(axis.values, include), *variants])
 
 
 def _check_report(faults: Faults, form: SweepForm, sizes: Mapping[str, int], *, complete: bool) -> None:

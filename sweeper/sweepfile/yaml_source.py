@@ -87,6 +87,11 @@ class Faults:
             return
         self.problems.append(Problem(position, f"{spelled(place)}: {message}" if place else message))
 
+    def raise_if_any_of(self, found: object) -> None:
+        """Raise SweepFileError if `found` is None: nothing more can be checked without it."""
+        if found is None:
+            self.raise_if_any()
+
     def raise_if_any(self) -> None:
         """Raise SweepFileError when anything was noted."""
         if self.problems:
@@ -106,7 +111,11 @@ def read(path: Path) -> Document:
 
     Raises SweepFileError for a file that is missing, unreadable, too large, empty, not UTF-8 or not YAML.
     """
-    text = _text(path)
+    return read_text(path, _text(path))
+
+
+def read_text(path: Path, text: str) -> Document:
+    """Return the one document in `text`; errors name `path`. Raises SweepFileError for what is not YAML."""
     reader = _Reader(path, text)
     try:
         value = reader.document()

@@ -10,6 +10,7 @@ from sweeper.planning.grid import Cell
 from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.fields import SEED
+from sweeper.sweepfile.trainer_key import Found
 from trainers.registry import find
 from trainers.trainer import Reference, Trainer
 
@@ -58,7 +59,8 @@ def thawed(content: Content) -> list[TrialSpec]:
         number = trial["reference"]
         key = number, json.dumps({**trial["config"], SEED: 0}, sort_keys=True)
         if key not in cells:
-            cell = Cell(choice=(), labels={}, protocol={}, given={}, defaults={}, name=trial["cell_name"])
+            found, name = Found(references[number], trainers[number]), trial["cell_name"]
+            cell = Cell(choice=(), labels={}, protocol={}, given={}, defaults={}, name=name, found=found, left_out={})
             cells[key] = cell, trainers[number].resolve(trial["config"])
         cell, config = cells[key]
         _check(trial, trainers[number], config)
