@@ -80,11 +80,11 @@ def test_a_row_without_numbers_says_why_in_the_table():
     assert "| 50.00 (49.00 to 51.00) | 50.00 | 2.0 | 1.0e-03 | 1.0e-03 | 2.0 | 1,024 |" in table([row()])
 
 
-@pytest.mark.slow
 def sleeping(seconds):
     return [sys.executable, "-c", f"import time; print('begun', flush=True); time.sleep({seconds})"]
 
 
+@pytest.mark.slow
 def test_a_stage_ends_at_its_limit_and_the_next_one_runs(tmp_path):
     call = Call(tmp_path, 1000, dict(os.environ))
     assert call.run(Stage("long", 6, sleeping(900))) == 124

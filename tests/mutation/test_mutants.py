@@ -89,6 +89,7 @@ def test_a_mutants_code_runs_in_the_place_of_its_functions_also_below_a_decorato
     assert area(4) == 7
 
 
+@pytest.mark.slow
 def test_every_function_of_the_maths_that_has_mutants_can_be_reached():
     for module in ("analysis.numbers.stats", "trainers.maml.episodes", "trainers.maml.engines.fused"):
         assert all(isinstance(live(module, mutant.function), FunctionType) for mutant in mutants_of(module))

@@ -9,6 +9,8 @@ from tests.slurm.recorded import REFUSALS
 from tests.sweeper.command import start, sweeper
 from tests.waiting import HANG_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 HERE = ("--device", "cpu", "--tracking-uri", "none")
 
 

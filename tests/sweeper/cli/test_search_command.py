@@ -8,6 +8,8 @@ import pytest
 from tests.sweeper.command import PROGRAM, sweeper
 from tests.sweeper.search.hunt import write_hunt
 
+pytestmark = pytest.mark.slow
+
 INLINE = ("--executor", "inline", "--device", "cpu")
 NO_STORE = (*INLINE, "--tracking-uri", "none")
 BARE = f"import sys; sys.modules['optuna'] = None; {PROGRAM}"

@@ -48,6 +48,7 @@ def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
     assert PASSWORD not in out + err
 
 
+@pytest.mark.slow
 def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "execvpe", lambda *given: None)
     opened = []

@@ -14,6 +14,8 @@ from tests.forks import fork
 from tests.sweeper.command import environment, sweeper
 from tests.waiting import HANG_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 SLOT = """
 import sys
 from pathlib import Path

@@ -20,7 +20,7 @@ from trainers.trainer import CheckpointError
 
 @pytest.fixture(scope="module")
 def state(noise):
-    *_, chunk = train([tiny_config(outer_steps=1, eval_episodes=2)], noise)
+    *_, chunk = train([tiny_config(outer_steps=1, eval_episodes=2)], noise, engine="loop")
     return chunk.states()[0]
 
 

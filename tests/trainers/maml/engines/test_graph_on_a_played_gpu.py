@@ -9,6 +9,8 @@ from trainers.maml.engines.captured import WARM_UP
 from trainers.maml.engines.engines import VmapEngine
 from trainers.maml.train import train
 
+pytestmark = pytest.mark.slow
+
 CAPTURED = ["side waits for main", "on side", *["step"] * WARM_UP, "on main", "main waits for side", "graph made",
             "capture", "step", "captured", "replay"]  # fmt: skip
 VARIANTS = {
@@ -50,7 +52,7 @@ def assert_same(found, wanted):
 
 @pytest.mark.parametrize(
     "variant",
-    [pytest.param(value, id=name, marks=[pytest.mark.slow] * (name != "zeroing")) for name, value in VARIANTS.items()],
+    [pytest.param(value, id=name) for name, value in VARIANTS.items()],
 )
 def test_a_training_warms_up_captures_once_replays_each_step_and_ends_as_the_eager_one(
     tiny, noise, monkeypatch, variant
@@ -88,7 +90,6 @@ def test_each_pack_captures_its_own_graph_and_no_graph_outlives_its_pack(tiny, n
         assert gpu.used_bytes == before
 
 
-@pytest.mark.slow
 def test_a_resumed_pack_captures_again_and_goes_on_as_if_it_had_not_stopped(tiny, noise, gpu):
     configs = configs_of(tiny, outer_steps=5)
     *_, whole = train(configs, noise, engine="graph", chunk_s=60)

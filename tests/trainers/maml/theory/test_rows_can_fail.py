@@ -322,9 +322,6 @@ BREAKS: dict[Check, tuple[Break, ...]] = {
     ),
 }
 
-SLOW = (trainings, bitwise, differences, engines)
-"""Modules whose checks take seconds."""
-
 
 def name_of(check: Check) -> str:
     return f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
@@ -346,11 +343,8 @@ def few_steps_and_variants(monkeypatch):
     monkeypatch.setattr(engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
 
 
-@pytest.mark.parametrize("check", [
-    pytest.param(check, id=name_of(check),
-                 marks=[pytest.mark.slow] if check.__module__ in [module.__name__ for module in SLOW] else [])
-    for check in (*examine.CHECKS, *examine.CHECKS_ONCE)
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("check", (*examine.CHECKS, *examine.CHECKS_ONCE), ids=name_of)
 def test_every_row_that_judges_turns_red_for_the_breaks_that_name_it(monkeypatch, check):
     rows = intact(check)
     assert [claim.row() for _, claim in rows if not claim.as_expected] == []
