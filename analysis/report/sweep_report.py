@@ -12,6 +12,7 @@ from typing import Any
 
 from analysis.contract.question import ClaimSpec, Endpoint, FigureSpec, PlannedTrial, TableSpec
 from analysis.contract.record import SCHEMA_VERSION, TrialRecord
+from analysis.figures.printed import encode_printed
 from analysis.figures.style import encode
 from analysis.judging.claims import Judged, judge
 from analysis.judging.readings import Readings
@@ -28,7 +29,6 @@ from analysis.pages.protocol import paper_differences, protocol
 from analysis.paper.deviations import TRAINER
 from analysis.paper.published import Published
 from analysis.report.pictures import draw, picture
-from analysis.report.printed import encode_printed
 from analysis.store import QUERY, Loaded
 
 LIBRARIES = ("jinja2", "matplotlib", "mlflow", "numpy", "pandas", "scipy", "seaborn")

@@ -5,9 +5,9 @@ import subprocess
 import pytest
 
 from analysis.errors import AnalysisError
+from analysis.figures import printed
 from analysis.figures.differences import draw_differences
 from analysis.figures.layout import COLUMN_OF_PAGE, Sheet
-from analysis.report import printed
 from tests.analysis.figures.test_differences import info_of
 from tests.analysis.judging.test_claims import STEPS_DO_NOT, STEPS_MATTER
 
