@@ -17,11 +17,15 @@ class Member(TypedDict):
 
 
 class TrainerFound(TypedDict):
-    """How a worker finds the trainer (see `trainers.trainer.Reference`), and the hash of its code, "" for none."""
+    """How a worker finds the trainer (see `trainers.trainer.Reference`), and the hash of its code, "" for none.
+
+    With `config`, the hash is that of the code which these values name, such as a network.
+    """
 
     says: str | Mapping[str, Any]
     folder: str
     code: str
+    config: NotRequired[dict[str, Any]]
 
 
 class Assignment(TypedDict):

@@ -14,8 +14,9 @@ from sweeper.dealing.assignment import MAML, Assignment, MemberUpdate, TrainerFo
 from sweeper.host.provenance import installed, source_digest
 from sweeper.results.paths import Results
 from trainers.data.datasets import data_root
+from trainers.named_code import Code, code_of
 from trainers.registry import find
-from trainers.trainer import DEFAULT, Reference, Trainer, TrainerError
+from trainers.trainer import DEFAULT, ConfigError, Reference, Trainer, TrainerError
 
 COMPARED = ("torch", "ray", "numpy", "numba")
 """The packages that decide how a trial computes and how it is sent; Python is compared up to its minor version."""
@@ -146,15 +147,24 @@ def _trainer(how: TrainerFound) -> Trainer | str:
     """Return the driver's trainer as this machine has it, or what is wrong with it."""
     try:
         trainer = find(Reference(how["says"], how["folder"]))
-        here = trainer.code()
+        of, here = _code(trainer, how)
     except TrainerError as error:
         return f"{error}; put the same file there, or install the same package"
     if here == how["code"]:
         return trainer
     return (
-        f"the code of trainer {trainer.name} is {here[:SHOWN_DIGITS] or 'not known'} there, the driver's is "
+        f"the code of {of} is {here[:SHOWN_DIGITS] or 'not known'} there, the driver's is "
         f"{how['code'][:SHOWN_DIGITS] or 'not known'}; put the driver's files there"
     )
+
+
+def _code(trainer: Trainer, how: TrainerFound) -> Code:
+    if "config" not in how:
+        return Code(f"trainer {trainer.name}", trainer.code())
+    try:
+        return code_of(trainer, trainer.resolve(how["config"]))
+    except ConfigError:  # its data set is not here, which is told with the data
+        return Code("", how["code"])
 
 
 def _array(trainer: Trainer, name: str, digest: str, driver_root: str) -> Path | str:

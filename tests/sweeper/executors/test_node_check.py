@@ -10,8 +10,13 @@ from sweeper.dealing.assignment import Member, TrainerFound
 from sweeper.executors import node_check
 from sweeper.executors.node_check import TOKEN_FILE, Unfit, asked, examine, with_arrays, word_of
 from sweeper.host.provenance import source_digest
+from sweeper.planning.expand import expand
+from sweeper.results.survey import Batch, SurveyedSweep, survey
+from sweeper.running.required import required
+from sweeper.sweepfile.sweep import load
 from tests.sweeper.assigned import assigned
 from tests.sweeper.plugged import TOY
+from tests.sweeper.tiny import TINY
 from tests.trainers.data.added.drawn import add, folders
 from trainers.data.added import shelf
 from trainers.data.catalog import CATALOG
@@ -153,6 +158,25 @@ def test_other_code_of_a_trainer_is_told_with_both_hashes(wanted, toy, tmp_path)
     (tmp_path / "toy.py").write_text(TOY + "# more\n")
     (told,) = examine(wanted | {"trainers": {"toy": toy}}, "node-1").trouble
     assert "the code of trainer toy is " in told and f"the driver's is {toy['code'][:12]}" in told
+
+
+def test_a_network_that_is_absent_or_another_is_told(wanted, tmp_path, results):
+    """As a run of MAML over a network of one's own asks for it."""
+    (tmp_path / "net.py").write_text("x = 1\n")
+    (tmp_path / "nets.yaml").write_text(TINY.replace("channels: 4", 'network: "net.py:small"'))
+    sweep = load(tmp_path / "nets.yaml")
+    specs = expand(sweep)
+    part = SurveyedSweep(sweep=sweep, experiment="tiny", specs=specs, survey=survey(results, specs))
+    asked_for = required(Batch(parts=(part,), data={}), tmp_path, results, "0123abcd")["trainers"]
+    assert list(asked_for) == ["network net.py:small"]
+    of_network = json.loads(json.dumps(wanted | {"trainers": asked_for}))
+    assert examine(of_network, "node-1").trouble == []
+    (tmp_path / "net.py").write_text("x = 2\n")
+    (told,) = examine(of_network, "node-1").trouble
+    assert told.startswith("the code of network net.py:small is ") and "put the driver's files there" in told
+    (tmp_path / "net.py").unlink()
+    (told,) = examine(of_network, "node-1").trouble
+    assert "the code of network net.py:small is not known there" in told
 
 
 def test_a_trainer_that_is_not_there_is_told_and_its_data_is_not_looked_for(wanted, toy, tmp_path):

@@ -19,6 +19,7 @@ from trainers.maml.engines.engines import LoopEngine, build
 from trainers.maml.engines.outcomes import outcome_of
 from trainers.maml.engines.table import EngineName, cannot_treat
 from trainers.maml.episodes import Episode, gather, training_draw
+from trainers.maml.layout import image_shape
 from trainers.maml.method_fields import Algorithm
 from trainers.maml.model import model_of
 from trainers.maml.networks import Params, initial_params, native_norm, reference_norm, split_norm
@@ -92,7 +93,12 @@ def _channels_last(images: Tensor) -> Tensor:
 
 
 def before_norm(config: TrialConfig, name: str) -> bool:
-    """Return whether parameter `name` is a layer's bias that batch norm cancels, so that its gradient is zero."""
+    """Return whether batch norm cancels parameter `name`, so that its gradient is zero or as small as `bn_eps`.
+
+    It cancels the bias of a layer before it, and the scale of a 1x1 convolution of grey images.
+    """
+    if name == "block1.shortcut.weight":
+        return image_shape(config)[0] == 1
     return config.net_order == "bn_relu" and name.startswith(("conv", "linear")) and name.endswith(".bias")
 
 
