@@ -20,7 +20,7 @@ SCRIPT = ROOT / "docs/slurm.sh"
 FAKES = {
     "scontrol": '[ "$*" = "show hostnames one,two" ] && printf "one\\ntwo\\n"',
     "srun": 'echo "$*" >> "$FAKE_LOG"; while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
-    "hostname": "echo 127.0.0.1 ::1",
+    "hostname": "echo 127.0.1.1 ::1",
     "ray": f'exec {sys.executable} -m ray.scripts.scripts "$@"',
     "sweeper": f'exec {sys.executable} -m sweeper "$@"',
 }
@@ -76,8 +76,8 @@ def test_it_starts_ray_on_every_node_runs_the_sweep_and_leaves_its_exit_code(sub
     said, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, said
     assert "4 planned: 4 done" in said
-    first, head, other = (tmp_path / "srun.log").read_text().splitlines()
-    assert first == "--nodes=1 --ntasks=1 --nodelist=one hostname --ip-address"
+    first, *_, head, other = (tmp_path / "srun.log").read_text().splitlines()
+    assert first.startswith("--nodes=1 --ntasks=1 --nodelist=one bash -c ")
     assert head.startswith("--nodes=1 --ntasks=1 --nodelist=one ray start --head --block --port=")
     assert other.startswith("--nodes=1 --ntasks=1 --exclude=one ray start --block --address=127.0.0.1:")
     told = sweeper("status", "tiny.yaml", "--json", cwd=tmp_path)

@@ -15,9 +15,10 @@ from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, ending, lost_and_doubled
 from tests.chaos.program import LARGE, Size, sweep_text
+from tests.forks import Forked
 from tests.places import ROOT
 from tests.slurm.cluster import Cluster
-from tests.sweeper.command import Ended, environment
+from tests.sweeper.command import Ended, start, sweeper
 from tests.waiting import HANG_S
 
 HASTY = Path(__file__).with_name("hasty.py")
@@ -36,9 +37,9 @@ class Lab:
         self.specs = expand(load(folder / "slurm.yaml"))
 
     @property
-    def environment(self) -> dict[str, str]:
-        kept = {key: value for key, value in environment().items() if not key.startswith(("SLURM_", "SBATCH_"))}
-        return kept | {"PYTHONPATH": str(ROOT)} | self.cluster.environment | self.extra
+    def own(self) -> dict[str, str]:
+        """What the commands and the slots have in their environment besides the usual."""
+        return {"PYTHONPATH": str(ROOT)} | self.cluster.environment | self.extra
 
     def run(self, *words: str, detach: bool = True) -> Ended:
         """Run `sweeper run --executor slurm` to its end."""
@@ -47,16 +48,13 @@ class Lab:
         self.codes.append(process.returncode)
         return Ended(process.returncode, out, err)
 
-    def start(self, *words: str, detach: bool = True) -> "subprocess.Popen[str]":
+    def start(self, *words: str, detach: bool = True) -> "Forked | subprocess.Popen[str]":
         here = ["--executor", "slurm", "--device", "cpu", "--tracking-uri", "none", "--workers", "2"]
         here += ["--slurm", f"partition=low,python={sys.executable} {HASTY}", *(["--detach"] if detach else [])]
         return self.sweeper("run", "slurm.yaml", *here, *words)
 
-    def sweeper(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "sweeper", *words],
-            cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+    def sweeper(self, *words: str) -> "Forked | subprocess.Popen[str]":
+        return start(words, self.folder, **self.own)
 
     def told(self, *words: str) -> Ended:
         """Run another command of sweeper to its end."""
@@ -136,11 +134,8 @@ class Lab:
 def undisturbed(folder: Path, size: Size = LARGE, seeds: int = 2) -> Ending:
     """Return what an inline run of the same sweep ends with."""
     (folder / "slurm.yaml").write_text(sweep_text("slurm", seeds, size))
-    words = [sys.executable, "-m", "sweeper", "run", "slurm.yaml", "--executor", "inline", "--device", "cpu"]
-    subprocess.run(
-        [*words, "--tracking-uri", "none"], cwd=folder, env=environment(PYTHONPATH=str(ROOT)), check=True,
-        capture_output=True,
-    )  # fmt: skip
+    done = sweeper("run", "slurm.yaml", "--executor", "inline", "--device", "cpu", "--tracking-uri", "none", cwd=folder)
+    assert done.code == 0, done.err
     return ending(Results.at(folder / "results"), size.steps)
 
 
