@@ -33,7 +33,7 @@ TRAINER = os.environ.get("SWEEPER_CHAOS_TRAINER", "maml")
 """What trains: "maml", or "command" for a program that saves and resumes."""
 METRICS = {"maml": ("train_query_loss", "test_accuracy/zeroed/inner_steps"), "command": ("loss",)}[TRAINER]
 """Tracked metrics of which every trial has points."""
-_COMMAND_SWEEP = """\
+COMMAND_SWEEP = """\
 version: 1
 name: NAME
 question: Does it end with the same bits?
@@ -53,7 +53,7 @@ report:
   tables: [{rows: [], columns: rate}]
   figures: [{kind: line, x: rate}]
 """
-_WALK = """\
+WALK = """\
 import json, os, pathlib, random, sys, time
 
 rate, steps, seed = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -109,9 +109,9 @@ SMALL = Size(12, 3, 5, 3)
 def write_sweep(folder: Path, name: str, seeds: int, size: Size = LARGE) -> Path:
     """Write a sweep of two cells, each with `seeds` trials of `size`, and return its file."""
     if TRAINER == "command":
-        (folder / "walk.py").write_text(_WALK)
+        (folder / "walk.py").write_text(WALK)
     path = folder / "chaos.yaml"
-    path.write_text(sweep_text(name, seeds, size, _SWEEP if TRAINER == "maml" else _COMMAND_SWEEP))
+    path.write_text(sweep_text(name, seeds, size, _SWEEP if TRAINER == "maml" else COMMAND_SWEEP))
     return path
 
 

@@ -14,7 +14,7 @@ from sweeper.results.journal_lines import JournalError, read_lines
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.chaos.ending import Ending, ending, lost_and_doubled
-from tests.chaos.program import LARGE, Size, sweep_text
+from tests.chaos.program import COMMAND_SWEEP, LARGE, WALK, Size, sweep_text
 from tests.forks import Forked
 from tests.places import ROOT
 from tests.slurm.cluster import Cluster
@@ -26,14 +26,19 @@ MOST_RUNS = 12
 
 
 class Lab:
-    """One sweep and its results folder; `extra` is added to the environment of its commands and slots."""
+    """One sweep and its results folder; `extra` is added to the environment of its commands and slots.
 
-    def __init__(self, folder: Path, cluster: Cluster, *, size: Size = LARGE, seeds: int = 2, **extra: str) -> None:
+    If `program`, a program trains that mostly sleeps, so that a long sweep takes little of the machine.
+    """
+
+    def __init__(
+        self, folder: Path, cluster: Cluster, *, size: Size = LARGE, seeds: int = 2, program: bool = False, **extra: str
+    ) -> None:
         self.folder, self.cluster, self.size = folder, cluster, size
         self.results = Results.at(folder / "results")
         self.extra = extra
         self.codes: list[int] = []
-        (folder / "slurm.yaml").write_text(sweep_text("slurm", seeds, size))
+        write(folder, size, seeds, program)
         self.specs = expand(load(folder / "slurm.yaml"))
 
     @property
@@ -131,9 +136,17 @@ class Lab:
         return "\n".join(f"== {file}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
 
 
-def undisturbed(folder: Path, size: Size = LARGE, seeds: int = 2) -> Ending:
+def write(folder: Path, size: Size, seeds: int, program: bool) -> None:
+    """Write the sweep, and the program that trains if one does."""
+    if program:
+        (folder / "walk.py").write_text(WALK)
+    text = sweep_text("slurm", seeds, size, COMMAND_SWEEP) if program else sweep_text("slurm", seeds, size)
+    (folder / "slurm.yaml").write_text(text)
+
+
+def undisturbed(folder: Path, size: Size = LARGE, seeds: int = 2, *, program: bool = False) -> Ending:
     """Return what an inline run of the same sweep ends with."""
-    (folder / "slurm.yaml").write_text(sweep_text("slurm", seeds, size))
+    write(folder, size, seeds, program)
     done = sweeper("run", "slurm.yaml", "--executor", "inline", "--device", "cpu", "--tracking-uri", "none", cwd=folder)
     assert done.code == 0, done.err
     return ending(Results.at(folder / "results"), size.steps)

@@ -11,12 +11,13 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SIZE = Size(200, 100, 100, 3)
+SIZE = Size(1500, 1, 1, 1)
+"""Six seconds a trial, which are slept."""
 
 
 @pytest.fixture
 def lab(tmp_path, cluster):
-    found = Lab(tmp_path, cluster, size=SIZE)
+    found = Lab(tmp_path, cluster, size=SIZE, program=True)
     yield found
     cluster.run("scancel", "--user=root", check=False)
     found.until_idle()
@@ -58,11 +59,11 @@ def test_a_preempted_sweep_ends_with_the_bits_of_an_undisturbed_one(lab, cluster
     assert " on a (job " in lab.told("status", "slurm.yaml").out
     words = ["sbatch", "--parsable", "--partition=high", "--array=0-1", "--output=/dev/null", "--wrap=sleep 1"]
     cluster.run(*words)
-    wait_until(lambda: "is queued again" in lab.story() or lab.done() == 4, "the preemption")
+    wait_until(lambda: "is queued again: SIGTERM came" in lab.story(), "the preemption")
     lab.until_idle()
     assert "Traceback" not in lab.story()
     lab.finish()
-    assert lab.assert_ended_as(undisturbed(tmp_path_factory.mktemp("inline"), SIZE)) == (0, 0)
+    assert lab.assert_ended_as(undisturbed(tmp_path_factory.mktemp("inline"), SIZE, program=True)) == (0, 0)
     assert not lab.slots()
     again = lab.run()
     assert "4 done; 0 to run" in again.err, again.err

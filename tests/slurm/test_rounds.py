@@ -1,8 +1,9 @@
 """Random rounds on a real Slurm: whatever ends a slot or a daemon, the same command ends the sweep with the same bits.
 
 They take half an hour, so they run with SWEEPER_LONG alone. SWEEPER_SLURM_ROUNDS, SWEEPER_SLURM_SEED and
-SWEEPER_SLURM_TABLE give their number, their seed and the file of their table. With SWEEPER_SLURM_PRELOAD, both nodes
-load that library, such as one whose flock grants every lock to everyone.
+SWEEPER_SLURM_TABLE give their number, their seed and the file of their table, SWEEPER_SLURM_FAULTS the beginnings of
+their faults. With SWEEPER_SLURM_PRELOAD, both nodes load that library, such as one whose flock grants every lock to
+everyone.
 """
 
 import os
@@ -12,12 +13,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.budget import LONG
+from tests.chaos.ending import Ending
 from tests.chaos.program import Size
 from tests.slurm.cluster import Cluster, why_not
 from tests.slurm.lab import Lab, undisturbed
@@ -27,9 +30,12 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.skipif(not LONG, 
 
 ROUNDS = int(os.environ.get("SWEEPER_SLURM_ROUNDS", "30"))
 SEED = int(os.environ.get("SWEEPER_SLURM_SEED", "1"))
+ONLY = os.environ.get("SWEEPER_SLURM_FAULTS", "")
 TABLE = os.environ.get("SWEEPER_SLURM_TABLE")
 PRELOAD = os.environ.get("SWEEPER_SLURM_PRELOAD", "")
 SIZE = Size(200, 100, 100, 3)
+LASTING = {"preemption by a job in `high`": Size(3000, 1, 1, 1), "time limit": Size(9000, 1, 1, 1)}
+"""Faults that Slurm takes its time for: a program that mostly sleeps trains so many steps of 4 ms."""
 
 
 class Row(NamedTuple):
@@ -55,12 +61,12 @@ def preemption(lab: Lab, draw: random.Random) -> None:
     count = draw.choice((0, 1))
     words = ["--parsable", "--partition=high", f"--array=0-{count}", "--output=/dev/null", "--wrap=sleep 1"]
     lab.cluster.run("sbatch", *words)
+    wait_until(lambda: "is queued again: SIGTERM came" in lab.story(), "the preemption")
 
 
 def time_limit(lab: Lab, draw: random.Random) -> None:
-    """The limit is set to a minute from the start of the job, so that Slurm warns at once."""
-    for job in lab.cluster.jobs("RUNNING"):
-        lab.cluster.run("scontrol", "update", f"jobid={job}", "TimeLimit=1", check=False)
+    """Nothing to do: the jobs have a limit of a minute, and two trials take more."""
+    wait_until(lambda: "is queued again: the time limit is near" in lab.story(), "the time limit")
 
 
 def requeue(lab: Lab, draw: random.Random) -> None:
@@ -154,7 +160,8 @@ def _chosen() -> list[tuple[int, str]]:
     draw = random.Random(SEED)
     kinds: list[str] = []
     while len(kinds) < ROUNDS:
-        kinds += draw.sample(list(FAULTS), len(FAULTS))
+        chosen = [kind for kind in FAULTS if kind.startswith(tuple(ONLY.split(",")))]
+        kinds += draw.sample(chosen, len(chosen))
     return list(enumerate(kinds[:ROUNDS], start=1))
 
 
@@ -178,7 +185,13 @@ def broken_cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ending_of_an_inline_run(tmp_path_factory):
-    return undisturbed(tmp_path_factory.mktemp("inline"), SIZE)
+    """Return a function that runs the sweep of a fault inline, once for each, and returns its ending."""
+
+    @cache
+    def found(size: Size) -> Ending:
+        return undisturbed(tmp_path_factory.mktemp("inline"), size, program=size in LASTING.values())
+
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -205,16 +218,17 @@ def _table(rows: list[Row]) -> str:
 @pytest.mark.parametrize(("number", "kind"), _chosen())
 def test_a_round(number, kind, broken_cluster, ending_of_an_inline_run, note, tmp_path):
     draw = random.Random(f"{SEED} {number} {kind}")
-    lab = Lab(tmp_path, broken_cluster, size=SIZE, **_preload())
+    size = LASTING.get(kind, SIZE)
+    lab = Lab(tmp_path, broken_cluster, size=size, program=kind in LASTING, **_preload())
     begun_s = time.monotonic()
     try:
-        done = lab.run()
+        done = lab.run(*(["--slurm", "time=1"] if kind == "time limit" else []))
         assert done.code == 0, done.err
-        share = draw.uniform(0.02, 0.8)
+        share = draw.uniform(0.02, 0.4 if kind in LASTING else 0.8)
         lab.until(share)
         FAULTS[kind](lab, draw)
         lab.finish()
-        lost, doubled = lab.assert_ended_as(ending_of_an_inline_run)
+        lost, doubled = lab.assert_ended_as(ending_of_an_inline_run(size))
         assert not lab.slots()
     finally:
         broken_cluster.run("scancel", "--user=root", check=False)
