@@ -10,7 +10,7 @@ from sweeper.results.survey import Standing
 
 
 def in_slurm(standings: Sequence[Standing], results: Results) -> tuple[list[Standing], Queued | None]:
-    """Return the standings with what Slurm has of them, and that itself; None where nothing was submitted.
+    """Return the standings with what Slurm has of them, and that itself; None where it has nothing.
 
     A Slurm that does not answer is said, and hides nothing else.
     """
@@ -19,7 +19,7 @@ def in_slurm(standings: Sequence[Standing], results: Results) -> tuple[list[Stan
     except SlurmError as error:
         say(f"what Slurm has is not shown: {error}")
         return list(standings), None
-    if not found:
+    if all(live.over for live in found):
         return list(standings), None
     of = queued(standings, found, results)
     return with_queue(standings, of), of
