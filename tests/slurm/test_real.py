@@ -59,7 +59,7 @@ def test_a_preempted_sweep_ends_with_the_bits_of_an_undisturbed_one(lab, cluster
     assert " on a (job " in lab.told("status", "slurm.yaml").out
     words = ["sbatch", "--parsable", "--partition=high", "--array=0-1", "--output=/dev/null", "--wrap=sleep 1"]
     cluster.run(*words)
-    wait_until(lambda: "is queued again: SIGTERM came" in lab.story(), "the preemption")
+    wait_until(lambda: "DUE TO PREEMPTION" in lab.story(), "the preemption")
     lab.until_idle()
     assert "Traceback" not in lab.story()
     lab.finish()

@@ -61,7 +61,7 @@ def preemption(lab: Lab, draw: random.Random) -> None:
     count = draw.choice((0, 1))
     words = ["--parsable", "--partition=high", f"--array=0-{count}", "--output=/dev/null", "--wrap=sleep 1"]
     lab.cluster.run("sbatch", *words)
-    wait_until(lambda: "is queued again: SIGTERM came" in lab.story(), "the preemption")
+    wait_until(lambda: "DUE TO PREEMPTION" in lab.story(), "the preemption")
 
 
 def time_limit(lab: Lab, draw: random.Random) -> None:

@@ -83,7 +83,7 @@ def queue_again(submission: Submission, job: str, part: str, why: str, say: Call
         try:
             life = commands.life_of(job)
             if life is not None and life.state not in ("RUNNING", "SUSPENDED", "STOPPED"):
-                say(f"job {job} is {life.state} by Slurm, so it is left to Slurm")
+                say(f"job {job} is {life.state}: Slurm ends it, and queues it again after a preemption")
                 return
             refused = commands.requeue(job)
             if not refused:
