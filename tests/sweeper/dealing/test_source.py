@@ -9,7 +9,7 @@ from sweeper.running.searches import SearchSource, _Open
 from sweeper.search.searching import Searching
 from sweeper.worker.work import Work
 from tests.sweeper.plugged import PACKED
-from tests.sweeper.search.hunt import WORKER, finish, lines, search_in, write_hunt
+from tests.sweeper.search.hunt import WORKER, finish, lines, search_in, train, write_hunt
 
 LOSS = "  metric: {name: loss, better: lower}"
 
@@ -112,3 +112,67 @@ def test_a_search_through_a_dealer_trains_what_it_proposes(tmp_path, results, pa
         played = Results.at(tmp_path / "played")
         finish(played, search)
         assert lines(results, search) == lines(played, search)
+
+
+def test_a_trial_that_the_plan_still_trains_is_given_to_the_source_afterwards(tmp_path, results):
+    search, source = search_in(write_hunt(tmp_path)), Played()
+    long, short = search.trial({"rate": 0.5}, 2), search.trial({"rate": 0.5}, 0)
+    dealer = Dealer(
+        [long], sweeps={long.trial_id: "grid"}, engines={long.trial_id: "python"}, results=results, worker=WORKER,
+        note=lambda _: None, source=source,
+    )  # fmt: skip
+    first = dealer.next_assignment()
+    source.deals, source.over = [Deal(short, "hunt", "python")], True
+    assert dealer.next_assignment() is None and not dealer.over
+    trained(dealer, first)
+    assert dealer.next_assignment() is None and dealer.over  # it is done at that step, too
+    assert source.ended == [(short.trial_id, "skipped")]
+
+
+def test_a_trial_that_ended_before_it_could_be_dealt_is_heard_by_its_search(tmp_path, results):
+    search = search_in(write_hunt(tmp_path, "  rungs:", "  confirm:"))
+    searching = Searching(search, results)
+    searching.open()
+    part = type("Part", (), {"sweep": search.sweep})
+    dealer = dealer_of(SearchSource([_Open(part, searching)], "cpu", None), results)
+    spec = searching.next()  # sent, and trained by another run before this one deals it
+    train(results, spec)
+    searching.heard(spec.trial_id, "skipped")
+    while not dealer.over:
+        if (assignment := dealer.next_assignment()) is not None:
+            trained(dealer, assignment)
+    searching.close()
+    assert not searching.state.pending and len(searching.state.history) == 9
+
+
+def test_a_disk_that_is_full_ends_the_run_and_the_next_one_goes_on(tmp_path, results, monkeypatch):
+    search = search_in(write_hunt(tmp_path))
+    whole = Results.at(tmp_path / "whole")
+    finish(whole, search)
+
+    def run():
+        searching = Searching(search, results)
+        searching.open()
+        part = type("Part", (), {"sweep": search.sweep})
+        dealer = dealer_of(SearchSource([_Open(part, searching)], "cpu", None), results)
+        while not dealer.over:
+            if (assignment := dealer.next_assignment()) is not None:
+                trained(dealer, assignment)
+        dealer.end_all()
+        searching.close()
+        return dealer
+
+    with monkeypatch.context() as full:
+        left, real = [9], __import__("os").fsync
+
+        def fsync(descriptor):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(28, "No space left on device")
+            real(descriptor)
+
+        full.setattr("os.fsync", fsync)
+        dealer = run()
+    assert "No space left on device" in str(dealer.fatal)
+    assert run().fatal is None
+    assert lines(results, search) == lines(whole, search)

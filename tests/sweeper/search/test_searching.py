@@ -166,3 +166,24 @@ def test_each_cell_of_a_matrix_and_each_seed_has_a_search_of_its_own(tmp_path, r
     sweep = load(path)
     assert len(planned(sweep, None, results, {})) == 4 * (9 + 4)
     assert {loss_of(search.trial({"rate": 0.5}, 2)) for search in searches} == {0.5**9, 2 * 0.5**9}
+
+
+def test_a_trainer_without_a_length_is_compared_at_its_own_end(tmp_path, results):
+    from sweeper.executors.inline import InlineExecutor
+    from sweeper.running.searches import SearchSource, _Open
+    from tests.sweeper.dealing.test_source import dealer_of
+    from tests.sweeper.plugged import ENDLESS
+
+    path = write_hunt(tmp_path, "  rungs:", "  trials: 3", "  confirm: {best: 1, seeds: 1}", code=ENDLESS)
+    search = search_in(path)
+    assert search.rungs == (0,)
+    searching = Searching(search, results)
+    searching.open()
+    part = type("Part", (), {"sweep": search.sweep})
+    dealer = dealer_of(SearchSource([_Open(part, searching)], "cpu", None), results)
+    InlineExecutor().run(dealer, lambda: None)
+    searching.close()
+    values = {heard.number: heard.value for heard in searching.state.history}
+    rates = [made.params["rate"] for made in searching.state.proposals]
+    assert values == {number: pytest.approx((1 - rate) ** 9) for number, rate in enumerate(rates)}
+    assert searching.state.choices[-1].best == (rates.index(max(rates)),)
