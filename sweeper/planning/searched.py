@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from analysis.contract.question import Endpoint
 from sweeper.host.gc_pause import paused
-from sweeper.planning.grid import Cell, Grid, check_exclusions, grid_of, included
+from sweeper.planning.grid import Cell, Grid, check_exclusions, check_inclusions, grid_of, included
 from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.axes import Setting
@@ -97,6 +97,8 @@ def searches_of(
     faults = Faults(sweep.document)
     check_exclusions(sweep, faults)
     cells = included(sweep, grid)
+    check_inclusions(grid, cells, faults)
+    _check_fixed(faults, spec, grid, profile)
     if not cells:
         faults.add(("exclude",), "no cell is left; exclude less", at_key=True)
     found: list[Search] = []
@@ -239,6 +241,16 @@ def _note_empty(faults: Faults, grid: Grid, spec: SearchSpec, cell: Cell, sweep:
         why = f"{problem.field}: {problem.message}"
         point = ", ".join(f"{name} {value}" for name, value in first.items())
         faults.add(("search", "space"), f"no trial satisfies it (at {cell.name}); at {point}, {why}", at_key=True)
+
+
+def _check_fixed(faults: Faults, spec: SearchSpec, grid: Grid, profile: str | None) -> None:
+    """Note a searched field to which a profile gives one value. `sweepfile.tries` refuses one of --set."""
+    searched: dict[str, str] = {}
+    for dimension in spec.space:
+        searched |= dict.fromkeys(dimension.keys(), dimension.name)
+    for name in grid.strong.keys() & searched.keys():
+        said = f"is searched (dimension {searched[name]}), so it can't have one value; leave it out"
+        faults.add(("profiles", str(profile), "fixed", name), said, at_key=True)
 
 
 def _check(

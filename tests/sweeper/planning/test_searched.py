@@ -102,3 +102,19 @@ def test_examples_stand_for_every_choice(tuned):
     search = searches_of(load(tuned()))[0]
     assert {spec.config.zero_head_every for spec in search.examples} == {0, 1}
     assert {spec.config.inner_steps for spec in search.examples} == {1, 3}
+
+
+def test_a_searched_field_can_not_have_one_value_in_a_profile_or_on_the_command_line(tuned):
+    from sweeper.errors import SweepError
+    from sweeper.sweepfile.tries import tried
+
+    path = tuned("seeds: 1\n", "seeds: 1\nprofiles: {smoke: {fixed: {inner_lr: 0.1}}, fine: {fixed: {ways: 3}}}\n")
+    sweep = load(path)
+    assert searches_of(sweep, "fine")[0].search_id != searches_of(sweep)[0].search_id
+    said = "is searched (dimension inner_lr), so it can't have one value; leave it out"
+    with pytest.raises(SweepError) as refused:
+        searches_of(sweep, "smoke")
+    assert str(refused.value) == f"{path}:6:28: profiles.smoke.fixed.inner_lr: {said}"
+    with pytest.raises(SweepError, match=r"--set inner_lr=0.1: inner_lr of tuned is searched"):
+        tried(sweep, ["inner_lr=0.1"])
+    assert searches_of(tried(sweep, ["meta_batch_size=2"]))[0].search_id != searches_of(sweep)[0].search_id
