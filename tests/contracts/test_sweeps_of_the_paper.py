@@ -87,6 +87,10 @@ def _plan(name: str, profile: str | None = None) -> tuple[TrialSpec, ...]:
     return expand(load(SWEEPS / f"{name}.yaml"), profile)
 
 
+def _of_maml(name: str, profile: str | None = None) -> list[TrialConfig]:
+    return [spec.cell_config for spec in _plan(name, profile) if isinstance(spec.cell_config, TrialConfig)]
+
+
 def _ids(name: str, profile: str | None = None, **labels: str) -> set[str]:
     """Return the ids of the trials with these labels; labels on axes that the sweep lacks are left out."""
     found = {
@@ -107,6 +111,8 @@ def test_the_protocols_are_the_papers(name: str) -> None:
 def test_the_labels_of_tasks_orders_and_heads_say_what_is_trained(name: str) -> None:
     for spec in _plan(name):
         config, labels = spec.cell_config, spec.labels
+        if not isinstance(config, TrialConfig):
+            continue  # of algorithms, see below
         task = (config.dataset, config.ways, config.shots, config.meta_batch_size, config.episode_pool)
         fresh = labels.get("change") == "fresh episodes"
         assert task == (*TASKS[labels["task"]][:4], 0) if fresh else task == TASKS[labels["task"]]
@@ -193,7 +199,18 @@ def test_every_side_of_a_claim_is_a_cell_of_the_sweep(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"quickstart"}))
 def test_a_smoke_profile_is_short(name: str) -> None:
-    assert sum(_tflop(spec.cell_config) for spec in _plan(name, "smoke")) < SMOKE_TFLOP
+    assert sum(_tflop(config) for config in _of_maml(name, "smoke")) < SMOKE_TFLOP
+
+
+@pytest.mark.parametrize("profile", [None, "smoke", "cpu"])
+def test_the_methods_of_algorithms_train_on_as_many_episodes_of_one_kind(profile: str | None) -> None:
+    kinds: dict[str, set[tuple[int, ...]]] = {}
+    for spec in _plan("algorithms", profile):
+        config = vars(spec.cell_config)
+        episodes = config["outer_steps"] * config.get("meta_batch_size", config.get("episodes"))
+        kind = (episodes, *(config[name] for name in ("ways", "shots", "queries", "rotations", "eval_episodes")))
+        kinds.setdefault(spec.labels["task"], set()).add(kind)
+    assert all(len(found) == 1 for found in kinds.values())
 
 
 def _tflop(config: TrialConfig) -> float:
