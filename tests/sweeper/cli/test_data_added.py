@@ -12,7 +12,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from sweeper.cli import main
+from sweeper.errors import SweepError
+from sweeper.planning.expand import expand
+from sweeper.reporting import raw_folder
 from sweeper.results.paths import Results
+from sweeper.sweepfile.sweep import load
 from tests.trainers.data.added.drawn import folders
 from trainers.data.added import shelf
 
@@ -149,6 +153,18 @@ def test_an_archive_carries_what_is_known_of_the_set(own, tmp_path, monkeypatch)
     assert Results.at(Path("results")).dataset("zoo").is_file()
     assert done("plan", "animals.yaml").count("done") >= 2
     assert re.search(r"^done +2$", done("status", "animals.yaml"), re.M)
+
+
+def test_raw_data_of_a_report_carry_it_too(own, tmp_path, monkeypatch):
+    files = raw_folder.question_files(load(own / "animals.yaml"), None, [])
+    assert sorted(files) == ["dataset-zoo.json", "question.json", "sweep.yaml"]
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    shelf.remove("zoo")
+    assert len(expand(raw_folder.own_sweep(tmp_path))) == 2
+    (tmp_path / "dataset-zoo.json").write_text("{}")
+    with pytest.raises(SweepError, match="is no description of a data set"):
+        raw_folder.own_sweep(tmp_path)
 
 
 def test_a_set_that_nobody_knows_is_told_at_its_line(own, monkeypatch, tmp_path):

@@ -36,8 +36,8 @@ def add(name: str, folder: Path, wishes: Wishes, progress: Progress) -> Added:
     if fault := fault_of_name(name):
         raise DataError(fault)
     folder = folder.expanduser().absolute()
+    listing = read(folder, wishes)
     with locked(f"added-{name}"), explained(shelf.folder()):
-        listing = read(folder, wishes)
         if not listing.faults and (known := _unchanged(name, folder, listing, wishes)) is not None:
             return Added(known, True, listing.notes)
         shelf.folder().mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from trainers.data.added import arrays, class_lists, folders, splitting, tables
 from trainers.data.added.description import LONGEST_CLASS
 from trainers.data.added.listing import Listing
 from trainers.data.added.wishes import Wishes
-from trainers.data.archives import DataError
+from trainers.data.archives import DataError, unreadable
 
 LEAST_CLASSES = 2  # an episode has at least two ways
 
@@ -19,7 +19,10 @@ def read(folder: Path, wishes: Wishes) -> Listing:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: is no folder; name the folder that holds the class folders or the table")
-    listing = _found(folder, wishes)
+    try:
+        listing = _found(folder, wishes)
+    except OSError as error:
+        raise unreadable(Path(error.filename or folder), error) from None
     if listing.has_splits and wishes.split is not None:
         given = f"--split {wishes.split}: the folder itself says which class is in which split ({listing.layout})"
         raise DataError(f"{given}; leave --split out, or name a folder without splits")
@@ -37,8 +40,18 @@ def _found(folder: Path, wishes: Wishes) -> Listing:
         return class_lists.listed(folder, wishes.lists)
     if files := arrays.files_in(folder):
         return arrays.listed(files)
-    if found := tables.tables_in(folder):
+    found = tables.tables_in(folder)
+    if found and all(tables.fits(table) for table, _ in found):
         return tables.listed(folder, found)
+    listing = _of_folders(folder)
+    if not found:
+        return listing
+    if not listing.classes:
+        return tables.listed(folder, found)  # which says what the table lacks
+    return listing.with_more(notes=[f"left out, because it names no file and class: {found[0][0].name}"])
+
+
+def _of_folders(folder: Path) -> Listing:
     if places := class_lists.places_in(folder):
         if len(places) > 1:
             raise DataError(f"{folder}: has lists of classes in {_all(places)}; name one of them with --lists")

@@ -36,6 +36,11 @@ def tables_in(folder: Path) -> list[tuple[Path, Split | None]]:
     return [(alone[0], None)] if len(alone) == 1 else []
 
 
+def fits(table: Path) -> bool:
+    """Return whether a table names a file and a class in each row. Raises DataError."""
+    return None not in (_columns(_lines(table))[name] for name in ("file", "class"))
+
+
 def listed(folder: Path, tables: Sequence[tuple[Path, Split | None]]) -> Listing:
     """Return the classes that `tables` list; paths are relative to the table, `folder`, or `images` in it.
 
@@ -93,27 +98,41 @@ def _found(folder: Path, table: Path, row: _Row) -> str | None:
 
 
 def _rows(table: Path) -> Iterator[_Row]:
-    (content,) = contents([(table.parent, table.name)])
-    text = content.decode("utf-8-sig", errors="replace")
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(reader, [])]
-    places = {
-        meaning: next((header.index(name) for name in names if name in header), None)
-        for meaning, names in _COLUMNS.items()
-    }
+    lines = _lines(table)
+    places = _columns(lines)
     if places["file"] is None or places["class"] is None:
+        header = ", ".join(lines[0][1]) if lines else "none"
         raise DataError(
-            f"{table}: its columns are {', '.join(header) or 'none'}; it must have one of {', '.join(_COLUMNS['file'])}"
-            f" and one of {', '.join(_COLUMNS['class'])}, and may have one of {', '.join(_COLUMNS['split'])}"
+            f"{table}: its columns are {header}; it must have one of {', '.join(_COLUMNS['file'])} and one of "
+            f"{', '.join(_COLUMNS['class'])}, and may have one of {', '.join(_COLUMNS['split'])}"
         )
-    for cells in reader:
+    for number, cells in lines[1:]:
         if any(cell.strip() for cell in cells):
             file, label, split = (_cell(cells, places[meaning]) for meaning in ("file", "class", "split"))
             if not file or not label:
-                raise DataError(f"{table}: line {reader.line_num} lacks a file or a class; complete or remove it")
-            yield _Row(reader.line_num, file, label, split)
+                raise DataError(f"{table}: line {number} lacks a file or a class; complete or remove it")
+            yield _Row(number, file, label, split)
+
+
+def _lines(table: Path) -> list[tuple[int, list[str]]]:
+    """Return the cells of each line with its number; commas, semicolons or tabs separate them."""
+    (content,) = contents([(table.parent, table.name)])
+    text = content.decode("utf-8-sig", errors="replace")
+    head = text.partition("\n")[0]
+    reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=head.count))
+    try:
+        return [(reader.line_num, cells) for cells in reader]
+    except csv.Error as error:
+        raise DataError(f"{table}: line {reader.line_num} can't be read ({error}); save it as plain CSV") from None
+
+
+def _columns(lines: Sequence[tuple[int, list[str]]]) -> dict[str, int | None]:
+    """Return the column of a file, a class and a split, None where the first line names none."""
+    header = [name.strip().lower() for name in lines[0][1]] if lines else []
+    return {
+        meaning: next((header.index(name) for name in names if name in header), None)
+        for meaning, names in _COLUMNS.items()
+    }
 
 
 def _cell(cells: Sequence[str], place: int | None) -> str | None:

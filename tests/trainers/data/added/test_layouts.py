@@ -84,6 +84,13 @@ def test_a_table_without_its_columns_says_which_it_has(tmp_path):
         add("tabled", tmp_path / "in")
 
 
+def test_a_table_beside_class_folders_that_is_about_something_else_is_left_out(tmp_path, expected):
+    table(tmp_path / "asfolders" / "authors.csv", "name,city", [("me", "here")])
+    again = add("again", tmp_path / "asfolders")
+    assert again.description.digest == expected.digest
+    assert again.notes == ["left out, because it names no file and class: authors.csv"]
+
+
 def test_cifar_fs_as_class_folders_and_lists(tmp_path, expected):
     root = tmp_path / "cifar100"
     folders(root / "data", split=False)
