@@ -14,8 +14,10 @@ Measured = Literal["readings", "evaluations", "finals", "probes"]
 """The part of a `TrialRecord` that holds a number: "readings" of any trainer, or one of MAML's three."""
 NOT_APPLICABLE = "-"
 """The label of a trial for an axis that does not apply to it."""
-At = tuple[int, ...] | Literal["last"]
-"""The steps that are read, or "last" for the end of a trial."""
+BEST_VAL: Literal["best val"] = "best val"
+Word = Literal["last", "best val"]
+At = tuple[int, ...] | Word
+"""The steps that are read; "last" for the end of a trial, "best val" for where its validation is best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +78,9 @@ class Endpoint:
 
     `coordinates` are the further keys of the reading with their values, in the order of the declaration, such as
     (("split", "val"),). `at` is "last" (the end of the trial) or the steps to read. The value is the mean of the last
-    `window` measurements at or before that step. Where the trainers of a sweep are read differently, `by_trainer` has
-    the endpoint of each by its name; all have one unit, `at` and `window`. The first of them is this one.
+    `window` measurements at or before that step. For `at` "best val" it is the one measurement at the first step at
+    which `validation` is best, of those up to the planned end. Where the trainers of a sweep are read differently,
+    `by_trainer` has the endpoint of each by its name; all have one unit, `at` and `window`. The first is this one.
     """
 
     metric: str
@@ -85,6 +88,7 @@ class Endpoint:
     coordinates: tuple[tuple[str, str | int], ...] = ()
     at: At
     window: int
+    validation: "Endpoint | None" = None
     by_trainer: "tuple[tuple[str, Endpoint], ...]" = ()
 
     def of_trainer(self, trainer: str) -> "Endpoint":
@@ -124,9 +128,9 @@ class Endpoint:
         return Scoring(cast(Head, given["head"]), cast(Steps, given["steps"]))  # MAML allows no other values
 
     @property
-    def ats(self) -> tuple[int, ...] | tuple[Literal["last"]]:
+    def ats(self) -> tuple[int, ...] | tuple[Word]:
         """`at` as a tuple, with one entry for each step that is read."""
-        return ("last",) if self.at == "last" else self.at
+        return (self.at,) if isinstance(self.at, str) else self.at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,13 @@ named values: nothing lies between them.
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.contract.question import Word
 from analysis.figures.arms import FACET, FigureRequest, Task, facet_of
 from analysis.figures.layout import (
     COLUMN_GAP,
@@ -118,7 +119,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
                 Line(hue, _points(by_key, (*start, hue) if spec.hue else start, labels[x], positions)) for hue in hues
             )
             named = facet_of(spec, facet)
-            title = FACET.join(part for part in (named, f"{step} {at}" if at != "last" else "") if part)
+            title = FACET.join(part for part in (named, f"{step} {at}" if at not in get_args(Word) else "") if part)
             panels.append(Panel(title, lines, request.tasks[named]))
     return InnerStepsInfo(
         question=request.question,

@@ -56,7 +56,7 @@ def track_of(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: 
     record = records.get(trial.trial_id)
     if record is None:
         return Track(trial.seed, np.array([], dtype=int), np.array([]))
-    entries = measured(trial, record, endpoint, step_read(trial, record, "last"))
+    entries = measured(trial, record, endpoint, step_read(trial, record, endpoint, "last"))
     steps = np.array([entry["step"] for entry in entries], dtype=int)
     values = np.array([number_of(trial, record, endpoint, entry).value for entry in entries])
     return Track(trial.seed, steps[endpoint.window - 1 :], _smooth(values, endpoint.window))

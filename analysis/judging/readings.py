@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from analysis.contract.question import Endpoint, PlannedTrial, Side
+from analysis.contract.question import BEST_VAL, Endpoint, PlannedTrial, Side
 from analysis.contract.record import ARTIFACT, TrialRecord
 from analysis.judging.claims import SideValues
 from analysis.numbers.endpoint import Unit, endpoint_values, read, unit_of
@@ -75,7 +75,7 @@ class Readings:
 
 def step_of(side: Side, trial: PlannedTrial) -> int:
     """Return the outer step at which `side` reads a trial."""
-    return trial.target if side.endpoint.at == "last" else side.endpoint.at[0]
+    return trial.target if isinstance(side.endpoint.at, str) else side.endpoint.at[0]
 
 
 def facts_of(trial: PlannedTrial, endpoint: Endpoint) -> TaskFacts:
@@ -87,6 +87,8 @@ def published_values(
     published: Published, labels: Mapping[str, str], endpoint: Endpoint, step: int
 ) -> Mapping[int, float]:
     """Return the authors' values of one cell by seed: `endpoint` at outer step `step`; empty if there are none."""
+    if endpoint.at == BEST_VAL:
+        return {}
     if endpoint.declared.measured == "probes":
         return published.probe_values(labels, endpoint.metric, step)
     if endpoint.metric != "test_accuracy":

@@ -34,7 +34,7 @@ def probed(request: FigureRequest, refuse: Callable[[Probe], str]) -> Probed:
     for arm in request.arms():
         reasons: dict[str, Reasons] = {}
         for at in request.endpoint.ats:
-            steps = {trial.seed: trial.target if at == "last" else at for trial in arm.trials}
+            steps = {trial.seed: trial.target if isinstance(at, str) else at for trial in arm.trials}
             found = {trial.seed: _probe(request, trial, steps[trial.seed], refuse) for trial in arm.trials}
             name = " or ".join(map(str, sorted(set(steps.values()))))
             usable = {seed: probe for seed, probe in found.items() if not isinstance(probe, str)}

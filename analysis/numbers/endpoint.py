@@ -5,11 +5,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.question import BEST_VAL, Endpoint, PlannedTrial, Word
 from analysis.contract.record import TrialRecord
 from analysis.numbers.bounds import Bounds
 from analysis.numbers.measurements import measured, measurement_of, number_of
@@ -44,15 +44,17 @@ def endpoint_values(
 ) -> pd.DataFrame:
     """Return one row per planned trial and `at`.
 
-    Columns: trial_id, cell, seed, one column per axis, at ("last" or the step as text, ordered), read_step, value
-    (a percentage as a fraction; NaN if there is none), reason ("" if there is a value), evaluations (number averaged).
+    Columns: trial_id, cell, seed, one column per axis, at ("last", "best val" or the step as text, ordered), read_step,
+    value (a percentage as a fraction; NaN if there is none), reason ("" if there is a value), evaluations (number
+    averaged).
     """
     rows, trials = [], []
     for at in endpoint.ats:
         for trial in plan:
             record = records.get(trial.trial_id)
             reading = read(trial, record, endpoint, at)
-            rows.append((trial.trial_id, trial.cell, trial.seed, str(at), step_read(trial, record, at), *reading))
+            step = step_read(trial, record, endpoint, at)
+            rows.append((trial.trial_id, trial.cell, trial.seed, str(at), step, *reading))
             trials.append(trial)
     columns = ["trial_id", "cell", "seed", "at", "read_step", "value", "reason", "evaluations"]
     frame = with_axes(pd.DataFrame(rows, columns=columns), plan, trials)
@@ -60,14 +62,27 @@ def endpoint_values(
     return frame
 
 
-def step_read(trial: PlannedTrial, record: TrialRecord | None, at: int | Literal["last"]) -> int:
-    """Return the step at which `at` is read: "last" is the trial's target or, without a length, where it ended."""
-    if at != "last":
+def step_read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at: int | Word) -> int:
+    """Return the step at which `at` is read: "last" is the trial's target or, without a length, where it ended.
+
+    "best val" is the first step with the best validation up to there; its end, if validation was never measured.
+    """
+    if isinstance(at, int):
         return at
-    return trial.target or (0 if record is None else record["step"])
+    end = trial.target or (0 if record is None else record["step"])
+    validation = endpoint.of_trainer(trial.trainer).validation
+    if at == "last" or record is None or validation is None:
+        return end
+    scored = [
+        (number.value, entry["step"])
+        for entry in measured(trial, record, validation, end)
+        if not (number := number_of(trial, record, validation, entry)).reason
+    ]
+    sign = -1.0 if validation.declared.better == "lower" else 1.0
+    return max(scored, key=lambda one: (sign * one[0], -one[1]), default=(0.0, end))[1]
 
 
-def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at: int | Literal["last"]) -> Reading:
+def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at: int | Word) -> Reading:
     """Return the mean of the last `window` measurements up to `at`.
 
     A number of MAML needs a measurement at that step. Any other needs a trial that has completed that step.
@@ -75,10 +90,14 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at
     if record is None:
         return Reading(math.nan, "not run", 0)
     endpoint = endpoint.of_trainer(trial.trainer)
-    how, step = measurement_of(endpoint), step_read(trial, record, at)
+    if at == BEST_VAL and endpoint.validation is not None:
+        validated = read(trial, record, endpoint.validation, "last")
+        if validated.reason:
+            return Reading(math.nan, f"validation: {validated.reason}", 0)
+    how, step = measurement_of(endpoint), step_read(trial, record, endpoint, at)
     usable = measured(trial, record, endpoint, step)
     there = bool(usable) and usable[-1]["step"] == step
-    if not there and not how.exact:
+    if not there and not how.exact and at != BEST_VAL:
         there = bool(usable) and _passed(record, step)
     if at == "last" and trial.target == 0:
         there = there and record["status"] == "done"
@@ -95,7 +114,9 @@ def read(trial: PlannedTrial, record: TrialRecord | None, endpoint: Endpoint, at
 def endpoint_sentence(endpoint: Endpoint) -> str:
     """Return the endpoint in words, without a full stop."""
     how = measurement_of(endpoint)
-    if endpoint.at != "last":
+    if endpoint.at == BEST_VAL:
+        at = f"at the first {how.step} with the best validation up to the planned end"
+    elif endpoint.at != "last":
         at = f"at {how.step} {' and '.join(str(step) for step in endpoint.at)}"
     else:
         at = "at the planned last outer step" if how.exact else "at the last step"

@@ -7,11 +7,11 @@ a value, so a mean over fewer seeds than planned is always visible as one.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 
-from analysis.contract.question import TableSpec
+from analysis.contract.question import TableSpec, Word
 from analysis.errors import AnalysisError
 from analysis.numbers.endpoint import PERCENT, Unit
 from analysis.numbers.measurements import EVALUATIONS, Measurement
@@ -167,7 +167,7 @@ def contrast(
 
 def where(cell: Cell) -> str:
     """Return the grid point of a cell in words."""
-    step = [] if cell.at == "last" else [f"{cell.step} {cell.at}"]
+    step = [] if cell.at in get_args(Word) else [f"{cell.step} {cell.at}"]
     return ", ".join([*step, *(f"{axis.replace('_', ' ')} {label}" for axis, label in cell.labels.items())])
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import get_args
 
-from analysis.contract.question import Endpoint, PlannedTrial
+from analysis.contract.question import Endpoint, PlannedTrial, Word
 from analysis.judging.readings import Readings, facts_of, published_values
 from analysis.judging.verdicts import Match, ValueVerdict, value_verdicts
 from analysis.numbers.endpoint import Unit, endpoint_sentence, unit_of
@@ -113,7 +114,7 @@ def _key(cell: Cell) -> str:
 
 
 def _step(cell: Cell, trial: PlannedTrial) -> int:
-    return trial.target if cell.at == "last" else int(cell.at)
+    return trial.target if cell.at in get_args(Word) else int(cell.at)
 
 
 def _row(cell: Cell, step: int, theirs: Sequence[float], verdict: ValueVerdict, unit: Unit) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def name_of(claim: ClaimSpec) -> str:
 def _entries(side: Side) -> dict[str, str]:
     """Return the labels and the endpoint of a side as names and values in words."""
     reading = side.endpoint
-    at = reading.at if reading.at == "last" else " and ".join(str(step) for step in reading.at)
+    at = reading.at if isinstance(reading.at, str) else " and ".join(str(step) for step in reading.at)
     labels = {name.replace("_", " "): label for name, label in side.labels.items()}
     return labels | {
         "metric": reading.metric.replace("_", " "),

@@ -220,7 +220,7 @@ def _declared(endpoint: Endpoint) -> dict[str, Any]:
         own = {name: {k: v for k, v in _declared(one).items() if k not in both} for name, one in endpoint.by_trainer}
         return _declared(endpoint.each[0]) | {"trainers": own}
     maml = {} if endpoint.declared.measured == "readings" else {"head": None, "steps": None}
-    at = endpoint.at if endpoint.at == "last" else list(endpoint.at)
+    at = endpoint.at if isinstance(endpoint.at, str) else list(endpoint.at)
     return {"metric": endpoint.metric} | maml | dict(endpoint.coordinates) | {"at": at, "window": endpoint.window}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
 
-from analysis.contract.question import Endpoint, FigureSpec, TableSpec
+from analysis.contract.question import BEST_VAL, Endpoint, FigureSpec, TableSpec
 from sweeper.planning.grid import Cell
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults, Place
@@ -27,7 +27,7 @@ def check_readings(sweep: Sweep, configs: Sequence[tuple[Cell, BaseModel]], faul
     for _, trainer in sweep.trainers.every:
         length, own = trainer.length, [config for cell, config in configs if cell.found.trainer is trainer]
         longest = max((getattr(config, length) for config in own), default=0) if length else math.inf
-        if whole and own and at != "last" and max(at) > longest:
+        if whole and own and not isinstance(at, str) and max(at) > longest:
             of = f" of {trainer.name}" if len(sweep.trainers.every) > 1 else ""
             faults.add(("endpoint", "at"), f"step {max(at)}, but the longest trial{of} ends at {length} {longest}")
 
@@ -60,8 +60,11 @@ def _check_reading(
         if labels.items() <= cell.labels.items():
             trainer = cell.found.trainer
             read = endpoint.of_trainer(trainer.name)
-            wanted = Wanted(read.metric, dict(read.coordinates), read.at, read.window)
-            for key, reason in trainer.unmeasured(config, wanted):
-                reasons.setdefault((key, reason), cell.name)
+            for one in filter(None, (read, read.validation)):
+                at = "last" if one.at == BEST_VAL else one.at
+                wanted = Wanted(one.metric, dict(one.coordinates), at, one.window)
+                too = f", and {BEST_VAL} reads validation too" if one is read.validation else ""
+                for key, reason in trainer.unmeasured(config, wanted):
+                    reasons.setdefault((key, f"{reason}{too}"), cell.name)
     for (key, reason), name in reasons.items():
         faults.add((*place, key) if place == ("endpoint",) else place, f"{reason} (at {name})")

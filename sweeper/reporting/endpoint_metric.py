@@ -5,9 +5,9 @@ writes another metric, and no old value stands under the new name.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from analysis.contract.question import Endpoint
+from analysis.contract.question import BEST_VAL, Endpoint, Word
 from analysis.contract.record import TrialRecord
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import Sweep
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 def endpoint_key(endpoint: Endpoint, target: int, at: int | None = None) -> str:
     """Return the metric's name, e.g. `endpoint/test_accuracy/zeroed/inner_steps/last_60/window_1`.
 
-    It is read at the end of a training of `target` steps (0: no length) or, if `at` is given, at that step.
+    It is read at the end of a training of `target` steps (0: no length) or, if `at` is given, at that step. With
+    `best_val_60` it is read where validation is best up to step 60.
     """
     coordinates = [_coordinate(endpoint, name, value) for name, value in endpoint.coordinates]
-    step = f"step_{at}" if at is not None else f"last_{target}" if target else "last"
+    end = "last" if endpoint.at != BEST_VAL else BEST_VAL.replace(" ", "_")
+    step = f"step_{at}" if at is not None else f"{end}_{target}" if target else end
     return "/".join(("endpoint", endpoint.metric, *coordinates, step, f"window_{endpoint.window}"))
 
 
@@ -61,10 +63,10 @@ def _coordinate(endpoint: Endpoint, name: str, value: str | int) -> str:
     return str(value) if own or name != "steps" or value == "inner_steps" else f"inner_step_{value}"
 
 
-def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int | Literal["last"]]]:
+def _read_at(endpoint: Endpoint, target: int) -> list[tuple[str, int | Word]]:
     """Return name and step of each reading."""
-    if endpoint.at == "last":
-        return [(endpoint_key(endpoint, target), "last")]
+    if isinstance(endpoint.at, str):
+        return [(endpoint_key(endpoint, target), endpoint.at)]
     return [(endpoint_key(endpoint, target, at), at) for at in endpoint.at]
 
 
@@ -75,7 +77,7 @@ def _readout(sweep: Sweep, spec: TrialSpec, record: TrialRecord) -> Readout:
     endpoint, trial = endpoint_of(sweep, spec), spec.planned()
     points, said = [], []
     for key, chosen in _read_at(endpoint, trial.target):
-        reading, step = read(trial, record, endpoint, chosen), step_read(trial, record, chosen)
+        reading, step = read(trial, record, endpoint, chosen), step_read(trial, record, endpoint, chosen)
         at = f" at {measurement_of(endpoint).step} {step}"
         if reading.reason:
             said.append(f"No value{at}: {reading.reason}.")

@@ -5,8 +5,9 @@ Computes the numbers; `sweeper.tracking` sends them.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from analysis.contract.question import Word
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.reporting.endpoint_metric import endpoint_keys, is_searched
 from sweeper.results.fold import read_record
@@ -48,7 +49,7 @@ def _summaries(sweep: Sweep, specs: Sequence[TrialSpec], swept: Sequence[str], r
     values: dict[str, list[float]] = {spec.cell: [] for spec in specs}
     for standing in survey(results, specs).standings:
         trial = standing.spec.planned()
-        at: int | Literal["last"] = "last" if sweep.endpoint.at == "last" else max(sweep.endpoint.at)
+        at: int | Word = sweep.endpoint.at if isinstance(sweep.endpoint.at, str) else max(sweep.endpoint.at)
         record = None if standing.summary is None or standing.unreadable else read_record(results, trial.trial_id)
         reading = read(trial, record, sweep.endpoint, at)
         if not reading.reason:

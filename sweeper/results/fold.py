@@ -83,7 +83,7 @@ def fold_lines(lines: Sequence[Line]) -> TrialRecord | None:
         done_step=max((line["step"] for line in lines if line["kind"] == "done"), default=0),
         config=newest["config"],
         training=_training([line for line in ordered if line["key"] == "training"]),
-        evaluations=_stamped(ordered, "evaluation"),
+        evaluations=_stamped(ordered, "evaluation", "evaluation_val"),
         probes=_stamped(ordered, "probe"),
         scores=_stamped_scores(scores[-1]) if scores else None,
         attempts=[{key: value for key, value in line.items() if key not in ("kind", "config")} for line in attempts],
@@ -104,8 +104,9 @@ def _stamped_scores(line: Line) -> Any:
     return {"step": line["step"], **line["value"]}
 
 
-def _stamped(lines: list[Line], key: str) -> list[Any]:
-    return [{"step": line["step"], "time_ms": line["time_ms"], **line["value"]} for line in lines if line["key"] == key]
+def _stamped(lines: list[Line], *keys: str) -> list[Any]:
+    own = (line for line in lines if line["key"] in keys)
+    return [{"step": line["step"], "time_ms": line["time_ms"], **line["value"]} for line in own]
 
 
 def _training(lines: list[Line]) -> Training:

@@ -185,7 +185,7 @@ def _side(
         keys[name]: value for name, value in chosen.items() if name not in labels and name in keys and value is not None
     }
     read = changed_by(faults, fields, place, endpoint, changed) if changed else endpoint
-    if read.at != "last" and len(read.at) > 1:
+    if not isinstance(read.at, str) and len(read.at) > 1:
         given = list(read.at)
         faults.add(
             place, f"each side is read at one outer step, but at is {given}; give one, such as at: [{given[-1]}]"

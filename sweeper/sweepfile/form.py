@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from analysis.contract.question import FigureKind
+from analysis.contract.question import BEST_VAL, FigureKind, Word
 from sweeper.errors import shown, suggest
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.search_form import REQUIRED, SearchForm, form_at
@@ -23,7 +23,7 @@ _REQUIRED = {
     ("name",): "1 to 64 of a-z, 0-9, _ and -; it names the experiment",
     ("question",): "one sentence, the question that the grid answers",
     ("seeds",): "a count, or a list of seeds",
-    ("endpoint", "at"): "last, or a list of outer steps",
+    ("endpoint", "at"): "last, best val, or a list of outer steps",
     ("endpoint", "window"): "how many evaluations are averaged",
     ("report", "tables", "rows"): "a list of axes",
     ("report", "tables", "columns"): "one axis",
@@ -61,11 +61,12 @@ def _distinct(numbers: list[Any], noun: str, least: int) -> tuple[int, ...]:
     return tuple(seen)
 
 
-def _at(given: Any) -> tuple[int, ...] | Literal["last"]:
-    if given == "last":
-        return "last"
+def _at(given: Any) -> tuple[int, ...] | Word:
+    if given in ("last", BEST_VAL):
+        return given
     if not isinstance(given, list) or not given:
-        raise ValueError(f"must be the word last, or a list of distinct outer steps from 1, got {shown(given)}")
+        words = f"must be last, {BEST_VAL}, or a list of distinct outer steps from 1"
+        raise ValueError(f"{words}, got {shown(given)}")
     return _distinct(given, "step", 1)
 
 

@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.contract.question import Endpoint
+from analysis.contract.question import BEST_VAL, Endpoint
 from sweeper.errors import shown
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import EndpointForm, placeholder
@@ -35,7 +36,9 @@ def whole(faults: Faults, fields: Fields, place: Place, given: Mapping[str, Any]
             values[key] = _first(allowed)
         else:
             values[key] = read_coordinate(faults, (*place, key), allowed, chosen[key])
-    return endpoint_of(fields, {"metric": metric, **values, "at": form.at, "window": form.window})
+    values |= {"metric": metric, "at": form.at, "window": form.window}
+    _check_best(faults, fields, place, values)
+    return endpoint_of(fields, values)
 
 
 def metric_named(faults: Faults, fields: Fields, place: Place, given: Any) -> str | None:
@@ -83,7 +86,9 @@ def _words(allowed: tuple[str, ...]) -> TypeAdapter[str]:
 def endpoint_of(fields: Fields, values: Mapping[str, Any]) -> Endpoint:
     """Return the endpoint with these values: metric, at, window and the coordinates of the metric."""
     facts = vars(fields.trainer.metrics[values["metric"]])
-    return Endpoint.of(values["metric"], facts, values, at=values["at"], window=values["window"])
+    made = Endpoint.of(values["metric"], facts, values, at=values["at"], window=values["window"])
+    validation = _validation(fields, values) if values["at"] == BEST_VAL else None
+    return made if validation is None else replace(made, validation=endpoint_of(fields, validation))
 
 
 def values_of(endpoint: Endpoint) -> dict[str, Any]:
@@ -111,4 +116,26 @@ def changed_by(
     lacking = [key for key in own if values.get(key) is None]
     if lacking:
         faults.add(place, f"{values['metric']} needs {' and '.join(lacking)}")
+    _check_best(faults, fields, place, values)
     return endpoint_of(fields, values)
+
+
+def _check_best(faults: Faults, fields: Fields, place: Place, values: Mapping[str, Any]) -> None:
+    """Note that a metric can't be read where its validation is best."""
+    if values["at"] != BEST_VAL:
+        return
+    if _validation(fields, values) is None:
+        why = f"{BEST_VAL} reads a number of test where the same number of validation is best"
+        faults.add((*place, "at"), f"{why}; {values['metric']} here has none, so say last or a list of steps")
+    elif values["window"] != 1:
+        faults.add((*place, "window"), f"{BEST_VAL} reads one measurement; say window: 1")
+
+
+def _validation(fields: Fields, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the metric and coordinates of the validation beside a number of test; None if there is none."""
+    metric, metrics = values["metric"], fields.trainer.metrics
+    splits = metrics[metric].coordinates.get("split", ())
+    if values.get("split") == "test" and "val" in splits:
+        return {**values, "split": "val", "at": "last"}
+    other = f"val_{metric.removeprefix('test_')}"
+    return {**values, "metric": other, "at": "last"} if metric.startswith("test_") and other in metrics else None

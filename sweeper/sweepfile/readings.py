@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from analysis.contract.question import OF_PROBES, Endpoint, FigureSpec, TableSpec
+from analysis.contract.question import BEST_VAL, OF_PROBES, Endpoint, FigureSpec, TableSpec
 from sweeper.errors import suggest
 from sweeper.sweepfile.axes import Axis
 from sweeper.sweepfile.fields import Fields
@@ -107,6 +107,8 @@ def read_figure(
         why = f"shows probes, which trainer {without[0]} does not take; choose line or curves"
         faults.add((*place, "kind"), f"{given.kind} {why}")
     own = _own(faults, fields, place, given, endpoint)
+    if given.kind in OF_PROBES and (own or endpoint).at == BEST_VAL:
+        faults.add(place, f"a figure of kind {given.kind} shows steps, not {BEST_VAL}; give it at, such as at: last")
     return FigureSpec(
         kind=given.kind,
         x=given.x,

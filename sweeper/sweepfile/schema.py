@@ -7,6 +7,7 @@ An editor completes keys and values by it and marks what has a wrong name or typ
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.contract.question import BEST_VAL
 from sweeper.sweepfile.fields import Fields
 from sweeper.sweepfile.form import MOST_SEEDS, SweepForm
 from sweeper.sweepfile.search_key import SAMPLERS
@@ -22,7 +23,7 @@ _READING = {
     "metric": "what is measured: a metric of the trainer",
     "head": "the head with which evaluation begins to adapt; no default",
     "steps": "number of inner steps before the score, or inner_steps for as many as the trial trained with",
-    "at": "last, or a list of outer steps",
+    "at": "last, best val (where validation is best), or a list of outer steps",
     "window": "how many evaluations are averaged; the last one is at `at` or the last before it",
     "trainers": "where the values of an axis choose trainers: metric and coordinates for each of them, by its name",
 }
@@ -132,9 +133,8 @@ _CHOOSING: Schema = {
     },
 }
 """A file in which some value of an axis chooses its trainer."""
-_AT: Schema = {
-    "anyOf": [{"const": "last"}, {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1}]
-}
+_STEPS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1}
+_AT: Schema = {"anyOf": [{"enum": ["last", BEST_VAL]}, _STEPS]}
 _SEEDS: Schema = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": MOST_SEEDS},

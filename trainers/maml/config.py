@@ -158,7 +158,9 @@ class TrialConfig(BaseModel):
         False, description="training classes rotated by 90, 180 and 270 degrees are additional classes"
     )
 
-    eval_split: Literal["val", "test"] = Field("test", description="classes that evaluations draw from")
+    eval_split: Literal["val", "test", "both"] = Field(
+        "test", description="classes that evaluations draw from; both: each evaluation scores val and test"
+    )
     eval_every: NotNegative = Field(0, description="outer steps between evaluations; 0: only at the end")
     eval_episodes: Positive = Field(400, description="episodes of the fixed list that every evaluation scores")
     eval_steps: NotNegative | None = Field(
@@ -196,6 +198,11 @@ class TrialConfig(BaseModel):
         "full", description="products at the precision of dtype, or on a GPU in TF32 (10 bits) or bf16 (7 bits)"
     )
     seed: NotNegative = Field(0, description="root of every random stream of the trial")
+
+    @property
+    def eval_splits(self) -> "tuple[Literal['val', 'test'], ...]":
+        """The splits that an evaluation scores, in that order; a last pass scores the last of them."""
+        return ("val", "test") if self.eval_split == "both" else (self.eval_split,)
 
     @property
     def scored_steps(self) -> int:
@@ -241,12 +248,12 @@ def _impossible(config: TrialConfig) -> list[Problem]:
     ranges = split_rows(config.dataset, config.omniglot_split)
     problems += _impossible_images(config, ranges)
     problems += _impossible_network(config)
-    if config.eval_split not in ranges:
+    if not set(config.eval_splits) <= ranges.keys():
         what = f"{config.dataset} split {config.omniglot_split}" if config.dataset == "omniglot" else config.dataset
         instead = ", or omniglot_split 1028/172/423" if config.dataset == "omniglot" else ""
         problems.append(Problem("eval_split", f"{what} has no validation classes; use test{instead}"))
     else:
-        fewest = min(len(ranges[config.train_split]), len(ranges[config.eval_split]))
+        fewest = min(len(ranges[split]) for split in (config.train_split, *config.eval_splits))
         if config.ways > fewest:
             problems.append(
                 Problem("ways", f"{config.ways} ways, but {config.dataset} has a split of {fewest} classes")
@@ -269,7 +276,8 @@ def _impossible(config: TrialConfig) -> list[Problem]:
 def _impossible_images(config: TrialConfig, ranges: Mapping[Split, range]) -> list[Problem]:
     facts, wanted = facts_of(config.dataset), config.shots + config.queries
     problems = []
-    fewest, row = fewest_images(config.dataset, [*ranges[config.train_split], *ranges.get(config.eval_split, ())])
+    scored = [row for split in config.eval_splits for row in ranges.get(split, ())]
+    fewest, row = fewest_images(config.dataset, [*ranges[config.train_split], *scored])
     if wanted > fewest:
         of = f"class {facts.class_names[row]}" if facts.class_names else "a class"
         problems.append(

@@ -6,7 +6,7 @@ C, H, W an image.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -62,13 +62,15 @@ def probe_draw(config: TrialConfig) -> Draw:
     return _fresh_draw(config, _trained_on(config), config.probe_episodes, generator, turned=config.rotations)
 
 
-def evaluation_draw(config: TrialConfig, first: int, last: int) -> Draw:
+def evaluation_draw(config: TrialConfig, first: int, last: int, split: Literal["val", "test"] | None = None) -> Draw:
     """Return episodes first..last-1 of the trial's fixed evaluation list; every evaluation scores the same list.
+
+    Each split has a list; without `split` it is that of the last one that the trial scores.
 
     The list depends on the seed, as in the paper's code. So an interval over seeds covers the sampling of test
     episodes, and configs with the same seed are scored on the same episodes.
     """
-    split = config.eval_split
+    split = split or config.eval_splits[-1]
     rows = split_rows(config.dataset, config.omniglot_split)[split]
     draws = [_fresh_draw(config, rows, 1, stream(config.seed, "episodes", split, n)) for n in range(first, last)]
     return _stack(draws)

@@ -79,7 +79,7 @@ def unmeasured(config: TrialConfig, wanted: Wanted) -> Iterator[tuple[str, str]]
     elif steps > config.scored_steps:
         said = f"eval_steps is {config.eval_steps}" if config.eval_steps is not None else "eval_steps is inner_steps"
         yield "steps", f"asks for {steps} inner steps, but {said} and 0 to {config.scored_steps} are scored"
-    if wanted.metric != f"{config.eval_split}_accuracy":
+    if wanted.metric not in [f"{split}_accuracy" for split in config.eval_splits]:
         yield "metric", f"{wanted.metric} is never measured, because eval_split is {config.eval_split}"
 
 

@@ -1,9 +1,10 @@
 """The forms of the values in a trial's records, by the key of the record. Checks no numbers but that they are finite.
 
 "training" has query_loss in nats and query_accuracy of that step's meta-batch. "evaluation" has split, episodes, and
-per head and inner step the mean accuracy and its standard deviation over episodes, None where not scored; "final" is
-the same for a trial's separate last pass. "scores" has the correct query images of each episode in the last of these
-passes. "probe" is a `trainers.maml.probes.Probe`.
+per head and inner step the mean accuracy and its standard deviation over episodes, None where not scored;
+"evaluation_val" is the same on the validation split of a trial that scores two, "final" for a trial's separate last
+pass. "scores" has the correct query images of each episode in the last of these passes. "probe" is a
+`trainers.maml.probes.Probe`.
 """
 
 from collections.abc import Mapping
@@ -100,6 +101,7 @@ class _ProbeValue(_Form):
 FORMS: Mapping[str, type[BaseModel]] = {
     "training": _TrainingValue,
     "evaluation": _EvaluationValue,
+    "evaluation_val": _EvaluationValue,
     "final": _EvaluationValue,
     "probe": _ProbeValue,
     "scores": _ScoresValue,

@@ -13,7 +13,7 @@ from trainers.trainer import Record
 class RunState:
     """Everything needed to continue one run as if it had never stopped.
 
-    `correct` (heads, n, scored) has the n episodes scored so far in the unfinished pass at `step`, which the records
+    `correct` (rows, n, scored) has the n episodes scored so far in the unfinished pass at `step`, which the records
     don't have yet; see `trainers.maml.evaluation`.
     """
 

@@ -28,11 +28,11 @@ def _drawn(config: TrialConfig, split: str, number: int) -> Draw:
         return Draw(*(part[place : place + 1] for part in training_draw(config, step)))
     if split not in split_rows(config.dataset, config.omniglot_split):
         raise ValueError(f"{config.dataset} has no {split} classes")
-    if split != config.eval_split:
+    if split not in config.eval_splits:
         raise ValueError(f"the trial draws no {split} episodes, because its eval_split is {config.eval_split}")
     if number >= config.eval_episodes:
         raise ValueError(f"the trial draws {split} episodes 0 to {config.eval_episodes - 1}, not {number}")
-    return evaluation_draw(config, number, number + 1)
+    return evaluation_draw(config, number, number + 1, "val" if split == "val" else "test")
 
 
 def _pixels(images: Tensor, config: TrialConfig) -> NDArray[np.uint8]:

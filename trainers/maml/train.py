@@ -174,16 +174,20 @@ class _Pack:
     def _score_slice(self, passed: Pass) -> None:
         first = self.correct.shape[2]
         last = min(first + self.slice, passed.episodes)
-        episodes = [gather(evaluation_draw(config, first, last), self.pixels, config) for config in self.configs]
+        episodes = [
+            [gather(evaluation_draw(config, first, last, split), self.pixels, config) for config in self.configs]
+            for split in passed.splits
+        ]
         self._look()
         params = self.mover.carried.params
         params_of_head = {"trained": params, "zeroed": zero_head(params)}
         with multiplying(self.shared.arithmetic, self.pixels.device):
             counts = [
-                self.engine.correct(params_of_head[head], episodes, self.mover.inner_lr, self.alive, passed.scored)
+                self.engine.correct(params_of_head[head], own, self.mover.inner_lr, self.alive, passed.scored)
+                for own in episodes
                 for head in passed.heads
             ]
-        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, heads, e, scored)
+        new = torch.stack(counts, dim=1).cpu().numpy()  # (R, rows, e, scored)
         self.correct = np.concatenate([self.correct, new], axis=2)
         if last == passed.episodes:
             for run in self._lacked(passed.key):

@@ -32,7 +32,7 @@ from trainers.showing import EpisodeShown
 from trainers.trainer import Chunk, Data, Metric, Point, Problem, Task, TrainerError, Wanted
 from trainers.tuned import Command
 
-_PASSES = {"evaluation": "", "final": "last pass, "}
+_PASSES = {"evaluation": "", "evaluation_val": "", "final": "last pass, "}
 _HEADS = {"trained": "as trained", "zeroed": "with the head zeroed"}
 COPIES_IN_A_CHECKPOINT = 3
 """Parameters and Adam's two moments."""
@@ -181,7 +181,7 @@ class MamlTrainer:
     def outcome(self, config: BaseModel, number: float) -> str:
         own = self._own(config)
         head = "as trained" if own.eval_heads == "trained" else "zeroed"
-        return f"{own.eval_split} accuracy {100 * number:.1f} % (head {head})"
+        return f"{own.eval_splits[-1]} accuracy {100 * number:.1f} % (head {head})"
 
     def points(self, record: Mapping[str, Any], *, all_of_them: bool) -> list[Point]:
         return points(record, all_of_them=all_of_them)

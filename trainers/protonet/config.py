@@ -48,7 +48,9 @@ class ProtonetConfig(BaseModel):
         1000, description="total steps; may grow later, because it is not part of the identity"
     )
 
-    eval_split: Literal["val", "test"] = Field("test", description="classes that evaluations draw from")
+    eval_split: Literal["val", "test", "both"] = Field(
+        "test", description="classes that evaluations draw from; both: each evaluation scores val and test"
+    )
     eval_every: Positive = Field(100, description="steps between evaluations; there is none at other steps")
     eval_episodes: Positive = Field(400, description="episodes of the fixed list that every evaluation scores")
     eval_ways: Ways | None = Field(None, description="classes per evaluation episode; null: as in training")

@@ -77,7 +77,7 @@ class ProtonetTrainer(ReadingsTrainer):
         own = self._own(config)
         yield from super().unmeasured(config, wanted)
         split = wanted.coordinates.get("split")
-        if split in ("test", "val") and split != own.eval_split:
+        if split in ("test", "val") and own.eval_split not in (split, "both"):
             yield "split", f"{split} is never measured, because eval_split is {own.eval_split}"
         every = own.eval_every if wanted.metric in ("accuracy", "episode_sd") else 0
         steps = (own.outer_steps,) if wanted.at == "last" else wanted.at

@@ -105,14 +105,16 @@ class Training:
         self.moments = Moments(*({name: value[0].detach() for name, value in part.items()} for part in moments))
 
     def _evaluate(self) -> Iterator[None]:
-        right: list[float] = []
-        for number in range(self.config.eval_episodes):
-            episode = gather(evaluation_draw(self.evaluation, number, number + 1), self.pixels, self.evaluation).at(0)
-            right.append(accuracy(self.evaluation, self.params, episode))
-            yield
-        spread = statistics.stdev(right) if len(right) > 1 else 0.0
-        split = self.config.eval_split
-        scored = {f"accuracy/{split}": math.fsum(right) / len(right), f"episode_sd/{split}": spread}
+        scored: dict[str, float] = {}
+        for split in self.evaluation.eval_splits:
+            right: list[float] = []
+            for number in range(self.config.eval_episodes):
+                draw = evaluation_draw(self.evaluation, number, number + 1, split)
+                episode = gather(draw, self.pixels, self.evaluation).at(0)
+                right.append(accuracy(self.evaluation, self.params, episode))
+                yield
+            spread = statistics.stdev(right) if len(right) > 1 else 0.0
+            scored |= {f"accuracy/{split}": math.fsum(right) / len(right), f"episode_sd/{split}": spread}
         self._record(self.pending | scored)
         self.pending = {}
 

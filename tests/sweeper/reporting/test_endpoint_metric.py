@@ -7,7 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from sweeper.planning.expand import expand
-from sweeper.reporting.endpoint_metric import endpoint_key, endpoint_keys
+from sweeper.reporting.endpoint_metric import endpoint_key, endpoint_keys, endpoint_reader
+from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import default_uri
@@ -75,3 +76,24 @@ def test_the_name_holds_metric_head_steps_outer_step_and_window(write_sweep):
     assert endpoint_key(probed, 60) == "endpoint/positive_share/last_60/window_1"
     sweep = load(write_sweep(ALONE, "  outer_steps: 40"))
     assert endpoint_keys(sweep, expand(sweep)) == ["endpoint/test_accuracy/zeroed/inner_step_1/last_40/window_1"]
+
+
+def test_test_is_shown_where_validation_of_the_journal_is_best(write_sweep, results):
+    best = "endpoint: {metric: test_accuracy, head: zeroed, steps: 1, at: best val, window: 1}"
+    path = write_sweep(best, "  outer_steps: 6")
+    path.write_text(path.read_text().replace("  use: strokes\n", "  use: strokes\n  eval_split: both\n"))
+    sweep = load(path)
+    spec = expand(sweep)[0]
+    journal = begin(results, spec)
+    for step, val, test in ((2, 0.2, 0.9), (4, 0.6, 0.3), (6, 0.6, 0.7)):
+        for key, split, score in (("evaluation_val", "val", val), ("evaluation", "test", test)):
+            scores = {head: [score] * 4 for head in ("trained", "zeroed")}
+            value = {"split": split, "episodes": 3, "accuracy": scores, "sd": scores}
+            journal.add(journal.attempts, [(step, key, value)])
+    journal.end(journal.attempts, "done", step=6, message="")
+    (point,) = endpoint_reader(sweep)(spec)(read_record(results, spec.trial_id)).points
+    assert (point.key, point.value, point.step) == (
+        "endpoint/test_accuracy/zeroed/inner_step_1/best_val_6/window_1", 0.3, 4,
+    )  # fmt: skip
+    shown_of_both = {one.key for one in spec.trainer.points(read_record(results, spec.trial_id), all_of_them=True)}
+    assert {"val_accuracy/zeroed/step_1", "test_accuracy/zeroed/step_1"} <= shown_of_both

@@ -19,6 +19,8 @@ from trainers.maml.networks import HEAD, Params, initial_params
 from trainers.protonet.config import evaluation_episodes, resolve, training_episodes
 from trainers.protonet.episode import accuracy, logits, loss_and_accuracy, prototypes
 from trainers.protonet.trainer import PROTONET
+from trainers.protonet.training import Training
+from trainers.state_file import State
 from trainers.testing import check_growth, check_resume
 from trainers.trainer import ConfigError, Data, Task, Wanted
 
@@ -198,3 +200,16 @@ def test_a_number_that_is_never_measured_is_said() -> None:
     assert said("accuracy", (200,), split="test") == {}
     assert said("accuracy", (200,), split="val") == {"split": "val is never measured, because eval_split is test"}
     assert said("loss") == {}
+
+
+def test_both_splits_have_the_numbers_of_a_trial_of_each_alone() -> None:
+    found = {}
+    for split in ("both", "val", "test"):
+        config = resolve({**SMALL, "eval_split": split, "outer_steps": 3})
+        chunks = Training(config, noise_pixels(), State(step=0)).chunks(0.0)
+        found[split] = [record for chunk in chunks for record in chunk.runs[0].records][-1].value
+    assert found["both"] == found["val"] | found["test"]
+    assert set(found["both"]) - set(found["test"]) == {"accuracy/val", "episode_sd/val"}
+    wanted = Wanted("accuracy", {"split": "val"}, "last", 1)
+    config = resolve({**SMALL, "eval_split": "both"})
+    assert list(PROTONET.unmeasured(config, wanted)) == []
