@@ -26,7 +26,7 @@ cli()
 
 
 def start_server(options: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> Forked:
-    """Start `mlflow server OPTIONS`, with one worker, in `cwd` as the leader of a process group, writing to `log`."""
+    """Start `mlflow server OPTIONS` in `cwd` as the leader of a process group, writing to `log`."""
     with log.open("ab") as file:
         said = file.fileno()
         return fork(PROGRAM, ["server", *options], cwd=cwd, env=env, stdout=said, stderr=said, start_new_session=True)

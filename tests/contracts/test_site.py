@@ -15,7 +15,9 @@ from ruamel.yaml import YAML
 
 from sweeper.cli import main
 from tests.contracts.test_docs import blocks
+from tests.forks import fork
 from tests.places import ROOT
+from tests.waiting import HANG_S
 from trainers.maml.config import TrialConfig
 
 pytestmark = pytest.mark.slow  # one build takes seconds
@@ -103,11 +105,11 @@ def test_the_python_of_the_notebook_page_runs_on_the_results_of_the_tutorial(tmp
     code = "\n".join(blocks("notebook.md", "python"))
     shown = "print(len(ends), len(verdicts), list(grown.index), len(spread), len(todo), type(figure).__name__)\n"
     shown += "print(len(trials), summary.shape, sorted(curve), len(record), len(seeds), 0 < best['mean'] < 1)"
-    ran = subprocess.run([sys.executable, "-c", f"{code}\n{shown}"], capture_output=True, text=True)
-    ours, theirs = ran.stdout.split("\n")[-3:-1]
-    assert ours == "4 1 [1, 2] 8 0 NotebookFigure", ran.stderr
-    assert theirs.startswith("4 (1, 3) [1, 2] "), ran.stderr
-    assert ran.stdout.endswith(" 2 True\n")
+    out, err = fork(f"{code}\n{shown}", [], cwd=tmp_path, env=os.environ).communicate(timeout=HANG_S)
+    ours, theirs = out.split("\n")[-3:-1]
+    assert ours == "4 1 [1, 2] 8 0 NotebookFigure", err
+    assert theirs.startswith("4 (1, 3) [1, 2] "), err
+    assert out.endswith(" 2 True\n")
 
 
 def test_the_notebook_runs_on_the_results_of_the_quickstart(tmp_path):
@@ -124,6 +126,7 @@ def test_the_notebook_runs_on_the_results_of_the_quickstart(tmp_path):
     pictures = [output for cell in code for output in cell["outputs"] if "image/png" in output.get("data", {})]
     assert len(pictures) == 1
     program = "\n".join("".join(cell["source"]) for cell in code)
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout == "table(1): the report of this sweep has 1 table, counted from 0\n"
+    process = fork(program, [], cwd=tmp_path, env=os.environ)
+    out, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 0, err
+    assert out == "table(1): the report of this sweep has 1 table, counted from 0\n"

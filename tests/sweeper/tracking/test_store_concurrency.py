@@ -1,4 +1,4 @@
-"""Eight sweeps at once into one real MLflow server: no metric is lost, and nothing is there twice.
+"""Several sweeps at once into one real MLflow server: no metric is lost, and nothing is there twice.
 
 On PostgreSQL where the system has it. SWEEPER_STORE_RUNS says how many runs in all; `make store-test` has 2,000.
 """
@@ -6,8 +6,6 @@ On PostgreSQL where the system has it. SWEEPER_STORE_RUNS says how many runs in 
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -22,6 +20,8 @@ from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from sweeper.tracking.address import UI_ENVIRONMENT
+from tests.budget import LONG
+from tests.mlflow_server import start_server
 from tests.postgres import Postgres, postgres_programs
 from tests.sweeper.command import start
 from tests.sweeper.played import begin
@@ -31,9 +31,9 @@ from tests.sweeper.tracking.test_tracking_faults import endpoint_of
 from tests.waiting import HANG_S, wait_until
 from trainers.maml.points import points
 
-SWEEPS = 8
+SWEEPS = 8 if LONG or "SWEEPER_STORE_RUNS" in os.environ else 4
 CELLS = 2
-RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", "16"))
+RUNS = int(os.environ.get("SWEEPER_STORE_RUNS", 2 * SWEEPS))
 CURVE, EVALUATIONS = 40, 4
 STORE = "postgresql" if postgres_programs() else "sqlite"
 
@@ -44,11 +44,10 @@ pytestmark = pytest.mark.slow
 def mlflow_server(backend: str, folder: Path) -> Iterator[str]:
     """Run a server of two processes on `backend`; yield its URI."""
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
-    command += ["--artifacts-destination", str(folder / "artifacts")]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "2"]
+    options += ["--artifacts-destination", str(folder / "artifacts")]
     environment = os.environ | UI_ENVIRONMENT | {"MLFLOW_BACKEND_STORE_URI": backend}
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    process = start_server(options, cwd=folder, env=environment, log=folder / "server.log")
     try:
         wait_until(lambda: answers(port) or process.poll() is not None, "the server")
         assert process.poll() is None, (folder / "server.log").read_text()
@@ -102,7 +101,7 @@ def written(folder: Path, number: int) -> Path:
 
 
 @pytest.mark.parametrize("store", [STORE])
-def test_eight_sweeps_at_once_lose_no_metric_and_leave_nothing_twice(backend, tmp_path, store):
+def test_sweeps_at_once_lose_no_metric_and_leave_nothing_twice(backend, tmp_path, store):
     labs = [written(tmp_path, number) for number in range(SWEEPS)]
     with mlflow_server(backend, tmp_path) as uri:
         begun = time.perf_counter()
