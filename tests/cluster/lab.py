@@ -135,10 +135,13 @@ class Node:
 
 
 class Cluster:
-    """A head without CPUs on which the driver runs, and nodes that are added, cut off and taken away."""
+    """A head on which the driver runs, and nodes that are added, cut off and taken away."""
 
-    def __init__(self, *, jobs: bool = False, **extra: str) -> None:
-        """With `jobs` it takes those of `ray job submit`, on loopback; `extra` goes into the head's environment."""
+    def __init__(self, *, cpus: int = 0, jobs: bool = False, **extra: str) -> None:
+        """The head has `cpus` for workers, and `extra` in its environment.
+
+        With `jobs` it takes those of `ray job submit`, on loopback.
+        """
         self.network = Network()
         self.token = secrets.token_hex(32)
         self.nodes: list[Node] = []
@@ -147,7 +150,7 @@ class Cluster:
         self.jobs = f"127.0.0.1:{free_port()}"
         host, _, port = self.jobs.partition(":")
         served = ["--dashboard-host", host, "--dashboard-port", port] if jobs else ["--include-dashboard", "false"]
-        head = ["--head", "--port", str(self._port), "--num-cpus", "0", *served]
+        head = ["--head", "--port", str(self._port), "--num-cpus", str(cpus), "--no-monitor", *served]
         self.head = self._start(head, "", self.network.host, extra)
         wait_until(self._answers, self.head.said)
 
@@ -164,7 +167,7 @@ class Cluster:
         self, words: list[str], place: str, address: str, extra: dict[str, str], within: Sequence[str] = ()
     ) -> Node:
         command = [*RAY, "start", "--block", "--node-ip-address", address, "--disable-usage-stats", *words]
-        command += ["--object-store-memory", str(STORE_BYTES)]
+        command += ["--object-store-memory", str(STORE_BYTES), "--include-log-monitor", "false"]
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token, "PYTHONPATH": str(ROOT)}
         node = Node([*within, *command], place, address, own | extra)
         self.nodes.append(node)
