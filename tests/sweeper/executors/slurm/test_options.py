@@ -1,9 +1,13 @@
 """What `--slurm` and `slurm:` may say, and what sbatch is given for it."""
 
+import re
+
 import pytest
+from ruamel.yaml import YAML
 
 from sweeper.errors import SweepError
 from sweeper.executors.slurm.options import of_profile, parsed, wants_gpu, words_of
+from tests.places import ROOT
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,15 @@ def test_gpus_are_known_by_what_is_asked_for(options, gpu):
 def test_setup_and_python_are_not_for_sbatch():
     options = {"setup": "module load x", "python": "apptainer exec a.sif python", "exclusive": True, "mem": "1G"}
     assert words_of(options) == ["--exclusive", "--mem=1G"]
+
+
+def test_the_profile_of_the_page_gives_options():
+    page = (ROOT / "docs/slurm.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    given = YAML(typ="safe", pure=True).load(block)["profiles"]["lab"]["slurm"]
+    options = dict(found for found in (of_profile(name, value) for name, value in given.items()) if found)
+    assert wants_gpu(options)
+    assert words_of(options) == [
+        "--partition=gpu", "--time=4:00:00", "--gpus=1", "--cpus-per-task=4", "--mem=16G"
+    ]  # fmt: skip
+    assert str(options["setup"]).startswith("module load cuda/12.4\nsource ")
