@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from analysis.contract.question import FigureKind
 from sweeper.cli import main
+from sweeper.cli.terminal.search_lines import budget
 from sweeper.planning.expand import expand
 from sweeper.planning.searched import searches_of
 from sweeper.search.state import expected_steps
@@ -118,6 +119,7 @@ def test_the_search_of_its_page_plans_the_budget_that_the_page_says(tmp_path):
     page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     assert expected_steps(search.rungs, 3, 27) == 630
     assert "= 630 steps instead of 2,430" in page and 27 * 90 == 2430
+    assert f"search {search.search_id}  {search.name}: {budget(search)}" in page
     for sampler, options in SAMPLERS.items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{sampler}` |"))
         assert all(f"`{name}`" in row for name in options)
