@@ -118,3 +118,9 @@ def test_a_searched_field_can_not_have_one_value_in_a_profile_or_on_the_command_
     with pytest.raises(SweepError, match=r"--set inner_lr=0.1: inner_lr of tuned is searched"):
         tried(sweep, ["inner_lr=0.1"])
     assert searches_of(tried(sweep, ["meta_batch_size=2"]))[0].search_id != searches_of(sweep)[0].search_id
+
+
+def test_a_search_may_compare_by_one_of_two_splits_that_its_trials_measure(tuned):
+    search = search_in(tuned("eval_split: val", "eval_split: both"))
+    assert search.trial({"inner_lr": 0.05, "inner_steps": 2, "zeroing": "none"}, 0).config.eval_split == "both"
+    assert search.spec.metric.metric == "val_accuracy"
