@@ -61,6 +61,15 @@ def test_inductive_batch_norm_pools_and_another_network_change_no_agreement(tiny
             assert gap / float(flat(expected).norm()) < 1e-10, (name, engine)
 
 
+@pytest.mark.parametrize("name", ["boil", "maml++", "reptile", "imaml"])
+def test_a_network_of_another_kind_has_the_methods_too(tiny, noise, name):
+    config = tiny(network="mlp", **METHODS[name])
+    expected, params, _ = outer_gradient(config, noise)
+    assert largest_error(outer_gradient(config, noise, "vmap")[0], expected) < 1e-10
+    layers = {key.rpartition(".")[0] for key in params if not is_rate(key)}
+    assert {key for key in params if is_rate(key)} == ({f"rate:{one}" for one in layers} if name == "maml++" else set())
+
+
 def test_boil_leaves_the_head_alone_in_the_inner_loop_and_learns_it_in_the_outer(tiny, noise):
     config = tiny(algorithm="boil")
     found, params, _ = outer_gradient(config, noise)
