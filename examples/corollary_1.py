@@ -18,6 +18,7 @@ from analysis.figures.style import RC, looks
 from trainers.data.datasets import data_root, load, prepare
 from trainers.maml import protocols
 from trainers.maml.config import resolve
+from trainers.maml.networks import HEAD, Params, initial_params
 from trainers.maml.train import train
 
 OTHERS = {"ANIL": {"algorithm": "anil"}, "explicit loss": {"algorithm": "contrastive"}}
@@ -27,15 +28,18 @@ EQUAL = 1e-17
 
 
 def encoders(steps: int, pixels: torch.Tensor, **changes: object) -> list[np.ndarray]:
-    """Return the encoder after each of `steps` outer steps, all its weights in one vector."""
+    """Return the encoder before training and after each of `steps` outer steps, all its weights in one vector."""
     short = {"order": "first", "inner_steps": 1, "meta_batch_size": 2, "dtype": "float64", "outer_steps": steps}
     config = resolve(protocols.load("strokes") | short | {"eval_episodes": 1, "eval_steps": 0} | changes)
-    found: dict[int, np.ndarray] = {}
+    found = {0: in_one_vector(initial_params(config))}
     for chunk in train([config], pixels, engine="fused", chunk_s=0.0):
-        weights = chunk.states()[0].params
-        kept = [value.numpy().ravel() for name, value in weights.items() if "head" not in name and moves(name)]
-        found[chunk.step] = np.concatenate(kept)
+        found[chunk.step] = in_one_vector(chunk.states()[0].params)
     return [found[step] for step in sorted(found)]
+
+
+def in_one_vector(params: Params) -> np.ndarray:
+    """Return the encoder's weights that training moves."""
+    return np.concatenate([value.numpy().ravel() for name, value in params.items() if name not in HEAD and moves(name)])
 
 
 def moves(name: str) -> bool:
@@ -64,7 +68,7 @@ def main() -> None:
                 apart = [np.linalg.norm(one - two) / moved for one, two in zip(maml, other, strict=True)]
                 print(f"{head}: {name} is {apart[-1]:.1e} of MAML's way from MAML after {options.steps} outer steps")
                 shown = np.maximum(apart, EQUAL)
-                axes.plot(range(1, len(shown) + 1), shown, color=look.colour, linestyle=look.dash, label=name)
+                axes.plot(shown, color=look.colour, linestyle=look.dash, label=name)
             axes.set_title(head, loc="left")
             axes.set_xlabel("outer step")
             axes.set_yscale("log")
