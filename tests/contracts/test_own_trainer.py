@@ -1,6 +1,7 @@
 """Every code block of the pages about one's own trainer or network works: its first line names its file."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from sweeper.planning.named_code_checks import check_named_code
 from sweeper.sweepfile.sweep import load
 from tests.budget import LONG
 from tests.places import ROOT
-from tests.sweeper.command import environment
+from tests.sweeper.command import environment, sweeper
 from trainers.fields import fields_of
 from trainers.metrics import metrics_of
 from trainers.registry import find
@@ -82,13 +83,10 @@ def test_a_sweep_of_the_page_runs(page, name, lab):
         pytest.importorskip("sklearn")
     path = lab(page) / name
     path.write_text(path.read_text(encoding="utf-8").replace("seeds: 3", "seeds: 1"), encoding="utf-8")
-    command = [sys.executable, "-m", "sweeper", "run", name, "--executor", "inline"]
-    bin_folder = str(Path(sys.executable).parent)
-    own = environment()
-    own["PATH"] = f"{bin_folder}:{own['PATH']}"
-    done = subprocess.run(command, cwd=path.parent, env=own, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^(\d+) planned: \1 done$", done.stderr, re.M), done.stderr
+    own = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = sweeper("run", name, "--executor", "inline", cwd=path.parent, PATH=own)
+    assert done.code == 0, done.out + done.err
+    assert re.search(r"^(\d+) planned: \1 done$", done.err, re.M), done.err
 
 
 def test_both_configs_of_the_page_are_the_same(lab):
