@@ -5,6 +5,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from sweeper.results.known_datasets import described_in
 from sweeper.results.known_trainers import described, known_in, let_recall
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.sweep import load as load_sweep
+from sweeper.sweepfile.tries import given_to, tried
 from trainers.data.added import shelf
 from trainers.data.added.description import as_json
 from trainers.trainer import DEFAULT, Reference, Trainer
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from analysis.store import Loaded
 
 SWEEP, QUESTION = "sweep.yaml", "question.json"
-"""The sweep file, and the profile and selectors that choose its trials."""
+"""The sweep file, and the profile, the selectors and the values of `--set` that choose its trials."""
 TRAINERS = "trainer*.json"
 """The descriptions of its trainers but MAML: trainer.json, trainer_2.json and so on."""
 DATASET = "dataset-"
@@ -33,7 +35,8 @@ DATASET = "dataset-"
 
 def question_files(sweep: Sweep, profile: str | None, only: Sequence[str]) -> dict[str, bytes]:
     """Return the files that make a report of raw data without the sweep's own file."""
-    asked = {"profile": profile, "only": list(only)}
+    asked: dict[str, Any] = {"profile": profile, "only": list(only)}
+    asked |= {"set": given_to(sweep)} if sweep.tried else {}
     plugs = [found for found in sweep.trainers.every if found.trainer.name != DEFAULT]
     own = {
         f"trainer{f'_{number}' if number > 1 else ''}.json": described(trainer, [reference.says])
@@ -61,7 +64,14 @@ def own_sweep(folder: Path) -> Sweep:
 
     for path in sorted(folder.glob(f"{DATASET}*.json")):
         shelf.also_known(described_in(path.read_bytes(), path))
-    return load_sweep(folder / SWEEP, described_there, trusted=False)
+    return tried(load_sweep(folder / SWEEP, described_there, trusted=False), _settings(folder))
+
+
+def _settings(folder: Path) -> list[str]:
+    """Return what `--set` had said of the raw data in `folder`; `question` says what is wrong with the file."""
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+        return [str(text) for text in json.loads((folder / QUESTION).read_text(encoding="utf-8")).get("set", [])]
+    return []
 
 
 def question(folder: Path) -> tuple[str | None, list[str]]:

@@ -46,9 +46,14 @@ def words(given: Iterable[str]) -> list[str]:
     return [word for text in given for word in ("--set", text)]
 
 
+def given_to(sweep: Sweep) -> list[str]:
+    """Return the texts that were given to `tried` to make `sweep`."""
+    return [setting.origin.removeprefix("--set ") for setting in sweep.tried.values()]
+
+
 def words_of(sweep: Sweep) -> list[str]:
     """Return the words of a command line that set what is tried in `sweep`."""
-    return [word for setting in sweep.tried.values() for word in setting.origin.split(" ", 1)]
+    return words(given_to(sweep))
 
 
 def _setting(sweep: Sweep, fields: Fields, text: str) -> tuple[str, Setting]:

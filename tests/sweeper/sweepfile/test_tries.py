@@ -1,9 +1,12 @@
 """`--set FIELD=VALUE`: other values for a try, under a name of its own."""
 
+import json
+
 import pytest
 
 from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
+from sweeper.reporting.raw_folder import own_sweep, question, question_files
 from sweeper.results.survey import experiment_name
 from sweeper.sweepfile.sweep import load
 from sweeper.sweepfile.tries import tried, words_of
@@ -84,3 +87,12 @@ def test_the_commands_take_it(write_sweep, tmp_path) -> None:
     assert command("status", path, "--set", "channels=5", "--results", tmp_path / "results").exit_code == 0
     refused = command("run", path, "--set", "chanels=5", "--results", tmp_path / "results")
     assert refused.exit_code == 2 and not (tmp_path / "results").exists()
+
+
+def test_raw_data_know_what_was_set(write_sweep, tmp_path) -> None:
+    path = write_sweep()
+    (tmp_path / "raw").mkdir()
+    for name, content in question_files(tried(load(path), ["channels=5"]), None, []).items():
+        (tmp_path / "raw" / name).write_bytes(content)
+    assert own_sweep(tmp_path / "raw").name == "tiny+channels=5" and question(tmp_path / "raw") == (None, [])
+    assert json.loads(question_files(load(path), None, [])["question.json"]) == {"profile": None, "only": []}
