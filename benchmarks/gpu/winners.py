@@ -46,10 +46,11 @@ def _rate(row: Row) -> float:
 
 
 def source(best: dict[Cell, Row]) -> str:
-    """Return the text of `trainers/maml/engines/gpu_table.py` with these winners."""
+    """Return the text of `trainers/maml/engines/gpu_table.py` with these winners; other cells stay as they are."""
     whole = Path(gpu_table.__file__).read_text(encoding="utf-8")
     head, mark, _ = whole.partition(" = {")
-    lines = [f'    ("{network}", "{order}"): "{row["engine"]}",\n' for (network, order), row in sorted(best.items())]
+    engines = {**gpu_table.GPU_ENGINES, **{cell: row["engine"] for cell, row in best.items()}}
+    lines = [f'    ("{network}", "{order}"): "{engine}",\n' for (network, order), engine in sorted(engines.items())]
     return head + mark + ("\n" + "".join(lines) if lines else "") + "}\n"
 
 

@@ -71,8 +71,15 @@ def tiny_on_gpu():
     return tiny_config
 
 
-def test_no_winner_leaves_the_file_as_it_is_without_entries():
-    assert source({}).endswith('GPU_ENGINES: dict[tuple[str, str], Literal["vmap", "graph", "unfold"]] = {}\n')
+def test_cells_without_a_winner_stay_as_they_are(monkeypatch):
+    assert source({}) == Path(gpu_table.__file__).read_text(encoding="utf-8")
+    pooled = ("conv4_pooled", "first")
+    monkeypatch.setattr(gpu_table, "GPU_ENGINES", {FIRST: "vmap", pooled: "unfold"})
+    scope: dict = {}
+    exec(source(winners([row(engine="graph")])), scope)
+    assert scope["GPU_ENGINES"] == {FIRST: "graph", pooled: "unfold"}
+    monkeypatch.setattr(gpu_table, "GPU_ENGINES", {})
+    assert source({}).endswith(" = {}\n")
 
 
 def test_a_row_without_numbers_says_why_in_the_table():

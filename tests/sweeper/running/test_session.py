@@ -87,4 +87,4 @@ def test_an_arithmetic_that_a_device_lacks_is_refused_before_anything_runs(write
     specs = expand(load(write_sweep("  use: strokes\n  arithmetic: bf16")))
     with pytest.raises(SweepError, match=f"{specs[0].trial_id} .* can't run here: arithmetic bf16 needs --device cuda"):
         engines_of(specs, [], "cpu", None)
-    assert set(engines_of(specs, [], "cuda", None).values()) == {"vmap"}
+    assert set(engines_of(specs, [], "cuda", None).values()) == {"unfold"}
