@@ -79,8 +79,9 @@ def step_of(side: Side, trial: PlannedTrial) -> int:
 
 
 def facts_of(trial: PlannedTrial, endpoint: Endpoint) -> TaskFacts:
-    """Return the facts that fix a margin of one of MAML's numbers."""
-    return TaskFacts(trial.config["dataset"], trial.config["order"], trial.config["shots"], endpoint.metric)
+    """Return the facts that fix a margin of one of MAML's numbers; another trainer's have no order, and no margin."""
+    config = trial.config
+    return TaskFacts(config.get("dataset", ""), config.get("order", ""), config.get("shots", 0), endpoint.metric)
 
 
 def published_values(

@@ -5,7 +5,6 @@ Computes nothing itself. Loads torch only to train, and to read or write whole c
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 
 from trainers.data.added import shelf
 from trainers.data.archives import DataError
+from trainers.data.catalog import CATALOG
 from trainers.data.facts import facts_of
 from trainers.maml import compile_ahead, pack_size, protocols
 from trainers.maml.checkpoints.head import NOTHING_SCORED, scores_shape
@@ -259,14 +259,21 @@ def episode_of(config: TrialConfig, data: Data, split: str, number: int) -> Epis
 def held(dataset: str, digest: str, begin: Callable[[], Iterator[Chunk]]) -> Iterator[Chunk]:
     """Train by the chunks that `begin` returns, with what is known of the data set as it is now, to the end.
 
-    Raises TrainerError if the data set of this name has another digest by now.
+    Raises TrainerError, with the first chunk, if the added data set of this name has another digest by now.
     """
-    with ExitStack() as ending:
-        try:
-            ending.enter_context(shelf.holding(dataset, digest))
-        except DataError as error:
-            raise TrainerError(str(error)) from None
+    return begin() if dataset in CATALOG else _held(dataset, digest, begin)
+
+
+def _held(dataset: str, digest: str, begin: Callable[[], Iterator[Chunk]]) -> Iterator[Chunk]:
+    holding = shelf.holding(dataset, digest)
+    try:
+        holding.__enter__()
+    except DataError as error:
+        raise TrainerError(str(error)) from None
+    try:
         yield from begin()
+    finally:  # without an error's traceback, which would keep the frames and a GPU's memory with them
+        holding.__exit__(None, None, None)
 
 
 def _adapted_count(config: TrialConfig, parameters: int) -> int:

@@ -77,7 +77,7 @@ def test_a_trial_without_the_number_says_why(readings, status: str, step: int, r
 def test_a_trainer_without_length_is_read_where_its_trial_ended() -> None:
     trial = planned({}, target=0)
     done = recorded(trial, values(0.3, 0.5))
-    assert (read(trial, done, ACCURACY, "last"), step_read(trial, done, "last")) == ((0.5, "", 1), 40)
+    assert (read(trial, done, ACCURACY, "last"), step_read(trial, done, ACCURACY, "last")) == ((0.5, "", 1), 40)
     assert read(trial, done, ACCURACY, 20).value == 0.3
     for status, reason in (
         ("running", "running at step 40"),
@@ -88,7 +88,7 @@ def test_a_trainer_without_length_is_read_where_its_trial_ended() -> None:
     once = recorded(trial, {0: {"loss": 2.5}})  # a program that measures once, at its only step
     assert read(trial, once, LOSS, "last") == (2.5, "", 1)
     assert read(trial, once, ACCURACY, "last").reason == "no reading of accuracy/val at or before step 0"
-    assert step_read(trial, None, "last") == 0
+    assert step_read(trial, None, ACCURACY, "last") == 0
 
 
 def test_the_frame_has_the_step_of_each_trial() -> None:

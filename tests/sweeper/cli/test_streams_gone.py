@@ -121,6 +121,6 @@ def test_a_reader_that_leaves_ends_what_only_prints_quietly(trained, words):
 def test_an_error_of_something_else_that_is_gone_is_no_success(trained):
     """A store's connection, for example."""
     fault = "def gone(*words): raise BrokenPipeError(32, 'Broken pipe')"
-    broken = f"import sweeper.cli.plan as plan\n{fault}\nassert plan.expand\nplan.expand = gone\n{PROGRAM}"
+    broken = f"import sweeper.cli.plan as plan\n{fault}\nassert plan.planned\nplan.planned = gone\n{PROGRAM}"
     ended = sweeper("plan", "tiny.yaml", cwd=trained, program=broken)
     assert ended.code == 4 and "Traceback" not in ended.err

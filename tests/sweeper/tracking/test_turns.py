@@ -142,27 +142,23 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
 
 
 @slow
-def test_the_process_left_behind_sends_each_sweep_as_it_ran_whatever_becomes_of_its_file(
-    backlog, results: Results, tmp_path: Path
+@pytest.mark.parametrize("change", ["deleted", "edited", "made unreadable"])
+def test_the_process_left_behind_sends_the_sweep_as_it_ran_whatever_becomes_of_its_file(
+    backlog, results: Results, tmp_path: Path, change: str
 ) -> None:
-    text, uri = backlog("deleted", 4).read_text(), default_uri(results.root)
-    names = ("deleted", "edited", "unreadable")
-    deleted, edited, unreadable = paths = [tmp_path / f"{name}.yaml" for name in names]
-    for name, path in zip(names, paths, strict=True):
-        path.write_text(text.replace("name: deleted", f"name: {name}"))
-    working = [Lock(turns_of(results, name, uri).now) for name in names]
-    assert all(lock.take() for lock in working)
-    process = start(["run", *paths, *LOCAL], tmp_path)
+    path, uri = backlog("gone", 4), default_uri(results.root)
+    working = Lock(turns_of(results, "gone", uri).now)
+    assert working.take()
+    process = start(["run", path, *LOCAL], tmp_path)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
-    deleted.unlink()
-    edited.write_text(edited.read_text().replace("name: edited", "name: other"))
-    unreadable.write_text("}{")
-    for lock in working:
-        lock.release()
+    if change == "deleted":
+        path.unlink()
+    else:
+        path.write_text(path.read_text().replace("name: gone", "name: other") if change == "edited" else "}{")
+    working.release()
     wait_for_pushes(tmp_path)
-    for name in names:
-        assert stored(uri, name) == everything(results), name
+    assert stored(uri, "gone") == everything(results)
 
 
 @slow

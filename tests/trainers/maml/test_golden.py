@@ -205,7 +205,7 @@ def test_numbers_have_not_moved_under_their_recipe(entry, engine, pixels, monkey
 
 
 def test_every_entry_of_the_recipe_has_a_guard():
-    data_sets = {"omniglot", "strokes", "mini_imagenet"}  # guarded by digests, and by the constants below
+    data_sets = {"omniglot", "strokes", "mini_imagenet", "added_data"}  # guarded by digests, and by the constants below
     assert {entry.partition(",")[0] for entry in GOLDEN} | data_sets == set(RECIPES)
     for entry, (values, *_) in GOLDEN.items():
         assert entry.partition(",")[0] in recipe_of(resolve({"dataset": "strokes", "order": "first"} | values))

@@ -38,7 +38,9 @@ def start(monkeypatch):
         monkeypatch.setattr(ray_daemons.ray, "init", init)
         executor = ray_executor.RayExecutor(workers=8, threads=1, gpus=0)
         trial = SimpleNamespace(spec=SimpleNamespace(trainer=MAML))
-        dealer = SimpleNamespace(stopping=threading.Event(), end_all=lambda: None, trials={"0123": trial})
+        dealer = SimpleNamespace(
+            stopping=threading.Event(), end_all=lambda: None, trials={"0123": trial}, examples=[trial.spec], most=1
+        )
         with pytest.raises(ray_executor.SweepError) as raised:
             executor.run(dealer, lambda: None)
         assert raised.value.exit_code == 4
