@@ -71,8 +71,9 @@ class Dealer:
         """Trials of the source that this run still trains to another target."""
         self._ended: dict[str, None] = {}
         self._trainers: dict[int, Trainer] = {}
+        """The trainers that were dealt, by their ids in this process; keeping them keeps these ids theirs."""
         self._codes: dict[tuple[int, str], str] = {}
-        """Each trainer of the run, by its id in this process, with the hash of its code when it was first dealt."""
+        """The hash of the code that trains a cell when it was first dealt, by the trainer's id and the cell."""
         self._clock = clock
         self._sweeps = dict(sweeps)
         self._worker = worker
@@ -315,36 +316,38 @@ class Dealer:
             holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
             self._skip_held(trial, f"held by process {holder['pid']} on {holder['host']}")
             return False
-        if self._others is not None and (who := self._others.holder(paths)):
+        if not self._open_locked(trial, paths, mates):
             lock.release()
+            return False
+        trial.lock = lock
+        return True
+
+    def _open_locked(self, trial: Dealt, paths: TrialPaths, mates: Sequence[Dealt]) -> bool:
+        """Open the journal of `trial`, whose lock this run has, and take its next attempt; see `_open`."""
+        if self._others is not None and (who := self._others.holder(paths)):
             self._skip_held(trial, f"held by {who}")
             return False
-        reason = self._why_not(trial, paths)
-        if reason:
-            lock.release()
+        if reason := self._why_not(trial, paths):
             self._enter(trial, "skip", reason)
             return False
         journal = Journal(paths.journal)
         if journal.first is None and self._checkpoints(trial):
             reason = keep_engine(trial, began_with(paths, trial.spec.trainer), self._worker)
             if reason:
-                lock.release()
                 self._enter(trial, "skip", reason)
                 return False
         if mates and self._fixed(trial, journal) != self._fixed(mates[0], mates[0].open_journal):
-            lock.release()
             trial.largest_pack = 1
             self._waiting.put_back(trial, self._clock())
             return False
         try:
             number = journal.claim()
         except TakenOverError as error:
-            lock.release()
             self._skip_held(trial, str(error))
             return False
         if self._others is not None:
             self._others.taken(paths, number)
-        trial.lock, trial.journal = lock, journal
+        trial.journal = journal
         trial.step = trial.first_step = max(map(step_of, self._checkpoints(trial)), default=0)
         return True
 

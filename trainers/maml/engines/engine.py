@@ -1,8 +1,9 @@
-"""What every engine offers: outer gradients and scores of all runs of a pack. Computes nothing."""
+"""What every engine offers: outer gradients and scores of all runs of a pack. Computes nothing itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from trainers.maml.config import TrialConfig
@@ -40,6 +41,25 @@ class Engine(Protocol):
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]
     ) -> Tensor:
         """Return integers (R, E, len(scored)): query images right after each number of inner steps in `scored`."""
+
+
+OfRun = Callable[[Params, Episode, float], MetaGradient]
+"""(parameters, stack of E episodes, inner learning rate) of one run -> its mean, without the axis R."""
+
+
+def run_by_run(
+    of_run: OfRun, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool]
+) -> MetaGradient:
+    """Return the stacked result of `of_run` for each living run; the others have zeros."""
+    gradient = {name: torch.zeros_like(value) for name, value in params.items()}
+    losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
+    for run in living(alive):
+        own = {name: value[run] for name, value in params.items()}
+        mean = of_run(own, episodes[run], float(inner_lr[run]))
+        for name, grad in mean.gradient.items():
+            gradient[name][run] = grad
+        losses[run], accuracies[run] = mean.loss, mean.accuracy
+    return MetaGradient(gradient, losses, accuracies)
 
 
 def living(alive: Sequence[bool]) -> list[int]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainers.maml.adapt import QueryOutcome, graph_gradient, transform_gradient
 from trainers.maml.config import TrialConfig
-from trainers.maml.engines.engine import Engine, MetaGradient, living
+from trainers.maml.engines.engine import Engine, MetaGradient, living, run_by_run
 from trainers.maml.engines.outcomes import Rate, outcome_of, scores_of
 from trainers.maml.engines.table import EngineName
 from trainers.maml.engines.unfolded import convolve
@@ -60,15 +60,7 @@ class LoopEngine:
     ) -> MetaGradient:
         """See Engine."""
         outcome = self._outcome if weights is None else partial(self._outcome, weights=weights.tolist())
-        gradient = {name: torch.zeros_like(value) for name, value in params.items()}
-        losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
-        for run in living(alive):
-            own = {name: value[run] for name, value in params.items()}
-            mean = mean_gradient(outcome, own, episodes[run], float(inner_lr[run]))
-            for name, grad in mean.gradient.items():
-                gradient[name][run] = grad
-            losses[run], accuracies[run] = mean.loss, mean.accuracy
-        return MetaGradient(gradient, losses, accuracies)
+        return run_by_run(partial(mean_gradient, outcome), params, episodes, inner_lr, alive)
 
     def correct(
         self, params: Params, episodes: list[Episode], inner_lr: Tensor, alive: list[bool], scored: Sequence[int]

@@ -18,7 +18,7 @@ from trainers.maml.config import TrialConfig
 from trainers.maml.engines.compiled import head
 from trainers.maml.engines.compiled.network import Kept, Layout, Network, Views
 from trainers.maml.engines.compiled.products import Array
-from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living
+from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living, run_by_run
 from trainers.maml.engines.kernel_cache import alone
 from trainers.maml.episodes import Episode
 from trainers.maml.networks import Params
@@ -100,14 +100,7 @@ class CompiledEngine:
         weights: Tensor | None = None,
     ) -> MetaGradient:
         """See engine.Engine; there are never `weights`, which are for `methods`."""
-        gradient = {name: torch.zeros_like(value) for name, value in params.items()}
-        losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
-        for run in living(alive):
-            own = {name: value[run] for name, value in params.items()}
-            found, losses[run], accuracies[run] = self._mean_gradient(own, episodes[run], float(inner_lr[run]))
-            for name, value in self._layout.params_of(found, own).items():
-                gradient[name][run] = value
-        return MetaGradient(gradient, losses, accuracies)
+        return run_by_run(self._mean_of_run, params, episodes, inner_lr, alive)
 
     @np.errstate(all="ignore")
     def correct(
@@ -122,6 +115,10 @@ class CompiledEngine:
             for e, sets in enumerate(self._episodes(episodes[run])):
                 counts[run, e] = torch.tensor(self._scores(start, sets, float(inner_lr[run]), scored, head_alone))
         return counts
+
+    def _mean_of_run(self, params: Params, episodes: Episode, lr: float) -> MetaGradient:
+        found, *mean = self._mean_gradient(params, episodes, lr)
+        return MetaGradient(self._layout.params_of(found, params), *torch.tensor(mean, dtype=torch.float64))
 
     def _mean_gradient(self, params: Params, episodes: Episode, lr: float) -> tuple[Array, float, float]:
         """Return the mean of outer gradient (flat), query loss and accuracy over the stack `episodes`."""

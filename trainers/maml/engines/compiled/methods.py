@@ -7,6 +7,7 @@ support loss, 0 in first order. iMAML solves its system with the same products H
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 from trainers.maml.adapt import adapted_names
 from trainers.maml.engines.compiled.engine import CompiledEngine, EpisodeSets, LabelledSet
 from trainers.maml.engines.compiled.products import Array
-from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living
+from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living, run_by_run
 from trainers.maml.episodes import Episode
 from trainers.maml.implicit import conjugate_gradient
 from trainers.maml.networks import Params
@@ -57,15 +58,8 @@ class MethodsEngine(CompiledEngine):
         weights: Tensor | None = None,
     ) -> MetaGradient:
         """See engine.Engine."""
-        gradient = {name: torch.zeros_like(value) for name, value in params.items()}
-        losses, accuracies = torch.zeros_like(inner_lr), torch.zeros_like(inner_lr)
         after = _last(self._config.inner_steps) if weights is None else weights.tolist()
-        for run in living(alive):
-            own = {name: value[run] for name, value in params.items()}
-            found, losses[run], accuracies[run] = self._mean(own, episodes[run], float(inner_lr[run]), after)
-            for name, value in found.items():
-                gradient[name][run] = value
-        return MetaGradient(gradient, losses, accuracies)
+        return run_by_run(partial(self._mean, weights=after), params, episodes, inner_lr, alive)
 
     @np.errstate(all="ignore")
     def correct(
@@ -82,7 +76,7 @@ class MethodsEngine(CompiledEngine):
                 counts[run, e] = torch.tensor(self._right_after(start, sets, rate, scored))
         return counts
 
-    def _mean(self, own: Params, episodes: Episode, lr: float, weights: Sequence[float]) -> tuple[Params, float, float]:
+    def _mean(self, own: Params, episodes: Episode, lr: float, weights: Sequence[float]) -> MetaGradient:
         """Return the mean of outer gradient, query loss and accuracy over the stack `episodes`."""
         network, names = _network(own), adapted_names(self._config.algorithm, own)
         start = self._layout.flat_of(network)
@@ -104,7 +98,8 @@ class MethodsEngine(CompiledEngine):
             loss, accuracy = loss + found.loss / count, accuracy + found.accuracy / count
         parts = [{name: self._layout.params_of(part, network)[name] for name in names} for part in of_rates]
         learned = gradient_of_rates(self._config, parts) if parts else {}
-        return self._layout.params_of(total, network) | learned, loss, accuracy
+        mean = torch.tensor([loss, accuracy], dtype=torch.float64)
+        return MetaGradient(self._layout.params_of(total, network) | learned, *mean)
 
     def _rates(self, own: Params, names: tuple[str, ...], lr: float, steps: int) -> RateOf:
         """Return the rates of the first `steps` inner steps: those of the parameters `names`, 0 for all others."""
