@@ -45,6 +45,7 @@ def results(
     profile: str | None = None,
     tracking_uri: str | None = None,
     only: Sequence[str] = (),
+    settings: Sequence[str] = (),
     raw: str | Path | None = None,
     mix_engines: bool = False,
 ) -> "SweepResults":
@@ -52,14 +53,23 @@ def results(
 
     `sweep` is the path of a sweep file or the name of a shipped sweep. The runs are read from the MLflow store of the
     folder `results`, or from `tracking_uri`. `raw` is a folder that `sweeper report --format data` wrote, read instead
-    of a store; it needs no `sweep`. `only` are selectors as in `--only`. If `mix_engines`, a cell may have trials of
-    two engines.
+    of a store; it needs no `sweep`. `only` are selectors as in `--only`, and `settings` values as in `--set`:
+    `"inner_lr=0.1"`. If `mix_engines`, a cell may have trials of two engines.
 
     Raises SweepError, whose text says what is wrong and what to do.
     """
     from sweeper.reporting.sweep_results import read
 
-    return read(sweep, results, profile=profile, tracking_uri=tracking_uri, only=only, raw=raw, mix_engines=mix_engines)
+    return read(
+        sweep,
+        results,
+        profile=profile,
+        tracking_uri=tracking_uri,
+        only=only,
+        settings=settings,
+        raw=raw,
+        mix_engines=mix_engines,
+    )
 
 
 def plan(
@@ -68,17 +78,18 @@ def plan(
     *,
     profile: str | None = None,
     only: Sequence[str] = (),
+    settings: Sequence[str] = (),
     config: bool = False,
 ) -> "pd.DataFrame":
     """Return one row per trial that `sweep` plans, with its state in the folder `results`, as `sweeper plan` shows it.
 
     Columns: trial_id, seed, one per axis, cell (trials that differ in their seed alone share it), target (outer steps),
     state, why (what a run would do, or why nothing); with `config`, each field of the trial's config that has no column
-    yet. Trains nothing and writes nothing. Raises SweepError.
+    yet. `settings` are values as in `--set`. Trains nothing and writes nothing. Raises SweepError.
     """
     from sweeper.reporting.sweep_results import planned
 
-    return planned(sweep, results, profile=profile, only=only, config=config)
+    return planned(sweep, results, profile=profile, only=only, settings=settings, config=config)
 
 
 def study(

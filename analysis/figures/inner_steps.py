@@ -13,7 +13,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.contract.question import Word
+from analysis.contract.question import NOT_APPLICABLE, Word
 from analysis.figures.arms import FACET, FigureRequest, Task, facet_of
 from analysis.figures.layout import (
     COLUMN_GAP,
@@ -43,6 +43,7 @@ from analysis.numbers.tidy import axis_column
 
 TICKS = 12  # with more labels on the horizontal axis, only some are printed
 LOG_RATIO = 100  # if positive values span this ratio or more, the horizontal axis is logarithmic
+ASIDE = 1 / 6  # how far left of the numbers the cells without one are, as a part of the numbers' range
 
 
 class Point(NamedTuple):
@@ -75,7 +76,8 @@ class InnerStepsInfo(NamedTuple):
     """All that is drawn: values have the `unit` of `y_title`.
 
     `bounds` are those of the metric; intervals may leave them. `ticks` are the positions on the horizontal axis with
-    their labels, in the order of the plan; `numeric` says whether the positions are the labels' numbers.
+    their labels, in the order of the plan; `numeric` says whether the positions are the labels' numbers. `aside` is
+    then where the cells stand in which the axis does not apply: left of all numbers, and no line goes there.
     `room` is what the tick labels need beyond the usual width, in inches.
     """
 
@@ -89,6 +91,7 @@ class InnerStepsInfo(NamedTuple):
     hue_title: str
     ticks: tuple[tuple[float, str], ...]
     numeric: bool
+    aside: float | None
     log: bool
     columns: int
     panels: tuple[Panel, ...]
@@ -98,7 +101,7 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
     """Return the numbers of the figure: one panel per facet and step, one line per hue.
 
     `values` are the `endpoint_values` of the request's endpoint. The horizontal axis is numeric if every label of
-    `spec.x` is a finite number and no number occurs twice; otherwise the labels are at 0, 1, 2, ...
+    `spec.x` where it applies is a finite number and no number occurs twice; otherwise the labels are at 0, 1, 2, ...
     """
     spec, x = request.spec, request.spec.x
     assert x is not None, "a sweep file names the x of every line figure"
@@ -109,8 +112,12 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
     facets = tuple(dict.fromkeys(place[1 : 1 + len(spec.facets)] for place in by_key))
     hues = labels[spec.hue] if spec.hue else ("",)
     ats = tuple(values["at"].cat.categories)
-    numbers = _numbers(labels[x])
-    positions = numbers or tuple(map(float, range(len(labels[x]))))
+    numbers = _numbers([label for label in labels[x] if label != NOT_APPLICABLE])
+    spread = numbers or tuple(map(float, range(len(labels[x]))))
+    log = min(spread) > 0 and (spec.logarithmic or max(spread) / min(spread) >= LOG_RATIO)
+    aside = _aside(numbers, log) if numbers and NOT_APPLICABLE in labels[x] else None
+    rest = iter(spread)
+    positions = tuple(aside if aside is not None and label == NOT_APPLICABLE else next(rest) for label in labels[x])
     panels = []
     for at in ats:
         for facet in facets:
@@ -132,7 +139,8 @@ def inner_steps_info(request: FigureRequest, values: pd.DataFrame) -> InnerSteps
         hue_title=request.hue_title,
         ticks=tuple(zip(positions, labels[x], strict=True)),
         numeric=bool(numbers),
-        log=min(positions) > 0 and (spec.logarithmic or max(positions) / min(positions) >= LOG_RATIO),
+        aside=aside,
+        log=log,
         columns=len(facets) if len(ats) > 1 else usual_columns(len(facets)),
         panels=tuple(panels),
     )
@@ -176,6 +184,14 @@ def _numbers(labels: Sequence[str]) -> tuple[float, ...]:
     return numbers if len(set(numbers)) == len(numbers) and all(map(math.isfinite, numbers)) else ()
 
 
+def _aside(numbers: Sequence[float], log: bool) -> float:
+    """Return the position of the cells in which the axis of `numbers` does not apply."""
+    low, high = min(numbers), max(numbers)
+    if log:
+        return low / ((high / low) ** ASIDE if high > low else 2)
+    return low - (ASIDE * (high - low) or 1)
+
+
 def _looks(info: InnerStepsInfo) -> list[Look]:
     """Return the look of each line; along named values it has markers alone."""
     every = looks(len(info.panels[0].lines))
@@ -200,7 +216,7 @@ def _draw_panel(axes: Axes, panel: Panel, info: InnerStepsInfo) -> None:
     if info.log:
         axes.set_xscale("log")
     step = math.ceil(len(info.ticks) / TICKS)
-    kept = info.ticks[::step]
+    kept = [tick for index, tick in enumerate(info.ticks) if index % step == 0 or tick[0] == info.aside]
     axes.set_xticks([position for position, _ in kept], [label for _, label in kept])
     axes.set_xticks([], minor=True)
     axes.margins(x=0.08, y=0.1)
@@ -244,10 +260,13 @@ def _draw_line(
     scale = info.unit.scale
     xs = [at(point.x, place) for point in line.points]
     means = [scale * point.mean for point in line.points]
-    axes.plot(
-        xs, means, color=look.colour, marker=look.marker, markersize=4.4, markeredgecolor="white", linestyle=look.dash,
-        linewidth=1.3, markeredgewidth=0.5, zorder=4,
-    )  # fmt: skip
+    joined = [index for index, point in enumerate(line.points) if point.x != info.aside]
+    alone = [index for index, point in enumerate(line.points) if point.x == info.aside]
+    for part, dash in ((joined, look.dash), (alone, "none")):
+        axes.plot(
+            [xs[index] for index in part], [means[index] for index in part], color=look.colour, marker=look.marker,
+            markersize=4.4, markeredgecolor="white", linestyle=dash, linewidth=1.3, markeredgewidth=0.5, zorder=4,
+        )  # fmt: skip
     for x, mean, point in zip(xs, means, line.points, strict=True):
         if not math.isnan(point.low):
             low, high = scale * info.bounds.clip((point.low, point.high))
@@ -284,6 +303,8 @@ def _footer(info: InnerStepsInfo) -> str:
         f"{means}: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
         clipped_sentence([end for point in points for end in (point.low, point.high)], info.unit.scale, info.bounds),
     ]
+    if info.aside is not None:
+        parts.append(f"At {NOT_APPLICABLE}, {info.x_title} does not apply.")
     if any(not point.seeds for point in points):
         parts.append("Cross at the bottom: no finished trial.")
     parts.append(ordinates_sentence([panel.task for panel in info.panels]))

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.options import only_option, profile_option, results_option, sweep_file, with_errors_shown
+from sweeper.cli.options import (
+    only_option,
+    profile_option,
+    results_option,
+    set_option,
+    sweep_file,
+    with_errors_shown,
+)
 from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.results.paths import Results
 
@@ -14,6 +21,7 @@ from sweeper.results.paths import Results
 @profile_option
 @results_option
 @only_option
+@set_option
 @click.option(
     "--out",
     metavar="ARCHIVE",
@@ -23,7 +31,13 @@ from sweeper.results.paths import Results
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @with_errors_shown
 def export(
-    file: Path, profile: str | None, results: Path, only: tuple[str, ...], out: Path | None, force: bool
+    file: Path,
+    profile: str | None,
+    results: Path,
+    only: tuple[str, ...],
+    settings: tuple[str, ...],
+    out: Path | None,
+    force: bool,
 ) -> None:
     """Write the journals and last good checkpoints of sweep FILE into one archive, and print its path.
 
@@ -40,7 +54,7 @@ def export(
     from sweeper.search.trials import planned
 
     folder = Results.at(results)
-    sweep = sweep_in(file, folder)
+    sweep = sweep_in(file, folder, settings)
     specs = select(planned(sweep, profile, folder, folder.digests()), only, "--only")
     target = out or Path(f"{experiment_name(sweep, profile)}.zip")
     exported = export_trials(sweep, profile, specs, folder, target, force=force)

@@ -1,6 +1,8 @@
 """`sweeper report`: join the plan with the tracking store, and write tables, figures and pages."""
 
 import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,9 +128,9 @@ def _tell_damaged(part: request.Part, results: Path, profile: str | None, settin
 
 def _print(made: request.Written, every: bool) -> None:
     """Print a sweep's answer to stderr, its first table if it is the only sweep, and its files to stdout."""
-    say(f"{made.sweep}: {made.sentence}" if every else made.sentence)
+    say(broken(f"{made.sweep}: {made.sentence}" if every else made.sentence))
     for word, text in made.verdicts if not every else ():
-        say(f"  {f'{word}: ' if word else ''}{text}")
+        say(broken(f"  {f'{word}: ' if word else ''}{text}"))
     if made.table is not None and not every:
         from sweeper.reporting.plain_table import plain_table
 
@@ -136,3 +138,11 @@ def _print(made: request.Written, every: bool) -> None:
     say(f"{made.complete} cells complete, {made.incomplete} with missing seeds")
     for path in made.paths:
         hand_out(path)
+
+
+def broken(text: str) -> str:
+    """Return `text` broken between words if a terminal shows it: a terminal itself breaks words. Else unchanged."""
+    if not sys.stderr.isatty():
+        return text
+    width = min(shutil.get_terminal_size().columns, WIDEST)
+    return textwrap.fill(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

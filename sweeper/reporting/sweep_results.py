@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("sweeper")
 _OPTIONS = {"tracking-uri": "tracking_uri=", "mix-engines": "mix_engines=True", "from": "raw="}
-_OPTIONS |= {name: f"{name}=" for name in ("results", "profile", "only")}
+_OPTIONS |= {name: f"{name}=" for name in ("results", "profile", "only")} | {"set": "settings="}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -214,6 +214,7 @@ def read(
     profile: str | None,
     tracking_uri: str | None,
     only: Sequence[str],
+    settings: Sequence[str],
     raw: str | Path | None,
     mix_engines: bool,
 ) -> SweepResults:
@@ -229,6 +230,7 @@ def read(
                 profile=profile,
                 tracking_uri=tracking_uri,
                 only=_several(only),
+                settings=_several(settings),
                 data=folder,
                 formats=("csv",),
                 mix_engines=mix_engines,
@@ -239,14 +241,21 @@ def read(
 
 
 def planned(
-    sweep: str | Path, results: str | Path, *, profile: str | None, only: Sequence[str], config: bool
+    sweep: str | Path,
+    results: str | Path,
+    *,
+    profile: str | None,
+    only: Sequence[str],
+    settings: Sequence[str],
+    config: bool,
 ) -> "pd.DataFrame":
     """Return a row per planned trial, see `sweeper.plan`. Raises SweepError."""
     from analysis.report import frames
 
     with _in_python():
         folder = Results.at(Path(results))
-        specs = planned_trials(sweep_in(Path(sweep), folder), profile, folder, folder.digests())
+        found = sweep_in(Path(sweep), folder, _several(settings))
+        specs = planned_trials(found, profile, folder, folder.digests())
         chosen = {spec.trial_id for spec in select(specs, _several(only), "only=")}
         standings = [one for one in survey(folder, specs).standings if one.spec.trial_id in chosen]
     plan = [one.spec.planned() for one in standings]
@@ -260,9 +269,9 @@ def planned(
     return frames.with_config(frame, plan) if config else frame
 
 
-def _several(only: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the selectors; one text is one selector, not a sequence of letters."""
-    return (only,) if isinstance(only, str) else tuple(only)
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the selectors or settings; one text is one of them, not a sequence of letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _counted(kind: str, number: int, count: int) -> int:

@@ -82,6 +82,17 @@ def test_formulas_are_on_the_site_as_mathml(site):
     assert not re.search(r"\\(?:frac|dot|mathbb|theta)", page)  # no LaTeX is left over
 
 
+def test_a_keyboard_reaches_what_scrolls_and_the_search_has_a_name(site):
+    """What axe-core found, of that which is in the pages themselves; site.js does the rest in the browser."""
+    for path in site.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        if 'class="md-typeset"' not in page and "md-search" not in page:
+            continue  # a report, which is copied
+        assert 'role="dialog" aria-label="Search"' in page, path
+        assert not re.search(r"<pre>(<span></span>)?<code|<th[^>]*></th>|<div class=\"formula\">", page), path
+    assert "site.js" in (site / "index.html").read_text(encoding="utf-8") and (site / "site.js").exists()
+
+
 def test_no_page_loads_anything_from_another_host(site):
     loading = re.compile(
         r"""<(?:script|link|img|iframe)[^>]+(?:src|href)=["']?(?:https?:)?//[^>]*>|url\(["']?https?:"""

@@ -144,7 +144,7 @@ class Watcher:
                 self._line(_change_line(change))
 
     def _line(self, text: str) -> None:
-        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=not self._live)
 
     def _sentence(self, trials: list[Dealt]) -> str:
         by_phase = Counter(trial.phase for trial in trials)
@@ -157,7 +157,8 @@ class Watcher:
         left = self._pace.left(trials)
         rates = [rate for trial in trials if trial.phase == "running" and (rate := self._pace.rate(trial)) is not None]
         if left is None:
-            return "no estimate yet"
+            begun = any(trial.phase in SHOWN for trial in trials)
+            return "no estimate yet" if begun or not trials else "the workers are starting"
         return f"{in_words(left)} left{f' · {sum(rates):.2f} steps/s' if rates else ''}"
 
     def _rate(self, trial: Dealt) -> str:

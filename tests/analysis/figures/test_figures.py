@@ -75,6 +75,22 @@ def test_an_axis_declared_as_a_logarithm_is_drawn_as_one_and_names_never_are(mak
     assert not make_info(spec=declared, steps=("few", "many")).log
 
 
+def test_where_an_axis_of_numbers_does_not_apply_is_beside_the_numbers_and_no_line_goes_there(make_info) -> None:
+    info = make_info(steps=("-", "1", "5", "2"))
+    assert info.numeric and not info.log
+    assert info.ticks == ((pytest.approx(1 - 4 / 6), "-"), (1.0, "1"), (5.0, "5"), (2.0, "2"))
+    ((axes, *_),) = [draw_inner_steps(info).axes]
+    lines = [line for line in axes.get_lines() if len(line.get_xdata())]
+    joined = [list(line.get_xdata()) for line in lines if line.get_linestyle() != "None" and len(line.get_xdata()) > 1]
+    assert joined == [[1.0, 2.0, 5.0]] * 2
+    alone = [line for line in lines if line.get_marker() in ("o", "s") and list(line.get_xdata()) == [info.aside]]
+    assert {line.get_linestyle() for line in alone} == {"None"} and [60.0] in [list(line.get_ydata()) for line in alone]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["-", "1", "5", "2"]
+    far = make_info(steps=("0.01", "-", "10"))
+    assert far.log and far.aside == pytest.approx(0.01 / 1000 ** (1 / 6)) and make_info().aside is None
+    assert make_info(steps=("-", "7")).aside == 6.0
+
+
 def test_seeds_and_means_sit_on_their_number(make_info) -> None:
     for steps in (("1", "5", "2"), ("0.01", "0.1", "1")):
         axes = draw_inner_steps(make_info(steps=steps)).axes[0]

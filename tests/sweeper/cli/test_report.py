@@ -1,10 +1,13 @@
 """`sweeper report` as a user types it: what it writes of one sweep and of several, and what it says."""
 
 import csv
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from sweeper.cli.report import broken
 from tests.sweeper.played import command, run
 from tests.sweeper.tiny import CLAIMS
 
@@ -79,6 +82,14 @@ def test_a_mistake_is_told_and_nothing_is_written(words, says, write_sweep, resu
     ended = command("report", *words, "--results", results.root)
     assert ended.exit_code == 2 and says in ended.output and "Traceback" not in ended.output
     assert not (results.root / "reports").exists()
+
+
+def test_a_terminal_gets_the_answer_broken_between_words(monkeypatch) -> None:
+    told = "  zeroing: every step - none: +6.1 to +6.7 points over 2 comparisons by seed; none has the 3 seeds"
+    assert broken(told) == told
+    monkeypatch.setattr("sweeper.cli.report.shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    monkeypatch.setattr("sys.stderr", Mock(isatty=lambda: True))
+    assert broken(told).splitlines() == [told[:77], f"    {told[78:]}"]
 
 
 def test_raw_data_gives_the_report_of_the_store_without_its_sweep_file(trained, results, tmp_path) -> None:

@@ -203,6 +203,8 @@ def test_what_has_not_run_is_a_row_with_a_reason(trained) -> None:
     assert missing["value"].isna().all() and set(missing["reason"]) == {"not run"}
     assert (found.cells()["n"] == 2).all() and (found.cells()["planned"] == 3).all()
     assert len(sweeper.results(longer, trained.results, only="seed=1").trials()) == 4
+    other = sweeper.results(trained.file, trained.results, settings="channels=5")
+    assert other.name == "tiny+channels=5" and set(other.trials()["status"]) == {"new"}
 
 
 def test_a_plan_has_the_trials_of_the_command(tmp_path) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import sweeper
 from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
 from sweeper.reporting.raw_folder import own_sweep, question, question_files
@@ -85,8 +86,18 @@ def test_the_commands_take_it(write_sweep, tmp_path) -> None:
     said = command("plan", path, "--set", "channels=5", "--results", tmp_path / "results")
     assert said.exit_code == 0 and said.output.startswith("tiny+channels=5: ")
     assert command("status", path, "--set", "channels=5", "--results", tmp_path / "results").exit_code == 0
+    none = command("export", path, "--set", "channels=5", "--results", tmp_path / "results")
+    assert "tiny+channels=5: none of its 4 trials has begun" in none.stderr
     refused = command("run", path, "--set", "chanels=5", "--results", tmp_path / "results")
     assert refused.exit_code == 2 and not (tmp_path / "results").exists()
+
+
+def test_a_notebook_takes_it(write_sweep, tmp_path) -> None:
+    path, other = write_sweep(), tmp_path / "results"
+    frame = sweeper.plan(path, other, settings="channels=5", config=True)
+    assert set(frame["channels"]) == {5} and set(sweeper.plan(path, other, config=True)["channels"]) == {4}
+    with pytest.raises(SweepError, match="settings= channels=0: channels must be at least 1, got 0"):
+        sweeper.plan(path, other, settings=["channels=0"])
 
 
 def test_raw_data_know_what_was_set(write_sweep, tmp_path) -> None:

@@ -55,6 +55,27 @@ def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fit
         assert " steps/s" in lines[0] and "left" in lines[0]
 
 
+def test_before_the_first_trial_trains_the_view_says_what_it_waits_for(dealer):
+    for trial in dealer.trials.values():
+        trial.phase = "waiting"
+    watcher = Watcher(io.StringIO())
+    trials = list(dealer.trials.values())
+    assert watcher._sentence(trials) == "0/4 trials · the workers are starting"
+    trials[0].phase = "running"
+    assert watcher._sentence(trials) == "0/4 trials (1 running) · no estimate yet"
+
+
+def test_a_terminal_gets_lines_that_break_between_words_and_a_pipe_gets_them_whole(dealer):
+    told = "53a49b819796de10 done at step 60: strokes · inner_steps 1 · zeroing every step · s0 · test accuracy 65.6 %"
+    for live in (True, False):
+        watcher, out = Watcher(io.StringIO()), io.StringIO()
+        watcher._live = live
+        watcher._console = Console(file=out, width=80, force_terminal=live, no_color=True)
+        watcher._line(told)
+        lines = [line.rstrip() for line in out.getvalue().splitlines()]
+        assert lines == ([told[:80], told[81:]] if live else [told])
+
+
 def test_trials_without_a_length_are_counted_and_have_no_last_step(results, tmp_path):
     specs = expand(load(write_toys(tmp_path, ENDLESS)))
     ids = [spec.trial_id for spec in specs]
