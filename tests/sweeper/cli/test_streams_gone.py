@@ -111,6 +111,18 @@ def test_a_trouble_keeps_its_exit_code(trained, streams, how):
         assert sweeper(*words, cwd=trained, program=broken).code == (4 if full else code), words
 
 
+@pytest.mark.parametrize(("streams", "how"), LOST)
+def test_what_prints_says_by_its_exit_code_whether_it_could(trained, streams, how):
+    broken = program(streams, how)
+    unprinted = how == "full" and streams != "err"
+    prints = ("status tiny.yaml", "schema", "init own.yaml", "data list", "data get strokes")
+    for words in (*prints, "stop absent", "data remove absent"):
+        ended = sweeper(*words.split(), cwd=trained, program=broken)
+        assert ended.code == (2 if words not in prints else 4 if unprinted else 0), (words, ended)
+        assert "Traceback" not in ended.err, ended.err
+    assert (trained / "own.yaml").exists()
+
+
 @pytest.mark.parametrize("words", ["plan tiny.yaml", "logs ID", "--help", "run --help", "--version"])
 def test_a_reader_that_leaves_ends_what_only_prints_quietly(trained, words):
     trial_id = next((trained / "results" / "trials").iterdir()).name
