@@ -1,5 +1,6 @@
 """The site builds without a warning, needs no other host, and its references hold every command and every field."""
 
+import csv
 import html
 import json
 import os
@@ -141,3 +142,15 @@ def test_the_notebook_runs_on_the_results_of_the_quickstart(tmp_path):
     out, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, err
     assert out == "table(1): the report of this sweep has 1 table, counted from 0\n"
+
+
+def test_the_page_of_the_paper_has_every_claim_with_our_verdict_and_that_on_the_authors_seeds(site):
+    text = words(site / "paper.html")
+    with (ROOT / "sweeps" / "evidence" / "authors" / "claims.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 70
+    for row in rows:
+        assert " ".join(row["claim"].split()) in text, row["claim"]
+    claim = "With the head as trained, the zeroing trick raises 5-shot accuracy over a random head."
+    assert f"{claim} Fig. 14 reproduced, +8.1 ± 3.0 points (n = 3), omniglot_basic @ cpu +7.4 ± 2.4 points" in text
+    assert "omniglot_basic-cpu/report.html" in (site / "paper.html").read_text(encoding="utf-8")

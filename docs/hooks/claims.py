@@ -1,0 +1,64 @@
+"""A hook of MkDocs: one table of every claim of the paper, from the reports in sweeps/evidence.
+
+A page asks for it by a line of its own, `<!-- claims -->`. Joins reports by sweep and claim; judges nothing.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+
+EVIDENCE = Path(__file__).parents[2] / "sweeps" / "evidence"
+MARKER = "<!-- claims -->"
+_EFFECT = re.compile(r"^'?(?P<value>[^(;]+) \(n = (?P<n>\d+)")
+_THEIRS = re.compile(r"authors: (?P<effect>[^;]+)")
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the table in the place of its marker."""
+    return markdown.replace(MARKER, claims_table(EVIDENCE)) if MARKER in markdown else markdown
+
+
+def claims_table(evidence: Path) -> str:
+    """Return a row for each claim: its source, our verdict, and that on the authors' own seeds at full length."""
+    ours = _ours(evidence)
+    lines = ["| claim | source | ours | authors, as many steps | authors, full length |", "|---|---|---|---|---|"]
+    for row in _rows(evidence / "authors" / "claims.csv"):
+        found = ours.get((row["sweep"], row["claim"]))
+        mine, same = ("not run", "") if found is None else found
+        theirs = f"{row['verdict']}, {_effect(row['numbers'])}".removesuffix(", ")
+        lines.append(f"| {_text(row['claim'])} | {_text(row['source'])} | {mine} | {same} | {_text(theirs)} |")
+    return "\n".join(lines)
+
+
+def _ours(evidence: Path) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return what our reports say of each claim that they judge, and the authors' effect after as many steps."""
+    found = {}
+    for folder in sorted(evidence.glob("*-*")):
+        if (folder / "claims.csv").exists():
+            sweep, _, profile = folder.name.rpartition("-")
+            link = f"[{sweep} @ {profile}](../sweeps/evidence/{folder.name}/report.md)"
+            for row in _rows(folder / "claims.csv"):
+                if effect := _effect(row["numbers"].partition("authors:")[0]):
+                    theirs = _THEIRS.search(row["numbers"])
+                    verdict = f"{_text(row['verdict'])}, {_text(effect)}, {link}"
+                    found[sweep, row["claim"]] = verdict, _text(theirs["effect"]) if theirs else ""
+    return found
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _effect(numbers: str) -> str:
+    """Return the effect with its number of seeds, empty where there is none."""
+    found = _EFFECT.match(numbers)
+    return f"{found['value']} (n = {found['n']})" if found else ""
+
+
+def _text(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("<", "&lt;")
