@@ -33,11 +33,21 @@ def figures_of(searches: Sequence[SearchFound], unit: Unit) -> dict[str, SearchF
         return {}
     with matplotlib.rc_context(RC):
         made = {"best_so_far": _best_so_far(begun, unit), "slices": _slices(begun, unit)}
-        if len(begun[0].dimensions) > 1:
+        if any(len(found.dimensions) > 1 for found in begun):
             made["parallel_coordinates"] = _parallel(begun, unit)
         if any(found.importance for found in begun):
             made["importance"] = _importance(begun)
     return made
+
+
+def _title(searches: Sequence[SearchFound]) -> str:
+    """Return the title of an axis with the values; searches of several trainers may have several metrics."""
+    return " or ".join(dict.fromkeys(axis_title(found.metric) for found in searches))
+
+
+def _dimensions(searches: Sequence[SearchFound]) -> list[SearchDimension]:
+    """Return every dimension of some search, in order. One that applies to some cells alone is in some searches."""
+    return list({one.name: one for found in searches for one in found.dimensions}.values())
 
 
 def _best_so_far(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
@@ -60,7 +70,7 @@ def _best_so_far(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
             low, high = ([unit.scale * pick(values) for _, values in shown] for pick in (min, max))
             axes.fill_between(xs, low, high, step="post", color=look.colour, alpha=0.2, linewidth=0)
     axes.set_xlabel("steps spent by all trials of a search")
-    axes.set_ylabel(axis_title(searches[0].metric))
+    axes.set_ylabel(_title(searches))
     if len(cells) > 1:
         axes.legend()
     seeds = max(len(group) for group in cells.values())
@@ -81,13 +91,15 @@ def _at(curve: Sequence[tuple[int, float, int]], step: int) -> float | None:
 
 def _slices(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
     """Draw a panel for each dimension: each proposal's value, darker the further its rung."""
-    dimensions = searches[0].dimensions
+    dimensions = _dimensions(searches)
     columns = min(len(dimensions), 3)
     rows = -(-len(dimensions) // columns)
     figure = Figure(figsize=(WIDTH, 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for panel, dimension in zip(panels.flat, dimensions, strict=False):
         for found, look in zip(searches, looks(len(searches)), strict=True):
+            if dimension.name not in found.points[0].params:
+                continue
             heard = [one for one in last_values(found).values() if one.value is not None]
             places = [_place(dimension, found.points[one.number].params[dimension.name]) for one in heard]
             shades = [0.25 + 0.75 * (one.rung + 1) / len(found.rungs) for one in heard]
@@ -105,7 +117,7 @@ def _slices(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
         panel.set_xlabel(dimension.name.replace("_", " "))
     for panel in list(panels.flat)[len(dimensions) :]:
         panel.set_visible(False)
-    panels[0][0].set_ylabel(axis_title(searches[0].metric))
+    panels[0][0].set_ylabel(_title(searches))
     return SearchFigure(
         figure, "Each proposal's value at the rung it reached, against each dimension; darker is further."
     )
@@ -117,20 +129,22 @@ def _place(dimension: SearchDimension, param: int | float | str) -> float:
 
 def _parallel(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
     """Draw a line for each proposal across the dimensions, coloured by its value."""
-    dimensions = searches[0].dimensions
+    dimensions = _dimensions(searches)
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
     axes = figure.add_subplot()
     every = [(found, one) for found in searches for one in last_values(found).values() if one.value is not None]
     values = [one.value for _, one in every if one.value is not None]
     low, high = min(values), max(values)
     colours = matplotlib.colormaps[HEAT]
-    places = [{dimension.name: unit_places(found, dimension.name) for dimension in dimensions} for found in searches]
+    places = [{one.name: unit_places(found, one.name) for one in found.dimensions} for found in searches]
     for found, one in sorted(every, key=lambda pair: (pair[1].rung, pair[1].number)):
         assert one.value is not None
         share = (one.value - low) / (high - low) if high > low else 0.5
         own = places[list(searches).index(found)]
-        heights = [own[dimension.name][one.number] for dimension in dimensions]
-        axes.plot(range(len(dimensions)), heights, color=colours(share), linewidth=0.8 + 0.6 * one.rung, alpha=0.8)
+        through = [(n, own[each.name][one.number]) for n, each in enumerate(dimensions) if each.name in own]
+        xs, ys = [n for n, _ in through], [height for _, height in through]
+        marker, width = "" if through[1:] else "o", 0.8 + 0.6 * one.rung
+        axes.plot(xs, ys, color=colours(share), linewidth=width, alpha=0.8, marker=marker, markersize=3)
     for number, dimension in enumerate(dimensions):
         axes.axvline(number, color=GREY, linewidth=0.6)
         if dimension.kind == "choice":
@@ -138,14 +152,15 @@ def _parallel(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
             for index, label in enumerate(dimension.labels[:MOST_NAMED]):
                 axes.annotate(label, (number, index / last), xytext=(3, 0), textcoords="offset points", fontsize=6.5)
         else:
-            points = [float(found.points[n].params[dimension.name]) for found in searches for n in last_values(found)]
+            params = [found.points[number].params for found in searches for number in last_values(found)]
+            points = [float(of[dimension.name]) for of in params if dimension.name in of]
             for place, end in ((0.0, min(points)), (1.0, max(points))):
                 axes.annotate(f"{end:.4g}", (number, place), xytext=(3, 2), textcoords="offset points", fontsize=6.5)
     axes.set_xticks(range(len(dimensions)), [dimension.name.replace("_", " ") for dimension in dimensions])
     axes.set_yticks([])
     axes.grid(False)
     scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(unit.scale * low, unit.scale * high), colours)
-    figure.colorbar(scale, ax=axes, label=axis_title(searches[0].metric))
+    figure.colorbar(scale, ax=axes, label=_title(searches))
     return SearchFigure(
         figure, "Every proposal as a line across the dimensions, coloured by its value; thicker is further."
     )
@@ -154,7 +169,7 @@ def _parallel(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
 def _importance(searches: Sequence[SearchFound]) -> SearchFigure:
     """Draw a bar for each dimension: its share in the spread of the values."""
     shares: list[Mapping[str, float]] = [found.importance for found in searches if found.importance]
-    names = [dimension.name for dimension in searches[0].dimensions]
+    names = [dimension.name for dimension in _dimensions(searches)]
     figure = Figure(figsize=(WIDTH, 0.8 + 0.3 * len(names) * len(shares)), layout="constrained")
     axes = figure.add_subplot()
     height = 0.8 / len(shares)

@@ -30,7 +30,7 @@ def found_table(searches: Sequence[SearchFound], unit: Unit) -> TextTable:
             "-" if best is None or best.value is None else in_unit(best.value, unit),
             "-" if best is None else str(best.step or "end"),
         ))  # fmt: skip
-    metric = _named(searches[0].metric)
+    metric = _compared(searches)
     return TextTable(
         caption=f"The best found by each search, by {metric}.",
         heads=("search", "sampler", "proposals", "steps spent", "no value", "best", "point", metric, "read at step"),
@@ -65,7 +65,7 @@ def confirmed_table(
             "search",
             "proposal",
             "point",
-            f"{_named(searches[0].metric)} (chosen by)",
+            f"{_compared(searches)} (chosen by)",
             _named(endpoint),
             "seeds",
             "",
@@ -92,7 +92,7 @@ def proposals_table(searches: Sequence[SearchFound], unit: Unit) -> TextTable:
             ))  # fmt: skip
     return TextTable(
         caption="Every proposal, read at the rung that it reached.",
-        heads=("search", "proposal", *names, _named(searches[0].metric), "step", "outcome", "trial"),
+        heads=("search", "proposal", *names, _compared(searches), "step", "outcome", "trial"),
         rows=tuple(rows),
     )
 
@@ -127,7 +127,14 @@ def _mean(one: Confirmed, confirmations: Confirmations, unit: Unit) -> str:
     return f"{unit.scale * stats.mean:.{unit.digits}f}{half}{f' {unit.name}' if unit.name else ''}"
 
 
+def _compared(searches: Sequence[SearchFound]) -> str:
+    """Return what the searches compare their trials by, in words."""
+    return " or ".join(dict.fromkeys(_named(found.metric) for found in searches))
+
+
 def _named(endpoint: Endpoint) -> str:
+    if endpoint.by_trainer:
+        return " or ".join(dict.fromkeys(map(_named, endpoint.each)))
     return (
         endpoint.declared.words[:1].lower()
         + endpoint.declared.words[1:]

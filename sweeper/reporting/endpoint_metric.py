@@ -41,7 +41,7 @@ def endpoint_of(sweep: Sweep, spec: TrialSpec) -> Endpoint:
     A searched trial is read at the rung that it was last sent to, which is its target.
     """
     return (
-        sweep.search.metric
+        sweep.search.metric.of_trainer(spec.trainer.name)
         if sweep.search is not None and is_searched(sweep, spec)
         else sweep.endpoint.of_trainer(spec.trainer.name)
     )

@@ -32,9 +32,9 @@ def _found(known: KnownSearch, importance: Mapping[str, float]) -> SearchFound:
         rungs=search.rungs,
         factor=spec.rungs.factor if spec.rungs is not None else 1,
         better=spec.better,
-        metric=spec.metric,
+        metric=search.metric,
         dimensions=tuple(
-            SearchDimension(one.name, one.kind, tuple(value.label for value in one.values)) for one in spec.space
+            SearchDimension(one.name, one.kind, tuple(value.label for value in one.values)) for one in search.space
         ),
         points=tuple(
             SearchPoint(made.number, made.params, made.trial, made.duplicate, made.impossible)
@@ -70,7 +70,7 @@ def _importance(known: KnownSearch) -> Mapping[str, float]:
     from sweeper.search.optuna_asks import importance
 
     try:
-        return importance(known.search.spec.space, known.state, known.search.spec.better)
+        return importance(known.search.space, known.state, known.search.spec.better)
     except SweepError:
         return {}
 

@@ -14,11 +14,13 @@ def proposed(search: Search, state: State, number: int, known: int) -> Params:
     spec = search.spec
     if spec.sampler not in BY_OPTUNA:
         points = {"random": random_point, "sobol": sobol_point}
-        return points[spec.sampler](spec.space, search.seed, number)
+        return points[spec.sampler](search.space, search.seed, number)
     from sweeper.search.optuna_asks import optuna_point
 
     history = told(state, known, number, spec.better)
-    return optuna_point(spec.space, spec.sampler, spec.options, search.seed, number, history, spec.better, search.rungs)
+    return optuna_point(
+        search.space, spec.sampler, spec.options, search.seed, number, history, spec.better, search.rungs
+    )
 
 
 def made_by(search: Search) -> str:

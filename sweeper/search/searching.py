@@ -170,7 +170,7 @@ class Searching:
         if found == "done":
             record = fold(self._results.trial(spec.trial_id).journal)
             assert record is not None
-            value = value_at(record, self.search.spec.metric, spec.target)
+            value = value_at(record, self.search.metric, spec.target)
             self._hear(sent.number, sent.rung, value, "unmeasured" if value is None else "done")
         elif found == "diverged" or (found == "failed" and not self._retry_failed):
             self._hear(sent.number, sent.rung, None, found)

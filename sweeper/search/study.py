@@ -27,4 +27,4 @@ def study(file: str | Path, results: str | Path, *, profile: str | None, search:
         raise SweepError(f"{sweep.path}: {why}; name one of them with search=: {names}")
     known = found[0]
     name = f"{sweep.name} {known.search.name}"
-    return study_of(known.search.spec.space, known.state, known.search.spec.better, known.search.rungs, name)
+    return study_of(known.search.space, known.state, known.search.spec.better, known.search.rungs, name)

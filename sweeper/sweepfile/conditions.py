@@ -1,9 +1,9 @@
-"""`when:` of a sweep file: which axes apply only where other axes have certain values.
+"""`when:` of a sweep file: which axes, and which dimensions of a search, apply only where axes have certain values.
 
 A cell in which an axis does not apply has the label `NOT_APPLICABLE` there, and the axis sets nothing in it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,15 +34,25 @@ class Condition:
 
 
 def read_conditions(
-    faults: Faults, fields: Fields, given: Mapping[str, Mapping[str, Any]], axes: Mapping[str, Axis], labels: Labels
+    faults: Faults,
+    fields: Fields,
+    given: Mapping[str, Mapping[str, Any]],
+    axes: Mapping[str, Axis],
+    labels: Labels,
+    dimensions: Collection[str] = (),
 ) -> dict[str, Condition]:
-    """Return the conditions by axis: an axis comes after those that it depends on. Faults are noted and left out."""
+    """Return the conditions by axis: an axis comes after those that it depends on. Faults are noted and left out.
+
+    `dimensions` are those of a search. They may have conditions, too, but no condition depends on them.
+    """
     found: dict[str, Condition] = {}
     for name, wanted in given.items():
         place: Place = ("when", name)
         before = len(faults.problems)
-        if name not in axes:
-            faults.add(place, f"unknown axis; {suggest(name, axes)}", at_key=True)
+        if name in dimensions:
+            pass
+        elif name not in axes:
+            faults.add(place, f"unknown axis; {suggest(name, [*axes, *dimensions])}", at_key=True)
         elif axes[name].choosing:
             faults.add(place, "the axis that chooses trainers applies in every cell; remove its condition", at_key=True)
         elif NOT_APPLICABLE in labels[name]:
@@ -51,7 +61,8 @@ def read_conditions(
         if not wanted:
             faults.add(place, "names no axis; name the labels of another axis with which this one applies")
         own = {
-            axis: _allowed(faults, fields, (*place, axis), name, axis, value, labels) for axis, value in wanted.items()
+            axis: _allowed(faults, fields, (*place, axis), name, axis, value, labels, dimensions)
+            for axis, value in wanted.items()
         }
         if len(faults.problems) == before:
             found[name] = Condition(labels=own, position=faults.document.key_at(place))
@@ -59,10 +70,20 @@ def read_conditions(
 
 
 def _allowed(
-    faults: Faults, fields: Fields, place: Place, name: str, axis: str, given: Any, labels: Labels
+    faults: Faults,
+    fields: Fields,
+    place: Place,
+    name: str,
+    axis: str,
+    given: Any,
+    labels: Labels,
+    dimensions: Collection[str],
 ) -> frozenset[str]:
     if axis == name:
         faults.add(place, "an axis can't depend on itself; name another axis", at_key=True)
+    elif axis in dimensions:
+        why = "is searched, and what is searched in a cell depends on axes of the matrix alone"
+        faults.add(place, f"{axis} {why}; name one of them", at_key=True)
     elif axis not in labels:
         faults.add(place, f"unknown axis; {suggest(axis, [one for one in labels if one != name])}", at_key=True)
     else:

@@ -39,7 +39,7 @@ def read_endpoint(faults: Faults, fields: Fields, given: EndpointForm) -> Endpoi
             faults.add((*place, "metric"), why)
         else:
             metric_named(faults, fields, (*place, "metric"), given.metric)
-    return _combined(faults, (*place, "trainers"), found) if found else endpoint_of(fields, placeholder(fields))
+    return combined(faults, (*place, "trainers"), found) if found else endpoint_of(fields, placeholder(fields))
 
 
 def _of_trainers(
@@ -63,7 +63,7 @@ def _of_trainers(
     return found
 
 
-def _combined(faults: Faults, place: Place, found: Mapping[str, Endpoint]) -> Endpoint:
+def combined(faults: Faults, place: Place, found: Mapping[str, Endpoint]) -> Endpoint:
     """Return one endpoint from that of each trainer. Notes units that differ: numbers of a table have one."""
     (first, read), *others = found.items()
     for name, other in others:
@@ -163,4 +163,4 @@ def _changed_of_trainers(
         found[name] = changed_by(faults, each, place, before, mine)
     for key in changed.keys() - both.keys() - applied - {"metric"}:
         faults.add((*place, key), "no metric that is read here has it; leave it out", at_key=True)
-    return _combined(faults, place, found) if found else endpoint
+    return combined(faults, place, found) if found else endpoint

@@ -59,6 +59,11 @@ _KEYS: Mapping[str, Mapping[str, str]] = {
         "name": "a metric of the trainer, with or without its split",
         "split": "the split that it is measured on, such as val",
         "better": "higher or lower, for a metric that does not say it itself",
+        "trainers": "where the values of an axis choose trainers: name, split and coordinates for each, by its name",
+    },
+    "OneMetricForm": {
+        "name": "a metric of this trainer, with or without its split",
+        "split": "the split that it is measured on, such as val",
     },
     "RungsForm": {
         "first": "the length of every trial",
@@ -208,11 +213,12 @@ def _form(name: str, facts: Schema, fields: Fields | None) -> Schema:
         value = {what: one for what, one in given.items() if what not in ("title", "default")}
         properties[key] = value | _SHAPES.get(key, {}) | {"description": _KEYS[name][key]}
     kept = {what: facts[what] for what in ("type", "additionalProperties", "required") if what in facts}
-    if "metric" in properties and fields is not None:
+    if "window" in _KEYS[name] and fields is not None:  # a reading, not the metric of a search
         properties["metric"] |= {"enum": list(fields.trainer.metrics)}
         properties |= {key: _coordinate(fields, key) | {"description": _READING[key]} for key in fields.coordinates}
         kept["additionalProperties"] = False
-        properties.pop("trainers", None)
+    if fields is not None:
+        properties.pop("trainers", None)  # one trainer measures all
     return kept | {"properties": properties}
 
 

@@ -12,14 +12,20 @@ class _Form(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class SearchMetricForm(_Form):
-    """`search.metric`; further keys are coordinates of the metric, which `search_key` checks."""
+class OneMetricForm(_Form):
+    """A metric of one trainer; further keys are coordinates of the metric, which `search_metric` checks."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
     split: str | None = None
+
+
+class SearchMetricForm(OneMetricForm):
+    """`search.metric`: what is compared. `trainers` has it for those that measure it differently, by their names."""
+
     better: Literal["higher", "lower"] | None = None
+    trainers: dict[str, OneMetricForm] = {}
 
 
 class RungsForm(_Form):

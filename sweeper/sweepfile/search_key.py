@@ -1,24 +1,25 @@
-"""The key `search:` of a sweep file: the space, the sampler, the metric, the rungs and the confirmation.
+"""The key `search:` of a sweep file: the space, the sampler, the rungs and the confirmation.
 
-Checks what its values mean. Whether trials measure the metric and reach the rungs is checked in `planning`.
+Checks what its values mean; `search_metric` reads the metric. Whether trials measure it and reach the rungs is checked
+in `planning`.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from analysis.contract.question import Endpoint
+from analysis.contract.question import NOT_APPLICABLE, Endpoint
 from sweeper.errors import shown, suggest
 from sweeper.sweepfile.axes import Setting
+from sweeper.sweepfile.conditions import Condition
 from sweeper.sweepfile.fields import Fields
-from sweeper.sweepfile.one_reading import read_coordinate, spoken
-from sweeper.sweepfile.search_form import ConfirmForm, RungsForm, SearchForm, SearchMetricForm
+from sweeper.sweepfile.one_reading import spoken
+from sweeper.sweepfile.search_form import ConfirmForm, RungsForm, SearchForm
+from sweeper.sweepfile.search_metric import read_compared, read_confirmed
 from sweeper.sweepfile.space import Dimension, read_space
 from sweeper.sweepfile.yaml_source import Faults, Place, Scalar
 from trainers.trainer import Trainer
 
-SPLIT_FIELD = "eval_split"
-"""The config field by which a trainer whose metrics name their split is told which one to measure."""
 SAMPLERS: Mapping[str, Mapping[str, type]] = {
     "random": {},
     "sobol": {},
@@ -50,19 +51,23 @@ class Rungs:
 class Confirm:
     """The `best` trials are trained to their full length with each of `seeds`, and read by `endpoint`.
 
-    `settings` are the fields that such a trial sets besides.
+    `settings` are the fields that such a trial of each trainer sets besides, by the trainer's name.
     """
 
     best: int
     seeds: tuple[int, ...]
     on: str | None
     endpoint: Endpoint
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, Mapping[str, Setting]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
-    """`search:`, read and checked as far as possible without resolving a point. `rungs` None: full length each."""
+    """`search:`, read and checked as far as possible without resolving a point. `rungs` None: full length each.
+
+    A dimension with a condition is searched only in cells of the matrix in which it holds. `metric` has that of each
+    trainer.
+    """
 
     space: tuple[Dimension, ...]
     sampler: str
@@ -72,6 +77,7 @@ class SearchSpec:
     better: Literal["higher", "lower"]
     rungs: Rungs | None
     confirm: Confirm | None
+    conditions: Mapping[str, Condition]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -84,24 +90,35 @@ FIRST_FRESH_SEED = 1_000_000
 
 
 def read_search(
-    faults: Faults, fields: Fields, given: SearchForm, axes: Iterable[tuple[str, set[str]]], seeds: tuple[int, ...]
+    faults: Faults,
+    fields: Fields,
+    given: SearchForm,
+    axes: Iterable[tuple[str, set[str]]],
+    seeds: tuple[int, ...],
+    conditions: Mapping[str, Condition],
 ) -> SearchSpec | None:
-    """Return the search, or None with the reasons in `faults`. `axes` are those of the matrix, with their fields."""
+    """Return the search, or None with the reasons in `faults`. `axes` are those of the matrix, with their fields.
+
+    `conditions` are those of dimensions.
+    """
     before = len(faults.problems)
     space = read_space(faults, fields, ("search", "space"), given.space)
     _check_rivals(faults, space, axes)
     sampler, options = _sampler(faults, given.sampler)
-    rungs = None if given.rungs is None else _rungs(faults, fields.trainer, given.rungs, given.trials)
-    metric = _metric(faults, fields, given.metric)
+    _check_named_absent(faults, space, conditions)
+    rungs = None if given.rungs is None else _rungs(faults, fields.trainers, given.rungs, given.trials)
+    metric = read_compared(faults, fields, given.metric)
     if metric is None:
         return None
     better = given.metric.better or metric.declared.better
-    if better is None:
+    silent = next((one.metric for one in metric.each if one.declared.better is None), None)
+    if given.metric.better is None and silent is not None:
         why = "says itself neither; write better: higher or better: lower"
-        faults.add(("search", "metric", "name"), f"{metric.metric} {why}")
+        faults.add(("search", "metric", "name"), f"{silent} {why}")
     confirm = None
     if given.confirm is not None:
-        confirm = _confirm(faults, fields, given.confirm, given.metric, metric, seeds)
+        read = read_confirmed(faults, fields, given.confirm.on, given.metric, metric)
+        confirm = None if read is None else _confirm(given.confirm, *read, seeds)
     if len(faults.problems) > before or better is None:
         return None
     return SearchSpec(
@@ -113,7 +130,16 @@ def read_search(
         better=better,
         rungs=rungs,
         confirm=confirm,
+        conditions=conditions,
     )
+
+
+def _check_named_absent(faults: Faults, space: Iterable[Dimension], conditions: Mapping[str, Condition]) -> None:
+    """Note a value called as a cell is in which its dimension does not apply."""
+    for dimension in space:
+        if dimension.name in conditions and any(value.label == NOT_APPLICABLE for value in dimension.values):
+            why = "is the label of a cell in which a dimension does not apply; give the value another name"
+            faults.add(("search", "space", dimension.name, NOT_APPLICABLE), f"{NOT_APPLICABLE} {why}", at_key=True)
 
 
 def _check_rivals(faults: Faults, space: Iterable[Dimension], axes: Iterable[tuple[str, set[str]]]) -> None:
@@ -155,11 +181,13 @@ def _sampler(faults: Faults, given: Any) -> tuple[str, dict[str, Scalar]]:
     return name, options
 
 
-def _rungs(faults: Faults, trainer: Trainer, given: RungsForm, trials: int) -> Rungs | None:
+def _rungs(faults: Faults, trainers: Iterable[Trainer], given: RungsForm, trials: int) -> Rungs | None:
     place: Place = ("search", "rungs")
-    if trainer.length is None:
-        faults.add(place, f"trainer {trainer.name} has no length, so no trial can go on to a longer one", at_key=True)
-        return None
+    for trainer in trainers:
+        if trainer.length is None:
+            why = "has no length, so no trial can go on to a longer one"
+            faults.add(place, f"trainer {trainer.name} {why}", at_key=True)
+            return None
     if given.first >= given.last:
         faults.add(place, f"first {given.first} must be below last {given.last}; for one length leave rungs out")
         return None
@@ -178,94 +206,9 @@ def _rungs(faults: Faults, trainer: Trainer, given: RungsForm, trials: int) -> R
     return Rungs(steps=tuple(steps), factor=given.factor)
 
 
-def _metric(faults: Faults, fields: Fields, given: SearchMetricForm) -> Endpoint | None:
-    """Return the metric that trials are compared by, or None with the reasons in `faults`."""
-    place: Place = ("search", "metric")
-    name = metric_on(fields.trainer, given.name, given.split)
-    if name is None:
-        others = ", ".join(fields.trainer.metrics)
-        split = f" on split {shown(given.split)}" if given.split is not None else ""
-        faults.add((*place, "name"), f"{shown(given.name)}{split} is no metric of {fields.trainer.name}: {others}")
-        return None
-    if reason := _why_refused(fields.trainer, name, given.split):
-        at = (*place, "split") if given.split is not None else (*place, "name")
-        faults.add(at, reason)
-        return None
-    return _endpoint(faults, fields, place, name, given)
-
-
-def metric_on(trainer: Trainer, name: str, split: str | None) -> str | None:
-    """Return the trainer's metric called `name` on `split`, None if it has none.
-
-    The split is a coordinate of the metric, or a part of its name: accuracy on val is `val_accuracy`.
-    """
-    named = trainer.metrics.get(name)
-    if split is None:
-        return name if named is not None else None
-    if named is not None and ("split" in named.coordinates or name.startswith(f"{split}_")):
-        return name
-    return f"{split}_{name}" if f"{split}_{name}" in trainer.metrics else None
-
-
-def _why_refused(trainer: Trainer, name: str, split: str | None) -> str:
-    why = ""
-    if split == "test" or name.startswith("test_") or name == "test":
-        why = f"{name} is a test metric" if split is None else "test is refused"
-    if trainer.metrics[name].measured == "finals":
-        why = f"{name} is measured on test episodes"
-    if why:
-        return f"{why}: what is chosen by test data looks too good on it; choose by validation data"
-    if trainer.metrics[name].measured == "probes":
-        return f"{name} is a probe of training data, and no measure of success"
-    return ""
-
-
-def _endpoint(faults: Faults, fields: Fields, place: Place, name: str, given: SearchMetricForm) -> Endpoint | None:
-    own = fields.trainer.metrics[name].coordinates
-    chosen = dict(given.model_extra or {})
-    if "split" in own:
-        chosen["split"] = given.split
-    before = len(faults.problems)
-    for key in chosen.keys() - own.keys():
-        known = [*SearchMetricForm.model_fields, *fields.coordinates]
-        why = f"has no meaning for {name}; leave it out" if key in known else f"unknown key; {suggest(key, known)}"
-        faults.add((*place, key), why, at_key=True)
-    values: dict[str, Any] = {}
-    for key, allowed in own.items():
-        if chosen.get(key) is None:
-            faults.add((*place, key), f"required and not given ({spoken(allowed)}, there is no default)", at_key=True)
-        else:
-            values[key] = read_coordinate(faults, (*place, key), allowed, chosen[key])
-    if len(faults.problems) > before:
-        return None
-    return Endpoint.of(name, vars(fields.trainer.metrics[name]), values, at="last", window=1)
-
-
 def _confirm(
-    faults: Faults,
-    fields: Fields,
-    given: ConfirmForm,
-    named: SearchMetricForm,
-    metric: Endpoint,
-    seeds: tuple[int, ...],
-) -> Confirm | None:
-    place: Place = ("search", "confirm", "on")
-    settings: dict[str, Setting] = {}
-    endpoint = metric
-    if given.on is not None:
-        bare = named.name.removeprefix(f"{named.split}_") if named.split else named.name
-        bare = bare.removeprefix("val_")
-        name = metric_on(fields.trainer, bare, given.on)
-        own = fields.trainer.metrics[name].coordinates if name is not None else {}
-        if name is None or given.on not in own.get("split", (given.on,)):
-            faults.add(place, f"trainer {fields.trainer.name} measures no {bare} on split {shown(given.on)}")
-            return None
-        values = dict(metric.coordinates) | ({"split": given.on} if "split" in own else {})
-        endpoint = Endpoint.of(name, vars(fields.trainer.metrics[name]), values, at="last", window=1)
-        if "split" not in own and SPLIT_FIELD in fields.names:
-            at = faults.document.at(place)
-            origin = f"{faults.document.path.name}:{at.line}"
-            settings[SPLIT_FIELD] = Setting(value=given.on, origin=origin, position=at)
+    given: ConfirmForm, endpoint: Endpoint, settings: Mapping[str, Mapping[str, Setting]], seeds: tuple[int, ...]
+) -> Confirm:
     fresh: list[int] = []
     number = FIRST_FRESH_SEED
     while len(fresh) < given.seeds:

@@ -95,7 +95,7 @@ def read_space(faults: Faults, fields: Fields, place: Place, given: Mapping[str,
 
 def _dimension(faults: Faults, fields: Fields, place: Place, name: str, given: Any) -> Dimension | None:
     before = len(faults.problems)
-    if name == fields.trainer.length:
+    if name in fields.lengths:
         reason = "a longer run continues the same trial, so its length is not searched; rungs give lengths"
         faults.add(place, reason, at_key=True)
         return None

@@ -124,6 +124,7 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
     profiles: dict[str, Profile] = {}
     exclude: list[Exclusion] = []
     conditions: dict[str, Condition] = {}
+    of_space: dict[str, Condition] = {}
     include: tuple[Inclusion, ...] = ()
     more: list[Mapping[str, Sequence[AxisValue]]] = []
     complete = len(sound) == len(axes)
@@ -137,7 +138,10 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
         }
         more = [profile.values for profile in profiles.values()]
         more += [{axis: (value,) for axis, value in entry.items()} for each in entries.values() for entry in each]
-        conditions = read_conditions(faults, fields, form.when, sound, labels_of(sound, more))
+        space = () if form.search is None else form.search.space
+        every = read_conditions(faults, fields, form.when, sound, labels_of(sound, more), space)
+        conditions = {name: condition for name, condition in every.items() if name in sound}
+        of_space = {name: condition for name, condition in every.items() if name not in sound}
         cells = {name: completed(faults, _place(name), each, sound, conditions) for name, each in entries.items()}
         include = cells[None]
         profiles = {name: replace(profile, include=cells[name]) for name, profile in profiles.items()}
@@ -148,9 +152,7 @@ def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_sto
     search = None
     if form.search is not None and "matrix" not in faulty:
         rivals = [(axis.name, axis.keys()) for axis in sound.values()]
-        if fields.several:
-            faults.add(("search",), "searches the fields of one trainer; write a file for each trainer", at_key=True)
-        search = read_search(faults, fields, form.search, rivals, form.seeds)
+        search = read_search(faults, fields, form.search, rivals, form.seeds, of_space)
         _check_searches(faults, list(sound.values()), form.seeds, form.search.trials)
     endpoint = read_endpoint(faults, fields, form.endpoint) if search is None else search.endpoint
     report = form.report

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from sweeper.planning.expand import expand
+from sweeper.planning.searched import searches_of
 from sweeper.sweepfile.sweep import load
+from tests.contracts.shipped import GRIDS, SEARCHES
 from tests.places import ROOT
 
 SWEEPS = ROOT / "sweeps"
-FILES = sorted(SWEEPS.glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+@pytest.mark.parametrize("path", GRIDS, ids=[path.stem for path in GRIDS])
 def test_a_shipped_sweep_plans_under_every_profile_as_many_trials_as_its_header_says(path: Path) -> None:
     sweep = load(path)
     counts = {"all": len(expand(sweep))} | {profile: len(expand(sweep, profile)) for profile in sweep.profiles}
@@ -23,9 +24,21 @@ def test_a_shipped_sweep_plans_under_every_profile_as_many_trials_as_its_header_
     assert sweep.tables or sweep.figures
 
 
+@pytest.mark.parametrize("path", SEARCHES, ids=[path.stem for path in SEARCHES])
+def test_a_shipped_search_makes_the_proposals_that_its_header_and_the_index_say(path: Path) -> None:
+    sweep = load(path)
+    assert sweep.search is not None and sweep.search.confirm is not None and sweep.name == path.stem
+    searches, confirm = len(searches_of(sweep)), sweep.search.confirm
+    proposals, confirmations = searches * sweep.search.trials, searches * confirm.best * len(confirm.seeds)
+    assert f"# Trials: {proposals} proposals, {confirmations} confirmations\n" in path.read_text(encoding="utf-8")
+    index = (SWEEPS / "README.md").read_text(encoding="utf-8")
+    (row,) = [line for line in index.splitlines() if line.startswith(f"| [{path.name}]({path.name}) |")]
+    assert f"| {proposals} and {confirmations} |" in row and f"| {sweep.question} |" in row
+
+
 def test_the_index_lists_every_sweep_and_profile_with_its_number_of_trials() -> None:
     index = (SWEEPS / "README.md").read_text(encoding="utf-8")
-    sweeps = {path: load(path) for path in FILES}
+    sweeps = {path: load(path) for path in GRIDS}
     files = [(f"[{path.name}]({path.name})", len(expand(sweep))) for path, sweep in sweeps.items()]
     profiles = [(sweep.name, name, len(expand(sweep, name))) for sweep in sweeps.values() for name in sweep.profiles]
     listed = re.findall(r"^\| (\[.+?\)) \|.*\| (\d+) \|", index, re.MULTILINE)

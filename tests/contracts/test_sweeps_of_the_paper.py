@@ -8,6 +8,7 @@ from analysis.paper import published
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.sweepfile.sweep import load
+from tests.contracts.shipped import GRIDS
 from tests.places import ROOT
 from trainers.data.catalog import CATALOG
 from trainers.maml import protocols
@@ -15,7 +16,7 @@ from trainers.maml.config import TrialConfig
 from trainers.maml.layout import BLOCKS
 
 SWEEPS = ROOT / "sweeps"
-NAMES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+NAMES = [path.stem for path in GRIDS]
 QUESTIONS_OF_OURS = {"algorithms", "maml_vs_anil", "quickstart", "second_order_collapse"}
 """Sweeps without claims: the paper makes none there, or none that could be judged."""
 

@@ -23,10 +23,11 @@ from analysis.store import Loaded
 from sweeper.reporting.request import Options, understand
 from sweeper.results.paths import Results
 from tests.budget import LONG
+from tests.contracts.shipped import GRIDS
 from tests.places import ROOT
 from tests.tex_pages import PAGES, faults
 
-SWEEPS = tuple(sorted((ROOT / "sweeps").glob("*.yaml")))
+SWEEPS = GRIDS
 WAYS = 5
 
 pytestmark = pytest.mark.slow

@@ -135,9 +135,9 @@ def leader_words(known: KnownSearch, number: int) -> str:
     search, made = known.search, known.state.proposals[number]
     reached = made.reached
     assert reached is not None and reached.value is not None
-    unit = search.spec.metric.declared.unit
+    unit = search.metric.declared.unit
     value = f"{UNITS.get(unit, 1.0) * reached.value:.4g}{f' {unit}' if unit else ''}"
     steps = search.rungs[reached.rung]
     at = f" at step {steps}" if steps else ""
-    point = ", ".join(f"{dimension.name} {made.params[dimension.name]}" for dimension in search.spec.space)
-    return f"best is proposal {number} with {search.spec.metric.name} {value}{at} ({point})"
+    point = ", ".join(f"{dimension.name} {made.params[dimension.name]}" for dimension in search.space)
+    return f"best is proposal {number} with {search.metric.name} {value}{at} ({point})"
