@@ -21,7 +21,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
-from sweeper.cli.terminal.queue import in_slurm
+from sweeper.cli.terminal.queue import in_slurm, queue_lines
 from sweeper.cli.terminal.search_lines import plan_lines, search_facts
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
@@ -78,7 +78,9 @@ def plan(
         return
     surveyed = survey(folder, specs)
     chosen = {spec.trial_id for spec in select(specs, only, "--only")}
-    standings, _ = in_slurm([each for each in surveyed.standings if each.spec.trial_id in chosen], folder)
+    standings, of_slurm = in_slurm(
+        [each for each in surveyed.standings if each.spec.trial_id in chosen], folder, searches
+    )
     todo = [standing for standing in standings if standing.state not in FINISHED | {"running", "failed"}]
     cost = estimate(todo, surveyed.summaries, likely_device())
     if as_json:
@@ -91,6 +93,8 @@ def plan(
     print_out(click.style(sweep.name, bold=True) + (f" @ {profile}" if profile else "") + f": {sweep.question}")
     if searches:
         print_out("\n".join(plan_lines(searches, surveyed, workers or usable_cpus())))
+        for line in queue_lines(searches, of_slurm):
+            print_out(line)
     if specs:
         print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
     for line in _left_out(specs):

@@ -3,7 +3,7 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -32,7 +32,7 @@ from sweeper.cli.terminal.slurm import told, watch
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.executors.slurm.options import SLOTS, parsed
-from sweeper.executors.slurm.standing import look, once_settled, queued, with_queue
+from sweeper.executors.slurm.standing import complaints, look, once_settled, queued, with_queue
 from sweeper.host.streams import chatter_to
 from sweeper.results.accepted_codes import accept
 from sweeper.results.locks import require_locks
@@ -45,6 +45,7 @@ from sweeper.running.mending import mending
 from sweeper.running.on_slurm import How, left_of, options_of, submit
 from sweeper.running.searches import opened, settled, show_nowhere, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
+from sweeper.search.trials import searches_in
 from sweeper.sweepfile.tries import words as set_words
 from sweeper.tracking.address import masked, resolve_uri
 
@@ -218,11 +219,6 @@ def run(
     todo = decide(mended.batch, wishes, room, searches)
     there = False
     if executor == "slurm":
-        if searches:
-            raise SweepError(
-                "--executor slurm: this sweep searches, and a search has no slots in Slurm yet; run it with --executor "
-                "inline, or by Ray in one allocation (docs/slurm.sh)"
-            )
         todo, there = _beside_the_queue(todo, folder)
     say(_headline(todo, len(mended.trials)))
     for remark in mended.remarks:
@@ -252,7 +248,7 @@ def run(
     store = None
     if uri:
         store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, variant=variant)
-    if executor == "slurm" and (todo.trials or there):
+    if executor == "slurm" and (todo.trials or todo.searches or there):
         together, _ = packs(todo, wishes)
         how = How(
             options=of_slurm,
@@ -261,15 +257,20 @@ def run(
             timeout_s=timeout,
             retry_failed=retry_failed,
             data_root=wishes.data_root.expanduser().absolute(),
+            profile=profile,
+            engine=engine,
         )
+        for search in todo.searches:
+            say(budget_sentence(search, folder))
         _ask(folder, todo.begun, yes)
         folder.ensure_writable()
         _submit(todo, how, folder, mended.trials)
         if detach:
             return
-        watch(todo.batch, folder, store.bring_up if store else None)
-        ended = picked(surveyed_again(todo.batch, folder).standings, only)
-        finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
+        watch(todo.batch, folder, _bringing_up(store, folder) if store else None)
+        now = surveyed_again(todo.batch, folder)
+        unsearched = [search.name for search in unfinished(now, folder, retry_failed=False)]
+        finish(picked(now.standings, only), folder, as_json, to_mend, then, settled(now, folder), unsearched)
         return
     if not todo.trials and not todo.searches:
         if mended.trials:
@@ -324,11 +325,20 @@ def _mend(folder: Results, trial_ids: Sequence[str]) -> None:
 def _beside_the_queue(todo: Todo, folder: Results) -> tuple[Todo, bool]:
     """Return what is left without what Slurm has already, and whether Slurm has anything of this folder."""
     found = look(folder)
-    of = queued(todo.batch.standings, found, folder)
+    of = queued(todo.batch.standings, found, folder, searches_in(todo.batch, folder))
     again = {standing.spec.trial_id for standing in todo.begun}
     left = [spec for spec in todo.trials if spec.trial_id in again or (spec.trial_id, spec.target) not in of.states]
-    rest = replace(todo, trials=left, standings=with_queue(todo.standings, of))
+    searches = [search for search in todo.searches if search.search_id not in of.searches]
+    if left or searches:
+        for line in complaints(folder):
+            say(line)
+    rest = replace(todo, trials=left, standings=with_queue(todo.standings, of), searches=searches)
     return rest, any(not live.over for live in found)
+
+
+def _bringing_up(store: Store, folder: Results) -> Callable[[], None]:
+    """Return what brings the store up to date with the trials that searches have named meanwhile, too."""
+    return lambda: replace(store, batch=surveyed_again(store.batch, folder)).bring_up()
 
 
 def _submit(todo: Todo, how: How, folder: Results, mended: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
-from sweeper.cli.terminal.queue import in_slurm
+from sweeper.cli.terminal.queue import in_slurm, queue_lines
 from sweeper.cli.terminal.search_lines import progress_line, search_facts
 from sweeper.planning.selectors import select
 from sweeper.results.known_trainers import sweep_in
@@ -52,7 +52,7 @@ def status(
     digests = folder.digests()
     searches = known_searches(sweep, profile, folder, digests)
     surveyed = survey(folder, select(planned(sweep, profile, folder, digests), only, "--only"))
-    standings, of_slurm = in_slurm(surveyed.standings, folder)
+    standings, of_slurm = in_slurm(surveyed.standings, folder, searches)
     counted = counts(standings)
     orphaned = orphans(surveyed.summaries, planned_every(sweep, folder, digests), sweep.name)
     if as_json:
@@ -60,6 +60,7 @@ def status(
         facts |= {"searches": [search_facts(one) for one in searches]} if searches else {}
         if of_slurm is not None:
             facts["slurm"] = {"queued": of_slurm.queued, "running": of_slurm.running}
+            facts["slurm"] |= {"searches": of_slurm.searches} if searches else {}
         print_out(json.dumps(facts | {"orphaned": len(orphaned), "orphans": [orphan.trial_id for orphan in orphaned]}))
         return
     print_out(f"{'planned':<12}{len(standings):>6}")
@@ -68,6 +69,8 @@ def status(
     print_out(f"{'orphaned':<12}{len(orphaned):>6}")
     for one in searches:
         print_out(progress_line(one))
+    for line in queue_lines(searches, of_slurm):
+        print_out(line)
     if of_slurm is not None:
         print_out(f"{'in Slurm':<12}{of_slurm.queued:>6} queued, {of_slurm.running} running")
     named = set() if of_slurm is None else {trial_id for trial_id, _ in of_slurm.states}

@@ -7,6 +7,7 @@ examines its own node. Starts no workers.
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -116,12 +117,19 @@ def _versions() -> dict[str, str]:
     return {"python": python} | {name: versions.get(name, "not installed") for name in COMPARED}
 
 
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def _versions_trouble(wanted: Asked) -> list[str]:
-    have = _versions()
+    have = _versions() | {name: _version(name) for name in wanted["versions"] if name not in ("python", *COMPARED)}
     return [
-        f"{name} is {have[name]}, the driver's is {version}; install that version there"
-        for name, version in wanted["versions"].items()
-        if have[name] != version
+        f"{name} is {have[name]}, the driver's is {theirs}; install that version there"
+        for name, theirs in wanted["versions"].items()
+        if have[name] != theirs
     ]
 
 

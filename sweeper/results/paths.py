@@ -156,7 +156,10 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class SearchPaths:
-    """The files of one search: its journal, and the lock of the run that searches."""
+    """The files of one search: its journal, the lock of the run that searches, and the turns of slots of Slurm.
+
+    Turn n is a folder that one process alone can make, as with attempts of a trial. The last one is kept.
+    """
 
     folder: Path
 
@@ -167,6 +170,13 @@ class SearchPaths:
     @property
     def lock(self) -> Path:
         return self.folder / "lock"
+
+    @property
+    def turns(self) -> Path:
+        return self.folder / "turns"
+
+    def turn(self, number: int) -> Path:
+        return self.turns / str(number)
 
 
 @dataclass(frozen=True)

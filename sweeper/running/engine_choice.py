@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sweeper.errors import SweepError
+from sweeper.dealing.engine import engine_for_new
 from sweeper.host.devices import Device
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.survey import Standing
@@ -30,16 +30,3 @@ def engines_of(
 def _engine(standing: Standing) -> str:
     assert standing.summary is not None
     return standing.summary.engine
-
-
-def engine_for_new(spec: TrialSpec, device: Device, wanted: str | None) -> str:
-    """Return the engine of a new trial: `wanted`, or the fastest. Raises SweepError if it can't train the trial."""
-    trainer, config = spec.trainer, spec.cell_config
-    try:
-        engine = wanted or trainer.engine(config, device)
-        reason = trainer.cannot_treat(engine, config, device)
-    except ValueError as error:
-        reason = str(error)
-    if reason:
-        raise SweepError(f"{spec.trial_id} ({spec.name()}) can't run here: {reason}; --only picks others")
-    return engine

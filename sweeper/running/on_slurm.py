@@ -14,12 +14,12 @@ from typing import NamedTuple
 from sweeper.errors import Problem, SweepError, SweepFileError
 from sweeper.executors.slurm import commands
 from sweeper.executors.slurm.commands import RefusedError
+from sweeper.executors.slurm.content import FORM, Content
+from sweeper.executors.slurm.frozen_search import at_once, frozen_searches
 from sweeper.executors.slurm.options import Options, of_profile
 from sweeper.executors.slurm.script import script, split, words
 from sweeper.executors.slurm.standing import Live, once_settled, only_left, queued
 from sweeper.executors.slurm.submission import (
-    FORM,
-    Content,
     Submission,
     jobs_of,
     new_token,
@@ -28,11 +28,15 @@ from sweeper.executors.slurm.submission import (
     with_meeting,
 )
 from sweeper.executors.slurm.thaw import frozen
+from sweeper.planning.searched import Search
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.known_trainers import keep
 from sweeper.results.paths import Results, storage_explained
 from sweeper.running.required import required
 from sweeper.running.todo import Todo
+from sweeper.search.propose import made_by
+from sweeper.search.trials import known, searches_in
+from sweeper.sweepfile.search_key import BY_OPTUNA
 from sweeper.sweepfile.sweep import Sweep
 
 MOST_TRIES = 20
@@ -40,7 +44,10 @@ MOST_TRIES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How to submit: the options of sbatch, the number of slots at once, and what each trial is trained with."""
+    """How to submit: the options of sbatch, the number of slots at once, and what each trial is trained with.
+
+    `profile` is that of the sweeps, and `engine` the one that the user asks for; searches need them.
+    """
 
     options: Options
     workers: int
@@ -48,15 +55,18 @@ class How:
     timeout_s: float
     retry_failed: bool
     data_root: Path
+    profile: str | None = None
+    engine: str | None = None
 
 
 class Submitted(NamedTuple):
-    """What a run has submitted: the trials, and their submission; None if everything was queued already.
+    """What a run has submitted: trials, searches, and their submission; None if everything was queued already.
 
     `refused` is sbatch's line about an array after the first, which it took.
     """
 
     trials: Sequence[TrialSpec]
+    searches: Sequence[Search]
     submission: Submission | None
     slots: int
     jobs: Sequence[str]
@@ -96,35 +106,46 @@ def submit(todo: Todo, how: How, results: Results, say: Callable[[str], None]) -
         with storage_explained(results.slurm):
             last = max((one.number for one in submissions(results, every=True)), default=0)
             found = once_settled(results, say)
-            trials = left_of(todo, found, results)
-            if not trials:
-                return Submitted((), None, 0, (), (), "")
-            submission, waits_for = _published(todo, trials, how, results, found, last)
+            trials, searches = left_of(todo, found, results)
+            if not trials and not searches:
+                return Submitted((), (), None, 0, (), (), "")
+            submission, waits_for = _published(todo, trials, searches, how, results, found, last)
             if submission is not None:
-                return _sent(submission, trials, waits_for)
+                return _sent(submission, trials, searches, waits_for)
     raise SweepError(f"other commands have submitted {MOST_TRIES} times meanwhile; run the same command again")
 
 
-def left_of(todo: Todo, found: Sequence[Live], results: Results) -> list[TrialSpec]:
-    """Return the trials of `todo` that Slurm has not. Raises SweepError for one that is to start again and is there."""
-    of = queued(todo.batch.standings, found, results)
+def left_of(todo: Todo, found: Sequence[Live], results: Results) -> tuple[list[TrialSpec], list[Search]]:
+    """Return the trials and searches of `todo` that Slurm has not.
+
+    Raises SweepError for a trial that is to start again and is there.
+    """
+    of = queued(todo.batch.standings, found, results, searches_in(todo.batch, results))
     there = of.states
     again = {standing.spec.trial_id for standing in todo.begun}
     for trial_id, target in there:
         if trial_id in again:
             state = there[trial_id, target][0]
             raise SweepError(f"--rerun: {trial_id} is {state}; end it with `sweeper stop` first")
-    return only_left(todo.trials, of)
+    return only_left(todo.trials, of), [one for one in todo.searches if one.search_id not in of.searches]
 
 
 def _published(
-    todo: Todo, trials: Sequence[TrialSpec], how: How, results: Results, found: Sequence[Live], last: int
+    todo: Todo,
+    trials: Sequence[TrialSpec],
+    searches: Sequence[Search],
+    how: How,
+    results: Results,
+    found: Sequence[Live],
+    last: int,
 ) -> tuple[Submission | None, Sequence[str]]:
-    slots, waits_for = _slots(math.ceil(len(trials) / how.pack), how.workers, found)
+    size = len(trials) + sum(_at_once(search, todo, results) for search in searches)
+    slots, waits_for = _slots(math.ceil(size / how.pack), how.workers, found)
     folder = results.slurm / f"{last + 1:06d}"
     token = new_token()
     results.note_digests({name: array["digest"] for name, array in todo.batch.data.items()})
-    for spec in {id(spec.trainer): spec for spec in trials}.values():
+    examples = [search.examples[0] for search in searches]
+    for spec in {id(spec.trainer): spec for spec in (*trials, *examples)}.values():
         keep(results, spec.trainer, spec.reference)
     sweeps = {spec.trial_id: part.sweep.name for part in reversed(todo.batch.parts) for spec in part.specs}
     attempts = {each.spec.trial_id: each.summary.attempt for each in todo.batch.standings if each.summary is not None}
@@ -133,6 +154,7 @@ def _published(
     frozen_trials, references = frozen(trials, sweeps, todo.engines, attempts)
     sizes = split(slots, commands.most_elements())
     asked = required(todo.batch, how.data_root, results, secrets.token_hex(8))
+    asked["versions"] |= _versions_of_samplers(searches)
     content = Content(
         form=FORM,
         token=token,
@@ -151,7 +173,33 @@ def _published(
         references=references,
         trials=frozen_trials,
     )
+    if searches:
+        failed = {
+            each.spec.trial_id: each.summary.attempt
+            for each in todo.batch.standings
+            if how.retry_failed and each.state == "failed" and each.summary is not None
+        }
+        content["searched"] = frozen_searches(searches, how.profile, failed)
+        if how.engine is not None:
+            content["searched"]["engine"] = how.engine
     return publish(results, last, content, script(how.options, folder, sys.executable)), waits_for
+
+
+def _at_once(search: Search, todo: Todo, results: Results) -> int:
+    """Return how many slots can work for a search at once, at most."""
+    found = known(search, results)
+    states = {(each.spec.trial_id, each.spec.target): each.state for each in todo.batch.standings}
+    confirmations = [one.spec for one in found.trials if one.role == "confirmation"]
+    left = [spec for spec in confirmations if states.get((spec.trial_id, spec.target)) not in ("done", "diverged")]
+    return at_once(search, found.state, len(left))
+
+
+def _versions_of_samplers(searches: Sequence[Search]) -> dict[str, str]:
+    """Return the version of Optuna if one of `searches` needs it, since slots propose. Raises SweepError without it."""
+    for search in searches:
+        if search.spec.sampler in BY_OPTUNA:
+            return {"optuna": made_by(search).removeprefix("optuna ")}
+    return {}
 
 
 def _slots(packs: int, workers: int, found: Sequence[Live]) -> tuple[int, Sequence[str]]:
@@ -166,7 +214,9 @@ def _slots(packs: int, workers: int, found: Sequence[Live]) -> tuple[int, Sequen
     return min(packs, workers), jobs_of(answers)
 
 
-def _sent(submission: Submission, trials: Sequence[TrialSpec], waits_for: Sequence[str]) -> Submitted:
+def _sent(
+    submission: Submission, trials: Sequence[TrialSpec], searches: Sequence[Search], waits_for: Sequence[str]
+) -> Submitted:
     """Give each array to sbatch. A submission that is refused whole leaves nothing."""
     content, jobs, refused = submission.content, list[str](), ""
     for part, size in content["parts"].items():
@@ -183,4 +233,4 @@ def _sent(submission: Submission, trials: Sequence[TrialSpec], waits_for: Sequen
         submission.note(part, job)
         jobs.append(job)
     sizes = list(content["parts"].values())[: len(jobs)]
-    return Submitted(trials, submission, sum(sizes), jobs, waits_for, refused)
+    return Submitted(trials, searches, submission, sum(sizes), jobs, waits_for, refused)

@@ -5,16 +5,16 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from analysis.contract.lifecycle import FINISHED, Phase
+from sweeper.dealing.engine import engine_for_new
 from sweeper.dealing.source import Deal, Progress
 from sweeper.host.devices import Device
 from sweeper.planning.searched import Search
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, Standing, SurveyedSweep
-from sweeper.running.engine_choice import engine_for_new
 from sweeper.search.searching import Searching
 from sweeper.search.state import Promotions, decide
-from sweeper.search.trials import KnownSearch, known, rules_of
+from sweeper.search.trials import KnownSearch, rules_of, searches_in
 
 Shown = Callable[[SurveyedSweep, TrialSpec], None]
 """Lets a view know of a trial that a search has just named."""
@@ -98,8 +98,7 @@ def opened(
 def unfinished(batch: Batch, results: Results, *, retry_failed: bool) -> list[Search]:
     """Return the searches of `batch` that have anything left to do. Raises SweepError."""
     standings = {(one.spec.trial_id, one.spec.target): one for one in batch.standings}
-    every = [known(search, results) for part in batch.parts for search in part.searches]
-    return [one.search for one in every if _left(one, standings, retry_failed=retry_failed)]
+    return [one.search for one in searches_in(batch, results) if _left(one, standings, retry_failed=retry_failed)]
 
 
 def _left(one: KnownSearch, standings: Mapping[tuple[str, int], Standing], *, retry_failed: bool) -> bool:
@@ -113,9 +112,5 @@ def _left(one: KnownSearch, standings: Mapping[tuple[str, int], Standing], *, re
 
 def settled(batch: Batch, results: Results) -> set[str]:
     """Return the trials whose end a search has heard: a failed or diverged one is a result, and needs no care."""
-    found: set[str] = set()
-    for part in batch.parts:
-        for search in part.searches:
-            state = known(search, results).state
-            found |= {made.trial for made in state.proposals if made.trial and not made.waits}
-    return found
+    states = [one.state for one in searches_in(batch, results)]
+    return {made.trial for state in states for made in state.proposals if made.trial and not made.waits}

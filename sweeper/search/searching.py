@@ -5,6 +5,7 @@ and number. Then a search depends on its journal alone.
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from analysis.contract.lifecycle import Phase
@@ -15,7 +16,7 @@ from sweeper.results.fold import fold
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import Results
 from sweeper.results.survey import judge
-from sweeper.results.trial_summary import read_summary
+from sweeper.results.trial_summary import TrialSummary, read_summary
 from sweeper.search.journal import SearchJournal
 from sweeper.search.propose import made_by, proposed
 from sweeper.search.state import Ask, Choose, End, Line, Promote, Promotions, decide
@@ -59,6 +60,10 @@ class Searching:
             )
         self._journal = SearchJournal(paths)
         self.state = self._journal.state
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Hear what has finished since the last line, in the order of rung and number, and queue what has not."""
         waiting = [self.state.proposals[number] for number in self.state.pending]
         for made in sorted(waiting, key=lambda made: (made.rung, made.number)):
             if made.impossible:
@@ -109,17 +114,21 @@ class Searching:
                 sent, spec = self._queue.popleft()
                 self._out[spec.trial_id] = sent
                 return spec
-            decision = decide(self.state, self._rules, self._promotions)
-            if isinstance(decision, Promote):
-                self._write({"kind": "promoted", "n": decision.number, "rung": decision.rung})
-                self._send(decision.number, decision.rung)
-            elif isinstance(decision, Ask):
-                self._ask(decision.number)
-            elif isinstance(decision, Choose):
-                self._write({"kind": "chosen", "trials": len(self.state.proposals), "best": list(decision.best)})
-            elif not self._confirm():
+            if not self._go_on() and not self._confirm():
                 self._idle = True
                 return None
+
+    def _go_on(self) -> bool:
+        """Write down the next decision, and queue the trial that follows from it; return whether there was one."""
+        decision = decide(self.state, self._rules, self._promotions)
+        if isinstance(decision, Promote):
+            self._write({"kind": "promoted", "n": decision.number, "rung": decision.rung})
+            self._send(decision.number, decision.rung)
+        elif isinstance(decision, Ask):
+            self._ask(decision.number)
+        elif isinstance(decision, Choose):
+            self._write({"kind": "chosen", "trials": len(self.state.proposals), "best": list(decision.best)})
+        return decision is not None
 
     def heard(self, trial_id: str, phase: Phase) -> bool:
         """Take the end of a trial in this run, and return whether it is one of this search. Raises OSError."""
@@ -172,40 +181,53 @@ class Searching:
             assert record is not None
             value = value_at(record, self.search.metric, spec.target)
             self._hear(sent.number, sent.rung, value, "unmeasured" if value is None else "done")
-        elif found == "diverged" or (found == "failed" and not self._retry_failed):
+        elif found in ("diverged", "failed"):
             self._hear(sent.number, sent.rung, None, found)
         else:
             return False
         return True
 
     def _found(self, spec: TrialSpec) -> Found:
-        """Return how a trial stands on disk."""
+        """Return how a trial stands on disk. One that failed and is trained again is open."""
         summary = read_summary(self._results.trial(spec.trial_id).journal)
         if summary is not None and summary.trouble:
             return "unreadable"
         state, _ = judge(summary, spec.target, held=False)
+        if state == "failed" and summary is not None and self._again(summary):
+            return "open"
         return state if state in ("done", "diverged", "failed") else "open"
 
     def _confirm(self) -> bool:
         """Queue the confirmations of the last choice, once; return whether there are any."""
+        if not self.state.choices or self._confirmed == self.state.choices[-1].best:
+            return False
+        if self.search.spec.confirm is None or self.state.pending:
+            return False
+        self._confirmed = self.state.choices[-1].best
+        self._queue.extend(self._unconfirmed())
+        return bool(self._queue)
+
+    def _unconfirmed(self) -> Iterator[tuple[_Sent, TrialSpec]]:
+        """Yield the confirmations of the last choice that have not ended; none while a proposal is pending."""
         confirm = self.search.spec.confirm
         if confirm is None or self.state.pending or not self.state.choices:
-            return False
-        chosen = self.state.choices[-1].best
-        if self._confirmed == chosen:
-            return False
-        self._confirmed = chosen
-        for number in chosen:
+            return
+        for number in self.state.choices[-1].best:
             for seed in confirm.seeds:
                 spec = self.search.confirmation(self.state.proposals[number].params, seed)
-                found = self._found(spec)
-                if found == "open" or (found == "failed" and self._retry_failed):
-                    self._queue.append((_Sent(number, None), spec))
-        return bool(self._queue)
+                if self._found(spec) == "open":
+                    yield _Sent(number, None), spec
+
+    def _again(self, summary: TrialSummary) -> bool:
+        """Return whether a trial that has failed is trained again."""
+        return self._retry_failed
 
     def _hear(self, number: int, rung: int, value: float | None, end: End) -> None:
         step = self.search.rungs[rung]
-        self._journal.append({"kind": "heard", "n": number, "rung": rung, "step": step, "value": value, "end": end})
+        self._append({"kind": "heard", "n": number, "rung": rung, "step": step, "value": value, "end": end})
 
     def _write(self, line: Line) -> None:
-        self._journal.append(line | {"heard": len(self.state.history)})
+        self._append(line | {"heard": len(self.state.history)})
+
+    def _append(self, line: Line) -> None:
+        self._journal.append(line)

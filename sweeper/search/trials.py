@@ -12,6 +12,7 @@ from sweeper.planning.expand import expand
 from sweeper.planning.searched import Search, searches_of
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results, ResultsError
+from sweeper.results.survey import Batch
 from sweeper.search.journal import read_state
 from sweeper.search.state import Proposal, Rules, State
 from sweeper.sweepfile.sweep import Sweep
@@ -98,6 +99,11 @@ def known_searches(
 ) -> list[KnownSearch]:
     """Return what is known of every search of `sweep`; none for a grid. Raises SweepError."""
     return [known(search, results) for search in searches_of(sweep, profile, digests)] if sweep.search else []
+
+
+def searches_in(batch: Batch, results: Results) -> list[KnownSearch]:
+    """Return what is known now of every search of `batch`. Raises SearchJournalError, ChangedError."""
+    return [known(search, results) for part in batch.parts for search in part.searches]
 
 
 def planned(sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str]) -> tuple[TrialSpec, ...]:

@@ -103,14 +103,21 @@ class Sweep:
         return self.trainers.every[0].reference
 
 
-def load(path: Path, stored: Callable[[Reference], Trainer | None] = nothing_stored, *, trusted: bool = True) -> Sweep:
+def load(
+    path: Path,
+    stored: Callable[[Reference], Trainer | None] = nothing_stored,
+    *,
+    trusted: bool = True,
+    text: str | None = None,
+) -> Sweep:
     """Return the sweep in the file at `path`, or the shipped sweep of that name if there is no such file.
 
     `stored` returns what a results folder knows of a trainer that can't be found, or may not be run because the file is
-    not `trusted`. Raises SweepFileError with everything
-    that is wrong with the file.
+    not `trusted`. With `text`, that is what the file held when it was read before. Raises SweepFileError with
+    everything that is wrong with the file.
     """
-    faults = Faults(yaml_source.read(path := located(path)))
+    document = yaml_source.read(located(path)) if text is None else yaml_source.read_text(path, text)
+    path, faults = document.path, Faults(document)
     trainers = read_trainers(faults, stored, trusted=trusted)
     fields = Fields(*(found.trainer for found in trainers.every))
     form, faulty = read_form(faults, fields)

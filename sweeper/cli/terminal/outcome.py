@@ -35,12 +35,13 @@ def finish(
     to_mend: Callable[[list[TrialSummary | None]], str],
     then: str,
     settled: Collection[str] = (),
+    searches: Collection[str] = (),
 ) -> None:
     """Print the counts, the trials in the states of LEFT, and what to do next. Exits with code 3 if any is left.
 
     `to_mend` returns a sentence with the command that mends damaged journals, if there are any. `then` is the command
     for a run that has trained everything, or empty. A trial in `settled` that diverged or
-    failed is a result of a search.
+    failed is a result of a search. `searches` are the names of those that are not over.
     """
     counted = counts(standings)
     if as_json:
@@ -55,21 +56,23 @@ def finish(
     ]
     for standing in left:
         say(f"{standing.spec.trial_id}  {standing.spec.name()}: {standing.why}{_where(standing, results)}")
+    for name in searches:
+        say(f"the search {name} is not over")
     if command := to_mend([standing.summary for standing in standings]):
         say(command)
-    elif left:
-        say(_go_on(left))
+    elif left or searches:
+        say(_go_on(left, bool(searches)))
     elif then:
         say(f"next: {then}")
-    if left:
+    if left or searches:
         raise click.exceptions.Exit(TROUBLE)
 
 
-def _go_on(left: list[Standing]) -> str:
-    """Return what a user can do about trials that are not done."""
+def _go_on(left: list[Standing], searching: bool) -> str:
+    """Return what a user can do about trials that are not done, and about searches that are not over."""
     states = {standing.state for standing in left}
     steps = []
-    if states & {"running", "interrupted", "new"}:
+    if searching or states & {"running", "interrupted", "new"}:
         steps.append("run the same command to train what is left")
     if "failed" in states:
         steps.append("remove the cause of a failure and add --retry-failed to train failed trials again")

@@ -8,14 +8,17 @@ import click
 
 from sweeper.cli.terminal.outcome import spoken
 from sweeper.cli.terminal.printing import say
+from sweeper.cli.terminal.search_lines import progress_line
 from sweeper.errors import SweepError
 from sweeper.executors.slurm.commands import SlurmError
+from sweeper.executors.slurm.frozen_search import names_of
 from sweeper.executors.slurm.queue import Job
 from sweeper.executors.slurm.standing import Live, Queued, once_settled, queued, with_queue
 from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, Standing
 from sweeper.running.batch import only_run, surveyed_again
 from sweeper.running.on_slurm import Submitted
+from sweeper.search.trials import searches_in
 
 LOOK_EVERY_S = 5.0
 SLOTS_A_SECOND = 20
@@ -31,8 +34,10 @@ def told(submitted: Submitted) -> str:
         return "nothing to submit: everything that is left is queued or running in Slurm"
     jobs = ", ".join(submitted.jobs)
     after = f", after the jobs {', '.join(submitted.waits_for)} have ended" if submitted.waits_for else ""
+    searches = [_count(len(submitted.searches), "search", "es")] if submitted.searches else []
+    trials = [_count(len(submitted.trials), "trial")] if submitted.trials or not searches else []
     return (
-        f"submitted {_count(len(submitted.trials), 'trial')} to {_count(submitted.slots, 'slot')}: "
+        f"submitted {' and '.join([*trials, *searches])} to {_count(submitted.slots, 'slot')}: "
         f"job{'s' if len(submitted.jobs) > 1 else ''} {jobs}{after}; its script and logs: {submitted.submission.folder}"
     )
 
@@ -60,6 +65,7 @@ class _Watch:
         self._results = results
         self._show = show
         self._ids = {standing.spec.trial_id for standing in batch.standings}
+        self._searches = {search.search_id for part in batch.parts for search in part.searches}
         self._said: set[str] = set()
         self._line = ""
         self._shown_s = time.monotonic()
@@ -72,21 +78,26 @@ class _Watch:
                 self._once(f"{error}")
                 time.sleep(LONGEST_S)
                 continue
-            ours = [
-                live for live in found if self._ids & {each["trial_id"] for each in live.submission.content["trials"]}
-            ]
-            standings = surveyed_again(self._batch, self._results).standings
-            self._tell(standings, queued(standings, found, self._results), ours)
+            ours = [live for live in found if self._is_ours(live)]
+            now = surveyed_again(self._batch, self._results)
+            searches = searches_in(now, self._results)
+            self._tell(now.standings, queued(now.standings, found, self._results, searches), ours)
+            for line in map(progress_line, searches):
+                self._once(line)
             if all(live.over for live in ours):
                 break
             self._show_in_store()
             slots = sum(len(live.living) for live in ours)
             time.sleep(min(LOOK_EVERY_S + slots / SLOTS_A_SECOND, LONGEST_S))
 
+    def _is_ours(self, live: Live) -> bool:
+        names = {each["trial_id"] for each in live.submission.content["trials"]}
+        return bool(names & self._ids or names_of(live.submission.searched["searches"]) & self._searches)
+
     def _tell(self, standings: Sequence[Standing], of: Queued, ours: Sequence[Live]) -> None:
         for live in ours:
-            for slot, why in live.submission.refusals().items():
-                self._once(f"a slot on node {slot} may not train: {why.strip()}")
+            for line in live.submission.complaints():
+                self._once(line)
             for job in live.jobs:
                 if job.state in TROUBLE:
                     self._once(f"job {job.id} on {job.node} has ended as {job.state}; its log: {_log(live, job)}")
@@ -129,5 +140,5 @@ def _log(live: Live, job: Job) -> str:
     return str(live.submission.folder / f"slot-{job.id}.log")
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+def _count(number: int, noun: str, ending: str = "s") -> str:
+    return f"{number} {noun}{ending * (number != 1)}"

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from sweeper.executors.slurm import commands
 from sweeper.executors.slurm.holders import open_attempt, owner_of
-from sweeper.executors.slurm.standing import Live, look
-from sweeper.executors.slurm.submission import covered
+from sweeper.executors.slurm.standing import Live, look, names
 from sweeper.results.paths import Results
 
 LOOK_EVERY_S = 1.0
@@ -46,7 +45,7 @@ def leave_alone(results: Results, trial_id: str) -> bool:
 
     Raises SlurmError, OSError.
     """
-    found = [live.submission for live in stoppable(results) if trial_id in covered(live.submission.content)]
+    found = [live.submission for live in stoppable(results) if names(live.submission, trial_id)]
     for submission in found:
         submission.stopped(trial_id).touch()
     paths = results.trial(trial_id)

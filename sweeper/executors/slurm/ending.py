@@ -11,11 +11,14 @@ from sweeper.executors.slurm.commands import RefusedError, SlurmError
 from sweeper.executors.slurm.queue import Life
 from sweeper.executors.slurm.script import WARNING_S, lead_s
 from sweeper.executors.slurm.submission import Submission
+from trainers.sealed_file import write_whole
 
 EARLY_S = 60.0
 """Slurm may warn so much earlier than it was asked to."""
 ASK_AGAIN_S = 5.0
 TRIES = 6
+MOST_IDLE = 5
+"""So many lives in a row without one new step, and a slot is not queued again."""
 
 
 class Ending:
@@ -69,14 +72,19 @@ class Ending:
             self.end("SIGUSR1 came")
 
 
-def queue_again(submission: Submission, job: str, part: str, why: str, say: Callable[[str], None]) -> None:
+def queue_again(
+    submission: Submission, job: str, part: str, why: str, say: Callable[[str], None], *, progressed: bool
+) -> None:
     """Let Slurm queue this slot again, unless its job was cancelled or the submission stopped.
 
-    Where the cluster forbids it, the slot submits itself. Slurm may be restarting, so it is asked several times.
+    Where the cluster forbids it, the slot submits itself. Slurm may be restarting, so it is asked several times. A slot
+    that has not `progressed` by one step in MOST_IDLE lives in a row is not queued again, and says so.
     """
+    index = job.rpartition("_")[2]
     if submission.stop_mark.exists():
         say("the submission was stopped, so the slot is not queued again")
         return
+    counted = False
     for number in range(TRIES):
         if number:
             time.sleep(ASK_AGAIN_S)
@@ -85,17 +93,42 @@ def queue_again(submission: Submission, job: str, part: str, why: str, say: Call
             if life is not None and life.state not in ("RUNNING", "SUSPENDED", "STOPPED"):
                 say(f"job {job} is {life.state}: Slurm ends it, and queues it again after a preemption")
                 return
+            if not counted and _gives_up(submission, f"{part}-{index}", why, say, progressed=progressed):
+                return
+            counted = True
             refused = commands.requeue(job)
             if not refused:
                 say(f"job {job} is queued again: {why}")
                 return
             say(f"job {job} can't be queued again ({refused}), so the slot submits itself")
-            new = resubmitted(submission, job.rpartition("_")[2], part)
+            new = resubmitted(submission, index, part)
             say(f"job {new} goes on for job {job}: {why}")
             return
         except (SlurmError, RefusedError) as error:
             say(str(error))
     say(f"Slurm has not answered, so job {job} ends here; the same `sweeper run` submits what is left")
+
+
+def _gives_up(submission: Submission, slot: str, why: str, say: Callable[[str], None], *, progressed: bool) -> bool:
+    """Count this life if it was idle; return whether it is the last one. Raises OSError."""
+    count, marks = submission.idle(slot), submission.given_up(slot)
+    before = count.read_bytes() if count.exists() else b""
+    if progressed:
+        count.unlink(missing_ok=True)
+        return False
+    if before.count(b"\n") + 1 < MOST_IDLE:
+        count.parent.mkdir(exist_ok=True)
+        write_whole(count, before + f"{why}\n".encode())
+        return False
+    count.unlink(missing_ok=True)
+    marks.parent.mkdir(exist_ok=True)
+    told = (
+        f"has had {MOST_IDLE} lives in a row without one new step, and is not queued again (the last one ended because "
+        f"{why}); the same `sweeper run` submits what is left"
+    )
+    write_whole(marks, f"{told}\n".encode())
+    say(f"slot {slot} {told}")
+    return True
 
 
 def resubmitted(submission: Submission, index: str, part: str) -> str:

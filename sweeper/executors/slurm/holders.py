@@ -79,13 +79,14 @@ class Holders:
         self._alive_s: dict[Owner, float] = {}
         self._unsigned_s: dict[tuple[Path, int], float] = {}
         self._before = {trial["trial_id"]: trial["attempt"] for trial in submission.content["trials"]}
+        self._before |= submission.searched["failed"]
 
     def barred(self, paths: TrialPaths) -> str:
         """Return why no slot of this submission may train the trial, or ""."""
         if self._submission.stopped(paths.folder.name).exists():
             return "stopped by `sweeper stop`"
         last = _lines(paths.journal)[-1:]
-        if last and last[0]["kind"] == "failed" and last[0]["attempt"] > self._before[paths.folder.name]:
+        if last and last[0]["kind"] == "failed" and last[0]["attempt"] > self._before.get(paths.folder.name, 0):
             return "failed since it was submitted"
         lost = _lost_in_a_row(paths, self._own)
         if lost >= MOST_LOST:

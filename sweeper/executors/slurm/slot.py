@@ -1,7 +1,8 @@
 """A worker slot: `python -m sweeper.executors.slurm.slot FOLDER`, what each element of a job's array runs.
 
-It takes the trials of one submission, pack after pack, until none is left or its time is over. It writes the trials
-that it holds and nothing else of the results: no index, no survey, no store. It leaves no process behind.
+It takes the trials of one submission, pack after pack, until none is left or its time is over, and goes on with its
+searches. It writes the trials that it holds, a search while it has a turn, and nothing else of the results: no index,
+no survey, no store. It leaves no process behind.
 """
 
 import os
@@ -12,22 +13,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from analysis.contract.lifecycle import FINISHED
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.dealing.rounds import rounds
+from sweeper.dealing.source import Source
 from sweeper.errors import SweepError
 from sweeper.executors.inline import InlineExecutor
 from sweeper.executors.node_check import examine
-from sweeper.executors.slurm import commands
-from sweeper.executors.slurm.commands import SlurmError
 from sweeper.executors.slurm.ending import Ending, queue_again
+from sweeper.executors.slurm.frozen_search import Thawed, thawed_searches
 from sweeper.executors.slurm.holders import Holders, Owner
-from sweeper.executors.slurm.queue import Life
+from sweeper.executors.slurm.place import Place, life_of, lock_of, say, try_locks
+from sweeper.executors.slurm.search_source import SlotSource
 from sweeper.executors.slurm.submission import Submission
 from sweeper.executors.slurm.thaw import rotated, thawed
 from sweeper.host.devices import THREADS
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import Results, RunPaths
+from sweeper.results.locks import Lock
+from sweeper.results.paths import Results
 from sweeper.results.trial_summary import in_one_line
 from trainers.trainer import ConfigError, TrainerError
 
@@ -36,59 +39,43 @@ TOLD_EVERY_S = 10.0
 PATIENCE_S = 300.0
 """How long a slot waits for trials that others hold and that no living slot trains, before it is queued again."""
 LOOK_EVERY_S = 5.0
-ENDING_S = 2.0
-"""How long Slurm may take to notice that a slot has been killed."""
 REFUSED, FAILED = 1, 4
-
-
-class Place(NamedTuple):
-    """Where this slot stands in its array, as Slurm tells it in the environment."""
-
-    job: str
-    number: int
-    restarts: int
-    node: str
-
-    @classmethod
-    def here(cls) -> "Place":
-        found = os.environ
-        array, index = found.get("SLURM_ARRAY_JOB_ID"), found.get("SLURM_ARRAY_TASK_ID")
-        return cls(
-            job=f"{array}_{index}" if array and index else found.get("SLURM_JOB_ID", "none"),
-            number=int(index or 0),
-            restarts=int(found.get("SLURM_RESTART_COUNT", 0)),
-            node=found.get("SLURMD_NODENAME", socket.gethostname()),
-        )
 
 
 def main(folder: Path) -> int:
     """Run one life of a slot, and return its exit code."""
     place, submission = Place.here(), Submission(folder)
     say(f"job {place.job} on {place.node}, begun {place.restarts + 1} times")
-    life = _life(place)
-    ending = Ending(life, say)
+    ending = Ending(life_of(place), say)
     ending.install()
     if submission.stop_mark.exists():
         say("the submission was stopped")
         return 0
     try:
-        specs, data = _examined(submission, place)
+        specs, searches, data = _examined(submission, place)
     except (SweepError, TrainerError, ConfigError) as error:
         submission.refusal(place.node).write_text(f"{error}\n", encoding="utf-8")
         say(str(error))
         return REFUSED
     own = Owner(submission.content["token"], place.job, place.restarts, place.node, socket.gethostname(), os.getpid())
-    slot = Slot(submission, specs, data, Holders(own, submission), ending)
-    living = Lock(_lock(submission, place), required=False)
+    slot = Slot(submission, data, Holders(own, submission), ending)
+    living = Lock(lock_of(submission, place), required=False)
     living.take()
     try:
-        _try_locks(submission, place)
-        code = slot.run(rotated(specs, place.number, sum(submission.content["parts"].values())))
+        try_locks(submission, place)
+        slots = sum(submission.content["parts"].values())
+        code = slot.run(rotated(specs, place.number, slots))
+        if not code and not ending.why and searches:
+            first = place.number % len(searches)
+            code = slot.search([*searches[first:], *searches[:first]], own)
     finally:
         living.paths.lock.unlink(missing_ok=True)
         living.release()
     if ending.why:
-        queue_again(submission, place.job, os.environ.get("SLURM_JOB_NAME", ""), ending.why, say)
+        part = os.environ.get("SLURM_JOB_NAME", "")
+        queue_again(submission, place.job, part, ending.why, say, progressed=slot.progressed)
+    elif not code:
+        say("nothing is left to train for this slot")
     return code
 
 
@@ -98,7 +85,6 @@ class Slot:
     def __init__(
         self,
         submission: Submission,
-        specs: Sequence[TrialSpec],
         data: dict[str, dict[str, str]],
         holders: Holders,
         ending: Ending,
@@ -110,6 +96,8 @@ class Slot:
         self._engines = {trial["trial_id"]: trial["engine"] for trial in content["trials"]}
         self._sweeps = {trial["trial_id"]: trial["sweep"] for trial in content["trials"]}
         self._retry_failed = content["retry_failed"]
+        self.progressed = False
+        """Whether this life of the slot has trained one step, or ended one trial."""
         self._worker = Worker(
             device=content["device"],
             threads=THREADS,
@@ -138,8 +126,19 @@ class Slot:
             if time.monotonic() - since_s > PATIENCE_S:
                 self._ending.end(f"others have held {_named(left)} for {PATIENCE_S:.0f} s")
             self._pause(LOOK_EVERY_S)
-        if not self._ending.why:
-            say("nothing is left to train")
+        return 0
+
+    def search(self, searches: Sequence[Thawed], own: Owner) -> int:
+        """Go on with searches until nothing of them can be taken any more. Return the exit code."""
+        source = SlotSource(searches, self._submission, self._worker, self._holders, own)
+        dealer = self._dealt([], source)
+        if dealer.fatal is not None:
+            say(str(dealer.fatal))
+            return FAILED
+        if source.waited:
+            self._ending.end(source.why)
+        elif source.why and not self._ending.why:
+            say(source.why)
         return 0
 
     @property
@@ -156,25 +155,36 @@ class Slot:
         held: list[TrialSpec] = []
         trained = False
         for chosen in rounds(specs):
-            dealer: Dealer
-            dealer = Dealer(
-                chosen,
-                sweeps=self._sweeps,
-                engines=self._engines,
-                results=self._results,
-                worker=self._worker,
-                note=lambda _: _tell(dealer),  # noqa: B023  # called while this dealer runs
-                retry_failed=self._retry_failed,
-                others=self._holders,
-            )
-            self._ending.watch(dealer)
-            InlineExecutor(every_s=TOLD_EVERY_S, watched=True).run(dealer, lambda: None)
-            _tell(dealer)
+            dealer = self._dealt(chosen)
             held += [spec for spec in chosen if spec.trial_id in dealer.held_trials]
             trained = trained or any(trial.attempt for trial in dealer.trials.values())
             if dealer.fatal is not None or self._ending.why:
                 return _Deal(held, trained, str(dealer.fatal or ""))
         return _Deal(held, trained, "")
+
+    def _dealt(self, specs: Sequence[TrialSpec], source: Source | None = None) -> Dealer:
+        """Deal `specs`, and what `source` gives, to the end, and return the dealer."""
+        dealer: Dealer
+        dealer = Dealer(
+            specs,
+            sweeps=self._sweeps,
+            engines=self._engines,
+            results=self._results,
+            worker=self._worker,
+            note=lambda trial_id: self._note(dealer, trial_id),
+            retry_failed=self._retry_failed,
+            others=self._holders,
+            source=source,
+        )
+        self._ending.watch(dealer)
+        InlineExecutor(every_s=TOLD_EVERY_S, watched=True).run(dealer, lambda: None)
+        _tell(dealer)
+        return dealer
+
+    def _note(self, dealer: Dealer, trial_id: str) -> None:
+        trial = dealer.trials[trial_id]
+        self.progressed |= trial.step > trial.first_step or trial.phase in FINISHED | {"failed"}
+        _tell(dealer)
 
 
 class _Deal(NamedTuple):
@@ -201,47 +211,18 @@ def _named(specs: Sequence[TrialSpec]) -> str:
     return f"trial {first}" if len(specs) == 1 else f"{len(specs)} trials ({first} and others)"
 
 
-def _examined(submission: Submission, place: Place) -> tuple[list[TrialSpec], dict[str, dict[str, str]]]:
-    """Return the trials and the data sets of a submission as this node has them. Raises SweepError if it may not train.
+def _examined(submission: Submission, place: Place) -> tuple[list[TrialSpec], list[Thawed], dict[str, dict[str, str]]]:
+    """Return the trials, searches and data sets of a submission as this node has them.
 
-    Raises TrainerError and ConfigError for a trainer that is another one here.
+    Raises SweepError if it may not train, TrainerError and ConfigError for a trainer that is another one here.
     """
     content = submission.content
     answer = examine(content["asked"], place.node)
     if answer.trouble:
         raise SweepError("\n".join(f"node {place.node}: {fault}" for fault in answer.trouble))
     data = {name: {**facts, "path": answer.arrays.get(name, facts["path"])} for name, facts in content["data"].items()}
-    return thawed(content), data
-
-
-def _life(place: Place) -> Life | None:
-    try:
-        return commands.life_of(place.job)
-    except SlurmError as error:
-        say(f"{error}; the slot goes on, and listens for Slurm's own warning")
-        return None
-
-
-def _lock(submission: Submission, place: Place) -> RunPaths:
-    return RunPaths(submission.slots, f"{place.job}@{place.node}")
-
-
-def _try_locks(submission: Submission, place: Place) -> None:
-    """Try the locks of slots on other nodes. Where a living slot's lock is free, only the fences keep slots apart."""
-    for path in sorted(submission.slots.glob("*.lock")):
-        job, _, node = path.stem.partition("@")
-        if node == place.node or holder_of(RunPaths(submission.slots, path.stem)) is not None:
-            continue
-        time.sleep(ENDING_S)
-        life = _life(Place(job, 0, 0, node))
-        if life is not None and life.state == "RUNNING" and life.node == node and path.exists():
-            say(f"locks of node {node} don't reach this node; the folders of attempts keep slots apart")
-            return
-
-
-def say(text: str) -> None:
-    """Print a line of the slot's log, with the time in UTC."""
-    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, flush=True)
+    digests = {name: facts["digest"] for name, facts in content["data"].items()}
+    return thawed(content), thawed_searches(submission.searched, digests, submission.results), data
 
 
 if __name__ == "__main__":

@@ -9,12 +9,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from sweeper.executors.slurm import commands
+from sweeper.executors.slurm.frozen_search import covers, names_of
 from sweeper.executors.slurm.holders import open_attempt, owner_of
 from sweeper.executors.slurm.queue import Job
 from sweeper.executors.slurm.submission import Submission, covered, submissions
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing
+from sweeper.search.journal import read_state
+from sweeper.search.trials import KnownSearch
 
 SETTLED_S = 60.0
 """A submission that has no answer of sbatch and no job after so long was never submitted, or is past."""
@@ -87,9 +90,13 @@ def once_settled(results: Results, say: Callable[[str], None]) -> list[Live]:
 
 
 class Queued(NamedTuple):
-    """What Slurm has of a plan. `states` says it of each trial, by id and target: a sentence, and whether it runs."""
+    """What Slurm has of a plan. `states` says it of each trial, by id and target: a sentence, and whether it runs.
+
+    `searches` says by their ids of the searches that slots go on with, or will.
+    """
 
     states: Mapping[tuple[str, int], tuple[str, bool]]
+    searches: Mapping[str, str]
 
     @property
     def running(self) -> int:
@@ -100,8 +107,14 @@ class Queued(NamedTuple):
         return len(self.states) - self.running
 
 
-def queued(standings: Iterable[Standing], found: Sequence[Live], results: Results) -> Queued:
-    """Return which of the unfinished trials are queued or run. A shorter target in the queue covers no longer one."""
+def queued(
+    standings: Iterable[Standing], found: Sequence[Live], results: Results, searches: Sequence[KnownSearch] = ()
+) -> Queued:
+    """Return which of the unfinished trials are queued or run. A shorter target in the queue covers no longer one.
+
+    The trials of `searches` are queued if slots go on with their search.
+    """
+    of_search = {one.spec.trial_id: each for each in searches for one in each.trials if one.role != "superseded"}
     states: dict[tuple[str, int], tuple[str, bool]] = {}
     alive = [live for live in found if not live.over]
     runs = {job.id: job for live in alive for job in live.jobs if job.at_work}
@@ -111,21 +124,39 @@ def queued(standings: Iterable[Standing], found: Sequence[Live], results: Result
         if standing.state in ("done", "diverged"):
             continue
         where = _running(standing, runs, results)
+        search = of_search.get(spec.trial_id)
         for live, targets in steps:
-            if targets.get(spec.trial_id, -1) < spec.target or (live.submission.stop_mark.exists() and not where):
+            there = targets.get(spec.trial_id, -1) >= spec.target or (search is not None and _searches(live, search))
+            if not there or (live.submission.stop_mark.exists() and not where):
                 continue
             barred = live.submission.stopped(spec.trial_id).exists()
             if not barred and (where or standing.state != "failed" or _again(standing, live)):
                 states[spec.trial_id, spec.target] = (where, True) if where else (_waits(live), False)
                 break
-    return Queued(states)
+    ongoing = {one.search.search_id: live for one in searches for live in reversed(alive) if _searches(live, one)}
+    return Queued(
+        states, {name: _slots(live) for name, live in ongoing.items() if not live.submission.stop_mark.exists()}
+    )
+
+
+def _searches(live: Live, known: KnownSearch) -> bool:
+    return any(covers(frozen, known.search) for frozen in live.submission.searched["searches"])
+
+
+def _slots(live: Live) -> str:
+    """Return where the slots of a search are, such as `1 slot runs, 2 are queued (reason Priority)`."""
+    runs, waits = [job for job in live.living if job.at_work], [job for job in live.living if not job.at_work]
+    parts = [f"{len(runs)} slot{'s run' if len(runs) > 1 else ' runs'}"] if runs else []
+    if waits:
+        parts.append(f"{len(waits)} slot{'s are' if len(waits) > 1 else ' is'} queued (reason {waits[0].reason})")
+    return ", ".join(parts) or f"submission {live.submission.number} is being submitted"
 
 
 def _again(standing: Standing, live: Live) -> bool:
     """Return whether a trial that has failed is trained again by this submission, which came after its failure."""
-    content = live.submission.content
-    before = {trial["trial_id"]: trial["attempt"] for trial in content["trials"]}[standing.spec.trial_id]
-    return content["retry_failed"] and standing.summary is not None and standing.summary.attempt <= before
+    before = live.submission.attempt_before(standing.spec.trial_id)
+    retried = live.submission.content["retry_failed"]
+    return retried and standing.summary is not None and standing.summary.attempt <= before
 
 
 def _running(standing: Standing, runs: Mapping[str, Job], results: Results) -> str:
@@ -171,11 +202,29 @@ def with_queue(standings: Sequence[Standing], of: Queued) -> list[Standing]:
     return found
 
 
+def names(submission: Submission, trial_id: str) -> bool:
+    """Return whether a submission trains a trial, or has a search that may. Raises ResultsError."""
+    if trial_id in covered(submission.content):
+        return True
+    results = submission.results
+    if any(trial_id in read_state(results.search(name)).by_trial for name in names_of(submission.searched["searches"])):
+        return True
+    paths = results.trial(trial_id)  # a confirmation is named by the slot that has begun it
+    owner = owner_of(paths, paths.last_attempt())
+    return owner is not None and owner.token == submission.content["token"]
+
+
+def complaints(results: Results) -> list[str]:
+    """Return why slots of the newest submission, or of one that may have jobs, did not train or go on."""
+    last = submissions(results, every=True)[-1:]
+    told = {one.number: one for one in [*submissions(results), *last]}
+    return [line for _, one in sorted(told.items()) for line in one.complaints()]
+
+
 def goes_on(trial_id: str, results: Results, finished: bool) -> bool:
     """Return whether a slot trains a trial, or will. Raises SlurmError, ResultsError."""
     for live in look(results):
-        content = live.submission.content
-        named = any(trial["trial_id"] == trial_id for trial in content["trials"])
+        named = names(live.submission, trial_id)
         left_alone = live.submission.stop_mark.exists() or live.submission.stopped(trial_id).exists()
         if named and not live.over and not finished and not left_alone:
             return True

@@ -14,58 +14,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple
 
+from sweeper.executors.slurm.content import FORM, Content
+from sweeper.executors.slurm.frozen_search import Searched
 from sweeper.results.paths import Results, ResultsError
 from trainers.sealed_file import write_whole
 
 if TYPE_CHECKING:
     from sweeper.executors.node_check import Asked
 
-FORM = 1
 _DIGITS = 6
-
-
-class FrozenTrial(TypedDict):
-    """One planned trial with all that it takes to train it. `reference` is the number of its trainer's reference.
-
-    `attempt` is the number of its last attempt before the submission, 0 for none: what failed later stays failed.
-    """
-
-    trial_id: str
-    point: str
-    cell: str
-    cell_name: str
-    seed: int
-    recipe: dict[str, int]
-    digest: str
-    config: dict[str, Any]
-    target: int
-    sweep: str
-    engine: str
-    reference: int
-    attempt: int
-
-
-class Content(TypedDict):
-    """The frozen part. `parts` maps the name of each array to its number of elements; the names begin with `token`."""
-
-    form: int
-    token: str
-    by: str
-    created_ms: int
-    experiments: list[str]
-    device: str
-    pack: int
-    timeout_s: float
-    retry_failed: bool
-    data: dict[str, dict[str, str]]
-    asked: "Asked"
-    options: dict[str, str | bool]
-    waits_for: list[str]
-    parts: dict[str, int]
-    references: list[dict[str, Any]]
-    trials: list[FrozenTrial]
 
 
 class Answer(NamedTuple):
@@ -99,6 +58,16 @@ class Submission:
                 f"{path}: is no submission that this version knows ({error}); cancel its jobs with scancel, and move "
                 "its folder away"
             ) from None
+
+    @property
+    def searched(self) -> Searched:
+        """What is searched, which may be nothing."""
+        return self.content.get("searched", Searched(sweeps=[], searches=[], failed={}))
+
+    def attempt_before(self, trial_id: str) -> int:
+        """Return the number of a trial's last attempt before the submission: what failed later stays failed."""
+        before = {trial["trial_id"]: trial["attempt"] for trial in self.content["trials"]}
+        return before.get(trial_id, self.searched["failed"].get(trial_id, 0))
 
     @property
     def names(self) -> list[str]:
@@ -140,10 +109,21 @@ class Submission:
         """The file in which a slot says why it may not train."""
         return self.folder / "refused" / f"{slot}.txt"
 
-    def refusals(self) -> dict[str, str]:
-        """Return why slots refused to train, by slot."""
-        files = sorted((self.folder / "refused").glob("*.txt"))
-        return {file.stem: file.read_text(encoding="utf-8") for file in files}
+    def idle(self, slot: str) -> Path:
+        """The file in which a slot counts its lives in a row without a new step."""
+        return self.folder / "idle" / slot
+
+    def given_up(self, slot: str) -> Path:
+        """The file in which a slot says why it is not queued again."""
+        return self.folder / "given_up" / f"{slot}.txt"
+
+    def complaints(self) -> list[str]:
+        """Return why slots refused to train, or were not queued again, one sentence each."""
+        found = []
+        for name, words in (("refused", "a slot on node {} may not train: {}"), ("given_up", "slot {} {}")):
+            for file in sorted((self.folder / name).glob("*.txt")):
+                found.append(words.format(file.stem, file.read_text(encoding="utf-8").strip()))
+        return found
 
     def note(self, part: str, job: str) -> None:
         """Remember what sbatch has answered for an array. Raises OSError."""

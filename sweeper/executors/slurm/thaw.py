@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sweeper.errors import SweepError
-from sweeper.executors.slurm.submission import Content, FrozenTrial
+from sweeper.executors.slurm.content import Content, FrozenTrial
 from sweeper.planning.grid import Cell
 from sweeper.planning.identity import identify, identity, trial_id
 from sweeper.planning.trial_spec import TrialSpec
