@@ -112,7 +112,7 @@ def test_the_file_of_the_tutorial_plans_the_trials_that_it_shows(tmp_path):
 
 
 def test_the_search_of_its_page_plans_the_budget_that_the_page_says(tmp_path):
-    (given,) = blocks("search.md", "yaml")
+    given, *_ = blocks("search.md", "yaml")
     path = tmp_path / "tuned.yaml"
     path.write_text(given, encoding="utf-8")
     (search,) = searches_of(load(path))
