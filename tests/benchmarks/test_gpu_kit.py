@@ -119,7 +119,7 @@ def test_the_parts_of_a_large_archive_make_it_whole_again(tmp_path):
 
 @pytest.mark.slow
 def test_every_stage_runs_on_a_cpu(tmp_path):
-    own = {"OUT": str(tmp_path), "DEVICE": "cpu", "LIMIT": "1100"}
+    own = {"OUT": str(tmp_path), "DEVICE": "cpu", "LIMIT": "1100", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     ended = subprocess.run(
         ["bash", "benchmarks/gpu/on_gpu.sh", "quick"], cwd=ROOT, env={**os.environ, **own, "PATH": _path()},
         capture_output=True, text=True,

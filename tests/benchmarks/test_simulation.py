@@ -25,6 +25,7 @@ def test_every_trial_is_trained_once_whatever_is_lost_on_the_way(tmp_path, pack,
     assert sum(found.ledger.dealt.values()) == TRIALS + sum(found.ledger.interrupted.values()) > TRIALS
 
 
+@pytest.mark.slow
 def test_its_check_sees_an_attempt_too_many_an_end_too_few_and_a_step_twice(tmp_path):
     found = simulate(tmp_path, trials=200, slots=24, seed=3)
     results, specs = Results.at(tmp_path / "results"), expand(load(tmp_path / "simulated.yaml"))

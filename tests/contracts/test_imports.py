@@ -35,6 +35,7 @@ def modules() -> list[Path]:
     return [path for package in ("trainers", "sweeper", "analysis") for path in (ROOT / package).rglob("*.py")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ALLOWED)
 def test_an_outside_engine_is_imported_in_its_own_files_alone(package):
     users = {str(path.relative_to(ROOT)) for path in modules() if package in imported(path)}

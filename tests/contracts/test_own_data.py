@@ -13,7 +13,7 @@ from sweeper.cli import main
 from sweeper.planning.expand import expand
 from sweeper.sweepfile.sweep import load
 from tests.places import ROOT
-from tests.sweeper.command import environment
+from tests.sweeper.command import sweeper
 from tests.trainers.data.added.drawn import folders, pixels, save
 from trainers.data.added import tables
 
@@ -69,10 +69,8 @@ def test_the_episode_of_the_page_is_drawn(there):
 def test_the_sweep_of_the_page_runs(there):
     text = (there / "digits.yaml").read_text().replace("seeds: 3", "seeds: 1")
     (there / "digits.yaml").write_text(re.sub(r"outer_steps: \d+", "outer_steps: 100", text))
-    own = environment(SWEEPER_CACHE=str(there / "cache"))
-    command = [sys.executable, "-m", "sweeper", "run", "digits.yaml", "--executor", "inline", "--tracking-uri", "none"]
-    ended = subprocess.run(command, cwd=there, env=own, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = sweeper("run", "digits.yaml", "--executor", "inline", "--tracking-uri", "none", cwd=there)
+    assert ended.code == 0, ended.out + ended.err
 
 
 def test_the_table_of_the_page_is_read(tmp_path):

@@ -135,6 +135,7 @@ def test_the_network_of_the_page_grows_and_resumes_to_the_bit(lab):
     check_resume(net, {"seed": 1, "steps": 4})
 
 
+@pytest.mark.slow
 def test_the_program_of_the_page_grows_and_resumes(lab):
     given = load(lab("own_trainer") / "walk.yaml").reference.says
     command = given["command"].replace("python", sys.executable)
@@ -167,6 +168,7 @@ def test_the_same_sweep_in_optuna_gives_its_table(lab):
     assert len(CELL.findall(done.stdout)) == 4
 
 
+@pytest.mark.slow
 def test_the_example_grows_and_resumes_to_the_bit():
     pytest.importorskip("sklearn")
     digits = find(Reference("digits.py:digits", str(ROOT / "examples")))

@@ -36,6 +36,7 @@ def test_a_shipped_search_makes_the_proposals_that_its_header_and_the_index_say(
     assert f"| {proposals} and {confirmations} |" in row and f"| {sweep.question} |" in row
 
 
+@pytest.mark.slow
 def test_the_index_lists_every_sweep_and_profile_with_its_number_of_trials() -> None:
     index = (SWEEPS / "README.md").read_text(encoding="utf-8")
     sweeps = {path: load(path) for path in GRIDS}

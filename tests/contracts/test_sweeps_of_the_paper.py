@@ -127,6 +127,7 @@ def test_the_labels_of_tasks_orders_and_heads_say_what_is_trained(name: str) -> 
             assert arm == ARMS[labels["arm"]]
 
 
+@pytest.mark.slow
 def test_figures_3_5_and_10_share_their_trials() -> None:
     for head in ("random", "zero-init", "zeroing"):
         one_shot = {"task": "mini-ImageNet 5w1s", "order": "first", "head": head}
@@ -137,6 +138,7 @@ def test_figures_3_5_and_10_share_their_trials() -> None:
         assert _ids("head_scale", **five_shot) == _ids("first_vs_second_order", **five_shot)
 
 
+@pytest.mark.slow
 def test_as_printed_and_sensitivity_compare_with_trials_of_the_figures() -> None:
     for head in ("random", "zeroing"):
         for task, figure in (("mini-ImageNet 5w1s", "head_scale"), ("Omniglot 5w1s", "omniglot_basic")):

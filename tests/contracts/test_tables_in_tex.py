@@ -146,4 +146,5 @@ def test_the_committed_tables_of_the_evidence_fit_too(tmp_path: Path) -> None:
     for number, (name, page) in enumerate(PAGES.items()):
         folder = tmp_path / str(number)
         folder.mkdir()
-        assert faults(folder, page, texts) == [], name
+        mine = texts if LONG else {table: texts[table] for table in sorted(texts)[number :: len(PAGES)]}
+        assert faults(folder, page, mine) == [], name

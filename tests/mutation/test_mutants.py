@@ -95,6 +95,7 @@ def test_every_function_of_the_maths_that_has_mutants_can_be_reached():
         assert all(isinstance(live(module, mutant.function), FunctionType) for mutant in mutants_of(module))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("test", "code"),
     [("pass", 0), ("assert False", 1), ("raise SystemExit", 1), ("while True: pass", -24)],

@@ -1,7 +1,7 @@
 """The orchestrator keeps its promises for any trainer: identity, resume to the bit, growth, packs, store and archive.
 
 Each test runs with a function of twenty lines and with a program, in processes that can't import `trainers.maml`. In
-`make test-long` it runs with MAML too, which the other tests of the orchestrator train every day, and the function in
+`make test-long` it runs with MAML too, which the other tests of the orchestrator train every day, and all of them in
 workers of Ray, as test_kill_plugs does every day.
 """
 
@@ -24,6 +24,8 @@ from tests.waiting import HANG_S
 pytestmark = pytest.mark.slow
 
 INLINE = ("--executor", "inline", "--device", "cpu", "--tracking-uri", "none")
+TABLES = ("--format", "csv")
+"""A report without figures, which take most of its time."""
 HASTY = """
 import functools, sweeper.running.session, sweeper.worker.work
 sweeper.worker.work.CHECKPOINT_EVERY_S = 0.0
@@ -102,7 +104,7 @@ def test_a_longer_target_goes_on_to_the_bits_of_one_training(case, trained, tmp_
 def test_packs_and_ray_give_the_same_records(case, trained, tmp_path) -> None:
     case.write(tmp_path)
     by_ray = ("--workers", "1", "--device", "cpu", "--tracking-uri", "none")
-    ended = case.run(tmp_path, "run", "tiny.yaml", "--pack", "2", *(by_ray if LONG or case.by_ray else INLINE))
+    ended = case.run(tmp_path, "run", "tiny.yaml", "--pack", "2", *(by_ray if LONG else INLINE))
     assert ended.code == 0, ended.err
     assert records(Results.at(tmp_path / "results")) == records(Results.at(trained / "results"))
 
@@ -118,7 +120,7 @@ def test_without_the_code_of_the_trainer_what_is_done_is_planned_shown_reported_
     """Status, plan, sync, report, export and import ask the results folder what it knows of the trainer."""
     store = ("--tracking-uri", f"sqlite:///{tmp_path / 'store.db'}")
     assert case.run(trained, "sync", "tiny.yaml", *store).code == 0
-    assert case.run(trained, "report", "tiny.yaml", *store, "--out", tmp_path / "first").code == 0
+    assert case.run(trained, "report", "tiny.yaml", *store, *TABLES, "--out", tmp_path / "first").code == 0
     hidden = {name: (trained / name).rename(trained / f"{name}.away") for name in case.files}
     try:
         assert set(ids_and_states(case, trained).values()) == {"done"}
@@ -140,7 +142,7 @@ def test_without_the_code_of_the_trainer_what_is_done_is_planned_shown_reported_
         other = ("--tracking-uri", f"sqlite:///{tmp_path / 'other.db'}")
         ended = case.run(elsewhere, "sync", "tiny.yaml", *other)
         assert ended.code == 0, ended.err
-        assert case.run(elsewhere, "report", "tiny.yaml", *other, "--out", tmp_path / "third").code == 0
+        assert case.run(elsewhere, "report", "tiny.yaml", *other, *TABLES, "--out", tmp_path / "third").code == 0
         assert table(tmp_path / "third") == table(tmp_path / "first")
     finally:
         for name, path in hidden.items():

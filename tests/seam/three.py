@@ -81,10 +81,7 @@ sys.meta_path.insert(0, Blocked())
 
 
 class Case(NamedTuple):
-    """A sweep of four trials named tiny, the field of its length with the target, and the axis of its table.
-
-    `by_ray` says that it is trained in workers of Ray every day.
-    """
+    """A sweep of four trials named tiny, the field of its length with the target, and the axis of its table."""
 
     text: str
     files: dict[str, str]
@@ -92,7 +89,6 @@ class Case(NamedTuple):
     target: int
     axis: str
     blocked: bool
-    by_ray: bool
 
     def write(self, folder: Path, length: int | None = None) -> Path:
         """Write the sweep and its trainer into `folder`, to train `length` steps, and return the sweep file."""
@@ -122,7 +118,7 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "function": Case(_QUESTION.format(trainer="trainer: toy.py:toy"), {"toy.py": TOY}, "steps", 4, "rate", True, False),
-    "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True, True),
-    "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False, True),
+    "function": Case(_QUESTION.format(trainer="trainer: toy.py:toy"), {"toy.py": TOY}, "steps", 4, "rate", True),
+    "command": Case(_QUESTION.format(trainer=_COMMAND), {"walk.py": PROGRAM}, "steps", 4, "rate", True),
+    "maml": Case(TINY, {}, "outer_steps", 4, "inner_steps", False),
 }

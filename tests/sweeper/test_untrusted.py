@@ -51,6 +51,7 @@ def unsafe(tree: ast.AST) -> Iterator[str]:
             yield f"{called} through a shell"
 
 
+@pytest.mark.slow
 def test_nothing_that_is_read_can_be_run():
     files = sources()
     assert len(files) > 100

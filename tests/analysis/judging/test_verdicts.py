@@ -267,6 +267,7 @@ def test_values_a_whole_margin_apart_are_found_to_agree_in_5_of_100_cases() -> N
     assert words.count("agrees") / 1000 == pytest.approx(0.05, abs=0.021)
 
 
+@pytest.mark.slow
 def test_equal_values_differ_in_5_of_100_cases_at_most_and_the_interval_holds_in_95() -> None:
     found = _verdicts(13, 3, 3, 0.2, 0.0, cells=3, draws=1000)
     assert [word for word, _ in found].count("differs") / 1000 < 0.071

@@ -183,6 +183,7 @@ MADE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("at", budget(["last"], ["last", (2,)]))
 def test_the_same_info_gives_the_same_bytes(scene, kind, at) -> None:

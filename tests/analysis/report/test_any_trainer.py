@@ -107,6 +107,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_table_has_the_means_of_the_readings(folder: Path) -> None:
     for row in rows(folder / "table_1.csv"):
         trials = [t for t in PLAN if (t.labels["lr"], t.labels["model"]) == (row["lr"], row["model"])]
@@ -161,6 +162,7 @@ def test_figures_have_declared_titles_and_the_trainers_steps(folder: Path, found
     assert found.page.figures[1].marks[0].text == "model linear: 0.000000667 (0.000000253 to 0.000001081), n = 3"
 
 
+@pytest.mark.slow
 def test_a_share_of_a_curve_before_a_full_window_is_left_out() -> None:
     read = replace(ASKED, endpoint=endpoint_of("accuracy", split="val", window=2), tables=[], claims=())
     caption = find(read, LOADED, None, "a store").page.figures[2].caption

@@ -96,6 +96,7 @@ def forge(path: Path, content: dict[str, bytes], *, manifest: dict | None = None
     return path
 
 
+@pytest.mark.slow
 def test_an_export_has_every_journal_and_last_checkpoint_and_changes_nothing(trained, exported, tmp_path):
     before = snapshot(trained / "results")
     sweep = load(trained / "tiny.yaml")
@@ -594,6 +595,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
     assert "Is a directory" in refused(tmp_path, tmp_path)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_damage_to_an_archive_raises_anything_but_its_own_error_or_lets_wrong_bytes_in(exported, tmp_path, data):

@@ -12,7 +12,10 @@ from click.testing import CliRunner, Result
 
 from sweeper.cli import main
 from sweeper.results.journal import Journal
+from tests.forks import fork
 from tests.places import ROOT
+from tests.sweeper.command import PROGRAM, environment
+from tests.waiting import HANG_S
 
 
 @pytest.fixture
@@ -184,6 +187,7 @@ def test_what_a_file_says_is_shown_as_it_is_and_is_no_markup(invoke, write_sweep
     assert result.stdout.splitlines()[0] == "tiny: Does [a] or [/b] help?"
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(write_sweep):
     command = f"{sys.executable} -c 'from sweeper.cli import main; main()' plan {write_sweep()} | head -1"
     ended = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
@@ -224,10 +228,10 @@ def test_a_closed_stderr_keeps_no_trial_from_running(write_sweep, results):
     words += ["--executor", "inline", "--tracking-uri", "none"]
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-c", "from sweeper.cli import main; main()", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer)
+    process = fork(PROGRAM, words, cwd=results.root.parent, env=environment(), stderr=writer)
     os.close(writer)
-    assert done.returncode == 0
+    process.communicate(timeout=HANG_S)
+    assert process.returncode == 0
     assert len(list(results.root.glob("trials/*/a1/*.ckpt"))) == 1
 
 

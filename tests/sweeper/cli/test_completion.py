@@ -58,6 +58,7 @@ def completed(*words, shell="bash"):
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line.startswith("plain,")], done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -79,6 +80,7 @@ def test_what_bash_offers(folder, words, offered):
     assert completed(*words)[0] == offered
 
 
+@pytest.mark.slow
 def test_sweep_files_and_folders_are_left_to_the_shell(folder):
     assert completed("run", "as")[1] == "file,as\n"
     assert completed("run", "asked.yaml", "--results", "r")[1] == "dir,r\n"

@@ -25,6 +25,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "own_way"), [("pushing", False), ("idle", True)])
 @pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["run", "absent.yaml"], 2)])
 def test_the_exit_is_at_once_while_a_syncer_pushes_and_pythons_own_otherwise(state, own_way, words, code, tmp_path):

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from sweeper.cli import _COMMANDS
+from tests.budget import budget
 from tests.sweeper.command import PROGRAM, sweeper
 from tests.sweeper.played import command
 from tests.sweeper.tiny import TINY
@@ -43,6 +44,14 @@ WORDS = {
 }
 NOT_REFUSED = ("plan tiny.yaml", "status tiny.yaml", "data list", "sync tiny.yaml")
 """What an empty results folder or missing data is no error for, and so a path to nowhere is none."""
+ODD = ("file/below", "loop", "pipe", "nowhere")
+TRIED = [
+    pytest.param(words, path, marks=slow if path in ODD else ())
+    for number, words in enumerate(words for each in WORDS.values() for words in each)
+    for place, path in enumerate(("x" * 300, *ODD))
+    if path not in ODD or budget((number + place) % 2 == 0, True)
+]
+"""The words of each command with each path; every day every second pair of those that are not too long."""
 GONE = f"import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); {PROGRAM}"
 
 
@@ -63,12 +72,7 @@ def test_every_command_is_tried():
     assert WORDS.keys() == _COMMANDS.keys()
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["x" * 300, *(pytest.param(path, marks=slow) for path in ("file/below", "loop", "pipe", "nowhere"))],
-    ids=lambda path: path[:12],
-)
-@pytest.mark.parametrize("words", [words for each in WORDS.values() for words in each])
+@pytest.mark.parametrize(("words", "path"), TRIED, ids=lambda word: word[:60])
 def test_a_path_that_can_be_nothing_is_one_sentence(folder, monkeypatch, words, path):
     monkeypatch.setenv("SWEEPER_CACHE", str(folder / "cache"))
     ended = command(*(word.replace("PATH", path) for word in words.split()))
@@ -86,6 +90,7 @@ def assert_no_traceback(ended):
     assert "Traceback" not in ended.output, ended.output
 
 
+@slow
 @pytest.mark.parametrize("name", ["x" * 300, "file/below", "~nobody-of-this-name/data"], ids=["long", "below", "home"])
 @pytest.mark.parametrize("variable", ["SWEEPER_CACHE", "SWEEPER_DATA"])
 def test_a_folder_that_a_variable_names_and_can_be_none_is_one_sentence(folder, monkeypatch, variable, name):
@@ -132,6 +137,7 @@ def test_a_device_is_not_replaced_by_an_archive(folder):
     assert ended.exit_code == 2 and "pipe: is not a file" in ended.stderr
 
 
+@slow
 @pytest.mark.parametrize(
     "name", ["a\u202eb.yaml", "a\x1b[2Jb.yaml", "a\udcffb.yaml"], ids=["direction", "escape", "byte"]
 )

@@ -13,7 +13,8 @@ from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load
 from tests.budget import budget
-from tests.sweeper.command import environment
+from tests.forks import fork
+from tests.sweeper.command import PROGRAM, environment
 from tests.sweeper.tiny import TINY
 from tests.waiting import HANG_S
 
@@ -24,19 +25,20 @@ MAIN = [sys.executable, "-m", "sweeper"]
 def without(stream, words, folder):
     """Run `sweeper WORDS` with a `stream` that is a pipe without a reader, or is closed; return exit code and rest."""
     name, how = stream
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [*MAIN, *words]
+    if how == "closed":  # as Python finds it at its start, so in an interpreter of its own
+        command = ["sh", "-c", f'exec "$@" {"1" if name == "stdout" else "2"}>&-', "sh", *MAIN, *words]
+        ended = subprocess.run(
+            command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=HANG_S, check=False
+        )
+        return ended.returncode, ended.stdout or ended.stderr
     reader, writer = os.pipe()
     os.close(reader)
-    if how == "unread":
-        streams[name] = writer
-    else:
-        command = ["sh", "-c", f'exec "$@" {"1" if name == "stdout" else "2"}>&-', "sh", *command]
     try:
-        ended = subprocess.run(command, cwd=folder, env=environment(), text=True, timeout=HANG_S, **streams)
+        process = fork(PROGRAM, words, cwd=folder, env=environment(), **{name: writer})
     finally:
         os.close(writer)
-    return ended.returncode, ended.stdout or ended.stderr or ""
+    out, err = process.communicate(timeout=HANG_S)
+    return process.returncode, out or err
 
 
 @pytest.fixture
@@ -65,6 +67,7 @@ def test_a_run_trains_everything_and_a_plan_ends_quietly(sweep, stream):
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_an_error_keeps_its_exit_code(tmp_path, name):
     assert without((name, "unread"), ["run", "absent.yaml"], tmp_path)[0] == 2

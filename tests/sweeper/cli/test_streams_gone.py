@@ -24,7 +24,7 @@ HOW = {
 }
 STREAMS = {"out": (1,), "err": (2,), "both": (1, 2)}
 LOST = budget(
-    [("both", "closed"), ("out", "full"), ("out", "gone"), ("err", "full"), ("err", "gone")],
+    [("both", "closed"), ("out", "full"), ("err", "gone")],
     [(streams, how) for streams in STREAMS for how in HOW],
 )
 INLINE = ("--executor", "inline", "--device", "cpu")

@@ -325,6 +325,7 @@ def test_no_store_and_no_such_store_are_said(tmp_path):
         reach.reach(f"postgresql://me:{PASSWORD}@127.0.0.1:9/x")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("drawn_before")
 def test_a_converted_array_that_has_changed_is_bad(tmp_path, monkeypatch):
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))

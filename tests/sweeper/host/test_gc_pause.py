@@ -20,6 +20,7 @@ def test_no_search_while_paused_and_the_setting_is_put_back():
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_every_cycle_is_gone_after_it():
     with paused():
         node = Node()

@@ -167,6 +167,7 @@ def test_a_trial_id_is_the_hash_of_point_digest_and_recipe() -> None:
     assert trial_id(**given | {"digest": "e" * 64}) != GOLDEN_TRIAL_ID
 
 
+@pytest.mark.slow
 def test_ids_are_the_same_in_every_process(tmp_path: Path) -> None:
     expected = [spec.trial_id for spec in plan(tmp_path)]
     code = (

@@ -151,6 +151,7 @@ def read_only(path, trial_id):
     return read_summary(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--retry-failed"]])
 @pytest.mark.parametrize("damage", [scribble_a_line, NEWER["a field"][0]], ids=["damaged", "newer"])
 def test_a_run_trains_the_others_and_leaves_it_as_it_is(whole, specs, write_sweep, damage, options):
@@ -163,6 +164,7 @@ def test_a_run_trains_the_others_and_leaves_it_as_it_is(whole, specs, write_swee
     assert whole.trial(specs[1].trial_id).journal.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_rerun_puts_it_aside_and_trains_anew(whole, specs, write_sweep):
     before = damaged(whole, specs[1], scribble_a_line)
     ended = run(whole, write_sweep(), "--rerun", specs[1].trial_id, "--yes")

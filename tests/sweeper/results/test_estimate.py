@@ -161,6 +161,7 @@ def test_the_disk_needed_is_that_of_the_checkpoints_on_disk(results, write_sweep
     assert CHECKPOINTS_KEPT * sum(sizes) == pytest.approx(fresh.disk_bytes - len(sizes) * JOURNAL_BYTES, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_real_run_is_estimated_by_the_time_it_took(results, write_sweep):
     longer = ("  inner_steps: [1]", "  outer_steps: 60", "  eval_every: 60")
     began = time.perf_counter()

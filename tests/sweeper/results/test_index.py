@@ -72,6 +72,7 @@ def change(results: Results, spec, operation: str) -> None:
         shutil.rmtree(path.parent)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(OPERATIONS)), max_size=12))
 def test_whatever_happens_to_the_journals_the_index_says_what_they_say(specs, changes):
@@ -206,6 +207,7 @@ def test_a_last_line_torn_by_a_crash_counts_for_nothing(begun, specs):
     assert summaries(begun) == before == folded(begun)
 
 
+@pytest.mark.slow
 def test_of_two_processes_at_once_both_are_right_and_the_index_too(begun, monkeypatch):
     code = (
         "import sys; from pathlib import Path\n"

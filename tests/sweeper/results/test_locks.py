@@ -19,7 +19,7 @@ from sweeper.results.locks import Lock
 from sweeper.results.paths import TrialPaths
 assert Lock(TrialPaths(Path(sys.argv[1]))).take()
 print("held", flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 

@@ -213,6 +213,7 @@ def failing_after_two_steps(real, of_inner_steps):
     return train
 
 
+@pytest.mark.slow
 def test_the_end_names_each_failed_trial_its_step_the_errors_first_line_and_its_log(write, results, monkeypatch):
     path = write("broken", seeds=1)
     good, bad = expand(load(path))
@@ -250,6 +251,7 @@ def test_a_failed_trial_is_named_at_the_end_of_a_run_of_others_and_not_with_only
     assert run(results, path).exit_code == 3
 
 
+@pytest.mark.slow
 def test_json_is_all_of_stdout_whatever_the_end(write, results):
     path = write("mixed", seeds=1)
     good, bad = expand(load(path))

@@ -52,6 +52,7 @@ def test_a_machine_without_room_for_a_process_goes_on():
         pass
 
 
+@pytest.mark.slow
 def test_the_command_builds_the_engines(specs):
     kinds = json.dumps([("loop", specs[0].config.model_dump())])
     done = subprocess.run(WORDS, input=kinds, text=True, capture_output=True)

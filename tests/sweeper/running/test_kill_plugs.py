@@ -25,8 +25,8 @@ sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worke
 from sweeper.cli import main
 main()
 """
-PAUSE = "time.sleep(0.005 if os.path.exists('go') else 0.25)"
-"""A step is slow until the test lets the run go."""
+PAUSE = "time.sleep(0.005 if os.path.exists('go') else 0.05 if os.path.exists('walk') else 0.25)"
+"""A step is slow until the test lets the run walk, and then go: no kill may come when all is done."""
 SLOWLY = f"        import os, time; {PAUSE}\n        yield"
 PROGRAM = """
 import json, os, sys, time
@@ -73,7 +73,7 @@ def readings(results: Results) -> dict[str, list[tuple]]:
 @pytest.mark.parametrize("kind", ["toy", "forgetful", "command"])
 def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, kind):
     write(tmp_path, kind)
-    (tmp_path / "go").touch()
+    (tmp_path / "walk").touch()
     moments = random.Random(SEED)
     words = ["run", "toys.yaml", "--executor", "inline", "--tracking-uri", "none", "--device", "cpu"]
     results = Results.at(tmp_path / "results")
@@ -86,6 +86,7 @@ def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, kind):
         process.kill()
         _, err = process.communicate(timeout=HANG_S)
         assert process.returncode == -signal.SIGKILL, err
+    (tmp_path / "go").touch()
     ended = sweeper(*words, cwd=tmp_path)
     assert ended.code == 0, ended.err
     undisturbed = sweeper(*words, "--results", "undisturbed", cwd=tmp_path)
@@ -100,8 +101,9 @@ def test_a_killed_run_ends_with_the_numbers_of_one_that_was_not(tmp_path, kind):
     assert ("continues from step " in logs) == (kind != "forgetful")
 
 
-def measured(results: Results) -> bool:
-    return any(b'"record"' in path.read_bytes() for path in results.root.glob("trials/*/journal.jsonl"))
+def measured(results: Results) -> int:
+    """Return how many trials have journalled a number."""
+    return sum(b'"record"' in path.read_bytes() for path in results.root.glob("trials/*/journal.jsonl"))
 
 
 def test_a_run_of_a_trainer_without_a_state_says_that_it_will_start_again(tmp_path):
@@ -116,21 +118,26 @@ def test_a_run_of_a_trainer_without_a_state_says_that_it_will_start_again(tmp_pa
     assert "The same command starts the others again: their trainer keeps no state." in err
 
 
-@pytest.mark.parametrize("kind", budget(["toy"], ["toy", "command"]))
-def test_a_run_that_is_interrupted_in_workers_of_ray_saves_and_goes_on_from_there(tmp_path, kind):
-    write(tmp_path, kind)
-    words = ["run", "toys.yaml", "--tracking-uri", "none", "--device", "cpu"]
+def test_a_function_and_a_program_that_are_interrupted_in_workers_of_ray_save_and_go_on_from_there(tmp_path):
+    """One trial of each, at the same time on one Ray."""
+    write(tmp_path, "toy")
+    text = (tmp_path / "toys.yaml").read_text().replace("seeds: 2", "seeds: 1").replace("[0.25, 0.5]", "[0.5]")
+    (tmp_path / "toys.yaml").write_text(text)
+    other = text.replace("trainer: toy.py:TOY", COMMAND).replace("name: toys", "name: programs")
+    (tmp_path / "programs.yaml").write_text(other)
+    words = ["run", "toys.yaml", "programs.yaml", "--tracking-uri", "none", "--device", "cpu"]
     by_ray = ["--workers", "2"]
     results = Results.at(tmp_path / "results")
     process = start([*words, *by_ray], tmp_path)
-    wait_until(lambda: process.poll() is not None or measured(results), "the first number")
+    wait_until(lambda: process.poll() is not None or measured(results) == 2, "the first number of each")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130, err
-    assert list(results.root.glob("trials/*/a1/*.ckpt")), err
+    assert len({path.parent for path in results.root.glob("trials/*/a1/*.ckpt")}) == 2, err
     (tmp_path / "go").touch()
     ended = sweeper(*words, *budget(["--executor", "inline"], by_ray), cwd=tmp_path)
     assert ended.code == 0, ended.err
-    assert " running from step " in ended.err
+    assert ended.err.count(" running from step ") == 2
     found = readings(results)
+    assert len(found) == 2
     assert all([step for step, _ in each] == list(range(1, STEPS + 1)) for each in found.values())

@@ -26,6 +26,8 @@ from trainers.data.datasets import prepare
 from trainers.maml.checkpoints.checkpoint import read
 from trainers.maml.evaluation import position
 
+pytestmark = pytest.mark.slow
+
 OTHERS = ("fused", "loop", "vmap")
 SIZE = 4
 
@@ -328,7 +330,6 @@ main()
 """
 
 
-@pytest.mark.slow
 def test_a_process_that_is_killed_in_the_middle_of_a_pack_leaves_one_that_goes_on(tmp_path):
     found, undisturbed = Results.at(tmp_path / "results"), Results.at(tmp_path / "alone")
     specs = expand(load(write_tiny(tmp_path, *lines(24, 8))))

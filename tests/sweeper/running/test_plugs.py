@@ -1,9 +1,6 @@
 """Runs of a trainer other than MAML: resume, growth, changed code, export and import, and no import of MAML's code."""
 
 import json
-import subprocess
-import sys
-import textwrap
 import zipfile
 
 import pytest
@@ -18,6 +15,7 @@ from sweeper.sweepfile.sweep import load
 from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
 from tests.places import ROOT
+from tests.sweeper.command import sweeper
 from tests.sweeper.played import command, run
 from tests.sweeper.plugged import ENDLESS, FORGETFUL, PACKED, TOY, write_toys
 
@@ -304,26 +302,10 @@ def test_an_archive_with_another_description_is_refused_whole(archive, results, 
     assert not (tmp_path / "other").exists()
 
 
-WITHOUT_MAML = textwrap.dedent("""
-    import sys
-
-    class Refused:
-        def find_spec(self, name, path=None, target=None):
-            if name == "trainers.maml" or name.startswith("trainers.maml."):
-                raise ImportError(f"{name} must not be needed")
-
-    sys.meta_path.insert(0, Refused())
-    from sweeper.cli import main
-    main(sys.argv[1:])
-    """)
-
-
 def without_maml(*words):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_MAML, *map(str, words)], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    done = sweeper(*words, cwd=ROOT, without="trainers.maml")
+    assert done.code == 0, done.err
+    return done.out
 
 
 @pytest.mark.slow

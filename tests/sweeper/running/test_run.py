@@ -200,11 +200,13 @@ def test_a_new_seed_runs_only_new_trials_and_a_longer_target_goes_on(write_sweep
 
 STOPPED = ("  outer_steps: 250", "seeds: 1", "  eval_every: 100", "  inner_steps: [1]")
 CHATTY = f"""
-import functools, sweeper.running.session as session
+import functools, time, sweeper.running.session as session, sweeper.worker.work as work
 session.Worker = functools.partial(session.Worker, chunk_s=0.1)
+step = work.Work.step
+work.Work.step = lambda self: (time.sleep(0.5), step(self))[1]
 {PROGRAM}
 """
-"""`sweeper` with chunks of a tenth of a second, so that a record comes long before the end."""
+"""`sweeper` with chunks of a tenth of a second and a pause before each, so that a record comes long before the end."""
 
 
 @pytest.fixture(scope="module")

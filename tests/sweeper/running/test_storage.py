@@ -12,6 +12,7 @@ from tests.sweeper.played import run
 HERE = "--only=inner_steps=1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["step-", "journal"])
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EFBIG])
 def test_a_write_that_fails_is_the_environments_fault_and_names_the_file(

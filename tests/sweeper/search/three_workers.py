@@ -78,6 +78,7 @@ def run(file: Path, results: Results, draws: random.Random, moment: Moment) -> N
     assert dealer.fatal is None, dealer.fatal
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the search as the words of the command line say: file, results, seed, moment, count."""
     file, folder, seed, name, count = sys.argv[1:]
     run(Path(file), Results.at(Path(folder)), random.Random(int(seed)), Moment(name, int(count)))

@@ -29,6 +29,7 @@ def faults(text: str) -> list[str]:
     return [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in found]
 
 
+@pytest.mark.slow
 def test_it_is_a_schema_and_the_command_prints_the_file_beside_the_sweeps() -> None:
     Draft202012Validator.check_schema(schema())
     printed = command("schema")

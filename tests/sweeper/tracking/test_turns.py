@@ -20,6 +20,7 @@ from sweeper.tracking.address import default_uri
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.shown_mark import is_shown
 from sweeper.tracking.turns import leave_behind, only_pusher, turns_of, wait_for_pusher
+from tests.budget import budget
 from tests.sweeper.command import environment, pushing, start, sweeper, wait_for_pushes
 from tests.sweeper.played import command, finish
 from tests.sweeper.stores import BadLine
@@ -142,7 +143,7 @@ def test_a_run_that_ends_while_another_process_pushes_leaves_one_that_waits_for_
 
 
 @slow
-@pytest.mark.parametrize("change", ["deleted", "edited", "made unreadable"])
+@pytest.mark.parametrize("change", budget(["deleted", "edited"], ["deleted", "edited", "made unreadable"]))
 def test_the_process_left_behind_sends_the_sweep_as_it_ran_whatever_becomes_of_its_file(
     backlog, results: Results, tmp_path: Path, change: str
 ) -> None:

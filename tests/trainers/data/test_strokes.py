@@ -15,6 +15,7 @@ def drawn(characters) -> np.ndarray:
     return characters
 
 
+@pytest.mark.slow
 def test_the_set_has_the_digest_of_the_catalogue(drawn):
     assert hashlib.sha256(drawn.tobytes()).hexdigest() == CATALOG["strokes"].digest
 

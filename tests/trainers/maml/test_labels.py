@@ -49,6 +49,7 @@ def test_evaluation_groups_the_classes_of_its_own_split(tiny, split, first, size
         first += size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [0, 4000])
 def test_omniglot_has_240_training_and_84_test_tasks_of_five_consecutive_classes(tiny, pool):
     config = tiny(dataset="omniglot", ways=5, label_rule="consecutive", episode_pool=pool, meta_batch_size=4000)

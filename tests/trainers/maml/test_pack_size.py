@@ -1,13 +1,16 @@
 """How large packs are: by what was measured, within the memory, no larger than pays."""
 
 import json
-import subprocess
+import os
 import sys
 
 import pytest
 import torch
 
+from tests.forks import fork
+from tests.places import ROOT
 from tests.trainers.played_gpu import played_gpu
+from tests.waiting import HANG_S
 from trainers.data.datasets import prepare
 from trainers.maml import pack_size
 from trainers.maml.engines.captured import WARM_UP
@@ -65,10 +68,11 @@ def words(tmp_path, tiny):
 
 @pytest.mark.slow
 def test_the_command_prints_what_to_use(words):
-    command = [sys.executable, "-m", "trainers.maml.pack_size", *words, "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    program = "import runpy; runpy.run_module('trainers.maml.pack_size', run_name='__main__')"
+    process = fork(program, [*words, "cpu"], cwd=ROOT, env=os.environ)
+    out, err = process.communicate(timeout=HANG_S)
+    assert process.returncode == 0, err
+    found = json.loads(out)
     assert found["runs"] in (1, 2)
     assert [one["runs"] for one in found["measured"]] == [1, 2]
 

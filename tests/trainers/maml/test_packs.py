@@ -73,6 +73,7 @@ def test_a_diverged_runs_head_stays_as_it_was_while_its_neighbour_is_zeroed_on(t
     assert same_bits(alive, whole(tiny(seed=1, outer_steps=5, **values), noise)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["fused", "loop", "vmap"])
 def test_a_diverged_run_ends_with_its_step_and_its_neighbour_goes_on(tiny, noise, engine):
     configs = [tiny(seed=0, inner_lr=1e200, outer_steps=3), tiny(seed=1, outer_steps=3)]

@@ -133,6 +133,7 @@ def test_a_step_is_adams_and_the_rate_is_halved_on_schedule(data) -> None:
     assert records[-1].value["episode_sd/test"] == pytest.approx(np.std(expected, ddof=1), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_it_grows_and_resumes_to_the_bit(data) -> None:
     check_growth(PROTONET, SMALL, 3, 6, data=data)
     check_resume(PROTONET, SMALL, data=data, at_most=30)
@@ -149,6 +150,7 @@ def test_it_is_scored_on_the_episodes_of_maml() -> None:
     assert all(np.array_equal(one, two) for one, two in zip(drawn, evaluation_draw(other, 0, 4), strict=True))
 
 
+@pytest.mark.slow
 def test_it_learns(data, drawn_before, tmp_path) -> None:
     """On synthetic characters, far above what the untrained encoder reaches."""
     (tmp_path / "proto.yaml").write_text("""\

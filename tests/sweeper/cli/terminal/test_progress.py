@@ -143,6 +143,7 @@ def test_a_pipe_gets_plain_lines_without_escape_codes(dealer, monkeypatch):
     assert "\x1b" not in out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [True, False])
 def test_a_terminal_that_hangs_up_silences_the_view_and_ends_no_thread(dealer, monkeypatch, live):
     monkeypatch.delenv("CI", raising=False)

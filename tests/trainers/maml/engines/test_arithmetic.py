@@ -45,6 +45,7 @@ def error(tiny, pixels, engine, **changes) -> float:
     return float((found["own"] - found["exact"]).norm() / found["exact"].norm())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["loop", "vmap", "graph"])
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_bf16_is_coarser_than_float32_and_no_coarser_than_its_bits(tiny, noise, engine, order):

@@ -67,6 +67,7 @@ def test_what_a_graph_can_not_hold_is_seen(tiny, noise):
             forbidden()
 
 
+@pytest.mark.slow
 def test_chunks_of_a_captured_training_keep_their_states(tiny, noise):
     config = tiny(outer_steps=4)
     eager = [chunk.states()[0] for chunk in train([config], noise, chunk_s=0, engine="vmap")]
@@ -74,6 +75,7 @@ def test_chunks_of_a_captured_training_keep_their_states(tiny, noise):
     assert all(same_bits(chunk.states()[0], state) for chunk, state in zip(chunks, eager, strict=True))
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_in_a_captured_pack_stays_as_it_was_and_the_others_go_on(tiny, noise):
     sane, wild = tiny(outer_steps=6, order="first"), tiny(outer_steps=6, order="first", inner_lr=1e200, seed=1)
     found = {}

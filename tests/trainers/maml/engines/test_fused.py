@@ -61,6 +61,7 @@ def test_features_and_both_derivatives_are_those_of_torch(tiny, network, order, 
             assert (a - b).norm() <= 1e-10 * whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "order"), NETWORKS)
 def test_derivatives_are_those_of_differences(tiny, network, order):
     """By `gradcheck`, which knows nothing of either implementation: of images, and of all parameters."""
@@ -163,6 +164,7 @@ def test_probes_through_fused_blocks_say_the_same(tiny, noise):
     assert np.allclose(fused["cosine"], loop["cosine"], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_channel_that_hardly_varies_keeps_its_variance():
     """The mean of squares less the square of the mean would have lost half of its digits; torch loses two of them."""
     values = 1000 + 1e-4 * np.random.default_rng(0).standard_normal(20_000)

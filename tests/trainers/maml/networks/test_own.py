@@ -1,15 +1,16 @@
 """A network of one's own: the same numbers as the one that ships, its own streams, resume and growth to the bit."""
 
-import subprocess
-import sys
+import os
 
 import pytest
 import torch
 from torch import nn
 
+from tests.forks import fork
 from tests.places import ROOT
 from tests.trainers.own_networks import SOURCE, own_config, write
 from tests.trainers.trained import probed, same_bits, whole
+from tests.waiting import HANG_S
 from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.table import cannot_treat, fastest
@@ -94,6 +95,7 @@ def test_a_layer_of_any_kind_gives_what_its_module_gives(noise, net):
     torch.testing.assert_close(found, plain(images), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_start_depends_on_the_seed_alone(net):
     config = own_config(net)
     torch.manual_seed(5)
@@ -112,10 +114,9 @@ def test_a_start_depends_on_the_seed_alone(net):
         "params = initial_params(own_config(Path(sys.argv[1])))\n"
         "print(*(float(value.double().sum()).hex() for value in params.values()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(net)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [float(value.double().sum()).hex() for value in first.values()]
+    out, err = fork(program, [str(net)], cwd=ROOT, env=os.environ).communicate(timeout=HANG_S)
+    assert err == ""
+    assert out.split() == [float(value.double().sum()).hex() for value in first.values()]
 
 
 @pytest.mark.parametrize("function", ["Small", "plain", "resnet12"])
