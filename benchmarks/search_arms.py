@@ -24,6 +24,7 @@ from analysis.numbers.stats import summary
 from sweeper.reporting.searches import searches_found
 from sweeper.results.fold import fold
 from sweeper.results.paths import Results
+from sweeper.search.trials import known_searches
 from sweeper.search.value import value_at
 from sweeper.sweepfile.sweep import Sweep, load
 
@@ -69,7 +70,7 @@ def run(folder: Path, out: Path) -> None:
 
 def _lines(sweep: Sweep, results: Results) -> Iterator[dict[str, Any]]:
     assert sweep.search is not None
-    for found in searches_found(sweep, None, results, {}, importance=False):
+    for found in searches_found(known_searches(sweep, None, results, {}), importance=False):
         best = leader(found, found.values)
         assert best is not None
         yield {

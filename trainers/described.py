@@ -84,6 +84,10 @@ Recall = Callable[[Mapping[str, Any]], Recalled | None]
 """Returns what is noted for the values of a config, or None. Trials of one config may differ in seed and length."""
 
 
+RecallSearch = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
+"""Returns the facts that the journal of a search has noted, by those that need no code; None if there is none."""
+
+
 def _nothing(values: Mapping[str, Any]) -> None:
     return None
 
@@ -130,6 +134,7 @@ class DescribedTrainer(ReadingsTrainer):
         resumes: bool,
     ) -> None:
         self.recall: Recall = _nothing
+        self.recall_search: RecallSearch = _nothing
         self._digests: dict[str, str] = {}
         self.name = name
         self.config = model_of("Config", fields)

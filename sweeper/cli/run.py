@@ -43,7 +43,7 @@ from sweeper.results.survey import Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
 from sweeper.running.mending import mending
 from sweeper.running.on_slurm import How, left_of, options_of, submit
-from sweeper.running.searches import opened, settled, show_nowhere, unfinished
+from sweeper.running.searches import chosen, opened, settled, show_nowhere, standings_of, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
 from sweeper.search.trials import searches_in
 from sweeper.sweepfile.tries import words as set_words
@@ -215,7 +215,10 @@ def run(
     room = room_for(wishes)
     batch = prepare_run(sweeps, profile, folder, wishes.data_root)
     mended = mending(batch, folder, mend, rerun)
-    searches = unfinished(mended.batch, folder, retry_failed=retry_failed)
+    of = chosen(mended.batch, only)
+    if of is not None:
+        wishes = replace(wishes, only=())  # whole searches are picked, not trials
+    searches = unfinished(mended.batch, folder, retry_failed=retry_failed, of=of)
     todo = decide(mended.batch, wishes, room, searches)
     there = False
     if executor == "slurm":
@@ -280,7 +283,8 @@ def run(
                 _mend(folder, mended.trials)
         if store:
             store.bring_up()
-        finish(todo.standings, folder, as_json, to_mend, then, settled(todo.batch, folder))
+        ended = todo.standings if of is None else standings_of(todo.standings, of, folder)
+        finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
         return
     together, why = packs(todo, wishes)
     if pack is None and together > 1:
@@ -293,7 +297,8 @@ def run(
     folder.ensure_writable()
     require_locks(folder)
     _train(todo, wishes, folder, store, together, timeout, mended.trials)
-    ended = picked(surveyed_again(todo.batch, folder).standings, only)
+    ended = picked(surveyed_again(todo.batch, folder).standings, wishes.only)
+    ended = ended if of is None else standings_of(ended, of, folder)
     finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
 
 
@@ -391,6 +396,7 @@ def _train(
                 wanted=wishes.engine,
                 retry_failed=wishes.retry_failed,
                 shown=shown,
+                going_on={search.search_id for search in todo.searches},
             )
         )
         try:

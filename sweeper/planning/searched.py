@@ -26,6 +26,7 @@ from sweeper.sweepfile.search_key import SearchSpec
 from sweeper.sweepfile.space import Dimension
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.yaml_source import Faults
+from trainers.described import DescribedTrainer
 from trainers.trainer import DEFAULT, Trainer
 
 
@@ -66,7 +67,7 @@ class Search:
     def trial(self, params: Params, rung: int) -> TrialSpec:
         """Return the trial of a point, with the length of a rung. Raises ConfigError if no trial satisfies it."""
         cell = cell_at(self.grid, self.spec, self.cell, params)
-        return _spec(cell, self.rungs[rung], self.seed, self.grid.seed_origin, self.digests)
+        return _spec(cell, self.rungs[rung], self.seed, self.grid.seed_origin, self.digests, self.facts)
 
     def confirmation(self, params: Params, seed: int) -> TrialSpec:
         """Return the trial that confirms a point with a fresh seed, at the full length. Raises ConfigError."""
@@ -74,7 +75,7 @@ class Search:
         assert confirm is not None
         cell = cell_at(self.grid, self.spec, self.cell, params)
         cell = replace(cell, given={**cell.given, **confirming(confirm, cell)})
-        return _spec(cell, self.length, seed, "search.confirm", self.digests)
+        return _spec(cell, self.length, seed, "search.confirm", self.digests, self.facts)
 
     @cached_property
     def examples(self) -> list[TrialSpec]:
@@ -120,13 +121,23 @@ def searches_of(
     return tuple(found)
 
 
-def _spec(cell: Cell, target: int, seed: int, origin: str, digests: Mapping[str, str]) -> TrialSpec:
+def _spec(
+    cell: Cell,
+    target: int,
+    seed: int,
+    origin: str,
+    digests: Mapping[str, str],
+    facts: Mapping[str, Any] | None = None,
+) -> TrialSpec:
+    """Return the trial of a cell. Of a trainer without its code, an untrained config has what `facts` note."""
     trainer = cell.found.trainer
     values = cell.values() | ({trainer.length: target} if trainer.length else {})
     config = trainer.resolve(values)
     fields = identity(trainer, config)
     dataset, recipe = trainer.dataset(config), trainer.recipe(config)
     digest = digests.get(dataset) or trainer.digest(dataset)
+    if facts is not None and isinstance(trainer, DescribedTrainer) and trainer.recall(vars(config)) is None:
+        digest, recipe = facts["digest"], facts["recipe"]
     point = identify({**fields, SEED: seed})
     return TrialSpec(
         trial_id=trial_id(point=point, digest=digest, recipe=recipe),
@@ -158,7 +169,7 @@ def _search(
     length = getattr(config, trainer.length) if trainer.length else 0
     rungs = spec.rungs.steps if spec.rungs is not None else (length,)
     dataset = trainer.dataset(config)
-    facts = {
+    facts: Mapping[str, Any] = {
         "trainer": trainer.name,
         "fixed": _fixed(cell),
         "space": {dimension.name: dimension.described for dimension in space},
@@ -169,6 +180,8 @@ def _search(
         "digest": digests.get(dataset) or trainer.digest(dataset),
         "recipe": dict(trainer.recipe(config)),
     }
+    if isinstance(trainer, DescribedTrainer):
+        facts = trainer.recall_search(facts) or facts
     return Search(
         sweep=sweep,
         spec=spec,

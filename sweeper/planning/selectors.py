@@ -9,12 +9,14 @@ from sweeper.errors import SweepError, suggest
 from sweeper.planning.trial_spec import TrialSpec
 from trainers.trainer import Trainer
 
-_ID = re.compile(r"[0-9a-f]{4,16}")
+ID = re.compile(r"[0-9a-f]{4,16}")
 _COMMA = re.compile(r",(?=\s*[^,=]+=|\s*$)")
 """A comma separates terms only if another `name=` follows, since labels may contain commas."""
 
 
-class _Term(NamedTuple):
+class Term(NamedTuple):
+    """One condition of a selector."""
+
     name: str
     value: str
 
@@ -38,9 +40,9 @@ def select(specs: Sequence[TrialSpec], selectors: Iterable[str], option: str) ->
 
 
 def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]:
-    if _ID.fullmatch(selector):
+    if ID.fullmatch(selector):
         return [spec.trial_id for spec in specs if spec.trial_id.startswith(selector)]
-    terms = [_term(term, selector, option) for term in _COMMA.split(selector)]
+    terms = terms_of(selector, option)
     axes = list(dict.fromkeys(axis for spec in specs for axis in spec.labels))
     fields = list(dict.fromkeys(name for trainer in _trainers(specs) for name in trainer.config.model_fields))
     for name, _ in terms:
@@ -59,25 +61,30 @@ def _hint(name: str, axes: list[str], fields: list[str]) -> str:
     return nearest if nearest.startswith("did") else f"its axes are {', '.join([*axes, 'seed'])}"
 
 
-def _term(term: str, selector: str, option: str) -> _Term:
+def terms_of(selector: str, option: str) -> list[Term]:
+    """Return the terms of a selector. Raises SweepError for one that is none."""
+    return [_term(term, selector, option) for term in _COMMA.split(selector)]
+
+
+def _term(term: str, selector: str, option: str) -> Term:
     name, equals, value = (part.strip() for part in term.partition("="))
     if not equals or not name or not value:
         raise SweepError(
             f"{option} {selector}: {term.strip()!r} is neither axis=label nor the first 4 to 16 digits of a trial's id"
         )
-    return _Term(name, value)
+    return Term(name, value)
 
 
-def _matches(spec: TrialSpec, term: _Term) -> bool:
+def _matches(spec: TrialSpec, term: Term) -> bool:
     name, value = term
     if spec.labels.get(name) == value:
         return True
     if name == "seed":
-        return _means(value, spec.seed)
-    return name in spec.trainer.config.model_fields and _means(value, spec.field(name))
+        return means(value, spec.seed)
+    return name in spec.trainer.config.model_fields and means(value, spec.field(name))
 
 
-def _means(text: str, value: object) -> bool:
+def means(text: str, value: object) -> bool:
     """Return whether `text` is a YAML spelling of a config's `value`. 1, 1.0 and 1e0 are the same number."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:

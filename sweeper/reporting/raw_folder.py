@@ -3,8 +3,10 @@
 `analysis.raw_data` owns the form of the records.
 """
 
+import gzip
 import json
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 from analysis.contract.record import dataset_of
 from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
+from sweeper.planning.searched import searches_of
+from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.known_datasets import described_in
 from sweeper.results.known_trainers import described, known_in, let_recall
+from sweeper.search.state import FoldError, Line, State, folded
+from sweeper.search.trials import States
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.sweep import load as load_sweep
 from sweeper.sweepfile.tries import given_to, tried
@@ -29,6 +35,8 @@ SWEEP, QUESTION = "sweep.yaml", "question.json"
 """The sweep file, and the profile, the selectors and the values of `--set` that choose its trials."""
 TRAINERS = "trainer*.json"
 """The descriptions of its trainers but MAML: trainer.json, trainer_2.json and so on."""
+SEARCHES = "searches.jsonl.gz"
+"""The journals of its searches: each line with the id of its search, in the order in which they were written."""
 DATASET = "dataset-"
 """How the names of files begin that describe data sets which are not built in."""
 
@@ -42,10 +50,54 @@ def question_files(sweep: Sweep, profile: str | None, only: Sequence[str]) -> di
         f"trainer{f'_{number}' if number > 1 else ''}.json": described(trainer, [reference.says])
         for number, (reference, trainer) in enumerate(plugs, 1)
     }
-    used = {spec.trainer.dataset(spec.cell_config) for spec in expand(sweep, profile)}
+    used = {spec.trainer.dataset(spec.cell_config) for spec in _examples(sweep, profile)}
     known = {name: shelf.described(name) for name in sorted(used)}
     own |= {f"{DATASET}{name}.json": as_json(found) for name, found in known.items() if found is not None}
     return {SWEEP: sweep.path.read_bytes(), QUESTION: (json.dumps(asked) + "\n").encode()} | own
+
+
+def _examples(sweep: Sweep, profile: str | None) -> Iterable[TrialSpec]:
+    if sweep.search is None:
+        return expand(sweep, profile)
+    return [spec for search in searches_of(sweep, profile) for spec in search.examples]
+
+
+def journal_files(journals: Mapping[str, Iterable[Line]]) -> dict[str, bytes]:
+    """Return the file of the journals of searches, by their ids; none for a grid. Equal lines give equal bytes."""
+    if not journals:
+        return {}
+    lines = ({"search": search_id, **line} for search_id, of in journals.items() for line in of)
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    return {SEARCHES: gzip.compress(text.encode(), mtime=0)}
+
+
+def journals(folder: Path) -> dict[str, list[Line]]:
+    """Return the lines of each search's journal in the raw data in `folder`. Raises SweepError."""
+    path = folder / SEARCHES
+    try:
+        found: dict[str, list[Line]] = {}
+        for text in gzip.decompress(path.read_bytes()).decode().splitlines():
+            line = json.loads(text)
+            found.setdefault(line.pop("search"), []).append(line)
+        return found
+    except (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SweepError(
+            f"{path} can't be read ({error}), and the sweep is searched; get a whole copy of it, or write the raw data "
+            "again with `sweeper report FILE --format data`"
+        ) from None
+
+
+def states(folder: Path) -> States:
+    """Return what the journals of searches in `folder` say. Raises SweepError, then and when it is asked."""
+    lines = journals(folder)
+
+    def state(search_id: str) -> State:
+        try:
+            return folded(lines.get(search_id, ()))
+        except (FoldError, LookupError, TypeError, ValueError) as error:
+            raise SweepError(f"{folder / SEARCHES}: search {search_id} {error}; get a whole copy of it") from None
+
+    return state
 
 
 def own_sweep(folder: Path) -> Sweep:
@@ -58,7 +110,8 @@ def own_sweep(folder: Path) -> Sweep:
         for path in sorted(folder.glob(TRAINERS)):
             known = known_in(path.read_bytes(), path)
             if reference.says in known.says:
-                let_recall(known.trainer, partial(_attempts_in, folder, known.trainer.name))
+                attempts = partial(_attempts_in, folder, known.trainer.name)
+                let_recall(known.trainer, attempts, partial(_facts_of_searches, folder))
                 return known.trainer
         return None
 
@@ -102,6 +155,11 @@ def _attempts_in(folder: Path, trainer: str) -> Iterator[dict[str, Any]]:
     for record in read(folder).records.values():
         if record.get("trainer") == trainer:
             yield {**record["attempts"][-1], "trial_id": record["trial_id"], "config": record["config"]}
+
+
+def _facts_of_searches(folder: Path) -> Iterator[Mapping[str, Any]]:
+    if (folder / SEARCHES).exists():
+        yield from (lines[0]["facts"] for lines in journals(folder).values() if lines and "facts" in lines[0])
 
 
 def digests(loaded: "Loaded") -> dict[str, str]:

@@ -14,13 +14,16 @@ from analysis.contract.question import FORMATS
 from sweeper.errors import SweepError
 from sweeper.host.provenance import commit
 from sweeper.planning.expand import paper_configs
+from sweeper.planning.search_selectors import select_searches
 from sweeper.planning.selectors import select
 from sweeper.reporting import raw_folder
 from sweeper.reporting.searches import searches_found
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import experiment_name
-from sweeper.search.trials import planned
+from sweeper.search.journal import lines_of
+from sweeper.search.state import Line
+from sweeper.search.trials import KnownSearch, known_searches, planned, trials_of
 from sweeper.sweepfile.sweep import Sweep
 from sweeper.sweepfile.tries import words_of as set_words
 from sweeper.tracking.address import resolve_uri
@@ -65,11 +68,12 @@ class Options:
 
 
 class Part(NamedTuple):
-    """One sweep of a report, and the question that the report answers."""
+    """One sweep of a report, the question that the report answers, and its searches if it is searched."""
 
     sweep: Sweep
     profile: str | None
     asked: "Asked"
+    searches: Sequence[KnownSearch] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,18 +187,8 @@ def read(request: Request, say: Callable[[str], None]) -> "list[tuple[Found, Loa
 def _refuse_of_searched(options: Options, sweeps: Mapping[Path, Sweep]) -> None:
     """Raise SweepError for what a report of a searched sweep can't have."""
     searched = [sweep.name for sweep in sweeps.values() if sweep.search is not None]
-    asked = {
-        "--format data": DATA in options.formats,
-        "--from": options.data is not None,
-        "--compare-authors": options.authors is not None,
-        "--only": bool(options.only),
-    }
-    refused = [name for name, given in asked.items() if given]
-    if searched and refused:
-        raise SweepError(
-            f"{refused[0]}: {searched[0]} is searched, and its report reads the journals of its searches whole; leave "
-            f"out {refused[0]} (`sweeper export` carries a search to another folder)"
-        )
+    if searched and options.authors is not None:
+        raise SweepError(f"--compare-authors: {searched[0]} is searched, and the authors did not search; leave it out")
 
 
 def _of_raw_data(options: Options, data: Path) -> Options:
@@ -228,7 +222,14 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
     from analysis.report.sweep_report import Asked
 
     profile = options.profile if not options.every or options.profile in sweep.profiles else None
-    specs = select(planned(sweep, profile, options.results, digests), options.only, "--only")
+    states = None if options.data is None or sweep.search is None else raw_folder.states(options.data)
+    searches = known_searches(sweep, profile, options.results, digests, states)
+    if sweep.search is None:
+        specs = select(planned(sweep, profile, options.results, digests), options.only, "--only")
+    else:
+        chosen = {one.search_id for one in select_searches([one.search for one in searches], options.only, "--only")}
+        searches = [one for one in searches if one.search.search_id in chosen]
+        specs = list(trials_of(searches))
     papers = paper_configs(sweep) if sweep.paper else {}
     sha, dirty = commit()
     asked = Asked(
@@ -246,7 +247,7 @@ def part_of(options: Options, file: Path, sweep: Sweep, digests: Mapping[str, st
         mix_engines=options.mix_engines,
         printed=options.printed,
     )
-    return Part(sweep, profile, asked)
+    return Part(sweep, profile, asked, searches)
 
 
 def _command(file: Path, sweep: Sweep, profile: str | None, options: Options) -> str:
@@ -277,35 +278,33 @@ def _answers(request: Request) -> "Iterator[tuple[Found, Loaded]]":
         loaded = load_runs(request.uri, wanted, request.options.results.artifacts)
         store = store_in_words(request.uri)
         for part in request.parts:
-            yield found_of(part, loaded, store, request.options.results, figures=drawn), loaded
+            yield found_of(part, loaded, store, figures=drawn), loaded
     elif request.loaded is not None and request.options.data is not None:
         loaded = request.loaded
-        for sweep, _, asked in request.parts:
-            source = f"raw data, {request.options.data.name}"
-            yield find(asked, loaded, published_for(sweep, asked), source, figures=drawn), loaded
+        for part in request.parts:
+            yield found_of(part, loaded, f"raw data, {request.options.data.name}", figures=drawn), loaded
     elif request.options.authors is not None:
         from analysis.paper.authors.records import as_records
         from analysis.store import Loaded
 
         authors = request.options.authors
-        for sweep, _, asked in request.parts:
+        for sweep, _, asked, _ in request.parts:
             runs = as_records(authors, sweep.name, asked.axes, max(trial.target for trial in asked.plan))
             loaded = Loaded(records=runs.records, run_ids={}, unreadable={})
             source = f"the authors' raw results, {authors.name}"
             yield find(replace(asked, plan=runs.plan), loaded, None, source, figures=drawn), loaded
 
 
-def found_of(part: Part, loaded: "Loaded", source: str, results: Results, *, figures: bool = True) -> "Found":
+def found_of(part: Part, loaded: "Loaded", source: str, *, figures: bool = True) -> "Found":
     """Return the contents of the report of one sweep; of a searched one, with what its journals say."""
-    sweep, profile, asked = part
+    sweep, _, asked, searches = part
     if sweep.search is None:
         from analysis.report.sweep_report import find
 
         return find(asked, loaded, published_for(sweep, asked), source, figures=figures)
     from analysis.report.search_report import find_searched
 
-    searches = searches_found(sweep, profile, results, results.digests(), importance=figures)
-    return find_searched(asked, searches, loaded, source, figures=figures)
+    return find_searched(asked, searches_found(searches, importance=figures), loaded, source, figures=figures)
 
 
 def published_for(sweep: Sweep, asked: "Asked") -> "Published | None":
@@ -328,6 +327,7 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
     paths = made.paths
     if DATA in formats:
         question = raw_folder.question_files(part.sweep, part.profile, request.options.only)
+        question |= raw_folder.journal_files(_journals(part, request.options))
         paths += write_whole(out, {**raw_files(part.asked.plan, loaded), **question})
     return Written(
         sweep=found.page.sweep,
@@ -338,6 +338,15 @@ def _write_sweep(part: Part, found: "Found", loaded: "Loaded", request: Request,
         incomplete=made.incomplete,
         paths=paths,
     )
+
+
+def _journals(part: Part, options: Options) -> dict[str, list[Line]]:
+    """Return the lines of the journals of a sweep's searches, by their ids; none for a grid."""
+    ids = [one.search.search_id for one in part.searches]
+    if options.data is not None:
+        found = raw_folder.journals(options.data) if ids else {}
+        return {search_id: found[search_id] for search_id in ids if search_id in found}
+    return {search_id: list(lines_of(options.results.search(search_id))) for search_id in ids}
 
 
 def first_table(found: "Found") -> "TextTable | None":

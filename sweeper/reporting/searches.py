@@ -3,20 +3,15 @@
 Computes no number but the importance of dimensions, where Optuna is installed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from analysis.contract.search import Confirmed, SearchDimension, SearchFound, SearchPoint, SearchValue
 from sweeper.errors import SweepError
-from sweeper.results.paths import Results
-from sweeper.search.trials import KnownSearch, known_searches
-from sweeper.sweepfile.sweep import Sweep
+from sweeper.search.trials import KnownSearch
 
 
-def searches_found(
-    sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str], *, importance: bool = True
-) -> list[SearchFound]:
-    """Return what the searches of `sweep` have found so far; empty for a grid. Raises SweepError."""
-    every = known_searches(sweep, profile, results, digests)
+def searches_found(every: Iterable[KnownSearch], *, importance: bool = True) -> list[SearchFound]:
+    """Return what the searches have found so far."""
     return [_found(known, _importance(known) if importance else {}) for known in every]
 
 

@@ -81,10 +81,10 @@ def _find(part: SurveyedSweep, results: Results) -> "Found":
 
     profile = part.experiment.partition("@")[2] or None
     options = request.Options(results=results, profile=profile, mix_engines=True)
-    asked = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests()).asked
+    whole = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests())
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})
-    return request.found_of(request.Part(part.sweep, profile, asked), loaded, "the journals", results)
+    return request.found_of(whole, loaded, "the journals")
 
 
 def _note(question: str, sentence: str, verdicts: "Iterable[Verdict]", table: "TextTable | None") -> str:

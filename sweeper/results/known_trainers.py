@@ -93,15 +93,19 @@ def trainer_that(results: Results, reference: Reference) -> Trainer | None:
     found = [each.trainer for each in known if reference.says in each.says]
     if len(found) != 1:
         return None
-    let_recall(found[0], partial(_attempts, results, found[0].name))
+    let_recall(found[0], partial(_attempts, results, found[0].name), partial(_facts_of_searches, results))
     return found[0]
 
 
-def let_recall(trainer: DescribedTrainer, attempts: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+def let_recall(
+    trainer: DescribedTrainer,
+    attempts: Callable[[], Iterable[Mapping[str, Any]]],
+    searches: Callable[[], Iterable[Mapping[str, Any]]],
+) -> None:
     """Let a described trainer know the data and the recipe of each config that one of `attempts` has noted.
 
-    `attempts` are asked for once, when they are needed. Of two for one config, the one with the higher recipe counts,
-    as in a plan; no clock decides.
+    `searches` are the facts of searches, which hold the data and the recipe, too. Both are asked for once, when
+    they are needed. Of two for one config, the one with the higher recipe counts, as in a plan; no clock decides.
     """
     aside = {SEED, trainer.length}
 
@@ -115,7 +119,16 @@ def let_recall(trainer: DescribedTrainer, attempts: Callable[[], Iterable[Mappin
             for line in sorted(attempts(), key=lambda line: (sum(line["recipe"].values()), line["trial_id"]))
         }
 
+    def without_code(facts: Mapping[str, Any]) -> str:
+        kept = {name: value for name, value in facts.items() if name not in ("digest", "recipe")}
+        return json.dumps(kept, sort_keys=True)
+
+    @cache
+    def searched() -> dict[str, Mapping[str, Any]]:
+        return {without_code(facts): facts for facts in sorted(searches(), key=lambda of: sum(of["recipe"].values()))}
+
     trainer.recall = lambda values: noted().get(key(values))
+    trainer.recall_search = lambda facts: searched().get(without_code(facts))
 
 
 def _attempts(results: Results, name: str) -> Iterator[Line]:
@@ -125,6 +138,13 @@ def _attempts(results: Results, name: str) -> Iterator[Line]:
             line = next(iter(read_lines(path)), None)
             if line is not None and line.get("trainer") == name:
                 yield line
+
+
+def _facts_of_searches(results: Results) -> Iterator[Mapping[str, Any]]:
+    """Yield the facts of each search of the folder; journals that can't be read are told elsewhere."""
+    for path in results.root.glob("searches/*/journal.jsonl"):
+        with suppress(OSError, ValueError, LookupError, TypeError), path.open("rb") as file:
+            yield json.loads(file.readline())["facts"]
 
 
 def sweep_in(file: Path, results: Results, settings: Sequence[str] = ()) -> Sweep:

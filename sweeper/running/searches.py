@@ -1,13 +1,15 @@
 """The searches of a run as one source for its dealer, and whether they have anything left to do. Trains nothing."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from analysis.contract.lifecycle import FINISHED, Phase
 from sweeper.dealing.engine import engine_for_new
 from sweeper.dealing.source import Deal, Progress
+from sweeper.errors import SweepError
 from sweeper.host.devices import Device
+from sweeper.planning.search_selectors import select_searches
 from sweeper.planning.searched import Search
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
@@ -79,15 +81,19 @@ def opened(
     wanted: str | None = None,
     retry_failed: bool = False,
     shown: Shown = show_nowhere,
+    going_on: Collection[str] | None = None,
 ) -> Iterator[SearchSource | None]:
     """Lock every search of `batch` while the block lasts, and yield their source; None if there is none.
 
-    Raises SweepError if another process goes on with one of them, or if a journal is damaged.
+    With `going_on`, only the searches with these ids are locked and go on. Raises SweepError if another process goes on
+    with one of them, or if a journal is damaged.
     """
     with ExitStack() as held:
         made: list[_Open] = []
         for part in batch.parts:
             for search in part.searches:
+                if going_on is not None and search.search_id not in going_on:
+                    continue
                 searching = Searching(search, results, retry_failed=retry_failed)
                 held.callback(searching.close)
                 searching.open()
@@ -95,10 +101,37 @@ def opened(
         yield SearchSource(made, device, wanted, shown) if made else None
 
 
-def unfinished(batch: Batch, results: Results, *, retry_failed: bool) -> list[Search]:
-    """Return the searches of `batch` that have anything left to do. Raises SweepError."""
+def chosen(batch: Batch, only: Sequence[str]) -> list[Search] | None:
+    """Return the searches of `batch` that --only picks; None if there is no such choice or nothing is searched.
+
+    Raises SweepError for a selector that picks nothing, and if the run has grids besides.
+    """
+    searches = [search for part in batch.parts for search in part.searches]
+    if not searches or not only:
+        return None
+    if grid := next((part.sweep.name for part in batch.parts if not part.searches), ""):
+        raise SweepError(
+            f"--only {only[0]}: {grid} is a grid, of which --only picks trials, and {searches[0].sweep.name} is "
+            "searched, of which it picks whole searches; run them apart"
+        )
+    return select_searches(searches, only, "--only")
+
+
+def standings_of(standings: Sequence[Standing], searches: Sequence[Search], results: Results) -> list[Standing]:
+    """Return those of `standings` that are trials of `searches`. Raises SweepError."""
+    named = {one.spec.trial_id for search in searches for one in known(search, results).trials}
+    return [one for one in standings if one.spec.trial_id in named]
+
+
+def unfinished(
+    batch: Batch, results: Results, *, retry_failed: bool, of: Sequence[Search] | None = None
+) -> list[Search]:
+    """Return the searches of `batch`, or those `of` it, that have anything left to do. Raises SweepError."""
     standings = {(one.spec.trial_id, one.spec.target): one for one in batch.standings}
-    return [one.search for one in searches_in(batch, results) if _left(one, standings, retry_failed=retry_failed)]
+    every = searches_in(batch, results)
+    ids = None if of is None else {search.search_id for search in of}
+    every = [one for one in every if ids is None or one.search.search_id in ids]
+    return [one.search for one in every if _left(one, standings, retry_failed=retry_failed)]
 
 
 def _left(one: KnownSearch, standings: Mapping[tuple[str, int], Standing], *, retry_failed: bool) -> bool:

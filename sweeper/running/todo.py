@@ -120,7 +120,7 @@ def decide(batch: Batch, wishes: Wishes, room: Room, searches: Sequence[Search] 
     Raises SweepError for a selector that picks nothing, for a trial that can't be trained on the device of `room`, and
     for trials of a trainer whose code has changed, unless that was accepted.
     """
-    _refuse_choice_in_search(batch, wishes)
+    _refuse_rerun_in_search(batch, wishes)
     every = [standing.spec for standing in batch.standings]
     from_nothing = select(every, wishes.rerun, "--rerun") if wishes.rerun else []
     ids = {spec.trial_id for spec in from_nothing}
@@ -146,15 +146,14 @@ def decide(batch: Batch, wishes: Wishes, room: Room, searches: Sequence[Search] 
     )
 
 
-def _refuse_choice_in_search(batch: Batch, wishes: Wishes) -> None:
-    """Raise SweepError if --only or --rerun is given with a searched sweep."""
+def _refuse_rerun_in_search(batch: Batch, wishes: Wishes) -> None:
+    """Raise SweepError if --rerun is given with a searched sweep."""
     searched = [part.sweep.name for part in batch.parts if part.searches]
-    for option, given in (("--only", wishes.only), ("--rerun", wishes.rerun)):
-        if searched and given:
-            raise SweepError(
-                f"{option} {given[0]}: {searched[0]} is searched, and a search chooses its trials and hears each value "
-                f"once; leave out {option}, or give the sweep other seeds to search again"
-            )
+    if searched and wishes.rerun:
+        raise SweepError(
+            f"--rerun {wishes.rerun[0]}: {searched[0]} is searched, and a search hears each value once; leave out "
+            "--rerun, or give the sweep other seeds to search again"
+        )
 
 
 def picked(standings: Sequence[Standing], only: Sequence[str]) -> list[Standing]:

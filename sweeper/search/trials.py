@@ -3,7 +3,7 @@
 Writes nothing and runs no sampler, so every command that only reads works without Optuna.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -37,6 +37,10 @@ class KnownSearch(NamedTuple):
     search: Search
     state: State
     trials: list[SearchedTrial]
+
+
+States = Callable[[str], State]
+"""Returns what the journal of a search says, by the search's id. Raises SweepError."""
 
 
 class ChangedError(ResultsError):
@@ -75,7 +79,10 @@ def _changed(search: Search, made: Proposal, why: str) -> str:
 
 def known(search: Search, results: Results) -> KnownSearch:
     """Return what is known of a search. Raises SearchJournalError, ChangedError."""
-    state = read_state(results.search(search.search_id))
+    return _known(search, read_state(results.search(search.search_id)))
+
+
+def _known(search: Search, state: State) -> KnownSearch:
     return KnownSearch(search, state, list(_trials(search, state)))
 
 
@@ -95,10 +102,22 @@ def _trials(search: Search, state: State) -> Iterator[SearchedTrial]:
 
 
 def known_searches(
-    sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str]
+    sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str], states: States | None = None
 ) -> list[KnownSearch]:
-    """Return what is known of every search of `sweep`; none for a grid. Raises SweepError."""
-    return [known(search, results) for search in searches_of(sweep, profile, digests)] if sweep.search else []
+    """Return what is known of every search of `sweep`; none for a grid. Raises SweepError.
+
+    `states` says it, or else the journals in `results`.
+    """
+    if sweep.search is None:
+        return []
+    read = states or (lambda search_id: read_state(results.search(search_id)))
+    return [_known(search, read(search.search_id)) for search in searches_of(sweep, profile, digests)]
+
+
+def trials_of(searches: Iterable[KnownSearch]) -> tuple[TrialSpec, ...]:
+    """Return every trial that the searches name so far, each once."""
+    every = [one.spec for search in searches for one in search.trials]
+    return tuple({(spec.trial_id, spec.target): spec for spec in every}.values())
 
 
 def searches_in(batch: Batch, results: Results) -> list[KnownSearch]:
@@ -110,8 +129,7 @@ def planned(sweep: Sweep, profile: str | None, results: Results, digests: Mappin
     """Return every trial of a grid, or every trial that the searches of `sweep` name so far. Raises SweepError."""
     if sweep.search is None:
         return expand(sweep, profile, digests)
-    every = [one.spec for search in known_searches(sweep, profile, results, digests) for one in search.trials]
-    return tuple({(spec.trial_id, spec.target): spec for spec in every}.values())
+    return trials_of(known_searches(sweep, profile, results, digests))
 
 
 def planned_every(sweep: Sweep, results: Results, digests: Mapping[str, str]) -> list[TrialSpec]:

@@ -94,6 +94,31 @@ def test_the_report_keeps_validation_and_confirmation_apart(hunted):
     assert len((folder / "report" / "proposals.csv").read_text().splitlines()) == 1 + 9
 
 
+def test_raw_data_has_the_journals_and_makes_the_same_report_without_the_trainers_code(hunted, tmp_path):
+    folder, _ = hunted
+    made = sweeper("report", "hunt.yaml", "--format", "data", "--format", "csv", "--out", tmp_path / "raw", cwd=folder)
+    assert made.code == 0, made.err
+    again = sweeper("report", "--from", "raw", "--format", "csv", "--format", "data", "--out", "again", cwd=tmp_path)
+    assert again.code == 0, again.err
+    for name in ("proposals.csv", "found.csv", "confirmed.csv", "searches.jsonl.gz", "readings.csv.gz", "sweep.yaml"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "raw" / name).read_bytes(), name
+    assert not (tmp_path / "toy.py").exists()
+    (tmp_path / "raw" / "searches.jsonl.gz").write_bytes(b"")
+    refused = sweeper("report", "--from", "raw", "--out", "again", cwd=tmp_path)
+    assert refused.code == 2 and "searches.jsonl.gz can't be read (" in refused.err, refused.err
+
+
+def test_only_picks_whole_searches(tmp_path):
+    write_hunt(tmp_path, "seeds: 2", "  confirm:")
+    ended = sweeper("run", "hunt.yaml", *NO_STORE, "--only", "seed=1", cwd=tmp_path)
+    assert ended.code == 0 and "9 planned: 9 done" in ended.err, ended.err
+    first, second = sweeper("status", "hunt.yaml", cwd=tmp_path).out.splitlines()[-2:]
+    assert "s0: 0 of 9 proposed" in first and "s1: 9 of 9 proposed" in second
+    other = first.split()[1]
+    ended = sweeper("run", "hunt.yaml", *NO_STORE, "--only", other[:6], cwd=tmp_path)
+    assert ended.code == 0 and len(list((tmp_path / "results" / "searches").iterdir())) == 2, ended.err
+
+
 def test_a_study_is_built_from_the_journals(hunted):
     import sweeper as package
 
@@ -107,9 +132,10 @@ def test_a_study_is_built_from_the_journals(hunted):
 def test_what_a_search_can_not_be_asked_is_refused_with_the_reason(hunted):
     folder, _ = hunted
     for words, said in (
-        (("run", "--only", "rate=0.5"), "--only rate=0.5: hunt is searched, and a search chooses its trials"),
-        (("run", "--rerun", "seed=0"), "--rerun seed=0: hunt is searched"),
-        (("report", "--format", "data"), "--format data: hunt is searched"),
+        (("run", "--only", "rate=0.5"), "--only rate=0.5: 'rate' is no axis of the matrix, and a search chooses its"),
+        (("run", "--only", "seed=7"), "--only seed=7: no search of this sweep matches; they are "),
+        (("run", "--rerun", "seed=0"), "--rerun seed=0: hunt is searched, and a search hears each value once"),
+        (("report", "--compare-authors", "hunt.yaml"), "--compare-authors: hunt is searched, and the authors did not"),
     ):
         ended = sweeper(words[0], "hunt.yaml", *words[1:], *(NO_STORE if words[0] == "run" else ()), cwd=folder)
         assert ended.code == 2 and said in ended.err, ended.err
