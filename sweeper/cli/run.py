@@ -34,6 +34,7 @@ from sweeper.errors import SweepError
 from sweeper.executors.slurm.options import SLOTS, parsed
 from sweeper.executors.slurm.standing import complaints, look, once_settled, queued, with_queue
 from sweeper.host.streams import chatter_to
+from sweeper.planning.searched import Search
 from sweeper.results.accepted_codes import accept
 from sweeper.results.locks import require_locks
 from sweeper.results.mend import mend as mend_journals
@@ -272,8 +273,9 @@ def run(
             return
         watch(todo.batch, folder, _bringing_up(store, folder) if store else None)
         now = surveyed_again(todo.batch, folder)
-        unsearched = [search.name for search in unfinished(now, folder, retry_failed=False)]
-        finish(picked(now.standings, only), folder, as_json, to_mend, then, settled(now, folder), unsearched)
+        unsearched = [search.name for search in unfinished(now, folder, retry_failed=False, of=of)]
+        ended = _of_choice(now.standings, of, wishes, folder)
+        finish(ended, folder, as_json, to_mend, then, settled(now, folder), unsearched)
         return
     if not todo.trials and not todo.searches:
         if mended.trials:
@@ -283,7 +285,7 @@ def run(
                 _mend(folder, mended.trials)
         if store:
             store.bring_up()
-        ended = todo.standings if of is None else standings_of(todo.standings, of, folder)
+        ended = _of_choice(todo.standings, of, wishes, folder)
         finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
         return
     together, why = packs(todo, wishes)
@@ -297,9 +299,15 @@ def run(
     folder.ensure_writable()
     require_locks(folder)
     _train(todo, wishes, folder, store, together, timeout, mended.trials)
-    ended = picked(surveyed_again(todo.batch, folder).standings, wishes.only)
-    ended = ended if of is None else standings_of(ended, of, folder)
+    ended = _of_choice(surveyed_again(todo.batch, folder).standings, of, wishes, folder)
     finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
+
+
+def _of_choice(
+    standings: Sequence[Standing], of: Sequence[Search] | None, wishes: Wishes, folder: Results
+) -> list[Standing]:
+    """Return the trials that --only picks: those of the searches `of` it, or of a grid."""
+    return picked(standings, wishes.only) if of is None else standings_of(standings, of, folder)
 
 
 def _report_command(

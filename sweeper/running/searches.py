@@ -16,7 +16,7 @@ from sweeper.results.paths import Results
 from sweeper.results.survey import Batch, Standing, SurveyedSweep
 from sweeper.search.searching import Searching
 from sweeper.search.state import Promotions, decide
-from sweeper.search.trials import KnownSearch, rules_of, searches_in
+from sweeper.search.trials import KnownSearch, known, rules_of, searches_in
 
 Shown = Callable[[SurveyedSweep, TrialSpec], None]
 """Lets a view know of a trial that a search has just named."""
