@@ -16,7 +16,18 @@ from typing import Any
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
-from sweeper.dealing.dealt_trial import Change, Dealt, Fixed, Others, Worker, facts, keep_engine, other_kernels, why_not
+from sweeper.dealing.dealt_trial import (
+    Change,
+    Dealt,
+    Fixed,
+    Others,
+    Worker,
+    facts,
+    keep_engine,
+    may_be_cut_off,
+    other_kernels,
+    why_not,
+)
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.source import Deal, NothingMore, Progress, Source
 from sweeper.dealing.waiting_list import Waiting
@@ -33,6 +44,7 @@ from trainers.named_code import code_of
 from trainers.trainer import DEFAULT, Trainer, TrainerError
 
 LOST_RETRIES = 3
+STOPPED_RUN = "the run was stopped"
 POLL_EVERY_S = 1.0
 
 
@@ -211,7 +223,7 @@ class Dealer:
         Its last retry is alone, so that no trial fails because another member of its pack ends every worker.
         """
         if trial.stop_asked or self.stopping.is_set():
-            self._end(trial, "interrupted", STOPPED if trial.stop_asked else "the run was stopped")
+            self._end(trial, "interrupted", STOPPED if trial.stop_asked else STOPPED_RUN)
         elif trial.lost >= LOST_RETRIES:
             times = f"its worker was lost {trial.lost + 1} times"
             self._end(trial, "failed", f"{silence}; {times}" if silence else times)
@@ -410,7 +422,9 @@ class Dealer:
         for _, key, value in update["records"]:
             trial.accuracy = _progress(trial, key, value)
         pack = len(self._packs[trial.pack])
-        if update["status"] in ("memory", "failed") and pack > 1:
+        if self.stopping.is_set() and may_be_cut_off(trial.spec, update["status"]):
+            self._end(trial, "interrupted", STOPPED if trial.stop_asked else STOPPED_RUN)
+        elif update["status"] in ("memory", "failed") and pack > 1:
             # Training each member alone shows which one an error in a pack belongs to.
             size, trouble = (pack // 2, "out of memory") if update["status"] == "memory" else (1, "an error")
             ended = self._end(trial, "interrupted", f"{trouble} in a pack; tried again in packs of {size}")

@@ -140,6 +140,17 @@ def _facts_of_trainer(spec: TrialSpec, code: str) -> dict[str, Any]:
     }
 
 
+def may_be_cut_off(spec: TrialSpec, status: str) -> bool:
+    """Return whether a trial that has ended with `status`, while its run stops, may have been ended by what stops it.
+
+    A signal that ends a run, as of a job of Slurm, often reaches the program that trains as well: then the program's
+    end is no result. One with a length has reached it if it says that it is done.
+    """
+    return isinstance(spec.reference.says, Mapping) and (
+        status == "failed" or (status == "done" and spec.trainer.length is None)
+    )
+
+
 def other_kernels(trial: Dealt, engine: str) -> str:
     """Return a sentence if the kernels of `engine` are compiled otherwise here than in the trial's first attempt."""
     first, here = (trial.open_journal.first or {}).get("kernels"), kernels(trial.spec.trainer, engine)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sweeper.dealing.assignment import MemberUpdate, Update
 from sweeper.dealing.dealer import Dealer
+from sweeper.dealing.dealt_trial import may_be_cut_off
 from sweeper.worker.work import Work
 
 
@@ -20,12 +21,14 @@ class InlineExecutor:
     """Trains one assignment after another in this process: for debugging, on machines without Ray, and in Slurm's jobs.
 
     News is given to the dealer at most once in `every_s` seconds, but for an end, which it gets at once. If `watched`,
-    this process ends when a step takes longer than the assignment's timeout.
+    this process ends when a step takes longer than the assignment's timeout. An end that may have been caused by what
+    stops this process, too, is told `doubt_s` seconds later, in which the dealer may be stopped.
     """
 
-    def __init__(self, *, every_s: float = 0.0, watched: bool = False) -> None:
+    def __init__(self, *, every_s: float = 0.0, watched: bool = False, doubt_s: float = 0.0) -> None:
         self._every_s = every_s
         self._watched = watched
+        self._doubt_s = doubt_s
 
     def run(self, dealer: Dealer, ready: Callable[[], None]) -> None:
         """See Executor."""
@@ -42,7 +45,12 @@ class InlineExecutor:
     def _train(self, dealer: Dealer, work: Work) -> None:
         news, told_s = News(), time.monotonic()
         while not dealer.stopping.is_set():
-            over = news.add(work.step())
+            update = work.step()
+            over = news.add(update)
+            if self._doubt_s and any(
+                may_be_cut_off(dealer.trials[one["trial_id"]].spec, one["status"]) for one in update["members"]
+            ):
+                dealer.stopping.wait(self._doubt_s)
             if news.urgent or time.monotonic() - told_s >= self._every_s:
                 dealer.receive(news.taken())
                 told_s = time.monotonic()

@@ -13,13 +13,14 @@ from pathlib import Path
 from tests.waiting import wait_until
 
 NODES = ("a", "b")
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged", "munge")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged", "munge", "mungekey")
 CONF = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmUser=root
 AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmctldLogFile={folder}/slurmctld.log
@@ -45,7 +46,7 @@ MaxArraySize={most_elements}
 MaxJobCount=20000
 NodeName=a NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs={cpus} RealMemory=4000 State=UNKNOWN
 NodeName=b NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory=4000 State=UNKNOWN
-PartitionName=low Nodes=a,b Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
+PartitionName=low Nodes=a,b Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=2
 PartitionName=high Nodes=a,b MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 """
 
@@ -76,7 +77,7 @@ class Cluster:
         (folder / "slurm.conf").write_text(text)
 
     def start(self, **extra: str) -> None:
-        """Start munge if it does not run, and the daemons; `extra` is added to the environment of the nodes."""
+        """Start munge and the daemons; `extra` is added to the environment of the nodes."""
         self._start_munge()
         self.start_controller()
         for node in NODES:
@@ -84,17 +85,13 @@ class Cluster:
         wait_until(lambda: self.run("sinfo", "-h", "-p", "low", "-o", "%D %t").strip() == "2 idle", "two idle nodes")
 
     def _start_munge(self) -> None:
-        if _munge_answers():
-            return
-        place, key = Path("/run/munge"), Path("/etc/munge/munge.key")
-        place.mkdir(exist_ok=True)
-        if not key.exists():
-            subprocess.run(["mungekey", "--create"], check=True)
-            shutil.chown(key, "munge", "munge")
-        shutil.chown(place, "munge", "munge")
-        words = ["su", "-s", "/bin/sh", "munge", "-c", "exec munged --foreground"]
+        """Start a munge of this cluster alone: another cluster may end while this one lives."""
+        files = {name: self.folder / f"munge.{name}" for name in ("key", "socket", "pid", "log", "seed")}
+        subprocess.run(["mungekey", "--create", f"--keyfile={files['key']}"], check=True)
+        words = ["munged", "--foreground", "--force", f"--key-file={files['key']}", f"--socket={files['socket']}"]
+        words += [f"--pid-file={files['pid']}", f"--log-file={files['log']}", f"--seed-file={files['seed']}"]
         self._munged = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(_munge_answers, "munge")
+        wait_until(lambda: _munge_answers(files["socket"]), "munge")
 
     def start_controller(self) -> None:
         subprocess.run(["slurmctld", "-f", self.environment["SLURM_CONF"]], check=True)
@@ -104,7 +101,7 @@ class Cluster:
         subprocess.run(words, check=True, env=os.environ | self.environment | extra)
 
     def stop(self) -> None:
-        """End the jobs, the daemons, and munge if it was started here."""
+        """End the jobs, the daemons and munge."""
         self.run("scancel", "--signal=KILL", "--full", "--state=RUNNING", "--user=root", check=False)
         self.run("scancel", "--user=root", check=False)
         for name in ("slurmd-a", "slurmd-b", "slurmctld"):
@@ -136,14 +133,19 @@ class Cluster:
         words = ["squeue", "-h", "-r", "-o", "%i", "-t", ",".join(states) or "PENDING,RUNNING,COMPLETING"]
         return self.run(*words, check=False).split()
 
+    def story(self) -> str:
+        """Return the queue and the last lines of slurmctld, for the message of a failed test."""
+        log = (self.folder / "slurmctld.log").read_text(errors="replace")
+        return f"{self.run('squeue', '-r', check=False)}\n{self.run('sinfo', check=False)}\n{log[-5000:]}"
+
     def hurry(self) -> None:
         """Let jobs that are queued again begin now: Slurm lets them wait for two minutes."""
         for job in self.jobs("PENDING"):
             self.run("scontrol", "update", f"jobid={job}", "StartTime=now", check=False)
 
 
-def _munge_answers() -> bool:
-    return subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode == 0
+def _munge_answers(socket: Path) -> bool:
+    return subprocess.run(["munge", "-n", f"--socket={socket}"], capture_output=True, check=False).returncode == 0
 
 
 def _is_zombie(pid: str) -> bool:

@@ -23,22 +23,35 @@ from tests.waiting import HANG_S
 
 HASTY = Path(__file__).with_name("hasty.py")
 MOST_RUNS = 12
+GO = "go"
+_WAIT = f"    while 2 * step >= steps and not pathlib.Path({GO!r}).exists():\n        time.sleep(0.05)\n"
+HELD = WALK.replace("while step < steps:\n", f"while step < steps:\n{_WAIT}")
+"""A program that goes on from the middle of its trial only when there is the file GO, so no trial ends too early."""
 
 
 class Lab:
     """One sweep and its results folder; `extra` is added to the environment of its commands and slots.
 
-    If `program`, a program trains that mostly sleeps, so that a long sweep takes little of the machine.
+    If `program`, a program trains that mostly sleeps, so that a long sweep takes little of the machine. If `held`, its
+    trials wait in their middle for `let_go`.
     """
 
     def __init__(
-        self, folder: Path, cluster: Cluster, *, size: Size = LARGE, seeds: int = 2, program: bool = False, **extra: str
+        self,
+        folder: Path,
+        cluster: Cluster,
+        *,
+        size: Size = LARGE,
+        seeds: int = 2,
+        program: bool = False,
+        held: bool = False,
+        **extra: str,
     ) -> None:
         self.folder, self.cluster, self.size = folder, cluster, size
         self.results = Results.at(folder / "results")
         self.extra = extra
         self.codes: list[int] = []
-        write(folder, size, seeds, program)
+        write(folder, size, seeds, program, held)
         self.specs = expand(load(folder / "slurm.yaml"))
 
     @property
@@ -84,6 +97,10 @@ class Lab:
             assert time.monotonic() < deadline_s, self.story()
             self.cluster.hurry()
             time.sleep(0.2)
+
+    def let_go(self) -> None:
+        """Let trials that wait in their middle go on."""
+        (self.folder / GO).touch()
 
     def until_idle(self) -> None:
         """Wait until Slurm has no job of this sweep; jobs that were queued again begin at once."""
@@ -136,17 +153,20 @@ class Lab:
         return "\n".join(f"== {file}\n{file.read_text(errors='replace')[-3000:]}" for file in files)
 
 
-def write(folder: Path, size: Size, seeds: int, program: bool) -> None:
-    """Write the sweep, and the program that trains if one does."""
+def write(folder: Path, size: Size, seeds: int, program: bool, held: bool = False) -> None:
+    """Write the sweep, and the program that trains if one does; `held` is that of Lab."""
     if program:
-        (folder / "walk.py").write_text(WALK)
+        (folder / "walk.py").write_text(HELD if held else WALK)
     text = sweep_text("slurm", seeds, size, COMMAND_SWEEP) if program else sweep_text("slurm", seeds, size)
     (folder / "slurm.yaml").write_text(text)
 
 
-def undisturbed(folder: Path, size: Size = LARGE, seeds: int = 2, *, program: bool = False) -> Ending:
+def undisturbed(
+    folder: Path, size: Size = LARGE, seeds: int = 2, *, program: bool = False, held: bool = False
+) -> Ending:
     """Return what an inline run of the same sweep ends with."""
-    write(folder, size, seeds, program)
+    write(folder, size, seeds, program, held)
+    (folder / GO).touch()
     done = sweeper("run", "slurm.yaml", "--executor", "inline", "--device", "cpu", "--tracking-uri", "none", cwd=folder)
     assert done.code == 0, done.err
     return ending(Results.at(folder / "results"), size.steps)

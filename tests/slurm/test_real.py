@@ -11,8 +11,8 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
-SIZE = Size(1500, 1, 1, 1)
-"""Six seconds a trial, which are slept."""
+SIZE = Size(400, 1, 1, 1)
+"""Less than two seconds a trial, which are slept."""
 
 
 @pytest.fixture
@@ -51,19 +51,27 @@ def test_what_sbatch_refuses_is_told_and_a_command_that_dies_in_it_has_its_job_f
         cluster.run("scontrol", "update", "partitionname=low", "state=up")
 
 
-def test_a_preempted_sweep_ends_with_the_bits_of_an_undisturbed_one(lab, cluster, tmp_path_factory):
-    done = lab.run()
-    assert done.code == 0, done.err
-    assert "submitted 4 trials to 2 slots" in done.err
-    lab.until(0.2)
-    assert " on a (job " in lab.told("status", "slurm.yaml").out
-    words = ["sbatch", "--parsable", "--partition=high", "--array=0-1", "--output=/dev/null", "--wrap=sleep 1"]
-    cluster.run(*words)
-    wait_until(lambda: "DUE TO PREEMPTION" in lab.story(), "the preemption")
-    lab.until_idle()
-    assert "Traceback" not in lab.story()
-    lab.finish()
-    assert lab.assert_ended_as(undisturbed(tmp_path_factory.mktemp("inline"), SIZE, program=True)) == (0, 0)
-    assert not lab.slots()
-    again = lab.run()
-    assert "4 done; 0 to run" in again.err, again.err
+def test_a_preempted_sweep_ends_with_the_bits_of_an_undisturbed_one(tmp_path, cluster, tmp_path_factory):
+    """Slurm takes its time for a preemption, so the trials wait in their middle until both slots are preempted."""
+    lab = Lab(tmp_path, cluster, size=SIZE, program=True, held=True)
+    try:
+        done = lab.run()
+        assert done.code == 0, done.err
+        assert "submitted 4 trials to 2 slots" in done.err
+        lab.until(0.2)
+        assert " on a (job " in lab.told("status", "slurm.yaml").out
+        words = ["sbatch", "--parsable", "--partition=high", "--array=0-1", "--output=/dev/null", "--wrap=sleep 1"]
+        cluster.run(*words)
+        wait_until(lambda: lab.story().count("DUE TO PREEMPTION") >= 2, lambda: f"two preemptions\n{cluster.story()}")
+        lab.let_go()
+        lab.until_idle()
+        assert "Traceback" not in lab.story() and "failed" not in lab.story(), lab.story()
+        lab.finish()
+        inline = undisturbed(tmp_path_factory.mktemp("inline"), SIZE, program=True, held=True)
+        assert lab.assert_ended_as(inline) == (0, 0)
+        assert not lab.slots()
+        again = lab.run()
+        assert "4 done; 0 to run" in again.err, again.err
+    finally:
+        cluster.run("scancel", "--user=root", check=False)
+        lab.until_idle()

@@ -1,6 +1,7 @@
 """A search on a real Slurm: slots are cancelled, killed and queued again, and no proposal is lost, doubled or changed.
 
-One short search runs in every suite. SWEEPER_LONG makes it longer, with more rounds; SWEEPER_SLURM_SEED is their seed.
+One short search runs in every suite. SWEEPER_LONG makes it longer, with more rounds. SWEEPER_SLURM_SEED is
+their seed, and with SWEEPER_SLURM_PRELOAD the slots load that library, such as one whose flock grants every lock.
 """
 
 import os
@@ -30,6 +31,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 ROUNDS = budget(2, 24)
 TRIALS = budget(12, 120)
 SEED = int(os.environ.get("SWEEPER_SLURM_SEED", "1"))
+PRELOAD = os.environ.get("SWEEPER_SLURM_PRELOAD", "")
 SLOW_TOY = TOY.replace("    while True:\n", "    import time\n\n    while True:\n        time.sleep(0.05)\n")
 """The toy with steps of 50 ms."""
 
@@ -81,7 +83,7 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path, cluster):
-    found = Lab(tmp_path, cluster)
+    found = Lab(tmp_path, cluster, **({"LD_PRELOAD": PRELOAD} if PRELOAD else {}))
     yield found
     cluster.run("scancel", "--user=root", check=False)
     found.until_idle()

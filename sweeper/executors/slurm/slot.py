@@ -39,6 +39,8 @@ TOLD_EVERY_S = 10.0
 PATIENCE_S = 300.0
 """How long a slot waits for trials that others hold and that no living slot trains, before it is queued again."""
 LOOK_EVERY_S = 5.0
+DOUBT_S = 2.0
+"""How much later than the program that it runs a slot may get a signal that Slurm sends to both."""
 REFUSED, FAILED = 1, 4
 
 
@@ -177,7 +179,7 @@ class Slot:
             source=source,
         )
         self._ending.watch(dealer)
-        InlineExecutor(every_s=TOLD_EVERY_S, watched=True).run(dealer, lambda: None)
+        InlineExecutor(every_s=TOLD_EVERY_S, watched=True, doubt_s=DOUBT_S).run(dealer, lambda: None)
         _tell(dealer)
         return dealer
 

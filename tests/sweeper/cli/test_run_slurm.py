@@ -240,3 +240,16 @@ def test_watching_ends_when_slurm_has_no_more_of_it(tmp_path, write_sweep, playe
     assert process.returncode == 3
     assert "job 100_0 on a has ended as FAILED; its log: " in err
     assert "next: run the same command to train what is left" in err
+
+
+def test_a_slot_that_is_not_queued_again_is_told_and_run_submits_what_it_left(submit, run, played, tmp_path):
+    submit("--workers", "1")
+    played.change("100", state="COMPLETED")
+    told = tmp_path / "results/slurm/000001/given_up/sweeper-x.0-0.txt"
+    told.parent.mkdir()
+    told.write_text("has had 5 lives in a row without one new step\n")
+    sentence = "slot sweeper-x.0-0 has had 5 lives in a row without one new step"
+    assert sentence in run("status", "tiny.yaml").err and sentence in run("plan", "tiny.yaml").err
+    again = submit("--workers", "1")
+    assert sentence in again.err and "submitted 4 trials to 1 slot: job 101" in again.err
+    assert sentence not in run("status", "tiny.yaml").err

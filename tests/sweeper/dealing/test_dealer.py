@@ -17,6 +17,7 @@ from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import ResultsError
 from sweeper.sweepfile.sweep import load
 from sweeper.worker.work import MemberUpdate, Update
+from tests.chaos.program import COMMAND_SWEEP
 
 TRAINING = (1, "training", {"query_loss": 1.0, "query_accuracy": 0.5})
 
@@ -329,3 +330,34 @@ def test_storage_that_fails_a_worker_interrupts_its_trial_and_ends_the_run(make_
     dealer.ended(assignment["pack"])
     assert journal_of(results, specs[0])["status"] == "interrupted"
     assert f"{os.strerror(number)}: '/a/b.ckpt'" in str(dealer.fatal)
+
+
+@pytest.mark.parametrize(
+    ("status", "length", "stopped", "end"),
+    [
+        ("failed", "steps", True, "interrupted"),
+        ("failed", "steps", False, "failed"),
+        ("done", None, True, "interrupted"),
+        ("done", "steps", True, "done"),
+    ],
+)
+def test_a_program_that_ends_while_its_run_stops_may_have_been_ended_by_the_same_signal(
+    write_sweep, results, status, length, stopped, end
+):
+    """Slurm sends SIGTERM to the program that trains as well; one that has saved and left is not done."""
+    path = write_sweep()
+    path.write_text(COMMAND_SWEEP.replace("  length: steps\n", "  length: steps\n" if length else "")
+                    .replace("STEPS", "1").replace("SEEDS", "1").replace("NAME", "walk"))  # fmt: skip
+    (path.parent / "walk.py").write_text("")
+    spec = expand(load(path))[0]
+    worker = Worker(device="cpu", threads=1, pack=1, data={}, timeout_s=60.0)
+    dealer = Dealer([spec], sweeps={spec.trial_id: "walk"}, engines={spec.trial_id: "python"}, results=results,
+                    worker=worker, note=lambda _: None)  # fmt: skip
+    assignment = dealer.next_assignment()
+    if stopped:
+        dealer.stop()
+    records = [(1, "readings", {"loss": 1.0})]
+    dealer.receive(update(assignment, status, records=records, message="ended with signal SIGTERM"))
+    found = journal_of(results, spec)
+    assert found["status"] == end
+    assert len(found["readings"]) == 1

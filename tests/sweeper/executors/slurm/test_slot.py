@@ -1,8 +1,11 @@
 """A slot in a process of its own, on a submission to a played Slurm: what it trains, writes, waits for and leaves."""
 
 import json
+import os
 import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from sweeper.executors.slurm.submission import Submission
 from sweeper.results.fold import fold
 from sweeper.results.locks import Lock
 from tests.chaos.ending import journalled
+from tests.chaos.program import COMMAND_SWEEP, WALK, Size, sweep_text
 from tests.forks import fork
 from tests.sweeper.command import environment, sweeper
 from tests.waiting import HANG_S, wait_until
@@ -28,10 +32,13 @@ HERE = ("--device", "cpu", "--tracking-uri", "none")
 
 @pytest.fixture
 def submit(tmp_path, write_sweep, played):
-    """Return a function that submits the tiny sweep, with lines of it replaced, and returns the submission."""
+    """Return a function that submits the tiny sweep, with lines of it replaced, and returns the submission.
+
+    With None for a line, it submits what is there.
+    """
 
     def submit(*lines, words=()):
-        path = write_sweep(*lines)
+        path = tmp_path / "tiny.yaml" if lines == (None,) else write_sweep(*lines)
         done = sweeper("run", path, "--executor", "slurm", "--detach", *HERE, *words, cwd=tmp_path)
         assert done.code == 0, done.err
         return Submission(sorted((tmp_path / "results/slurm").iterdir())[-1])
@@ -97,6 +104,33 @@ def test_a_signal_saves_and_queues_the_slot_again_and_its_next_life_goes_on(subm
     assert (job["state"], job["restarts"]) == ("PENDING", 1)
 
 
+def test_a_program_that_gets_the_signal_before_its_slot_has_not_failed(submit, slot, results, tmp_path):
+    """Slurm sends SIGTERM to every process of a job, in no order."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(sweep_text("walk", 1, Size(100_000, 1, 1, 1), COMMAND_SWEEP))
+    (tmp_path / "walk.py").write_text(WALK)
+    submission = submit(None)
+    process = slot(submission, "100_0", "slot.DOUBT_S = 60.0")
+    (program,) = wait_until(lambda: programs_in(tmp_path), "the program")
+    os.kill(program, signal.SIGTERM)
+    wait_until(lambda: not programs_in(tmp_path), "its end")
+    process.send_signal(signal.SIGTERM)
+    code, said = ended(process)
+    assert code == 0, said
+    assert statuses(results) == ["interrupted"], said
+
+
+def programs_in(place):
+    """Return the processes of walk.py in a folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+            if words[1:2] == ["walk.py"] and (folder / "cwd").samefile(place):
+                found.append(int(folder.name))
+    return found
+
+
 @pytest.mark.parametrize(("state", "requeued"), [("CANCELLED", 0), ("COMPLETING", 0), ("RUNNING", 1)])
 def test_a_cancelled_job_is_not_queued_again(submit, slot, played, results, state, requeued):
     submission = submit("  outer_steps: 4000", "  eval_every: 4000", "seeds: 1")
@@ -130,6 +164,7 @@ def test_before_its_time_limit_a_slot_saves(submit, slot, played, results):
     assert code == 0, said
     assert "is queued again: the time limit is near" in said
     assert statuses(results) == ["interrupted"]
+    assert not submission.idle(f"{submission.names[0]}-0").exists()
 
 
 def test_it_refuses_to_train_with_other_code(submit, slot, results):
@@ -167,6 +202,7 @@ def test_after_its_patience_a_slot_is_queued_again(submit, slot, played, results
     code, said = ended(slot(submission, "100_0", "slot.LOOK_EVERY_S = 0.2; slot.PATIENCE_S = 1"))
     assert code == 0, said
     assert [words for words in played.calls("scontrol") if words[0] == "requeue"] == [["requeue", "100_0"]]
+    assert submission.idle(f"{submission.names[0]}-0").exists()
 
 
 def test_patience_is_at_least_five_minutes():
