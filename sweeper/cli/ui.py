@@ -11,6 +11,7 @@ from sweeper.cli.browser import can_open, open_later
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
 from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError, TrackingError
+from sweeper.host.streams import join_streams
 from sweeper.results.paths import Results
 from sweeper.tracking.address import SQLITE, resolve_uri, sqlite_path, ui_command, ui_environment, ui_url
 from sweeper.tracking.experiments import experiments_of
@@ -60,6 +61,7 @@ def ui(results: Path, tracking_uri: str | None, port: int, opens: bool | None) -
     if opens or (opens is None and sys.stderr.isatty() and can_open()):
         open_later(port, first) if command else click.launch(first)
     if command:
+        join_streams()  # the server goes on when nobody reads stdout
         os.execvpe(command[0], command, os.environ | ui_environment(uri))  # signals then reach the server itself
 
 

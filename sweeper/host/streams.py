@@ -41,6 +41,12 @@ def silence(stream: IO[str]) -> None:
         _to_nowhere(stream.fileno())
 
 
+def join_streams() -> None:
+    """Send stdout where stderr goes, for a program that takes this process's place and whose words are no data."""
+    _flush()
+    os.dup2(2, 1)
+
+
 def open_closed() -> None:
     """Open descriptors 0, 1 and 2 if they are closed, so that no later file gets one of these numbers."""
     for descriptor in (0, 1, 2):

@@ -5,6 +5,7 @@ import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,16 @@ PASSWORD = "hunter2-is-secret"
 URI = f"postgresql://ada:{PASSWORD}@127.0.0.1:9/mlflow"
 
 
-def test_the_server_gets_the_store_by_its_environment_and_argv_has_no_password(tmp_path, monkeypatch):
-    started = []
-    monkeypatch.setattr(os, "execvpe", lambda *given: started.append(given))
+@pytest.fixture
+def started(monkeypatch) -> list[tuple[Any, ...]]:
+    """What would have taken the place of this process."""
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(os, "execvpe", lambda *given: found.append(given))
+    monkeypatch.setattr("sweeper.cli.ui.join_streams", lambda: None)
+    return found
+
+
+def test_the_server_gets_the_store_by_its_environment_and_argv_has_no_password(tmp_path, started):
     ended = command("ui", "--results", tmp_path, "--tracking-uri", URI, "--port", free_port())
     assert ended.exit_code == 0, ended.output
     ((_, argv, environment),) = started
@@ -35,13 +43,14 @@ def test_the_server_gets_the_store_by_its_environment_and_argv_has_no_password(t
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="command lines are read from /proc")
-def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
+def test_others_may_read_no_password_in_the_command_line_and_the_server_needs_no_reader_of_stdout(tmp_path):
     process = start(["ui", "--port", str(free_port())], tmp_path, MLFLOW_TRACKING_URI=URI)
     try:
         line = Path(f"/proc/{process.pid}/cmdline")
         wait_until(lambda: b"mlflow\0server" in line.read_bytes() or process.poll() is not None, "mlflow server")
         assert process.poll() is None
         assert PASSWORD.encode() not in line.read_bytes()
+        assert Path(f"/proc/{process.pid}/fd/1").readlink() == Path(f"/proc/{process.pid}/fd/2").readlink()
     finally:
         process.kill()
         out, err = process.communicate(timeout=HANG_S)
@@ -49,8 +58,7 @@ def test_no_password_is_in_the_command_line_that_others_may_read(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "execvpe", lambda *given: None)
+def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(tmp_path, monkeypatch, started):
     opened = []
     monkeypatch.setattr("sweeper.cli.ui.open_later", lambda *given: opened.append(given))
     results = Results.at(tmp_path / "results")
