@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sweeper.cli import data_add
 from sweeper.running import session as running
 from sweeper.tracking import views
 from tests.places import ROOT
+from tests.waiting import HANG_S
 from trainers.data import strokes
 from trainers.data.datasets import STROKES_SEED
 
@@ -64,10 +66,14 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Let a run in this process leave the last of its store to no other process, however busy the machine."""
+    """Let what sweeper does in this process be the same on however busy a machine.
+
+    A run leaves the last of its store to no other process, and nothing tells now and then how far it is.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for module in (running, views):
-            patch.setattr(module, "GRACE_S", 60.0)
+            patch.setattr(module, "GRACE_S", HANG_S)
+        patch.setattr(data_add, "TOLD_EVERY_S", float("inf"))
         yield
 
 

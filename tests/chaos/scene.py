@@ -36,10 +36,12 @@ MARK = "SWEEPER_CHAOS_SCENE"
 class Scene:
     """One sweep in a folder of its own, run again and again until it is through."""
 
-    def __init__(self, folder: Path, server: Server | None, name: str, seeds: int, *, ray: bool = True) -> None:
+    def __init__(
+        self, folder: Path, server: Server | None, name: str, seeds: int, *, ray: bool = True, workers: int = 2
+    ) -> None:
         """Without a `server` the sweep has an sqlite store, and after the fault it is run again without Ray."""
         self.folder, self._server, self._name = folder, server, name
-        self._ray = ray
+        self._ray, self._workers = ray, workers
         self._mark = uuid.uuid4().hex
         self._process: Forked | None = None
         self._runs = 0
@@ -56,7 +58,7 @@ class Scene:
     def start(self) -> None:
         """Start `sweeper run` as the leader of a process group."""
         self._runs += 1
-        words = ["run", "chaos.yaml", "--workers", "2", "--tracking-uri", self.uri, *self.options]
+        words = ["run", "chaos.yaml", "--workers", str(self._workers), "--tracking-uri", self.uri, *self.options]
         words += [] if self._ray and (self._server or self._runs == 1) else ["--executor", "inline"]
         with self._log(self._runs).open("wb") as log:
             self._process = fork(

@@ -36,7 +36,8 @@ SEED = int(os.environ.get("SWEEPER_CHAOS_SEED", "1"))
 TABLE = os.environ.get("SWEEPER_CHAOS_TABLE")
 SEEDS = 2 if ROUNDS else 1
 DISK_MIB = 16
-WITH_SERVER = bool(ROUNDS) or budget(False, True)
+THOROUGH = bool(ROUNDS) or budget(False, True)
+"""A round has an MLflow server, and two workers of Ray instead of one."""
 STRAINS_A_FAULT = 6
 """How many rounds of each strain there are for one of each fault: a round without Ray takes seconds."""
 
@@ -85,7 +86,7 @@ def table(rounds: Sequence[Round]) -> str:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[Server | None]:
-    if not WITH_SERVER:
+    if not THOROUGH:
         yield None
         return
     found = Server(tmp_path_factory.mktemp("server"))
@@ -132,7 +133,7 @@ def through() -> Iterator[list[Scene]]:
 @pytest.mark.parametrize(("number", "name"), of(FAULTS))
 def test_a_sweep_survives(number, name, server, undisturbed, note, through, tmp_path):
     fault, draw = FAULTS[name], random.Random(f"{SEED} {number}")
-    scene = Scene(tmp_path, server, f"chaos-{number}", SEEDS, ray=fault.ray)
+    scene = Scene(tmp_path, server, f"chaos-{number}", SEEDS, ray=fault.ray, workers=1 + THOROUGH)
     moment, seconds, verdict, counts = "not reached", "", "FAILED", ("", "")
     try:
         with disk_for(fault, scene):

@@ -16,7 +16,9 @@ PROGRAM = "from sweeper.cli import main; main()"
 NOT_HANDED_DOWN = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "SWEEPER_ADDRESS")
 STEADY = f"import sweeper.worker.work as work; work.CHECKPOINT_EVERY_S = float('inf'); {PROGRAM}"
 """The same with checkpoints at the end alone, also where a machine is so busy that one is due in between."""
-PATIENT = f"import sweeper.running.session as s, sweeper.tracking.views as v; s.GRACE_S = v.GRACE_S = 60; {PROGRAM}"
+PATIENT = (
+    f"import sweeper.running.session as s, sweeper.tracking.views as v; s.GRACE_S = v.GRACE_S = {HANG_S}; {PROGRAM}"
+)
 """The same with time at the end of a run for its store, however busy the machine: no process is left behind for it."""
 
 
