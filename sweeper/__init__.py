@@ -93,14 +93,20 @@ def plan(
 
 
 def study(
-    sweep: str | Path, results: str | Path = "results", *, profile: str | None = None, search: str | None = None
+    sweep: str | Path,
+    results: str | Path = "results",
+    *,
+    profile: str | None = None,
+    search: str | None = None,
+    storage: str | None = None,
 ) -> Any:
-    """Return the proposals of a search as an `optuna.Study`, for its own plots and dashboard. Writes nothing.
+    """Return the proposals of a search as an `optuna.Study`, for its own plots and dashboard.
 
     `search` is the start of the id of one search, as `sweeper status` shows it; a sweep with one search needs none. A
-    trial below the last rung is pruned at its step. A proposal without a value has the worst one. Raises SweepError,
-    also if Optuna is not installed.
+    trial below the last rung is pruned at its step. A proposal without a value has the worst one. With `storage`, such
+    as `sqlite:///study.db`, the study is written there for `optuna-dashboard`; else nothing is written. Raises
+    SweepError, also if Optuna is not installed or the storage has a study of this name.
     """
     from sweeper.search.study import study as of_search
 
-    return of_search(sweep, results, profile=profile, search=search)
+    return of_search(sweep, results, profile=profile, search=search, storage=storage)

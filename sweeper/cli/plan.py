@@ -26,13 +26,12 @@ from sweeper.cli.terminal.search_lines import plan_lines, search_facts
 from sweeper.host.devices import likely_device
 from sweeper.host.system import usable_cpus
 from sweeper.planning.named_code_checks import check_named_code
-from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.estimate import estimate
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import Standing, counts, orphans, survey
-from sweeper.search.trials import known_searches, planned, planned_every
+from sweeper.search.trials import picked, planned, planned_every
 from sweeper.sweepfile.tries import words
 
 
@@ -70,14 +69,14 @@ def plan(
     """
     folder = Results.at(results)
     sweep = sweep_in(file, folder, settings)
-    searches = known_searches(sweep, profile, folder, folder.digests())
     specs = planned(sweep, profile, folder, folder.digests())
     check_named_code(sweep, specs)
     if show is not None:
         _print_trial(_by_prefix(specs, show), as_json)
         return
     surveyed = survey(folder, specs)
-    chosen = {spec.trial_id for spec in select(specs, only, "--only")}
+    searches, of = picked(sweep, profile, folder, folder.digests(), only)
+    chosen = {spec.trial_id for spec in of}
     standings, of_slurm = in_slurm(
         [each for each in surveyed.standings if each.spec.trial_id in chosen], folder, searches
     )
@@ -95,7 +94,7 @@ def plan(
         print_out("\n".join(plan_lines(searches, surveyed, workers or usable_cpus())))
         for line in queue_lines(searches, of_slurm):
             print_out(line)
-    if specs:
+    if standings:
         print_out("\n".join([*_table(specs, standings), _sentence(standings)]))
     for line in _left_out(specs):
         print_out(line)

@@ -19,11 +19,10 @@ from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import print_out
 from sweeper.cli.terminal.queue import in_slurm, queue_lines
 from sweeper.cli.terminal.search_lines import progress_line, search_facts
-from sweeper.planning.selectors import select
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import counts, orphans, survey
-from sweeper.search.trials import known_searches, planned, planned_every
+from sweeper.search.trials import picked, planned_every
 from sweeper.sweepfile.tries import words
 
 
@@ -50,8 +49,8 @@ def status(
     folder = Results.at(results)
     sweep = sweep_in(file, folder, settings)
     digests = folder.digests()
-    searches = known_searches(sweep, profile, folder, digests)
-    surveyed = survey(folder, select(planned(sweep, profile, folder, digests), only, "--only"))
+    searches, specs = picked(sweep, profile, folder, digests, only)
+    surveyed = survey(folder, specs)
     standings, of_slurm = in_slurm(surveyed.standings, folder, searches)
     counted = counts(standings)
     orphaned = orphans(surveyed.summaries, planned_every(sweep, folder, digests), sweep.name)

@@ -67,11 +67,29 @@ def optuna_point(
     return {dimension.name: _param(dimension, asked.params[dimension.name]) for dimension in ordered}
 
 
-def study_of(space: Sequence[Dimension], state: State, better: str, rungs: Sequence[int], name: str) -> "optuna.Study":
-    """Return a study with every proposal of a search, for Optuna's own plots. Values are read at the rung reached."""
+def study_of(
+    space: Sequence[Dimension],
+    state: State,
+    better: str,
+    rungs: Sequence[int],
+    name: str,
+    storage: str | None = None,
+) -> "optuna.Study":
+    """Return a study with every proposal of a search, for Optuna's own plots. Values are read at the rung reached.
+
+    Raises SweepError if `storage` has a study of this name, or can't be written.
+    """
     optuna = loaded("a study")
     distributions = {dimension.name: _distribution(optuna, dimension) for dimension in space}
-    study = optuna.create_study(study_name=name, direction="maximize" if better == "higher" else "minimize")
+    direction = "maximize" if better == "higher" else "minimize"
+    try:
+        study = optuna.create_study(study_name=name, direction=direction, storage=storage)
+    except optuna.exceptions.DuplicatedStudyError:
+        raise SweepError(
+            f"storage {storage}: has a study {name!r}; name another storage, or delete that study"
+        ) from None
+    except (optuna.exceptions.OptunaError, ImportError, ValueError, OSError) as error:
+        raise SweepError(f"storage {storage}: can't be used ({error}); name one such as sqlite:///study.db") from None
     for one in told(state, len(state.history), len(state.proposals), better):
         study.add_trial(_trial(optuna, one, distributions, rungs, by_rung=True))
     return study

@@ -9,7 +9,9 @@ from sweeper.results.paths import Results
 from sweeper.search.trials import known_searches
 
 
-def study(file: str | Path, results: str | Path, *, profile: str | None, search: str | None) -> Any:
+def study(
+    file: str | Path, results: str | Path, *, profile: str | None, search: str | None, storage: str | None = None
+) -> Any:
     """Return a study of the search whose id starts with `search`; see `sweeper.study`. Raises SweepError."""
     from sweeper.search.optuna_asks import study_of
 
@@ -27,4 +29,4 @@ def study(file: str | Path, results: str | Path, *, profile: str | None, search:
         raise SweepError(f"{sweep.path}: {why}; name one of them with search=: {names}")
     known = found[0]
     name = f"{sweep.name} {known.search.name}"
-    return study_of(known.search.space, known.state, known.search.spec.better, known.search.rungs, name)
+    return study_of(known.search.space, known.state, known.search.spec.better, known.search.rungs, name, storage)

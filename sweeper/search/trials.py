@@ -3,13 +3,15 @@
 Writes nothing and runs no sampler, so every command that only reads works without Optuna.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from sweeper.errors import SweepError
 from sweeper.planning.expand import expand
+from sweeper.planning.search_selectors import select_searches
 from sweeper.planning.searched import Search, searches_of
+from sweeper.planning.selectors import select
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results, ResultsError
 from sweeper.results.survey import Batch
@@ -123,6 +125,23 @@ def trials_of(searches: Iterable[KnownSearch]) -> tuple[TrialSpec, ...]:
 def searches_in(batch: Batch, results: Results) -> list[KnownSearch]:
     """Return what is known now of every search of `batch`. Raises SearchJournalError, ChangedError."""
     return [known(search, results) for part in batch.parts for search in part.searches]
+
+
+def picked(
+    sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str], only: Sequence[str]
+) -> tuple[list[KnownSearch], list[TrialSpec]]:
+    """Return the searches and the trials that the selectors of --only pick. Raises SweepError.
+
+    A selector of whole searches picks their trials. Any other picks trials, and leaves every search in sight.
+    """
+    searches = known_searches(sweep, profile, results, digests)
+    specs = trials_of(searches) if sweep.search else expand(sweep, profile, digests)
+    with suppress(SweepError):
+        ids = {one.search_id for one in select_searches([one.search for one in searches], only, "--only")}
+        searches = [one for one in searches if one.search.search_id in ids]
+        if searches:
+            return searches, list(trials_of(searches))
+    return searches, select(specs, only, "--only")
 
 
 def planned(sweep: Sweep, profile: str | None, results: Results, digests: Mapping[str, str]) -> tuple[TrialSpec, ...]:

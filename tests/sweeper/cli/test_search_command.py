@@ -92,6 +92,8 @@ def test_the_report_keeps_validation_and_confirmation_apart(hunted):
     names = {path.name for path in (folder / "report").iterdir()}
     assert {"best_so_far.png", "slices.svg", "proposals.csv", "found.tex", "confirmed.md", "report.html"} <= names
     assert len((folder / "report" / "proposals.csv").read_text().splitlines()) == 1 + 9
+    kept = {path.name for path in (folder / "results").rglob("*") if "artifacts" in path.parts}
+    assert {"best_so_far.png", "slices.png", "report.html"} <= kept  # of the sweep's run in the store
 
 
 def test_raw_data_has_the_journals_and_makes_the_same_report_without_the_trainers_code(hunted, tmp_path):
@@ -115,6 +117,10 @@ def test_only_picks_whole_searches(tmp_path):
     assert ended.code == 0 and "9 planned: 9 done" in ended.err, ended.err
     first, second = sweeper("status", "hunt.yaml", cwd=tmp_path).out.splitlines()[-2:]
     assert "s0: 0 of 9 proposed" in first and "s1: 9 of 9 proposed" in second
+    shown = sweeper("status", "hunt.yaml", "--only", "seed=1", cwd=tmp_path).out
+    assert "s1: 9 of 9 proposed" in shown and "s0: " not in shown
+    planned = sweeper("plan", "hunt.yaml", "--only", "seed=0", cwd=tmp_path)
+    assert planned.code == 0 and " · s0: about 21 steps" in planned.out and " · s1: " not in planned.out
     other = first.split()[1]
     ended = sweeper("run", "hunt.yaml", *NO_STORE, "--only", other[:6], cwd=tmp_path)
     assert ended.code == 0 and len(list((tmp_path / "results" / "searches").iterdir())) == 2, ended.err

@@ -5,7 +5,7 @@ import pytest
 from sweeper.errors import SweepFileError
 from sweeper.planning.searched import searches_of
 from sweeper.sweepfile.sweep import load
-from tests.sweeper.plugged import TOY
+from tests.sweeper.plugged import ENDLESS, TOY
 
 SEVERAL = """\
 version: 1
@@ -50,7 +50,8 @@ search:
 
 @pytest.fixture
 def write(tmp_path):
-    (tmp_path / "toy.py").write_text(TOY)
+    endless = ENDLESS[ENDLESS.index("@trainer") :].replace("TOY", "ENDLESS").replace('"toy"', '"endless"')
+    (tmp_path / "toy.py").write_text(f"{TOY}\n\n{endless}")
 
     def written(*changes: tuple[str, str], text: str = SEVERAL):
         for old, new in changes:
@@ -145,6 +146,10 @@ SHORT = ("trainers: {toy: {name: error}}", "trainers: {}")
         (
             [("eval_every: 1,", "eval_every: 9,")],
             "search.rungs: no evaluation is made at step 1, because eval_every is 9 (at strokes · method ProtoNet)",
+        ),
+        (
+            [("toy.py:TOY", "toy.py:ENDLESS")],
+            "search.rungs: trainer endless has no length, so no trial can go on to a longer one",
         ),
         (
             [("seeds: 2}", "seeds: 2, on: test}")],

@@ -1,6 +1,7 @@
 """The points of each sampler: inside the space, a function of seed and number, and drawn towards what was told."""
 
 import sys
+import warnings
 
 import pytest
 
@@ -95,3 +96,27 @@ def test_a_study_has_every_proposal_for_optunas_own_plots(tmp_path):
     assert len(study.trials) == 9
     (winner,) = [made for made in state.proposals if made.rung == 2]
     assert study.best_trial.number == winner.number and study.best_value == winner.reached.value
+
+
+def test_optunas_plots_and_its_storage_take_a_study(tmp_path, monkeypatch):
+    import optuna
+
+    from sweeper.errors import SweepError
+    from sweeper.results.paths import Results
+    from sweeper.search.study import study
+    from tests.sweeper.search.hunt import finish, search_in
+
+    file = write_hunt(tmp_path)
+    finish(Results.at(tmp_path / "results"), search_in(file))
+    given = {"profile": None, "search": None, "storage": f"sqlite:///{tmp_path}/study.db"}
+    made = study(file, tmp_path / "results", **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these plots are experimental in Optuna
+        assert optuna.visualization.matplotlib.plot_optimization_history(made).has_data()
+        assert optuna.visualization.matplotlib.plot_slice(made).has_data()
+    kept = optuna.load_study(study_name="hunt the only cell · s0", storage=given["storage"])
+    assert [one.values for one in kept.trials] == [one.values for one in made.trials]
+    with pytest.raises(SweepError, match="has a study 'hunt the only cell · s0'; name another storage, or delete that"):
+        study(file, tmp_path / "results", **given)
+    with pytest.raises(SweepError, match="storage nonsense: can't be used"):
+        study(file, tmp_path / "results", **given | {"storage": "nonsense"})

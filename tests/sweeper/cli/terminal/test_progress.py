@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweeper.cli.terminal.progress import MARGIN, Watcher, fitted
 from sweeper.dealing.dealer import Dealer, Worker
+from sweeper.dealing.source import Progress
 from sweeper.planning.expand import expand
 from sweeper.sweepfile.sweep import load
 from tests.sweeper.plugged import ENDLESS, write_toys
@@ -53,6 +54,15 @@ def test_the_live_view_has_the_sweep_and_each_running_trial_on_one_line_that_fit
     if width == 200:
         assert "61.3 %" in lines[1] and "strokes · inner_steps 1 · s1" in lines[1]
         assert " steps/s" in lines[0] and "left" in lines[0]
+
+
+def test_a_search_has_a_line_with_its_proposals_and_its_rungs(dealer, monkeypatch):
+    told = [Progress(24, 13, "13/24 proposed · 13 at 30, 5 at 90, 1 at 270 · omniglot · s0")]
+    monkeypatch.setattr(Dealer, "progress", told)
+    watcher, out = Watcher(io.StringIO()), io.StringIO()
+    watcher._console = Console(file=out, width=120, force_terminal=True, no_color=True)
+    watcher._console.print(watcher._view(dealer, None))
+    assert "13/24 proposed · 13 at 30, 5 at 90, 1 at 270 · omniglot · s0" in out.getvalue().splitlines()[1]
 
 
 def test_before_the_first_trial_trains_the_view_says_what_it_waits_for(dealer):
