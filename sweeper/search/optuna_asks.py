@@ -88,7 +88,10 @@ def study_of(
         raise SweepError(
             f"storage {storage}: has a study {name!r}; name another storage, or delete that study"
         ) from None
-    except (optuna.exceptions.OptunaError, ImportError, ValueError, OSError) as error:
+    except Exception as error:
+        if storage is None:
+            raise
+        # the library of a storage has errors of its own
         raise SweepError(f"storage {storage}: can't be used ({error}); name one such as sqlite:///study.db") from None
     for one in told(state, len(state.history), len(state.proposals), better):
         study.add_trial(_trial(optuna, one, distributions, rungs, by_rung=True))
