@@ -23,8 +23,10 @@ from tests.waiting import HANG_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not LONG, reason="starts a Ray for each round: SWEEPER_LONG=1")]
 
-ROUNDS = 6
-TRIALS = 60
+ROUNDS = 5
+TRIALS = 45
+TRIES = 3
+"""Runs to the end: on a machine that is as busy as after these kills, Ray may not start."""
 SEED = 3
 SLOW = TOY.replace("        yield", "        import time; time.sleep(0.2)\n        yield")
 
@@ -46,7 +48,10 @@ def test_no_proposal_is_lost_or_doubled_when_the_driver_of_three_workers_is_kill
         assert now[: len(before)] == before
         assert max(len(line["pending"]) for line in now if line["kind"] == "asked") >= 1  # several train at once
         before = now
-    ended = sweeper(*words, cwd=tmp_path)
+    for _ in range(TRIES):
+        ended = sweeper(*words, cwd=tmp_path)
+        if "Ray does not start on this machine" not in ended.err:
+            break
     assert ended.code == 0, ended.err
     assert lines(results, search)[: len(before)] == before
     state = read_state(results.search(search.search_id))
