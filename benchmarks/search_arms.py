@@ -31,7 +31,7 @@ from sweeper.sweepfile.sweep import Sweep, load
 SWEEP = """\
 version: 1
 name: {name}
-question: How good is what {sampler} finds in 1,260 outer steps?
+question: How good is what this search finds in 1,260 outer steps?
 fixed:
   {{use: strokes, channels: 8, queries: 5, meta_batch_size: 2, outer_steps: 90, eval_split: val, eval_every: 0,
    eval_episodes: 40, eval_heads: trained, eval_each_step: false}}

@@ -23,10 +23,11 @@ from tests.waiting import HANG_S, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not LONG, reason="starts a Ray for each round: SWEEPER_LONG=1")]
 
-ROUNDS = 5
+ROUNDS = 4
 TRIALS = 45
 TRIES = 3
-"""Runs to the end: on a machine that is as busy as after these kills, Ray may not start."""
+UNABLE = "Ray does not start on this machine"
+"""Ray may not start in time on a busy machine. Such a run is no round, and is tried again."""
 SEED = 3
 SLOW = TOY.replace("        yield", "        import time; time.sleep(0.2)\n        yield")
 
@@ -36,21 +37,28 @@ def test_no_proposal_is_lost_or_doubled_when_the_driver_of_three_workers_is_kill
     search, results = search_in(path), Results.at(tmp_path / "results")
     words = ["run", "hunt.yaml", "--workers", "3", "--device", "cpu", "--tracking-uri", "none"]
     moments, before = random.Random(SEED), []
-    for number in range(ROUNDS):
+    deaths = 0
+    for _ in range(ROUNDS * TRIES):
         process = start(words, tmp_path, fresh=True)
         more = len(before) + moments.randrange(8, 16)
         wait_until(lambda more=more, process=process: len(lines(results, search)) >= more or process.poll() is not None)
         time.sleep(moments.uniform(0, 0.3))
         process.kill()
         _, err = process.communicate(timeout=HANG_S)
-        assert process.returncode == -signal.SIGKILL, (number, err)
+        if UNABLE in err:
+            continue
+        assert process.returncode == -signal.SIGKILL, (deaths, err)
+        deaths += 1
         now = lines(results, search)
         assert now[: len(before)] == before
         assert max(len(line["pending"]) for line in now if line["kind"] == "asked") >= 1  # several train at once
         before = now
+        if deaths == ROUNDS:
+            break
+    assert deaths == ROUNDS
     for _ in range(TRIES):
         ended = sweeper(*words, cwd=tmp_path)
-        if "Ray does not start on this machine" not in ended.err:
+        if UNABLE not in ended.err:
             break
     assert ended.code == 0, ended.err
     assert lines(results, search)[: len(before)] == before
