@@ -42,6 +42,6 @@ class Server:
             self._process.wait(HANG_S)
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=2) as reply:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=60) as reply:
             return reply.status == 200
         return False

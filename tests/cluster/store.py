@@ -71,7 +71,7 @@ class AuthenticatedServer:
         asked = urllib.request.Request(f"{self.uri}/api/2.0/mlflow/experiments/search?max_results=1")
         asked.add_header("Authorization", f"Basic {b64encode(f'{ADMIN}:{password}'.encode()).decode()}")
         try:
-            with urllib.request.urlopen(asked, timeout=5) as reply:
+            with urllib.request.urlopen(asked, timeout=HANG_S) as reply:
                 return reply.status
         except urllib.error.HTTPError as refused:
             return refused.code

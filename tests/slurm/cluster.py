@@ -10,7 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from tests.waiting import wait_until
+from tests.waiting import HANG_S, wait_until
 
 NODES = ("a", "b")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged", "munge", "mungekey")
@@ -123,7 +123,7 @@ class Cluster:
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command of Slurm and return what it prints."""
         done = subprocess.run(
-            words, capture_output=True, text=True, env=os.environ | self.environment, check=False, timeout=60
+            words, capture_output=True, text=True, env=os.environ | self.environment, check=False, timeout=HANG_S
         )
         assert done.returncode == 0 or not check, f"{words}: {done.stderr}"
         return done.stdout

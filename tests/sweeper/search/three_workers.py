@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import time
 from pathlib import Path
 
 from sweeper.dealing.dealer import Dealer
@@ -27,12 +28,16 @@ WORKERS = 3
 
 
 class Moment:
-    """Kills this process the `count`-th time that it comes to the moment `name`."""
+    """Kills this process the `count`-th time that it comes to the moment `name`.
+
+    For `any`, when another process kills this one, it waits at each moment: it may not be done before.
+    """
 
     def __init__(self, name: str, count: int) -> None:
         self.name, self.left = name, count
 
     def come(self, name: str) -> None:
+        time.sleep(0.2 if self.name == "any" else 0.0)
         self.left -= name == self.name
         if name == self.name and self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -82,3 +87,7 @@ def main() -> None:
     """Run the search as the words of the command line say: file, results, seed, moment, count."""
     file, folder, seed, name, count = sys.argv[1:]
     run(Path(file), Results.at(Path(folder)), random.Random(int(seed)), Moment(name, int(count)))
+
+
+if __name__ == "__main__":
+    main()
