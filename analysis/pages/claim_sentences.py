@@ -1,7 +1,7 @@
 """Judged claims in words: the numbers of each claim, and the answer to the report's question."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from analysis.contract.question import ClaimSpec, Endpoint, Side
 from analysis.judging.claims import Contrast, Judged, Word
@@ -148,11 +148,17 @@ def _notes(judged: Judged) -> list[str]:
     held = judged.contrast if judged.word == "reproduced" and claim.kind != "equivalence" else None
     if held is not None and judged.margin is not None and held.paired.furthest <= judged.margin:
         notes.append(f"smaller than the margin of ±{_margin(judged.margin, unit)}")
-    missing: dict[str, list[str]] = {}
+    missing: dict[str, dict[str, list[str]]] = {}
     for seed in judged.missing:
-        missing.setdefault(", ".join(seed.side.labels.values()), []).append(f"seed {seed.seed} {seed.reason}")
-    notes += [f"{cell}: {', '.join(dict.fromkeys(reasons))}" for cell, reasons in missing.items()]
-    return notes
+        reasons = missing.setdefault(", ".join(seed.side.labels.values()), {})
+        reasons.setdefault(seed.reason, []).append(str(seed.seed))
+    return [*notes, *(f"{cell}: {', '.join(_seeds(reasons))}" for cell, reasons in missing.items())]
+
+
+def _seeds(reasons: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return e.g. `seeds 0, 1, 3 not run` for each reason."""
+    named = ((list(dict.fromkeys(seeds)), reason) for reason, seeds in reasons.items())
+    return [f"seed{'s' * (len(own) > 1)} {', '.join(own)} {reason}" for own, reason in named]
 
 
 def _counted(primary: Sequence[Judged], every: int) -> str:

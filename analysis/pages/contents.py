@@ -51,7 +51,8 @@ class Mark(NamedTuple):
 class Picture:
     """A figure. `name` is its file name without extension; `alt` describes it to readers who can't see it.
 
-    `width` is that of the figure in inches. `marks` are the values that a page shows under the pointer.
+    `width` is that of the figure in inches. `marks` are the values that a page shows under the pointer. `empty` says
+    that it has no value to show yet.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Picture:
     kind: Literal["png", "svg+xml"]
     width: float = 6.6
     marks: tuple[Mark, ...] = ()
+    empty: bool = False
 
 
 class Verdict(NamedTuple):

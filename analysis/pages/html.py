@@ -38,6 +38,7 @@ MARKS: dict[str, Mark] = {
 UNSETTLED = Mark("?", OPEN)
 LONGEST_UNBROKEN = 24  # letters; a longer cell is broken into lines
 LARGEST = 10  # rem for an inch of a figure: its letters become at most 1.1 rem high
+MOST_MISSING = 12  # missing values that a page lists; more are folded away
 LETTER_CH = 0.75  # mean width of a letter in the CSS unit ch, which is the width of a digit
 
 
@@ -122,6 +123,7 @@ def _environment() -> Environment:
     environment.globals |= {"by_plan": by_plan, "titles": titles, "anchor": _anchor, "marks": _marks}
     environment.globals |= {"AUTHORS": AUTHORS, "UNPLANNED": UNPLANNED, "DIFFERENCES": DIFFERENCES}
     environment.globals |= {"LONGEST_UNBROKEN": LONGEST_UNBROKEN, "LARGEST": LARGEST}
+    environment.globals |= {"MOST_MISSING": MOST_MISSING}
     environment.globals["script"] = _script(environment)
     return environment
 

@@ -35,13 +35,16 @@ CAPTIONS: Mapping[FigureKind, str] = {
     "feature_space": "Effect of one outer step of either order on support and query features: the gradient in feature "
     "space, and the displacement along the features of the other set.",
 }
+NOTED: tuple[FigureKind, ...] = ("line", "inner_steps", "curves", "differences")
+"""The kinds of figure that note every value that they draw, so that one without a note is empty."""
 
 
 class Drawn(NamedTuple):
-    """A figure and its caption."""
+    """A figure and its caption, and whether it has no value to show yet."""
 
     figure: Sheet
     caption: str
+    empty: bool = False
 
 
 def draw(
@@ -66,7 +69,8 @@ def draw(
     sentences = {"endpoint": endpoint_sentence(read), "metric": metric_sentence(read)}
     sentences["step"] = measurement_of(read).step
     caption = CAPTIONS[spec.kind].format(**sentences, x=(spec.x or "").replace("_", " "))
-    return Drawn(_figure(request, readings, judged, published, printed), caption)
+    figure = _figure(request, readings, judged, published, printed)
+    return Drawn(figure, caption, empty=spec.kind in NOTED and not figure.notes)
 
 
 def picture(name: str, drawn: Drawn, provenance: str) -> Picture:
@@ -87,6 +91,7 @@ def picture(name: str, drawn: Drawn, provenance: str) -> Picture:
         kind="svg+xml",
         width=width,
         marks=tuple(marks),
+        empty=drawn.empty,
     )
 
 

@@ -57,7 +57,7 @@ def ui(results: Path, tracking_uri: str | None, port: int, opens: bool | None) -
     command = ui_command(uri, port)
     if command:
         _refuse_taken(port)
-    first = _print_links(uri, ui_url(uri, port).rstrip("/"))
+    first = _print_links(uri, ui_url(uri, port).rstrip("/"), served=bool(command))
     if opens or (opens is None and sys.stderr.isatty() and can_open()):
         open_later(port, first) if command else click.launch(first)
     if command:
@@ -65,14 +65,20 @@ def ui(results: Path, tracking_uri: str | None, port: int, opens: bool | None) -
         os.execvpe(command[0], command, os.environ | ui_environment(uri))  # signals then reach the server itself
 
 
-def _print_links(uri: str, base: str) -> str:
-    """Print the UI's address and a link to each sweep, the newest first; return the first link."""
-    say(f"MLflow: {base}")
+def _print_links(uri: str, base: str, *, served: bool) -> str:
+    """Print the UI's address and a link to each sweep, the newest first; return the first link.
+
+    `served` says whether this command is about to serve the UI. Raises TrackingError if a server
+    can't be read.
+    """
     try:
         found = experiments_of(uri)
     except TrackingError as error:
-        say(str(error))
-        return base
+        if not served:
+            raise
+        say(str(error))  # the UI itself may still say more
+        found = []
+    say(f"MLflow: {base}{' (answers in a few seconds; Ctrl-C stops it)' if served else ''}")
     links = [link(base, one.experiment_id, saved=one.saved) for one in found]
     for one, address in zip(found, links, strict=True):
         say(f"{one.name}: {address}")

@@ -160,8 +160,11 @@ def masked(uri: str) -> str:
     return SECRET_IN_QUERY.sub(rf"\1{HIDDEN}", uri)
 
 
-def explain(error: Exception, uri: str) -> TrackingError:
-    """Return an error that says in a sentence what went wrong with the store at `uri`, without its password."""
+def explain(error: Exception, uri: str, *, reading: bool = False) -> TrackingError:
+    """Return an error that says in a sentence what went wrong with the store at `uri`, without its password.
+
+    `reading` says that the store was only to be read, so no trial waits for it.
+    """
     text = str(error)
     if "Invalid Host header" in text:
         return TrackingError(
@@ -175,6 +178,11 @@ def explain(error: Exception, uri: str) -> TrackingError:
         )
     reason = " ".join(_without_secrets(_answer(text) or _root_cause(error), uri).split())
     shortened = reason if len(reason) <= 300 else f"{reason[:297]}..."
+    if reading:
+        return TrackingError(
+            f"the tracking store {masked(uri)} can't be read: {shortened}; start its server, or name another store "
+            f"with --tracking-uri"
+        )
     return TrackingError(
         f"the tracking store {masked(uri)} can't be written: {shortened}; trials and their journals go on "
         f"without it; run `sweeper sync FILE` when it answers again"

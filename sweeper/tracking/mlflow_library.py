@@ -15,8 +15,8 @@ DEFAULT_EXPERIMENT = "Default"  # MLflow makes it in every store
 
 
 @contextmanager
-def explaining(mlflow: ModuleType, uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow and of the connection to its store into a TrackingError."""
+def explaining(mlflow: ModuleType, uri: str, *, reading: bool = False) -> Iterator[None]:
+    """Turn the errors of MLflow and of the connection to its store into a TrackingError, as `explain` words it."""
     errors = (
         mlflow.MlflowException,
         importlib.import_module("sqlalchemy.exc").SQLAlchemyError,  # a file that isn't a database
@@ -28,7 +28,7 @@ def explaining(mlflow: ModuleType, uri: str) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise explain(error, uri) from error
+        raise explain(error, uri, reading=reading) from error
 
 
 def load_mlflow() -> ModuleType:
@@ -55,6 +55,6 @@ def load_mlflow() -> ModuleType:
 def every_experiment(uri: str) -> list[tuple[str, str, Mapping[str, str]]]:
     """Return id, name and tags of each experiment of the store at `uri`, the newest first. Raises TrackingError."""
     mlflow = load_mlflow()
-    with explaining(mlflow, uri):
+    with explaining(mlflow, uri, reading=True):
         found = mlflow.MlflowClient(tracking_uri=uri).search_experiments(max_results=EXPERIMENTS_A_PAGE)
         return [(one.experiment_id, one.name, one.tags) for one in found if one.name != DEFAULT_EXPERIMENT]

@@ -138,5 +138,5 @@ def _unnoted(_: str) -> None:
     pass
 
 
-GRACE_S = 2.0
+GRACE_S = 5.0
 """Seconds that the end of a run waits for the tracking store. Another process sends the rest."""

@@ -17,6 +17,7 @@ function sortable(table) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   heads.forEach((head, column) => {
+    if (!head.textContent) return; // a column without a name
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);

@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -7,7 +8,7 @@ import pytest
 
 from analysis.judging.verdicts import ClaimWord, ValueWord
 from analysis.pages.contents import Mark, PaperPage, Picture, Section, SweepPage, TextTable, Verdict
-from analysis.pages.html import MARKS, all_claims, paper_html, sweep_html
+from analysis.pages.html import MARKS, MOST_MISSING, all_claims, paper_html, sweep_html
 from analysis.pages.markdown import paper_markdown, sweep_markdown
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -297,6 +298,19 @@ def test_claims_that_are_not_planned_are_folded_away(page) -> None:
     text = sweep_markdown(changed)
     assert text.index("On Omniglot, too.") > text.index("## Claims not planned here")
     assert "not planned here" not in sweep_html(page) + sweep_markdown(page)
+
+
+def test_figures_without_a_value_and_long_lists_are_folded_away_and_a_head_without_words_is_no_head(page) -> None:
+    first, second = page.figures
+    table = replace(page.tables[0], over="", heads=(*page.tables[0].heads[:-1], ""))
+    holes = tuple(f"none: seed {seed} not run" for seed in range(MOST_MISSING + 1))
+    text = sweep_html(replace(page, figures=(replace(first, empty=True), second), holes=holes, tables=(table,)))
+    opened, folded = text.index("<b>Figure 2.</b>"), text.index("<h3>Figures without a value yet (1)</h3>")
+    assert opened < folded < text.index("<b>Figure 1.</b>") < text.index("</details>")
+    assert f"<summary><h2>Missing ({MOST_MISSING + 1})</h2></summary>" in text
+    assert '<td role="cell"></td></tr>' in text and not re.search(r"<th[^>]*></th>", text)
+    assert '<h2 id="missing">Missing</h2>' in sweep_html(replace(page, holes=holes[1:]))
+    assert "without a value yet" not in sweep_html(page)
 
 
 def test_the_markdown_page_says_the_same_in_the_same_order(page, paper) -> None:

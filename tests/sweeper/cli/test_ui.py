@@ -1,6 +1,7 @@
 """`sweeper ui` shows the store it was asked for, and its password to nobody."""
 
 import os
+import re
 import socket
 import sqlite3
 from contextlib import closing
@@ -57,6 +58,15 @@ def test_others_may_read_no_password_in_the_command_line_and_the_server_needs_no
     assert PASSWORD not in out + err
 
 
+def test_a_server_that_does_not_answer_is_one_sentence_without_a_link(tmp_path):
+    uri = f"http://ada:secret@127.0.0.1:{free_port()}"
+    ended = command("ui", "--results", tmp_path / "results", "--tracking-uri", uri)
+    said = ended.output.splitlines()[-1]
+    assert ended.exit_code != 0 and "secret" not in said and "MLflow:" not in ended.output
+    why = "can't be read: Connection refused; start its server, or name another store with --tracking-uri"
+    assert re.fullmatch(rf"the tracking store http://ada:\*\*\*@127.0.0.1:\d+ {why}", said)
+
+
 @pytest.mark.slow
 def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(tmp_path, monkeypatch, started):
     opened = []
@@ -70,6 +80,7 @@ def test_a_link_to_the_table_of_each_sweep_is_printed_and_the_newest_is_opened(t
     ended = command("ui", "--results", results.root, "--port", port)
     address = f"http://127.0.0.1:{port}/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=sweeper"
     assert ended.exit_code == 0 and f"tiny: {address}" in ended.output
+    assert f"MLflow: http://127.0.0.1:{port} (answers in a few seconds; Ctrl-C stops it)" in ended.output
     assert "earlier version" not in ended.output and opened == []  # no terminal
     with closing(sqlite3.connect(results.root / "mlflow.db")) as store, store:
         store.execute("DELETE FROM experiment_tags")
