@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 
 from sweeper.cli import data_add
@@ -18,6 +19,9 @@ from tests.places import ROOT
 from tests.waiting import HANG_S
 from trainers.data import strokes
 from trainers.data.datasets import STROKES_SEED
+
+settings.register_profile("no clock", deadline=None)  # an example that takes long on a busy machine is not wrong
+settings.load_profile("no clock")
 
 KERNELS = [
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
