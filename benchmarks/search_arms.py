@@ -49,7 +49,7 @@ search:
 """
 SAMPLERS = {"random": "random", "tpe": "{name: tpe, startup: 5}"}
 LENGTHS = {"halving": (54, "rungs: {first: 10, factor: 3, last: 90}"), "full": (14, "# each trial to its full length")}
-"""The proposals that 1,260 steps pay for: 54 x 10 + 18 x 20 + 6 x 60, and 14 x 90."""
+"""The proposals that 1,260 steps should pay for: 54 x 10 + 18 x 20 + 6 x 60, and 14 x 90. Halving may spend more."""
 BUDGET = 1260
 WORDS = {"halving": "with halving", "full": "without halving"}
 
