@@ -11,7 +11,7 @@
 #SBATCH --signal=B:TERM@120
 set -euo pipefail
 
-port=$((6379 + SLURM_JOB_ID % 10000))
+port=$((20000 + SLURM_JOB_ID % 10000)) # Ray gives its workers the ports from 10002 to 19999
 mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 others=$((SLURM_JOB_NUM_NODES - 1))

@@ -16,6 +16,7 @@ from sweeper.executors.slurm import commands
 from sweeper.executors.slurm.commands import RefusedError
 from sweeper.executors.slurm.content import FORM, Content
 from sweeper.executors.slurm.frozen_search import at_once, frozen_searches
+from sweeper.executors.slurm.gpu import MEASURED
 from sweeper.executors.slurm.options import Options, of_profile
 from sweeper.executors.slurm.script import script, split, words
 from sweeper.executors.slurm.standing import Live, once_settled, only_left, queued
@@ -140,7 +141,7 @@ def _published(
     last: int,
 ) -> tuple[Submission | None, Sequence[str]]:
     size = len(trials) + sum(_at_once(search, todo, results) for search in searches)
-    slots, waits_for = _slots(math.ceil(size / how.pack), how.workers, found)
+    slots, waits_for = _slots(math.ceil(size / max(how.pack, 1)), how.workers, found)
     folder = results.slurm / f"{last + 1:06d}"
     token = new_token()
     results.note_digests({name: array["digest"] for name, array in todo.batch.data.items()})
@@ -173,6 +174,9 @@ def _published(
         references=references,
         trials=frozen_trials,
     )
+    if how.pack == MEASURED:
+        summaries = [each.summary for each in todo.batch.standings if each.summary is not None]
+        content["begun"] = {one.trial_id: one.pack for one in summaries if one.trial_id in attempts}
     if searches:
         failed = {
             each.spec.trial_id: each.summary.attempt

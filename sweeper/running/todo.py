@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from sweeper.dealing.pack_size import check_share, pack_size
 from sweeper.errors import SweepError
+from sweeper.executors.slurm.gpu import MEASURED
 from sweeper.executors.slurm.options import SLOTS, Options, wants_gpu
 from sweeper.host.devices import THREADS, Device, choose_device, default_workers, gpu_share
 from sweeper.planning.searched import Search
@@ -18,7 +20,6 @@ from sweeper.results.estimate import estimate
 from sweeper.results.survey import Batch, Standing
 from sweeper.running.batch import codes_to_accept, pending, refuse_other_code, refuse_other_device
 from sweeper.running.engine_choice import engines_of
-from sweeper.running.pack_size import check_share, pack_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +169,9 @@ def packs(todo: Todo, wishes: Wishes) -> tuple[int, str]:
     Raises SweepError if measuring fails, or if a trial does not fit into a worker's share of a GPU.
     """
     if wishes.executor == "slurm":
-        return wishes.pack or 1, "asked for" if wishes.pack else "no GPU to measure it on is here"
+        if wishes.pack is not None:
+            return wishes.pack, "asked for"
+        return (MEASURED, "the slots measure it") if todo.room.device == "cuda" else (1, "packs gain nothing on a CPU")
     if todo.room.share < 1:
         check_share(todo.alike, wishes.data_root, todo.room.share)
         return 1, "workers share a GPU"

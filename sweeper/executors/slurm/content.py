@@ -32,7 +32,10 @@ class FrozenTrial(TypedDict):
 
 
 class Content(TypedDict):
-    """The frozen part. `parts` maps the name of each array to its number of elements; the names begin with `token`."""
+    """The frozen part. `parts` maps the name of each array to its number of elements; the names begin with `token`.
+
+    `pack` is 0 if the slots measure it. `begun` has the size of the pack in which a trial began, by its id.
+    """
 
     form: int
     token: str
@@ -51,3 +54,4 @@ class Content(TypedDict):
     references: list[dict[str, Any]]
     trials: list[FrozenTrial]
     searched: NotRequired[Searched]
+    begun: NotRequired[dict[str, int]]

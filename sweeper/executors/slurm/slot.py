@@ -22,6 +22,7 @@ from sweeper.executors.inline import InlineExecutor
 from sweeper.executors.node_check import examine
 from sweeper.executors.slurm.ending import Ending, queue_again
 from sweeper.executors.slurm.frozen_search import Thawed, thawed_searches
+from sweeper.executors.slurm.gpu import pack_of, require
 from sweeper.executors.slurm.holders import Holders, Owner
 from sweeper.executors.slurm.place import Place, life_of, lock_of, say, try_locks
 from sweeper.executors.slurm.search_source import SlotSource
@@ -60,7 +61,9 @@ def main(folder: Path) -> int:
         say(str(error))
         return REFUSED
     own = Owner(submission.content["token"], place.job, place.restarts, place.node, socket.gethostname(), os.getpid())
-    slot = Slot(submission, data, Holders(own, submission), ending)
+    alike = [*specs, *(spec for one in searches for spec in one.search.examples)]
+    pack = pack_of(submission, alike, data, place.node, say)
+    slot = Slot(submission, data, pack, Holders(own, submission), ending)
     living = Lock(lock_of(submission, place), required=False)
     living.take()
     try:
@@ -88,6 +91,7 @@ class Slot:
         self,
         submission: Submission,
         data: dict[str, dict[str, str]],
+        pack: int,
         holders: Holders,
         ending: Ending,
     ) -> None:
@@ -103,7 +107,7 @@ class Slot:
         self._worker = Worker(
             device=content["device"],
             threads=THREADS,
-            pack=content["pack"],
+            pack=pack,
             data=data,
             timeout_s=content["timeout_s"],
         )
@@ -219,6 +223,7 @@ def _examined(submission: Submission, place: Place) -> tuple[list[TrialSpec], li
     Raises SweepError if it may not train, TrainerError and ConfigError for a trainer that is another one here.
     """
     content = submission.content
+    require(submission, say)
     answer = examine(content["asked"], place.node)
     if answer.trouble:
         raise SweepError("\n".join(f"node {place.node}: {fault}" for fault in answer.trouble))

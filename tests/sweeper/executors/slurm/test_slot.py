@@ -180,6 +180,15 @@ def test_it_refuses_to_train_with_other_code(submit, slot, results):
     assert not (results.root / "trials").exists()
 
 
+def test_a_job_that_should_have_a_gpu_and_has_none_fails_no_trial(submit, slot, results):
+    submission = submit(words=["--device", "cuda", "--slurm", "gpus=1"])
+    assert submission.content["pack"] == 0
+    code, said = ended(slot(submission, "100_0", "import sweeper.host.devices as d; d.has_driver = lambda *_: False"))
+    assert code == 1 and "the job has no GPU that works" in said, said
+    assert "--device cuda: no NVIDIA driver here" in submission.complaints()[0]
+    assert not (results.root / "trials").exists()
+
+
 def test_a_trial_that_another_process_holds_is_waited_for(submit, slot, results):
     submission = submit("seeds: 1")
     first = submission.content["trials"][0]["trial_id"]

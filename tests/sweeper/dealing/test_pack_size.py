@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from sweeper.cli.run import run
+from sweeper.dealing import pack_size as packing
+from sweeper.dealing.pack_size import check_share, measured, pack_size
 from sweeper.errors import SweepError
 from sweeper.executors.ray.place import room_on, slot_of
 from sweeper.host.devices import gpu_share
 from sweeper.planning.expand import expand
-from sweeper.running import pack_size as packing
-from sweeper.running.pack_size import check_share, measured, pack_size
 from sweeper.sweepfile.sweep import load
 
 DATA = Path("data")
