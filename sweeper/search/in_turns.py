@@ -28,6 +28,8 @@ class InTurns(Searching):
         self._failed = failed
         self._still_mine = still_mine
         self._begun = self._over = False
+        self.confirmable = 0
+        """How many confirmations the last turn has made possible, beside the one that it gave."""
 
     @property
     def over(self) -> bool:
@@ -40,7 +42,9 @@ class InTurns(Searching):
         Trials that were asked for earlier come first. Raises SweepError, OSError.
         """
         self._catch_up()
+        choices = len(self.state.choices)
         self._queue.clear()
+        self.confirmable = 0
         self._take_up()
         while True:
             while self._queue:
@@ -51,6 +55,8 @@ class InTurns(Searching):
                 break
         left = [spec for _, spec in self._unconfirmed()]
         self._over = not left and not self.state.pending
+        if len(self.state.choices) > choices:
+            self.confirmable = max(len(left) - 1, 0)
         return next((spec for spec in left if free(spec)), None)
 
     def _catch_up(self) -> None:

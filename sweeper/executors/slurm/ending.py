@@ -131,6 +131,23 @@ def _gives_up(submission: Submission, slot: str, why: str, say: Callable[[str], 
     return True
 
 
+def submit_more(submission: Submission, wanted: int, say: Callable[[str], None]) -> None:
+    """Submit up to `wanted` slots of a submission again that had nothing to do and have ended. Raises OSError."""
+    if submission.stop_mark.exists():
+        return
+    try:
+        living = [job for job in commands.jobs_named(submission.names) if not job.over]
+        for part, size in submission.content["parts"].items():
+            taken = {job.id.rpartition("_")[2] for job in living if job.name == part}
+            ended = [str(index) for index in range(size) if str(index) not in taken][:wanted]
+            if ended:
+                job = resubmitted(submission, ",".join(ended), part).partition("_")[0]
+                wanted -= len(ended)
+                say(f"job {job}: {len(ended)} more slots, since there is work for them again")
+    except (SlurmError, RefusedError) as error:
+        say(f"no further slots are submitted: {error}")
+
+
 def resubmitted(submission: Submission, index: str, part: str) -> str:
     """Submit one slot of a submission again, and return its job. Raises SlurmError, RefusedError, OSError."""
     from sweeper.executors.slurm.script import words

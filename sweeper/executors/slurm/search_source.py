@@ -12,6 +12,7 @@ from analysis.contract.lifecycle import Phase
 from sweeper.dealing.dealt_trial import Worker, why_not
 from sweeper.dealing.engine import engine_for_new
 from sweeper.dealing.source import Deal, Progress
+from sweeper.executors.slurm.ending import submit_more
 from sweeper.executors.slurm.frozen_search import Thawed
 from sweeper.executors.slurm.holders import Holders, Owner
 from sweeper.executors.slurm.submission import Submission
@@ -51,9 +52,12 @@ class SlotSource:
         worker: Worker,
         holders: Holders,
         own: Owner,
+        say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         searched = submission.searched
+        self._submission = submission
+        self._say = say
         self._results = submission.results
         self._worker = worker
         self._device: Device = "cuda" if worker.device == "cuda" else "cpu"
@@ -89,6 +93,8 @@ class SlotSource:
                 spec = one.search.turn(self._free)
             finally:
                 one.turns.release()
+            if one.search.confirmable:
+                submit_more(self._submission, one.search.confirmable, self._say)
             if spec is not None:
                 self._given.add(spec.trial_id)
                 self._since_s = None

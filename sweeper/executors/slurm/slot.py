@@ -136,7 +136,7 @@ class Slot:
 
     def search(self, searches: Sequence[Thawed], own: Owner) -> int:
         """Go on with searches until nothing of them can be taken any more. Return the exit code."""
-        source = SlotSource(searches, self._submission, self._worker, self._holders, own)
+        source = SlotSource(searches, self._submission, self._worker, self._holders, own, say)
         dealer = self._dealt([], source)
         if dealer.fatal is not None:
             say(str(dealer.fatal))

@@ -80,8 +80,10 @@ def test_a_trial_that_is_not_free_keeps_the_search_from_its_end(tmp_path, result
     assert two.turn(lambda spec: spec != first) is None and not two.over
     train(results, first)
     confirmations = [two.turn(lambda spec: True)]
+    assert two.confirmable == 1
     confirmations.append(one.turn(lambda spec: spec != confirmations[0]))
     assert {spec.seed for spec in confirmations} == {1_000_000, 1_000_001}
+    assert one.confirmable == 0
     assert one.turn(lambda spec: spec not in confirmations) is None and not one.over
     for spec in confirmations:
         train(results, spec)

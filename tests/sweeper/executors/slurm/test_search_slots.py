@@ -235,3 +235,17 @@ def test_a_slot_that_can_not_go_on_says_what_it_leaves_alone(tmp_path, played):
     code, said = ended(slot)
     assert code == 0 and "1 trial is left alone" in said and "stopped by `sweeper stop`" in said, said
     assert hunt.state.pending == (0,) and len(hunt.state.history) == 1
+
+
+def test_the_slot_that_chooses_the_best_submits_the_ended_slots_again(tmp_path, played):
+    hunt = Hunt(tmp_path, played, "  rungs:", "  trials: 3", "  confirm: {best: 1, seeds: 3}")
+    _, submission = hunt.submit("--workers", "3")
+    for job in ("100_1", "100_2"):
+        played.change(job, state="COMPLETED")
+    code, said = ended(hunt.slot(submission, "100_0"))
+    assert code == 0 and "job 101: 2 more slots, since there is work for them again" in said, said
+    assert "--array=1,2" in played.calls("sbatch")[-1]
+    assert [answer.job for answer in submission.answers()] == ["100", "101"]
+    hunt.assert_whole(3)
+    assert ended(hunt.slot(submission, "101_1"))[0] == 0
+    assert len(played.calls("sbatch")) == 2
