@@ -8,11 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from tests.waiting import HANG_S, wait_until
 
 NODES = ("a", "b")
+START_S = 240.0
+"""A Slurm that has no idle nodes then has none later."""
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged", "munge", "mungekey")
 CONF = """\
 ClusterName=tests
@@ -59,6 +62,10 @@ def why_not() -> str:
     return "" if os.geteuid() == 0 else "only root can start a Slurm whose jobs run as any user"
 
 
+class NotStartedError(Exception):
+    """The daemons of Slurm do not work on this machine, such as in a container that forbids them something."""
+
+
 class Cluster:
     """A Slurm in `folder`, from `start` to `stop`. `environment` is what its commands need."""
 
@@ -82,7 +89,14 @@ class Cluster:
         self.start_controller()
         for node in NODES:
             self.start_node(node, **extra)
-        wait_until(lambda: self.run("sinfo", "-h", "-p", "low", "-o", "%D %t").strip() == "2 idle", "two idle nodes")
+        ends_s = time.monotonic() + START_S
+        while not self._idle():
+            if time.monotonic() > ends_s:
+                raise NotStartedError(f"no two idle nodes in {START_S:.0f} s\n{self.story()}")
+            time.sleep(0.1)
+
+    def _idle(self) -> bool:
+        return self.run("sinfo", "-h", "-p", "low", "-o", "%D %t", check=False).strip() == "2 idle"
 
     def _start_munge(self) -> None:
         """Start a munge of this cluster alone: another cluster may end while this one lives."""
