@@ -36,9 +36,9 @@ daemons=($!)
 trap 'kill "${daemons[@]}" 2>/dev/null || true' EXIT
 
 tries=0
-until ray status --address="$address" >/dev/null 2>&1; do
+until [[ $(ray status --address="$address" 2>/dev/null) == *" node_"* ]]; do # its server answers before its node is there
     tries=$((tries + 1))
-    if [ "$tries" -ge 60 ] || ! kill -0 "${daemons[0]}" 2>/dev/null; then
+    if [ "$tries" -ge 300 ] || ! kill -0 "${daemons[0]}" 2>/dev/null; then
         echo "Ray has not come up at $address; see the lines above" >&2
         exit 4
     fi
