@@ -27,7 +27,7 @@ address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" bash -c "$own"):$port
 RAY_AUTH_TOKEN=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 export RAY_AUTH_MODE=token RAY_AUTH_TOKEN RAY_USAGE_STATS_ENABLED=0
 # Ray's own 15 and 30 s are too short for a busy node, or for Python on a shared disk.
-export RAY_agent_register_timeout_ms=300000 RAY_raylet_start_wait_time_s=300
+export RAY_agent_register_timeout_ms=300000 RAY_raylet_start_wait_time_s=120
 has=(--num-cpus="${SLURM_CPUS_PER_TASK:-1}" --num-gpus="${SLURM_GPUS_ON_NODE:-0}")
 export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1} # since Slurm 22.05, srun gives a step one core without it
 
