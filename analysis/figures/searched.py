@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -42,7 +44,19 @@ def figures_of(searches: Sequence[SearchFound], unit: Unit) -> dict[str, SearchF
 
 def _title(searches: Sequence[SearchFound]) -> str:
     """Return the title of an axis with the values; searches of several trainers may have several metrics."""
-    return " or ".join(dict.fromkeys(axis_title(found.metric) for found in searches))
+    return " or\n".join(dict.fromkeys(axis_title(found.metric) for found in searches))
+
+
+def _legend(figure: Figure) -> None:
+    """Name what the panels share below them, once each, and give the figure the height that the names take."""
+    named: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    if len(named) > 1:
+        columns = 3 if max(map(len, named)) < 28 else 2
+        figure.set_figheight(figure.get_figheight() + 0.17 * -(-len(named) // columns))
+        figure.legend(handles=list(named.values()), labels=list(named), loc="outside lower center", ncols=columns)
 
 
 def _dimensions(searches: Sequence[SearchFound]) -> list[SearchDimension]:
@@ -51,12 +65,38 @@ def _dimensions(searches: Sequence[SearchFound]) -> list[SearchDimension]:
 
 
 def _best_so_far(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
-    """Draw a step line for each cell. Several seeds are a band from the worst to the best, with the line between."""
-    figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
-    axes = figure.add_subplot()
+    """Draw a step line for each cell. Several seeds are a band from the worst to the best, with the line between.
+
+    Cells of a matrix of several axes are in a panel for each value of the first axis.
+    """
     cells: dict[tuple[str, ...], list[SearchFound]] = {}
     for found in searches:
         cells.setdefault(tuple(found.labels.values()), []).append(found)
+    facets = list(dict.fromkeys(labels[0] for labels in cells if labels[1:])) or [""]
+    columns = min(len(facets), 3)
+    figure = Figure(figsize=(WIDTH, 3.0 * -(-len(facets) // columns)), layout="constrained")
+    panels = figure.subplots(-(-len(facets) // columns), columns, squeeze=False, sharex=True, sharey=True)
+    for panel, facet in zip(panels.flat, facets, strict=False):
+        panel.set_title(facet)
+        panel.set_xlabel("steps spent by all trials of a search")
+        inside = [labels for labels in cells if not facet or labels[0] == facet]
+        _curves(panel, {labels[bool(facet) :]: cells[labels] for labels in inside}, unit)
+    for panel in list(panels.flat)[len(facets) :]:
+        panel.set_visible(False)
+    panels[0][0].set_ylabel(_title(searches))
+    _legend(figure)
+    seeds = max(len(group) for group in cells.values())
+    band = (
+        f" The line is the median of {seeds} seeds, the band goes from the least to the largest." if seeds > 1 else ""
+    )
+    return SearchFigure(
+        figure,
+        "Best so far, read at the highest rung that any trial has reached, against the steps that were spent."
+        f"{band} A search chose this value, so it flatters.",
+    )
+
+
+def _curves(axes: Axes, cells: Mapping[tuple[str, ...], Sequence[SearchFound]], unit: Unit) -> None:
     for (labels, group), look in zip(cells.items(), looks(len(cells)), strict=True):
         curves = [best_so_far(found) for found in group]
         steps = sorted({point.steps for curve in curves for point in curve})
@@ -69,19 +109,6 @@ def _best_so_far(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
         if len(curves) > 1:
             low, high = ([unit.scale * pick(values) for _, values in shown] for pick in (min, max))
             axes.fill_between(xs, low, high, step="post", color=look.colour, alpha=0.2, linewidth=0)
-    axes.set_xlabel("steps spent by all trials of a search")
-    axes.set_ylabel(_title(searches))
-    if len(cells) > 1:
-        axes.legend()
-    seeds = max(len(group) for group in cells.values())
-    band = (
-        f" The line is the median of {seeds} seeds, the band goes from the least to the largest." if seeds > 1 else ""
-    )
-    return SearchFigure(
-        figure,
-        "Best so far, read at the highest rung that any trial has reached, against the steps that were spent."
-        f"{band} A search chose this value, so it flatters.",
-    )
 
 
 def _at(curve: Sequence[tuple[int, float, int]], step: int) -> float | None:
@@ -105,6 +132,8 @@ def _slices(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
             shades = [0.25 + 0.75 * (one.rung + 1) / len(found.rungs) for one in heard]
             values = [unit.scale * one.value for one in heard if one.value is not None]
             panel.scatter(places, values, s=14, alpha=shades, color=look.colour, marker=look.marker, linewidths=0)
+            name = " · ".join(found.labels.values())
+            panel.plot([], [], look.marker, color=look.colour, markersize=4, linestyle="", label=name or None)
         if dimension.kind == "log":
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -118,6 +147,7 @@ def _slices(searches: Sequence[SearchFound], unit: Unit) -> SearchFigure:
     for panel in list(panels.flat)[len(dimensions) :]:
         panel.set_visible(False)
     panels[0][0].set_ylabel(_title(searches))
+    _legend(figure)
     return SearchFigure(
         figure, "Each proposal's value at the rung it reached, against each dimension; darker is further."
     )
