@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from sweeper.cli import data_add
+from sweeper.cli.data import adding
 from sweeper.running import session as running
 from sweeper.tracking import views
 from tests.places import ROOT
@@ -77,7 +77,7 @@ def patience() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (running, views):
             patch.setattr(module, "GRACE_S", HANG_S)
-        patch.setattr(data_add, "TOLD_EVERY_S", float("inf"))
+        patch.setattr(adding, "TOLD_EVERY_S", float("inf"))
         yield
 
 

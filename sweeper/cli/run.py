@@ -1,14 +1,11 @@
 """`sweeper run`: train the trials of sweeps that are not finished. Decisions are in `sweeper.running`."""
 
 import os
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
@@ -24,36 +21,25 @@ from sweeper.cli.options import (
     tracking_option,
     with_errors_shown,
 )
-from sweeper.cli.terminal.mending import command_to_mend
-from sweeper.cli.terminal.outcome import finish, print_todo, spoken, tell_left
+from sweeper.cli.terminal.outcome import finish, print_todo, spoken
 from sweeper.cli.terminal.printing import say
 from sweeper.cli.terminal.search_lines import budget_sentence
-from sweeper.cli.terminal.slurm import told, watch
+from sweeper.cli.training.given import Given
+from sweeper.cli.training.here import mend_told, train
+from sweeper.cli.training.jobs import beside_the_queue, submit_told, watched
 from sweeper.cli.view import Store
 from sweeper.errors import SweepError
 from sweeper.executors.slurm.options import SLOTS, parsed
-from sweeper.executors.slurm.standing import complaints, look, once_settled, queued, with_queue
-from sweeper.host.streams import chatter_to
-from sweeper.planning.searched import Search
 from sweeper.results.accepted_codes import accept
 from sweeper.results.locks import require_locks
-from sweeper.results.mend import mend as mend_journals
 from sweeper.results.paths import Results, storage_explained
-from sweeper.results.supersede import supersede
-from sweeper.results.survey import Standing
+from sweeper.results.survey import Batch, Standing
 from sweeper.running.batch import only_run, prepare_run, read_sweeps, surveyed_again
 from sweeper.running.mending import mending
-from sweeper.running.on_slurm import How, left_of, options_of, submit
-from sweeper.running.searches import chosen, opened, settled, show_nowhere, standings_of, unfinished
+from sweeper.running.on_slurm import How, options_of
+from sweeper.running.searches import chosen, settled, standings_of, unfinished
 from sweeper.running.todo import Todo, Wishes, decide, estimated, packs, picked, room_for
-from sweeper.search.trials import searches_in
-from sweeper.sweepfile.tries import words as set_words
-from sweeper.tracking.address import masked, resolve_uri
-
-if TYPE_CHECKING:
-    from sweeper.dealing.source import Source
-    from sweeper.running.session import Options
-    from sweeper.tracking.syncer import Views
+from sweeper.tracking.address import resolve_uri
 
 
 class PackSize(click.ParamType):
@@ -223,102 +209,86 @@ def run(
     todo = decide(mended.batch, wishes, room, searches)
     there = False
     if executor == "slurm":
-        todo, there = _beside_the_queue(todo, folder)
+        todo, there = beside_the_queue(todo, folder)
     say(_headline(todo, len(mended.trials)))
     for remark in mended.remarks:
         say(remark)
     if dry_run:
         print_todo(todo.standings, todo.trials, as_json)
-        for search in todo.searches:
-            say(budget_sentence(search, folder))
+        _tell_budgets(todo, folder)
         return
     if todo.equal_codes:
         folder.ensure_writable()
         with storage_explained(folder.root):
             accept(folder, todo.equal_codes)
-    variant = [*(["--profile", profile] if profile else []), *set_words(settings)]
-    words = [*map(str, files), "--results", str(results), *variant]
-    named = bool(tracking_uri)
-    more = [
-        *set_words(settings),
-        *(["--data-root", str(data_root)] if data_root else []),
-        *(word for each in only for word in ("--only", each)),
-    ]
-    more += ["--executor", executor] if executor != "ray" else []
-    more += [word for each in slurm_words for word in ("--slurm", each)]
-    more += ["--tracking-uri", tracking_uri] if tracking_uri and masked(tracking_uri) == tracking_uri else []
-    to_mend = partial(command_to_mend, files=files, results=results, profile=profile, more=more)
-    then = _report_command(files, results, variant, only, tracking_uri) if uri else ""
+    given = Given(
+        files=files,
+        results=results,
+        profile=profile,
+        settings=settings,
+        only=only,
+        data_root=data_root,
+        executor=executor,
+        slurm=slurm_words,
+        tracking_uri=tracking_uri,
+    )
     store = None
     if uri:
+        named = bool(tracking_uri)
+        words, variant = given.to_sync, given.variant
         store = Store(batch=todo.batch, results=folder, uri=uri, named=named, words=words, variant=variant)
+
+    def end(batch: Batch, standings: Sequence[Standing], unsearched: Collection[str] = ()) -> None:
+        ended = picked(standings, wishes.only) if of is None else standings_of(standings, of, folder)
+        then = given.to_report() if uri else ""
+        finish(ended, folder, as_json, given.to_mend, then, settled(batch, folder), unsearched)
+
     if executor == "slurm" and (todo.trials or todo.searches or there):
-        together, _ = packs(todo, wishes)
         how = How(
             options=of_slurm,
             workers=workers or SLOTS,
-            pack=together,
+            pack=packs(todo, wishes)[0],
             timeout_s=timeout,
             retry_failed=retry_failed,
             data_root=wishes.data_root.expanduser().absolute(),
             profile=profile,
             engine=engine,
         )
-        for search in todo.searches:
-            say(budget_sentence(search, folder))
+        _tell_budgets(todo, folder)
         _ask(folder, todo.begun, yes)
         folder.ensure_writable()
-        _submit(todo, how, folder, mended.trials)
+        submit_told(todo, how, folder, mended.trials)
         if detach:
             return
-        watch(todo.batch, folder, _bringing_up(store, folder) if store else None)
-        now = surveyed_again(todo.batch, folder)
-        unsearched = [search.name for search in unfinished(now, folder, retry_failed=False, of=of)]
-        ended = _of_choice(now.standings, of, wishes, folder)
-        finish(ended, folder, as_json, to_mend, then, settled(now, folder), unsearched)
+        now = watched(todo.batch, folder, store)
+        end(now, now.standings, [one.name for one in unfinished(now, folder, retry_failed=False, of=of)])
         return
     if not todo.trials and not todo.searches:
         if mended.trials:
             folder.ensure_writable()
             require_locks(folder)
             with only_run(todo.batch, folder):
-                _mend(folder, mended.trials)
+                mend_told(folder, mended.trials)
         if store:
             store.bring_up()
-        ended = _of_choice(todo.standings, of, wishes, folder)
-        finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
+        end(todo.batch, todo.standings)
         return
     together, why = packs(todo, wishes)
     if pack is None and together > 1:
         say(f"Packs of {together} ({why}).")
     if todo.trials:
         say(estimated(todo, wishes))
-    for search in todo.searches:
-        say(budget_sentence(search, folder))
+    _tell_budgets(todo, folder)
     _ask(folder, todo.begun, yes)
     folder.ensure_writable()
     require_locks(folder)
-    _train(todo, wishes, folder, store, together, timeout, mended.trials)
-    ended = _of_choice(surveyed_again(todo.batch, folder).standings, of, wishes, folder)
-    finish(ended, folder, as_json, to_mend, then, settled(todo.batch, folder))
+    train(todo, wishes, folder, store, together, timeout, mended.trials)
+    end(todo.batch, surveyed_again(todo.batch, folder).standings)
 
 
-def _of_choice(
-    standings: Sequence[Standing], of: Sequence[Search] | None, wishes: Wishes, folder: Results
-) -> list[Standing]:
-    """Return the trials that --only picks: those of the searches `of` it, or of a grid."""
-    return picked(standings, wishes.only) if of is None else standings_of(standings, of, folder)
-
-
-def _report_command(
-    files: Sequence[Path], results: Path, variant: Sequence[str], only: Sequence[str], tracking_uri: str | None
-) -> str:
-    """Return the command that reports what a run has trained."""
-    words = ["sweeper", "report", *map(str, files), *(["--all"] if len(files) > 1 else [])]
-    words += ["--results", str(results)] if results != Path("results") else []
-    words += [*variant, *(word for each in only for word in ("--only", each))]
-    words += ["--tracking-uri", masked(tracking_uri)] if tracking_uri else []
-    return shlex.join(words)
+def _tell_budgets(todo: Todo, folder: Results) -> None:
+    for search in todo.searches:
+        say(budget_sentence(search, folder))
 
 
 def _headline(todo: Todo, mended: int) -> str:
@@ -328,101 +298,6 @@ def _headline(todo: Todo, mended: int) -> str:
     damaged = f", after the mend of {mended} journal{'s' * (mended > 1)}" if mended else ""
     searches = f" and {len(todo.searches)} search{'es' * (len(todo.searches) > 1)}" if todo.searches else ""
     return f"{names}: {spoken(todo.standings)}; {len(todo.trials)} to run{searches} on {on}{again}{damaged}"
-
-
-def _mend(folder: Results, trial_ids: Sequence[str]) -> None:
-    for trial_id, kept in mend_journals(folder, trial_ids).items():
-        say(f"{trial_id}: {kept}")
-
-
-def _beside_the_queue(todo: Todo, folder: Results) -> tuple[Todo, bool]:
-    """Return what is left without what Slurm has already, and whether Slurm has anything of this folder."""
-    found = look(folder)
-    of = queued(todo.batch.standings, found, folder, searches_in(todo.batch, folder))
-    again = {standing.spec.trial_id for standing in todo.begun}
-    left = [spec for spec in todo.trials if spec.trial_id in again or (spec.trial_id, spec.target) not in of.states]
-    searches = [search for search in todo.searches if search.search_id not in of.searches]
-    if left or searches:
-        for line in complaints(folder):
-            say(line)
-    rest = replace(todo, trials=left, standings=with_queue(todo.standings, of), searches=searches)
-    return rest, any(not live.over for live in found)
-
-
-def _bringing_up(store: Store, folder: Results) -> Callable[[], None]:
-    """Return what brings the store up to date with the trials that searches have named meanwhile, too."""
-    return lambda: replace(store, batch=surveyed_again(store.batch, folder)).bring_up()
-
-
-def _submit(todo: Todo, how: How, folder: Results, mended: Sequence[str]) -> None:
-    """Submit what is left, after the mends and the moves that were asked for, and print what was submitted."""
-    left_of(todo, once_settled(folder, say), folder)  # before anything is moved
-    with storage_explained(folder.root):
-        supersede(folder, [standing.spec.trial_id for standing in todo.begun])
-        _mend(folder, mended)
-    submitted = submit(todo, how, folder, say)
-    say(told(submitted))
-    if submitted.refused:
-        say(f"the other arrays were not taken: {submitted.refused}")
-
-
-def _train(
-    todo: Todo,
-    wishes: Wishes,
-    folder: Results,
-    store: Store | None,
-    pack: int,
-    timeout_s: float,
-    mended: Sequence[str],
-) -> None:
-    """Train the trials and print what the tracking store lacks. After a signal, exits with the code of the signal."""
-    from sweeper.running import session
-
-    options = session.Options(
-        results=folder,
-        data_root=wishes.data_root.expanduser().absolute(),
-        device=todo.room.device,
-        workers=wishes.workers,
-        address=wishes.address,
-        pack=pack,
-        share=todo.room.share,
-        executor="inline" if wishes.executor == "inline" else "ray",
-        retry_failed=wishes.retry_failed,
-        timeout_s=timeout_s,
-        engines=todo.engines,
-    )
-    with only_run(todo.batch, folder), ExitStack() as held:
-        supersede(folder, [standing.spec.trial_id for standing in todo.begun])
-        _mend(folder, mended)
-        views = store.views() if store else None
-        shown = store.showing(views) if store and views else show_nowhere
-        source = held.enter_context(
-            opened(
-                todo.batch,
-                folder,
-                todo.room.device,
-                wanted=wishes.engine,
-                retry_failed=wishes.retry_failed,
-                shown=shown,
-                going_on={search.search_id for search in todo.searches},
-            )
-        )
-        try:
-            behind = _execute(todo, options, views, source)
-        except session.InterruptedRunError as stopped:
-            same = "The same command without --rerun" if todo.begun else "The same command"
-            if all(spec.trainer.resumes for spec in todo.alike):
-                say(f"Stopped; everything is saved. {same} goes on from there.")
-            else:
-                say(f"Stopped; what is done is saved. {same} starts the others again: their trainer keeps no state.")
-            if store and views:
-                store.tell(views, stopped.behind, stopped=True)
-            raise click.exceptions.Exit(128 + stopped.signal_number) from None
-        except SweepError:  # Ray or the results folder failed; the error's message says how to go on
-            tell_left(picked(surveyed_again(todo.batch, folder).standings, wishes.only))
-            raise
-    if store and views:
-        store.tell(views, behind)
 
 
 def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
@@ -440,16 +315,3 @@ def _ask(results: Results, begun: list[Standing], yes: bool) -> None:
     if not sys.stdin.isatty():
         raise SweepError(f"{question}; nothing was changed; agree with --yes")
     click.confirm(f"{question}. Go on?", abort=True, err=True)
-
-
-def _execute(todo: Todo, options: "Options", views: "Views | None", source: "Source | None") -> int:
-    """Train, and return how many trials the tracking store lacks.
-
-    Progress goes to the real stderr. The output of Ray and MLflow goes to the results' ray.log.
-    """
-    from sweeper.cli.terminal.progress import Watcher
-    from sweeper.running.session import execute
-
-    with chatter_to(options.results.ray_log, stdout=options.executor == "ray") as stream:
-        watcher = Watcher(stream)
-        return execute(todo.batch, todo.trials, options, watcher.watching, views, watcher.wipe, source)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sweeper.cli.browser import can_open, open_later
 from sweeper.cli.options import results_option, tracking_option, with_errors_shown
+from sweeper.cli.terminal.browser import can_open, open_later
 from sweeper.cli.terminal.printing import say
 from sweeper.errors import SweepError, TrackingError
 from sweeper.host.streams import join_streams

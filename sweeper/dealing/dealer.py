@@ -16,6 +16,7 @@ from typing import Any
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
+from sweeper.dealing.codes import Codes
 from sweeper.dealing.dealt_trial import (
     Change,
     Dealt,
@@ -35,13 +36,11 @@ from sweeper.errors import SweepError
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.first_attempt import began_with
 from sweeper.results.journal import Journal, NotReproducibleError, TakenOverError
-from sweeper.results.known_trainers import keep
 from sweeper.results.locks import Lock, holder_of
 from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, TrialPaths, step_of
 from sweeper.results.stop_requests import STOPPED, taken
 from sweeper.results.trial_summary import in_one_line, read_summary
-from trainers.named_code import code_of
-from trainers.trainer import DEFAULT, Trainer, TrainerError
+from trainers.trainer import DEFAULT, TrainerError
 
 LOST_RETRIES = 3
 STOPPED_RUN = "the run was stopped"
@@ -82,10 +81,7 @@ class Dealer:
         self._later: dict[str, Deal] = {}
         """Trials of the source that this run still trains to another target."""
         self._ended: dict[str, None] = {}
-        self._trainers: dict[int, Trainer] = {}
-        """The trainers that were dealt, by their ids in this process; keeping them keeps these ids theirs."""
-        self._codes: dict[tuple[int, str], str] = {}
-        """The hash of the code that trains a cell when it was first dealt, by the trainer's id and the cell."""
+        self._codes = Codes(results)
         self._clock = clock
         self._sweeps = dict(sweeps)
         self._worker = worker
@@ -296,17 +292,6 @@ class Dealer:
             return []
         return self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target or FURTHEST)
 
-    def _code(self, spec: TrialSpec) -> str:
-        """Return the hash of the code that trains `spec`, and keep its trainer's description. Raises OSError."""
-        trainer = spec.trainer
-        if id(trainer) not in self._trainers:
-            keep(self._results, trainer, spec.reference)
-            self._trainers[id(trainer)] = trainer
-        key = id(trainer), spec.cell
-        if key not in self._codes:
-            self._codes[key] = code_of(trainer, spec.cell_config).hash
-        return self._codes[key]
-
     def _fixed(self, trial: Dealt, journal: Journal) -> Fixed:
         """Return the engine and threads of the trial's first attempt, or those that it will have."""
         first = journal.first or {"engine": trial.engine, "threads": self._worker.threads}
@@ -376,7 +361,7 @@ class Dealer:
         self._silence.heard(self._dealt)
         fixed = self._fixed(members[0], members[0].open_journal)
         spec = members[0].spec
-        code = self._code(spec)
+        code = self._codes.of(spec)
         for trial in members:
             if sentence := other_kernels(trial, fixed.engine):
                 self.changes.put(sentence)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.errors import SweepError
 from sweeper.planning.searched import Search
-from sweeper.planning.selectors import ID, Term, means, terms_of
+from sweeper.planning.selectors import Term, means, picked_of, terms_of
 
 
 def select_searches(searches: Sequence[Search], selectors: Iterable[str], option: str) -> list[Search]:
@@ -16,22 +16,12 @@ def select_searches(searches: Sequence[Search], selectors: Iterable[str], option
     A term is an axis of the matrix and a label, or `seed`. Raises SweepError with the name of `option` for any other,
     and for a selector that picks nothing.
     """
-    wanted = list(selectors)
-    if not wanted:
-        return list(searches)
-    picked: set[str] = set()
-    for selector in wanted:
-        found = _picked(searches, selector, option)
-        if not found:
-            names = ", ".join(f"{search.search_id} ({search.name})" for search in searches)
-            raise SweepError(f"{option} {selector}: no search of this sweep matches; they are {names}")
-        picked.update(found)
-    return [search for search in searches if search.search_id in picked]
+    names = ", ".join(f"{search.search_id} ({search.name})" for search in searches)
+    nothing = f"no search of this sweep matches; they are {names}"
+    return picked_of(searches, selectors, lambda search: search.search_id, _matching, option, nothing)
 
 
-def _picked(searches: Sequence[Search], selector: str, option: str) -> list[str]:
-    if ID.fullmatch(selector):
-        return [search.search_id for search in searches if search.search_id.startswith(selector)]
+def _matching(searches: Sequence[Search], selector: str, option: str) -> list[Search]:
     terms = terms_of(selector, option)
     axes = list(dict.fromkeys(axis for search in searches for axis in search.cell.labels))
     for name, _ in terms:
@@ -40,7 +30,7 @@ def _picked(searches: Sequence[Search], selector: str, option: str) -> list[str]
                 f"{option} {selector}: {name!r} is no axis of the matrix, and a search chooses its trials itself; pick "
                 f"whole searches by {', '.join([*axes, 'seed'])} or the start of a search's id"
             )
-    return [search.search_id for search in searches if all(_matches(search, term) for term in terms)]
+    return [search for search in searches if all(_matches(search, term) for term in terms)]
 
 
 def _matches(search: Search, term: Term) -> bool:

@@ -1,14 +1,15 @@
 """Selectors of trials on the command line: `zeroing=none,inner_steps=3`, or the start of a trial's id."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sweeper.errors import SweepError, suggest
 from sweeper.planning.trial_spec import TrialSpec
 from trainers.trainer import Trainer
 
+Of = TypeVar("Of")
 ID = re.compile(r"[0-9a-f]{4,16}")
 _COMMA = re.compile(r",(?=\s*[^,=]+=|\s*$)")
 """A comma separates terms only if another `name=` follows, since labels may contain commas."""
@@ -27,21 +28,39 @@ def select(specs: Sequence[TrialSpec], selectors: Iterable[str], option: str) ->
     All terms of a selector must match. A term is an axis and a label, or a config field and a value. Raises SweepError
     with the name of `option` for a term that is neither, and for a selector that picks nothing.
     """
+    nothing = "no trial of this plan matches; `sweeper plan` shows them all"
+    return picked_of(specs, selectors, lambda spec: spec.trial_id, _matching, option, nothing)
+
+
+def picked_of(
+    every: Sequence[Of],
+    selectors: Iterable[str],
+    id_of: Callable[[Of], str],
+    matching: Callable[[Sequence[Of], str, str], Iterable[Of]],
+    option: str,
+    nothing: str,
+) -> list[Of]:
+    """Return those of `every` that any of `selectors` picks, in their order; all of them if there is no selector.
+
+    A selector is the start of an id, or terms, for which `matching` picks. Raises SweepError with `nothing` for a
+    selector that picks nothing.
+    """
     wanted = list(selectors)
     if not wanted:
-        return list(specs)
+        return list(every)
     picked: set[str] = set()
     for selector in wanted:
-        ids = _picked(specs, selector, option)
+        if ID.fullmatch(selector):
+            ids = {id_of(one) for one in every if id_of(one).startswith(selector)}
+        else:
+            ids = {id_of(one) for one in matching(every, selector, option)}
         if not ids:
-            raise SweepError(f"{option} {selector}: no trial of this plan matches; `sweeper plan` shows them all")
-        picked.update(ids)
-    return [spec for spec in specs if spec.trial_id in picked]
+            raise SweepError(f"{option} {selector}: {nothing}")
+        picked |= ids
+    return [one for one in every if id_of(one) in picked]
 
 
-def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]:
-    if ID.fullmatch(selector):
-        return [spec.trial_id for spec in specs if spec.trial_id.startswith(selector)]
+def _matching(specs: Sequence[TrialSpec], selector: str, option: str) -> list[TrialSpec]:
     terms = terms_of(selector, option)
     axes = list(dict.fromkeys(axis for spec in specs for axis in spec.labels))
     fields = list(dict.fromkeys(name for trainer in _trainers(specs) for name in trainer.config.model_fields))
@@ -49,7 +68,7 @@ def _picked(specs: Sequence[TrialSpec], selector: str, option: str) -> list[str]
         if name not in (*axes, *fields):
             reason = f"{name!r} is neither an axis of this plan nor a field"
             raise SweepError(f"{option} {selector}: {reason}; {_hint(name, axes, fields)}")
-    return [spec.trial_id for spec in specs if all(_matches(spec, term) for term in terms)]
+    return [spec for spec in specs if all(_matches(spec, term) for term in terms)]
 
 
 def _trainers(specs: Sequence[TrialSpec]) -> Iterable[Trainer]:

@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from sweeper.planning.searched import Search
 from sweeper.planning.trial_spec import TrialSpec
 from sweeper.results.paths import Results
-from sweeper.results.trial_summary import TrialSummary
-from sweeper.search.journal import SearchJournal
-from sweeper.search.searching import Searching
+from sweeper.search.deciding import Deciding
 from sweeper.search.state import Line, Promotions
 
 
-class InTurns(Searching):
-    """One search as one of several processes sees it. Nothing of `open`, `next` and `heard` is used."""
+class InTurns(Deciding):
+    """One search as one of several processes sees it."""
 
     def __init__(
         self, search: Search, results: Results, failed: Mapping[str, int], still_mine: Callable[[], None]
@@ -24,8 +22,7 @@ class InTurns(Searching):
 
         `still_mine` is called before each line, and raises SweepError if another process has the turn.
         """
-        super().__init__(search, results)
-        self._failed = failed
+        super().__init__(search, results, again=lambda one: one.attempt <= failed.get(one.trial_id, 0))
         self._still_mine = still_mine
         self._begun = self._over = False
         self.confirmable = 0
@@ -61,16 +58,12 @@ class InTurns(Searching):
 
     def _catch_up(self) -> None:
         if not self._begun:
-            self._journal = SearchJournal(self._results.search(self.search.search_id))
+            self._read()
             self._begun = True
-        elif not self._journal.catch_up():
-            return
-        self.state = self._journal.state
-        self._promotions = Promotions(self._rules)
+        elif self._journal.catch_up():
+            self.state = self._journal.state
+            self._promotions = Promotions(self._rules)
 
     def _append(self, line: Line) -> None:
         self._still_mine()
         super()._append(line)
-
-    def _again(self, summary: TrialSummary) -> bool:
-        return summary.attempt <= self._failed.get(summary.trial_id, 0)

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, adapt_to, adapted_names, graph_gradient, query_outcome
 from trainers.maml.config import Order, TrialConfig
-from trainers.maml.contrastive import (
+from trainers.maml.engines.engines import episode_model
+from trainers.maml.engines.table import EngineName
+from trainers.maml.episodes import Episode
+from trainers.maml.methods.contrastive import (
     Explicit,
     HeadPath,
     coefficients,
@@ -24,10 +27,7 @@ from trainers.maml.contrastive import (
     head_path,
     interference_loss,
 )
-from trainers.maml.engines.engines import episode_model
-from trainers.maml.engines.table import EngineName
-from trainers.maml.episodes import Episode
-from trainers.maml.feature_pull import Pull, SetPull, displacements, feature_gradients
+from trainers.maml.methods.feature_pull import Pull, SetPull, displacements, feature_gradients
 from trainers.maml.model import Model, model_of
 from trainers.maml.networks import HEAD, Params, native_norm
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.cli import browser
+from sweeper.cli.terminal import browser
 from sweeper.planning.expand import expand
 from sweeper.results.paths import Results
 from sweeper.sweepfile.sweep import load

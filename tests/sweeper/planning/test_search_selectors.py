@@ -6,6 +6,7 @@ from sweeper.errors import SweepError
 from sweeper.planning.search_selectors import select_searches
 from sweeper.planning.searched import searches_of
 from sweeper.sweepfile.sweep import load
+from tests.sweeper.plugged import TOY
 from tests.sweeper.search.hunt import write_hunt
 
 MATRIX = """\
@@ -13,25 +14,7 @@ matrix:
   steps of the inside: {few: {depth: 1}, many: {depth: 2}}
   shift: [0.0, 0.5]
 """
-CODE = """\
-from dataclasses import dataclass
-
-from sweeper import trainer
-
-
-@dataclass
-class Config:
-    rate: float = 0.5
-    depth: int = 1
-    shift: float = 0.0
-    steps: int = 4
-    seed: int = 0
-
-
-@trainer(name="toy", metrics={"loss": {"better": "lower"}}, length="steps")
-def TOY(config: Config):
-    yield {}
-"""
+CODE = TOY.replace("rate: float = 0.5", "rate: float = 0.5\n    depth: int = 1\n    shift: float = 0.0")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from sweeper.results.paths import Results
-from sweeper.search import searching as module
+from sweeper.search import deciding as module
 from sweeper.search.journal import SearchJournal, SearchJournalError, read_state
 from sweeper.search.propose import replayed
 from sweeper.search.searching import Searching

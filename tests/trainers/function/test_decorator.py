@@ -1,53 +1,25 @@
-"""The decorator: what it makes of a function, how that trains, ends and resumes, and what it says of faulty ones."""
+"""The decorator: what it makes of a function, how that trains, ends and resumes, and what it says of faults."""
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
 
-import annotated_types
 import numpy as np
 import pytest
-from pydantic import BaseModel, model_validator
 
 import sweeper
 from tests.plugs.toy_function import toy
+from tests.trainers.function.made import Config, chunks, made, steps
 from trainers.function.decorator import trainer
-from trainers.registry import find
 from trainers.testing import check_growth, check_resume
 from trainers.trainer import (
     MEMBERS,
     CheckpointError,
-    ConfigError,
     Diverged,
     Metric,
     Record,
-    Reference,
     Task,
     TrainerError,
-    Wanted,
 )
-
-
-@dataclass
-class Config:
-    rate: float = 0.5
-    steps: int = 5
-    seed: int = 0
-
-
-def made(function, **options):
-    return trainer(**({"metrics": ["loss"], "length": "steps", "config": Config} | options))(function)
-
-
-def chunks(plug, values=None, state=None, chunk_s=0.0, log=print):
-    config = plug.resolve(values or {})
-    states = [plug.begun(config) if state is None else state]
-    return plug.train(Task(configs=[config], states=states, chunk_s=chunk_s, log=log))
-
-
-def steps(found):
-    return [record.step for record in found.runs[0].records]
 
 
 def test_the_names_of_sweeper_lead_here():
@@ -357,85 +329,6 @@ def test_a_pack_has_one_trial():
         toy.train(Task(configs=[config] * 2, states=[None] * 2))
 
 
-def test_values_that_do_not_go_together_are_told_with_the_field_that_they_name():
-    @dataclass
-    class Pair:
-        low: float = 0.0
-        high: float = 1.0
-        seed: int = 0
-
-        def __post_init__(self):
-            if self.low > self.high:
-                raise ValueError(f"high: {self.high} is less than low")
-
-    def fit(config):
-        yield {}
-
-    plug = made(fit, config=Pair, length=None)
-    with pytest.raises(ConfigError) as caught:
-        plug.resolve({"low": 2})
-    assert caught.value.problems == (("high", "high: 1.0 is less than low"),)
-
-
-def test_the_validators_of_a_pydantic_model_hold():
-    class Own(BaseModel):
-        kinds: ClassVar[int] = 3
-        even: Annotated[int, annotated_types.MultipleOf(2)] = 2
-        low: int = 0
-        seed: int = 0
-
-        @model_validator(mode="after")
-        def _ordered(self):
-            if self.low > self.even:
-                raise ValueError("low is more than even")
-            return self
-
-    def fit(config):
-        assert isinstance(config, Own)
-        yield {"loss": config.even}
-
-    plug = made(fit, config=Own, length=None)
-    assert [chunk.step for chunk in chunks(plug, {"even": 4})] == [1, 1]
-    with pytest.raises(ConfigError, match="even: should be a multiple of 2, got 3"):
-        plug.resolve({"even": 3})
-    with pytest.raises(ConfigError, match="low is more than even"):
-        plug.resolve({"low": 3})
-
-
-def test_a_config_class_with_a_bug_is_told():
-    @dataclass
-    class Broken:
-        seed: int = 0
-
-        def __post_init__(self):
-            self.missing.append(1)
-
-    def fit(config):
-        yield {}
-
-    with pytest.raises(TrainerError, match=r"trainer fit: Broken can't be made of \{'seed': 0\} \(AttributeError"):
-        made(fit, config=Broken, length=None).resolve({})
-
-
-def test_what_is_never_measured_is_told():
-    def fit(config):
-        yield {}
-
-    plug = made(fit, metrics={"accuracy": Metric(words="Accuracy", coordinates={"split": ("train", "val")})})
-    config = plug.resolve({})
-    assert list(plug.unmeasured(config, Wanted("accuracy", {"split": "val"}, "last", 1))) == []
-    assert list(plug.unmeasured(config, Wanted("accuracy", {}, (5, 9), 1))) == [
-        ("split", "accuracy is measured for each split; say which of train, val"),
-        ("at", "step 9 is never reached, because steps is 5"),
-    ]
-    assert list(plug.unmeasured(config, Wanted("accuracy", {"split": "test"}, "last", 1))) == [
-        ("split", "test is never measured; split is train, val")
-    ]
-    assert list(plug.unmeasured(config, Wanted("loss", {}, "last", 1))) == [
-        ("metric", "loss is no metric of fit; it has accuracy")
-    ]
-
-
 def test_logs_and_progress_say_fractions_in_per_cent():
     def fit(config):
         yield {}
@@ -481,53 +374,3 @@ def test_it_has_no_data_set_and_one_engine():
     assert toy.checkpoint_bytes(config) > 0
     with pytest.raises(TrainerError, match="trainer toy: it has no data set 'omniglot'"):
         toy.prepare("omniglot", None)
-
-
-class Nothing:
-    pass
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: trainer(lambda config: 1), "write @trainer(metrics=[...])"),
-        (lambda: made(lambda config: 1, metrics=[]), "trainer <lambda>: metrics must be a list of names"),
-        (lambda: made(3), "@trainer(...) stands before a function, got 3"),
-        (lambda: made(lambda: 1), "the function must take a config"),
-        (lambda: made(lambda *configs: 1), "the function must take a config"),
-        (lambda: made(lambda config, data: 1), "the function takes data; only a config and a state are given to it"),
-        (
-            lambda: made(lambda config: 1, config=Nothing),
-            "its config must be a dataclass or a pydantic model, got <class",
-        ),
-        (lambda: made(lambda config: 1, config=None), "config has no type; write config: Config"),
-        (lambda: made(lambda config: 1, length="rate"), "length names 'rate', which is no field of type int"),
-        (lambda: made(lambda config: 1, name=""), "name must be one line"),
-        (lambda: made(lambda config: 1, name="a\nb"), "name must be one line"),
-    ],
-)
-def test_what_can_not_be_a_trainer_is_told_at_once(make, message):
-    with pytest.raises(TrainerError) as caught:
-        make()
-    assert str(caught.value).startswith("trainer")
-    assert message in str(caught.value)
-
-
-def test_a_type_that_can_not_be_read_is_told():
-    def fit(config: "Absent"):  # noqa: F821
-        yield {}
-
-    with pytest.raises(TrainerError, match=r"the type of config can't be read .*; give it as @trainer\(config"):
-        made(fit, config=None)
-
-
-def test_a_file_whose_decorator_refuses_is_told_in_its_words(tmp_path):
-    (tmp_path / "odd.py").write_text(
-        "from dataclasses import dataclass\nfrom sweeper import trainer\n\n\n@dataclass\nclass Config:\n"
-        "    layers: list = None\n    seed: int = 0\n\n\n@trainer(metrics=['loss'])\n"
-        "def fit(config: Config):\n    yield {}\n"
-    )
-    with pytest.raises(TrainerError) as caught:
-        find(Reference("odd.py:fit", str(tmp_path)))
-    assert str(caught.value).endswith("that a sweep file can give its values")
-    assert "can't be imported: trainer fit: field layers: list is no plain type" in str(caught.value)

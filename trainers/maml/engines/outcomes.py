@@ -7,15 +7,15 @@ from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, Gradient, QueryOutcome, adapted_names, correct_counts, query_outcome
 from trainers.maml.config import Order, TrialConfig
-from trainers.maml.contrastive import Explicit, explicit_outcome
 from trainers.maml.engines.engine import evaluation_algorithm
 from trainers.maml.episodes import Episode
-from trainers.maml.implicit import implicit_outcome
+from trainers.maml.methods.contrastive import Explicit, explicit_outcome
+from trainers.maml.methods.implicit import implicit_outcome
+from trainers.maml.methods.multi_step import Weights, weighted_outcome
+from trainers.maml.methods.reptile import reptile_outcome
 from trainers.maml.model import Model
-from trainers.maml.multi_step import Weights, weighted_outcome
 from trainers.maml.networks import Params
 from trainers.maml.rates import rates_of
-from trainers.maml.reptile import reptile_outcome
 
 Rate = float | Tensor
 Scores = Callable[[Params, Episode, Rate, Sequence[int]], Tensor]

@@ -15,7 +15,7 @@ from trainers.maml.engines.adam import Corrections, Moments, adam_step, correcti
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.engine import Engine
 from trainers.maml.episodes import Places, gather_at, places_of, training_draw
-from trainers.maml.multi_step import weights_at
+from trainers.maml.methods.multi_step import weights_at
 from trainers.maml.nested import mapped
 from trainers.maml.networks import Params, zero_head
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, adapted_names, graph_gradient, query_outcome
 from trainers.maml.config import Order, TrialConfig
-from trainers.maml.contrastive import Explicit, explicit_outcome
 from trainers.maml.episodes import Episode
+from trainers.maml.methods.contrastive import Explicit, explicit_outcome
 from trainers.maml.model import Model, build_model
 from trainers.maml.networks import HEAD, Params, zero_head
 from trainers.maml.rng import stream

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainers.maml.contrastive import (
+from trainers.maml.episodes import Episode
+from trainers.maml.methods.contrastive import (
     Explicit,
     HeadPath,
     coefficients,
@@ -20,7 +21,6 @@ from trainers.maml.contrastive import (
     head_path,
     interference_loss,
 )
-from trainers.maml.episodes import Episode
 from trainers.maml.model import one_hot
 from trainers.maml.theory.cases import Case, HeadStart, case, fails, holds, informs, largest, of_encoder
 from trainers.maml.theory.claim import Claim, Setting

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, Objective, adapt, graph_gradient, transform_gradient
-from trainers.maml.contrastive import Explicit
+from trainers.maml.methods.contrastive import Explicit
 from trainers.maml.networks import HEAD
 from trainers.maml.theory.cases import largest
 from trainers.maml.theory.claim import Claim, Setting

@@ -1,4 +1,4 @@
-"""The paper's equations a second time, term by term as printed, to check `trainers.maml.contrastive`.
+"""The paper's equations a second time, term by term as printed, to check `trainers.maml.methods.contrastive`.
 
 Nothing here shares code with that module. Sums over queries, support images and inner steps are loops over pairs, and
 the head's bias is written out, not one more column.
@@ -90,7 +90,7 @@ def hot(label: Tensor, like: Tensor) -> Tensor:
 
 
 def agreement(setting: Setting) -> list[Claim]:
-    """Return one row per equation: `trainers.maml.contrastive` has the value and the gradient of the double sum."""
+    """Return one row per equation: `maml.methods.contrastive` has the value and the gradient of the double sum."""
     reduced = {"interference": False, "coefficient": "reduced"}
     readings: tuple[tuple[str, HeadStart, int, Form, dict[str, Any]], ...] = (
         ("Eq. 7", "random", 1, Form("first"), {}),

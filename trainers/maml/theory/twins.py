@@ -15,9 +15,9 @@ from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, Objective, adapt_to, adapted_names, graph_gradient, query_outcome
 from trainers.maml.config import Order
-from trainers.maml.contrastive import Explicit, explicit_outcome
 from trainers.maml.episodes import Episode
 from trainers.maml.method_fields import Algorithm
+from trainers.maml.methods.contrastive import Explicit, explicit_outcome
 from trainers.maml.model import Model, one_hot
 from trainers.maml.networks import Params, classify, native_norm
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainers.maml.adapt import graph_gradient
-from trainers.maml.contrastive import Explicit
+from trainers.maml.methods.contrastive import Explicit
 from trainers.maml.networks import HEAD
 from trainers.maml.theory import differences, twins
 from trainers.maml.theory.cases import largest

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-import trainers.maml.contrastive
 import trainers.maml.model
+from trainers.maml.methods import contrastive
 from trainers.maml.model import half_squared_error
 from trainers.maml.theory import appendix, coefficients, formulas, label_order, motivating_example, printed, settings
 from trainers.maml.theory.cases import case, distance, holds, largest, of_encoder, worst
 from trainers.maml.theory.claim import Setting
 from trainers.trainer import ConfigError
 
-original_coefficients = trainers.maml.contrastive.coefficients
+original_coefficients = contrastive.coefficients
 
 MODULES = (formulas, printed, appendix, coefficients, motivating_example, label_order)
 
@@ -67,20 +67,20 @@ def with_first_step_alone(labels, residual, path, kind):
 
 @pytest.mark.parametrize("wrong", [with_signs_swapped, without_query_share])
 def test_a_wrong_coefficient_turns_every_equation_that_has_one(small, monkeypatch, wrong):
-    monkeypatch.setattr(trainers.maml.contrastive, "coefficients", wrong)
+    monkeypatch.setattr(contrastive, "coefficients", wrong)
     assert {"paper, Eq. 7", "paper, Eq. 9", "paper, Eq. 10"} <= unexpected(rows(formulas, small))
     assert {"paper, Eq. 7", "paper, Eq. 8", "paper, Eq. 9", "paper, Eq. 10"} == unexpected(rows(printed, small))
 
 
 def test_coefficients_of_the_first_step_alone_turn_eq_7_at_several_steps_and_no_other(small, monkeypatch):
-    monkeypatch.setattr(trainers.maml.contrastive, "coefficients", with_first_step_alone)
+    monkeypatch.setattr(contrastive, "coefficients", with_first_step_alone)
     wrong = [claim for claim in formulas.first_order(small) if not claim.as_expected]
     assert all("2 inner steps" in claim.computed or "5 inner steps" in claim.computed for claim in wrong)
     assert len(wrong) == 5
 
 
 def test_a_missing_interference_term_turns_eq_7_and_eq_8_but_not_the_zero_head(small, monkeypatch):
-    monkeypatch.setattr(trainers.maml.contrastive, "interference_loss", lambda head, query, residual: 0 * query.sum())
+    monkeypatch.setattr(contrastive, "interference_loss", lambda head, query, residual: 0 * query.sum())
     assert {claim.source for claim in formulas.first_order(small) if claim.error > 1e-3} >= {"paper, Eq. 7"}
     assert unexpected(rows(printed, small)) == {"paper, Eq. 7", "paper, Eq. 8"}
     assert unexpected(formulas.zeroed(small)) == set()
@@ -90,8 +90,8 @@ def test_the_exact_second_order_form_turns_when_s_is_stopped(small, monkeypatch)
     def stopped(support, head, query, labels, residual, path, how):
         return original(support, head, query, labels, residual, path, how._replace(form="printed"))
 
-    original = trainers.maml.contrastive.contrastive_loss
-    monkeypatch.setattr(trainers.maml.contrastive, "contrastive_loss", stopped)
+    original = contrastive.contrastive_loss
+    monkeypatch.setattr(contrastive, "contrastive_loss", stopped)
     exact = [claim for claim in formulas.second_order(small) if "q alone stopped, and" in claim.statement]
     assert len(exact) == 2
     assert all(claim.verdict == "does not hold" for claim in exact)
@@ -106,8 +106,8 @@ def test_the_trainers_first_order_head_gradient_in_second_order_turns_eq_11(smal
     def first(support, query, residual, path, how):
         return original(support, query, residual, path, how._replace(order="first"))
 
-    original = trainers.maml.contrastive.head_gradient
-    monkeypatch.setattr(trainers.maml.contrastive, "head_gradient", first)
+    original = contrastive.head_gradient
+    monkeypatch.setattr(contrastive, "head_gradient", first)
     assert unexpected(rows(formulas, small)) == {"paper, Eq. 11"}
 
 

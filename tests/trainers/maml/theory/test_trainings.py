@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-import trainers.maml.contrastive
 import trainers.maml.engines.outer_step
 from tests.budget import budget
+from trainers.maml.methods import contrastive
 from trainers.maml.networks import initial_params
 from trainers.maml.theory import trainings
 from trainers.maml.theory.claim import Setting
@@ -34,7 +34,7 @@ def test_theorem_1_holds_with_batch_norm_before_relu(tiny, noise):
 
 
 def test_a_lost_interference_term_turns_theorem_1(setting, monkeypatch):
-    monkeypatch.setattr(trainers.maml.contrastive, "interference_loss", lambda head, query, residual: query.sum() * 0)
+    monkeypatch.setattr(contrastive, "interference_loss", lambda head, query, residual: query.sum() * 0)
     assert trainings.theorem_1(setting)[0].verdict == "does not hold"
 
 

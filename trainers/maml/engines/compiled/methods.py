@@ -19,10 +19,10 @@ from trainers.maml.engines.compiled.engine import CompiledEngine, EpisodeSets, L
 from trainers.maml.engines.compiled.products import Array
 from trainers.maml.engines.engine import MetaGradient, evaluation_algorithm, living, run_by_run
 from trainers.maml.episodes import Episode
-from trainers.maml.implicit import conjugate_gradient
+from trainers.maml.methods.implicit import conjugate_gradient
+from trainers.maml.methods.reptile import minibatch
 from trainers.maml.networks import Params
 from trainers.maml.rates import gradient_of_rates, is_rate, rates_of
-from trainers.maml.reptile import minibatch
 
 RateOf = Callable[[int], Any]
 """Number of the inner step from 0 -> its rates as a flat array."""
@@ -140,7 +140,7 @@ class MethodsEngine(CompiledEngine):
         return _Found(v, of_rates[::-1], loss, accuracy)
 
     def _reptile(self, start: Array, sets: EpisodeSets, episode: Episode, lr: float) -> _Found:
-        """Return the outcome of `trainers.maml.reptile`."""
+        """Return the outcome of `trainers.maml.methods.reptile`."""
         ways, shots, at = self._config.ways, self._config.reptile_shots or self._config.shots, start
         for step in range(self._config.inner_steps):
             batch = minibatch(episode, step, ways=ways, shots=shots)
@@ -152,7 +152,7 @@ class MethodsEngine(CompiledEngine):
         return _Found((start - at) / lr, [], self._head(at, query), query.accuracy())
 
     def _implicit(self, start: Array, sets: EpisodeSets, rate: RateOf) -> _Found:
-        """Return the outcome of `trainers.maml.implicit`."""
+        """Return the outcome of `trainers.maml.methods.implicit`."""
         pull, support, at = self._config.proximal, self._support(sets, 0), start
         for k in range(self._config.inner_steps):
             at = at - rate(k) * (self._slope(at, support) + pull * (at - start))

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, adapt_to, adapted_names, graph_gradient, query_outcome
-from trainers.maml.contrastive import (
+from trainers.maml.engines.outcomes import outcome_of
+from trainers.maml.episodes import Episode, gather, training_draw
+from trainers.maml.methods.contrastive import (
     Explicit,
     HeadPath,
     coefficients,
@@ -18,8 +20,6 @@ from trainers.maml.contrastive import (
     head_path,
     interference_loss,
 )
-from trainers.maml.engines.outcomes import outcome_of
-from trainers.maml.episodes import Episode, gather, training_draw
 from trainers.maml.model import Model, build_model
 from trainers.maml.networks import HEAD, Params, initial_params, zero_head
 

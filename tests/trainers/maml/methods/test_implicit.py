@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.trainers.maml.smooth import SMOOTH, flat, largest_slope_error, smooth_case
 from trainers.maml.adapt import Adaptation, adapt_to, adapted_names, graph_gradient, transform_gradient
-from trainers.maml.implicit import conjugate_gradient, implicit_outcome
+from trainers.maml.methods.implicit import conjugate_gradient, implicit_outcome
 
 LAMBDA = 2.0
 

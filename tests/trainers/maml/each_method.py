@@ -1,6 +1,6 @@
 """The methods of the MAML trainer beyond the paper's, for tests of all of them, and how far each is from a reference.
 
-`python -m tests.trainers.maml.methods` prints the table of docs/methods.md.
+`python -m tests.trainers.maml.each_method` prints the table of docs/methods.md.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from trainers.maml.engines.engines import build
 from trainers.maml.engines.outcomes import outcome_of
 from trainers.maml.engines.table import EngineName
 from trainers.maml.episodes import Episode, gather, training_draw
-from trainers.maml.multi_step import weights_at
+from trainers.maml.methods.multi_step import weights_at
 from trainers.maml.networks import Params
 from trainers.maml.rates import initial_rates, is_rate
 from trainers.maml.train import begun

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from tests.trainers.maml.methods import METHODS
+from tests.trainers.maml.each_method import METHODS
 from trainers.maml.adapt import graph_gradient
 from trainers.maml.engines.engines import build
 from trainers.maml.engines.outcomes import outcome_of
 from trainers.maml.episodes import Episode, gather, training_draw
+from trainers.maml.methods.reptile import minibatch
 from trainers.maml.model import build_model
-from trainers.maml.reptile import minibatch
 from trainers.maml.train import begun
 
 

@@ -1,6 +1,6 @@
 """Opens a page in the user's browser once a server answers. `sweeper ui` starts it beside the server that it becomes.
 
-Run as `python -m sweeper.cli.browser PORT URL`.
+Run as `python -m sweeper.cli.terminal.browser PORT URL`.
 """
 
 import os
@@ -28,7 +28,7 @@ def open_later(port: int, url: str) -> None:
     """Start a process that opens `url` as soon as `port` of this machine answers. Does nothing if it can't start."""
     try:
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "sweeper.cli.browser", str(port), url],
+            [sys.executable, "-P", "-m", "sweeper.cli.terminal.browser", str(port), url],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainers.maml.smooth import SMOOTH, smooth_case
 from trainers.maml.adapt import Adaptation, graph_gradient
-from trainers.maml.multi_step import weighted_outcome, weights_at
+from trainers.maml.methods.multi_step import weighted_outcome, weights_at
 
 
 @pytest.mark.parametrize(

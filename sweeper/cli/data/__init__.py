@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sweeper.cli.data_add import add
-from sweeper.cli.data_show import show
+from sweeper.cli.data.adding import add
+from sweeper.cli.data.showing import show
 from sweeper.cli.options import data_root_option, json_option, results_option, with_errors_shown
 from sweeper.cli.terminal.printing import hand_out, say
 from sweeper.errors import SweepError

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.trainers.maml.by_hand import logits
-from tests.trainers.maml.methods import (
+from tests.trainers.maml.each_method import (
     METHODS,
     SECOND_ORDER,
     away_from_the_start,

@@ -9,10 +9,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainers.maml.adapt import Adaptation, graph_gradient
-from trainers.maml.contrastive import Explicit, contrastive_loss, extended, head_of, head_path, interference_loss
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import Episode, gather, probe_draw
-from trainers.maml.feature_pull import STEP, displacements, feature_gradients
+from trainers.maml.methods.contrastive import (
+    Explicit,
+    contrastive_loss,
+    extended,
+    head_of,
+    head_path,
+    interference_loss,
+)
+from trainers.maml.methods.feature_pull import STEP, displacements, feature_gradients
 from trainers.maml.model import Model, build_model, one_hot
 from trainers.maml.networks import HEAD, Params, initial_params, zero_head
 from trainers.maml.probes import probe
@@ -181,5 +188,5 @@ def test_the_trial_step_is_so_small_that_a_tenth_of_it_gives_the_same(tiny, pixe
     params = zero_head(initial_params(config))
     episodes = gather(probe_draw(config), pixels, config)
     found = probe(config, params, episodes)["feature_pull"]["second"]["query"]["same"]
-    monkeypatch.setattr("trainers.maml.feature_pull.STEP", STEP / 10)
+    monkeypatch.setattr("trainers.maml.methods.feature_pull.STEP", STEP / 10)
     assert probe(config, params, episodes)["feature_pull"]["second"]["query"]["same"] == pytest.approx(found, rel=0.03)
