@@ -5,6 +5,7 @@
 
 import gzip
 import json
+import logging
 import os
 import tempfile
 import zlib
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from analysis.contract.record import ARTIFACT, SCHEMA_VERSION, TAG_KIND, TAG_SCHEMA, TAG_TRIAL_ID, TrialRecord
-from analysis.contract.store_schema import other_schema
+from analysis.contract.store_schema import LOGS_WHAT_IT_RAISES, other_schema
 from analysis.errors import AnalysisError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def load(tracking_uri: str, trial_ids: Collection[str], artifacts: Path | None =
         from mlflow.tracking import MlflowClient
         from sqlalchemy.exc import SQLAlchemyError
 
+        logging.getLogger(LOGS_WHAT_IT_RAISES).setLevel(logging.CRITICAL)
         try:
             fetched = _fetch(MlflowClient(tracking_uri), tracking_uri, frozenset(trial_ids), artifacts)
         except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:  # ImportError: a database's driver

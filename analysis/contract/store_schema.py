@@ -5,6 +5,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+LOGS_WHAT_IT_RAISES = "mlflow.store.db.utils"
+"""MLflow's logger of a database's errors, with their tracebacks. MLflow then raises them, and we tell a sentence."""
 _REFUSED = re.compile(r"out-of-date database schema \(found version (\w+), but expected (\w+)\)")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 
+from analysis.contract.store_schema import LOGS_WHAT_IT_RAISES
 from sweeper.errors import TrackingError
 from sweeper.tracking.address import explain
 
@@ -48,6 +49,7 @@ def load_mlflow() -> ModuleType:
         ) from None
     for chatty in ("alembic", "mlflow"):  # MLflow sets these when it is imported
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger(LOGS_WHAT_IT_RAISES).setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs every failed retry
     return mlflow
 

@@ -3,10 +3,12 @@
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from sweeper.results.fold import fold
 from sweeper.results.paths import Results
 from sweeper.running.batch import prepare_run
 from sweeper.sweepfile.sweep import load
-from sweeper.tracking.address import default_uri
+from sweeper.tracking.address import default_uri, sqlite_path
 from sweeper.tracking.mlflow_tracker import MlflowTracker
 from sweeper.tracking.open_lock import only_opener
 from sweeper.tracking.shown_mark import is_shown
@@ -284,6 +286,16 @@ def test_old_file_stores_and_the_users_own_variables_break_nothing(untracked: Pa
     assert ended.code == 0, ended.err
     assert stored(default_uri(untracked / "results")) == journalled(untracked / "results")
     assert [path.name for path in (untracked / "mlruns").rglob("*")] == ["0", "meta.yaml"]
+
+
+@pytest.mark.parametrize("words", [("sync",), ("report", "--out", "report")], ids=lambda words: words[0])
+def test_what_the_database_refuses_is_told_in_a_sentence_alone(words: tuple[str, ...], untracked: Path) -> None:
+    assert sweeper("sync", "tiny.yaml", cwd=untracked).code == 0
+    with closing(sqlite3.connect(sqlite_path(default_uri(untracked / "results")))) as store, store:
+        store.execute("ALTER TABLE runs RENAME COLUMN source_type TO gone")
+    ended = sweeper(words[0], "tiny.yaml", *words[1:], cwd=untracked)
+    assert "no such column: runs.source_type" in ended.err
+    assert "Traceback" not in ended.err and "ERROR" not in ended.err, ended.err
 
 
 def test_a_variable_of_mlflow_that_can_not_be_read_is_told_in_a_sentence(untracked: Path) -> None:
