@@ -28,6 +28,8 @@ MODULES = (
     "trainers.maml.adapt",
     "trainers.maml.nested",
     "trainers.maml.networks",
+    "trainers.maml.networks.conv4",
+    "trainers.maml.networks.normalisation",
     "trainers.maml.model",
     "trainers.maml.evaluation",
     "trainers.maml.train",

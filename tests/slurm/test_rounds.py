@@ -34,7 +34,7 @@ ONLY = os.environ.get("SWEEPER_SLURM_FAULTS", "")
 TABLE = os.environ.get("SWEEPER_SLURM_TABLE")
 PRELOAD = os.environ.get("SWEEPER_SLURM_PRELOAD", "")
 SIZE = Size(200, 100, 100, 3)
-LASTING = {"preemption by a job in `high`": Size(3000, 1, 1, 1), "time limit": Size(9000, 1, 1, 1)}
+LASTING = dict.fromkeys(("preemption by a job in `high`", "time limit"), Size(9000, 1, 1, 1))
 """Faults that Slurm takes its time for: a program that mostly sleeps trains so many steps of 4 ms."""
 
 
