@@ -123,6 +123,29 @@ def test_what_prints_says_by_its_exit_code_whether_it_could(trained, streams, ho
     assert (trained / "own.yaml").exists()
 
 
+ONE_CLAIM = """
+import types
+import sweeper.cli.theory as shown
+from trainers.maml.theory import examine
+from trainers.maml.theory.claim import Claim
+def one(setting): yield Claim(statement="one", source="nobody", computed="its error", error=ERROR, bound=0.5)
+shown._settings = lambda data: [types.SimpleNamespace(name="nothing")]
+examine.CHECKS, examine.CHECKS_ONCE = (one,), ()
+"""
+"""In the place of minutes of claims."""
+
+
+@pytest.mark.parametrize(("streams", "how"), LOST)
+def test_theory_says_by_its_exit_code_whether_it_could_print_and_whether_all_is_as_expected(tmp_path, streams, how):
+    unprinted = how == "full" and streams != "err"
+    for error, code in (("0.1", 0), ("0.9", 1)):
+        for option in ((), ("--json",), ("--markdown",)):
+            broken = ONE_CLAIM.replace("ERROR", error) + program(streams, how)
+            ended = sweeper("theory", *option, cwd=tmp_path, program=broken)
+            assert ended.code == (4 if unprinted else code), (option, ended)
+            assert "Traceback" not in ended.err, ended.err
+
+
 @pytest.mark.parametrize("words", ["plan tiny.yaml", "logs ID", "--help", "run --help", "--version"])
 def test_a_reader_that_leaves_ends_what_only_prints_quietly(trained, words):
     trial_id = next((trained / "results" / "trials").iterdir()).name
