@@ -169,7 +169,8 @@ def _within(groups: Sequence[Sequence[float]]) -> _Within:
     """Return the standard deviation within groups, pooled; a group of a single value doesn't count."""
     several = [group for group in groups if len(group) > 1]
     dof = sum(len(group) - 1 for group in several)
-    squares = math.fsum((len(group) - 1) * float(np.var(group, ddof=1)) for group in several)
+    apart = [group for group in several if min(group) < max(group)]  # the mean of equal values may differ by a rounding
+    squares = math.fsum((len(group) - 1) * float(np.var(group, ddof=1)) for group in apart)
     return _Within(math.sqrt(squares / dof) if dof else math.nan, dof)
 
 

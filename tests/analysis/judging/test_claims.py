@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -277,3 +278,39 @@ def test_a_family_without_any_effect_yields_a_wrong_verdict_in_5_of_100_sweeps_a
         unadjusted += any(one.p < 0.05 for one in found)
     assert wrong / 600 < 0.078
     assert unadjusted / 600 > 0.08
+
+
+def apart(by_seed: Mapping[int, float]) -> Mapping[str, Mapping[int, float]]:
+    """Return cells of which each 7 less its 1 is `by_seed`."""
+    none = dict.fromkeys(by_seed, 0.0)
+    return {NONE_7: by_seed, NONE_1: none, ZEROING_7: by_seed, ZEROING_1: none}
+
+
+def test_a_margin_makes_an_effect_negligible_and_an_equivalence_inconclusive() -> None:
+    """The 90 % intervals are 0 ± 0.0017 and 0.012 ± 0.0058; the margin is 0.015."""
+    effect, equivalence = claim("effect", NONE_7, NONE_1), claim("equivalence", ZEROING_7, ZEROING_1)
+    assert judged([effect], apart({1: -0.001, 2: 0.0, 3: 0.001}))[0].word == "negligible"
+    assert judged([replace(effect, margin=0.001)], apart({1: -0.001, 2: 0.0, 3: 0.001}))[0].word == "inconclusive"
+    found = judged([equivalence], apart({1: 0.0085, 2: 0.012, 3: 0.0155}))[0]
+    assert found.contrast.paired.low > 0 and found.word == "inconclusive"
+    assert judged([equivalence], apart({1: 0.0385, 2: 0.042, 3: 0.0455}))[0].word == "contradicted"
+
+
+def test_effects_without_a_margin_are_in_the_family_and_equivalences_are_not() -> None:
+    strokes = TaskFacts("strokes", "first", 1, "test_accuracy")
+    first, second, equivalence = judged([STEPS_MATTER, INTERACTION, STEPS_DO_NOT], FIG_4, facts=strokes)
+    assert sorted((first.adjusted_p, second.adjusted_p))[0] == pytest.approx(2 * min(first.p, second.p))
+    assert math.isnan(equivalence.p) and math.isnan(equivalence.adjusted_p)
+
+
+def test_equal_seeds_have_no_effect_in_sd() -> None:
+    still = judged([STEPS_MATTER], apart({1: 0.1, 2: 0.1, 3: 0.1}))[0]
+    assert still.seed_sd == 0 and math.isnan(still.effect_in_sd)
+    assert still.word == "reproduced"
+
+
+def test_a_claim_that_is_not_planned_has_no_numbers() -> None:
+    found = judged([STEPS_MATTER], FIG_4 | {NONE_1: None}, FIG_4)[0]
+    assert (found.contrast, found.margin, found.reference, found.missing) == (None, None, None, ())
+    assert all(map(math.isnan, (found.p, found.adjusted_p, found.seed_sd, found.effect_in_sd)))
+    assert found.published.mean == pytest.approx(0.0470, abs=5e-5)

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.numbers.endpoint import endpoint_sentence, endpoint_values, read
+from analysis.numbers.endpoint import endpoint_sentence, endpoint_values, metric_sentence, read, why_not
+from analysis.numbers.measurements import number_of
 from tests.analysis.endpoints import endpoint_of, read_otherwise
 
 
@@ -118,4 +119,50 @@ def test_the_sentence_names_head_steps_time_and_window(endpoint) -> None:
     assert endpoint_sentence(endpoint) == (
         "Test accuracy after 1 inner step with the head zeroed before adaptation, at the planned last outer step, "
         "one evaluation"
+    )
+
+
+def test_the_frame_orders_the_steps_as_they_are_read_and_not_as_text(trial, make_record, endpoint) -> None:
+    records = {trial.trial_id: make_record(trial, {20: 0.3, 100: 0.7})}
+    frame = endpoint_values([trial], records, read_otherwise(endpoint, at=(20, 100)))
+    assert list(frame["at"].cat.categories) == ["20", "100"] and frame["at"].cat.ordered
+    columns = ("trial_id", "cell", "seed", "zeroing", "at", "read_step", "value", "reason", "evaluations")
+    assert tuple(frame.columns) == columns
+    assert frame["cell"].tolist() == ["none", "none"] and frame["read_step"].tolist() == [20, 100]
+
+
+def test_a_trial_that_did_not_run_averages_nothing(trial, endpoint) -> None:
+    value, reason, evaluations = read(trial, None, endpoint, 60)
+    assert math.isnan(value) and (reason, evaluations) == ("not run", 0)
+    assert why_not(trial, None, "probe", 60) == "not run"
+
+
+def test_the_evaluation_before_training_is_on_no_schedule(trial, make_record, endpoint) -> None:
+    record = make_record(trial, {0: 0.2, 20: 0.3, 40: 0.5, 60: 0.7})
+    assert read(trial, record, read_otherwise(endpoint, window=9), 60) == (pytest.approx(0.5), "", 3)
+
+
+def test_a_schedule_of_every_step_counts_the_first(trial, make_record, endpoint) -> None:
+    record = make_record(trial, {0: 0.0, 1: 0.2, 2: 0.4, 3: 0.6})
+    each = replace(trial, config={"eval_every": 1})
+    assert read(each, record, read_otherwise(endpoint, window=9), 3) == (pytest.approx(0.4), "", 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"), [({"steps": 5}, "inner step 5 not scored"), ({"head": "own"}, "head own not scored")]
+)
+def test_a_score_that_is_missing_is_no_zero(trial, make_record, endpoint, given, reason: str) -> None:
+    value, found, evaluations = read(trial, make_record(trial, {60: 0.7}), read_otherwise(endpoint, **given), 60)
+    assert math.isnan(value) and (found, evaluations) == (reason, 0)
+    (evaluation,) = make_record(trial, {60: 0.7})["evaluations"]
+    number = number_of(trial, make_record(trial, {60: 0.7}), read_otherwise(endpoint, **given), evaluation)
+    assert math.isnan(number.value) and number.reason == reason
+
+
+def test_the_sentence_names_the_inner_steps_of_training_and_the_trained_head(endpoint) -> None:
+    assert metric_sentence(read_otherwise(endpoint, head="trained", steps="inner_steps")) == (
+        "Test accuracy after as many inner steps as in training with the head as trained"
+    )
+    assert metric_sentence(read_otherwise(endpoint, steps=5)) == (
+        "Test accuracy after 5 inner steps with the head zeroed before adaptation"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.numbers.endpoint import endpoint_sentence, endpoint_values, read
-from analysis.numbers.probes import _NUMBERS, blocks, probe_number, query_query, support_query
+from analysis.numbers.probes import _NUMBERS, _gap_of, _moved_of, blocks, probe_number, query_query, support_query
 from tests.analysis.endpoints import PROBED, endpoint_of, read_otherwise
 
 LABELS = {"head": "zeroed"}
@@ -100,3 +100,26 @@ def test_the_sentence_says_what_is_measured_and_when() -> None:
         "Mean cosine similarity of query and support features, same class minus other classes, at outer step 101, mean "
         "of the last 3 probes"
     )
+
+
+def test_two_query_images_per_class_have_a_mean_without_self_pairs() -> None:
+    """Of two images a class has four ordered pairs, two of them self-pairs of cosine 1: (4 * 0.75 - 2) / 2 = 0.5."""
+    block = np.array([[0.0, 0.0, 0.75, 0.25], [0.0, 0.0, 0.25, 0.75]])
+    assert query_query(block, 2) == (0.5, 0.25)
+
+
+def test_a_probe_of_an_old_version_has_no_displacement_of_queries_either(make_trial, make_record, make_probe) -> None:
+    record = make_record(make_trial(LABELS), {}, probes=[make_probe(31)])
+    del record["probes"][0]["feature_pull"]
+    value, reason = probe_number(record, record["probes"][0], "query_moved")
+    assert math.isnan(value) and reason == "probe at step 31 is of a version without feature_pull"
+
+
+def test_a_number_of_a_probe_is_its_gap_or_none(make_trial, make_record, make_probe) -> None:
+    record = make_record(make_trial(LABELS), {})
+    record["config"]["order"] = "second"
+    whole, torn = make_probe(31), make_probe(31, pulled=None)
+    torn["cosine"][0][1] = None
+    assert _gap_of(support_query)(record, whole) == pytest.approx(0.25)
+    assert _moved_of("support")(record, whole) == 1.5
+    assert _gap_of(support_query)(record, torn) is None and _moved_of("support")(record, torn) is None

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from analysis.contract.question import Endpoint
 from analysis.numbers.endpoint import (
     PERCENT,
     axis_title,
@@ -129,3 +130,34 @@ def test_a_number_that_is_no_percentage_has_as_many_decimals_as_the_largest_need
     assert unit.name == "nats"
     if text is not None:
         assert in_unit(found[0], unit) == text
+
+
+@pytest.mark.parametrize(
+    ("found", "digits"), [([0.5, -20.0, 3.0], 2), ([math.nan, math.inf, 0.02], 5), ([math.nan], 3)]
+)
+def test_the_largest_finite_number_sets_the_decimals(found: list[float], digits: int) -> None:
+    assert unit_of(LOSS, found).digits == digits
+
+
+def test_a_title_names_each_coordinate() -> None:
+    facts = {"words": "score", "coordinates": {"split": (), "last_layer": ()}}
+    read_twice = Endpoint.of("score", facts, {"split": "val", "last_layer": 3}, at="last", window=1)
+    assert axis_title(read_twice) == "score, split val, last layer 3"
+
+
+def test_a_step_is_passed_once_a_later_one_is_reached_or_the_trial_is_done_there() -> None:
+    """At the step itself, a running trial may still measure."""
+    readings = values(0.3)
+    assert read(TRIAL, recorded(TRIAL, readings, "running", 35), ACCURACY, 34) == (0.3, "", 1)
+    assert read(TRIAL, recorded(TRIAL, readings, "running", 35), ACCURACY, 35).reason == "running at step 35 of 60"
+    assert read(TRIAL, recorded(TRIAL, readings, "running", 35, done_step=35), ACCURACY, 35) == (0.3, "", 1)
+    not_there = recorded(TRIAL, readings, "running", 35, done_step=34)
+    assert read(TRIAL, not_there, ACCURACY, 35).reason == "running at step 35 of 60"
+    one_step = planned({}, target=1)
+    assert read(one_step, recorded(one_step, {0: {"accuracy/val": 0.3}}), ACCURACY, "last") == (0.3, "", 1)
+
+
+@pytest.mark.parametrize("status", ["diverged", "interrupted"])
+def test_a_trial_that_ended_early_at_the_very_step_says_so(status: str) -> None:
+    record = recorded(TRIAL, {60: {"loss": 0.3}}, status)
+    assert read(TRIAL, record, ACCURACY, "last").reason == f"{status} at step 60"

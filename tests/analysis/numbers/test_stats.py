@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -236,3 +237,39 @@ def test_the_furthest_of_an_interval_is_its_end_far_from_zero(low: float, high: 
 def test_a_cell_that_spreads_just_three_times_the_median_is_kept() -> None:
     cells = {name: [[-sd, 0.0, sd]] for name, sd in {"a": 1.0, "b": 1.0, "c": 1.0, "d": 3.0, "e": 3.001}.items()}
     assert pooled(cells).excluded == ("e",)
+
+
+def _left_open(difference: float, dof: int, n_theirs: int, margin: float) -> Iterator[tuple[int, float]]:
+    """Yield each number of our seeds above 3, with the chance that neither interval decides; the spread is 0.5."""
+    for n in range(4, 250):
+        se, t = 0.5 * math.sqrt(1 / n + 1 / n_theirs), reference.t(dof + n - 3)
+        found = reference.norm(difference, se)
+        agrees, differs = max(margin - t.ppf(0.95) * se, 0.0), t.ppf(0.975) * se
+        yield n, found.cdf(differs) - found.cdf(agrees) + found.cdf(-agrees) - found.cdf(-differs)
+
+
+@pytest.mark.parametrize(
+    ("difference", "dof", "n_theirs", "margin", "expected"),
+    [
+        (0.0, 1, 4, 1.0, 8),
+        (0.2, 2, 4, 1.0, 9),
+        (0.5, 1, 4, 1.0, 13),
+        (0.5, 3, 4, 1.0, 12),
+        (-1.0, 2, 4, 1.0, 8),
+        (0.0, 20, 40, 0.243, 200),  # the most
+        (0.0, 20, 40, 0.2429, 201),  # one more than the most
+    ],
+)
+def test_the_needed_seeds_are_the_first_that_leave_two_in_ten_cases_open(
+    difference: float, dof: int, n_theirs: int, margin: float, expected: int
+) -> None:
+    """Each of our seeds beyond those that ran adds a degree of freedom to the spread's."""
+    assert next(n for n, left in _left_open(difference, dof, n_theirs, margin) if left <= 0.2) == expected
+    found = needed_seeds(Estimate(difference, 0.0, dof), Pooled(0.5, dof, (), ()), 3, n_theirs, margin)
+    assert found == (expected if expected <= 200 else None)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.5, 0.7])
+def test_equal_values_have_no_spread_at_all(value: float) -> None:
+    """The mean of three times 0.1 is a rounding away from 0.1, and numpy's variance with it."""
+    assert pooled({"a": [[value] * 3], "b": [[value] * 3, [0.0] * 2]}).sd == 0.0

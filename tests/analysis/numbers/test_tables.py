@@ -6,8 +6,9 @@ import pytest
 
 from analysis.contract.question import TableSpec
 from analysis.errors import AnalysisError
-from analysis.numbers.endpoint import endpoint_values
-from analysis.numbers.tables import Table, contrast, table
+from analysis.numbers.endpoint import PERCENT, PLAIN, Unit, endpoint_values
+from analysis.numbers.stats import paired
+from analysis.numbers.tables import Difference, Table, cells, contrast, table
 from analysis.pages.latex import latex, latex_text
 from analysis.pages.markup import csv_text, markdown, markdown_text
 
@@ -178,3 +179,53 @@ def test_text_cannot_become_markup() -> None:
         r"50\% of \$x\_1\textasciicircum{}2\$ \{a\}\textbackslash{}b \#\textasciitilde{}"
     )
     assert markdown_text("a|b\n<i> *c* [d]") == r"a\|b \<i> \*c\* \[d]"
+
+
+NATS = Unit(1.0, 2, "nats")
+
+
+@pytest.mark.parametrize(
+    ("unit", "of_contrast", "of_table"),
+    [(PERCENT, "percentage points, ", "Percent; "), (NATS, "in nats, ", "In nats; "), (PLAIN, "", "")],
+)
+def test_a_table_names_its_unit(values, unit: Unit, of_contrast: str, of_table: str) -> None:
+    made = contrast(values, AXES, SPEC, "zeroing", unit)
+    assert made.caption == f"zeroing: every step - none, {of_contrast}paired by seed"
+    assert made.notes == (
+        "± is half the 95 % t-interval over common seeds. Intervals are not adjusted for their number.",
+    )
+    assert table(values, AXES, SPEC, "", 1, unit).notes == (
+        f"{of_table}± is half the 95 % t-interval over seeds (3 planned per cell; no interval below three seeds).",
+    )
+
+
+def test_a_difference_of_two_seeds_has_no_interval() -> None:
+    apart = paired({0: 0.5, 1: 0.7}, {0: 0.4, 1: 0.4})
+    made = Difference(unit=PERCENT, at="last", labels={}, contrast="b - a", paired=apart)
+    assert made.text() == "+20.0 (n = 2)"
+
+
+def test_a_cell_averages_as_few_measurements_as_the_seed_with_the_fewest(make_trial, make_record, endpoint) -> None:
+    plan = [make_trial({"steps": "1"}, seed) for seed in range(3)]
+    records = {
+        plan[0].trial_id: make_record(plan[0], {20: 0.5, 40: 0.5, 60: 0.5}),
+        plan[1].trial_id: make_record(plan[1], {40: 0.5, 60: 0.5}),
+    }
+    (cell,) = cells(endpoint_values(plan, records, replace(endpoint, window=3)), ("steps",), ("steps",)).values()
+    assert (cell.evaluations, cell.planned, list(cell.values)) == (2, 3, [0, 1])
+
+
+def test_what_is_missing_is_named_with_its_step(make_trial, endpoint) -> None:
+    frame = endpoint_values([make_trial({"steps": "1"})], {}, replace(endpoint, at=(20, 60)))
+    made = table(frame, ("steps",), TableSpec(rows=(), columns="steps"), "", 1)
+    assert made.missing == (
+        "outer step 20, steps 1: seed 0 (1-s0) not run.",
+        "outer step 60, steps 1: seed 0 (1-s0) not run.",
+    )
+
+
+def test_the_seeds_of_a_sweep_without_axes_stay_in_their_order(make_trial, make_record, endpoint) -> None:
+    plan = [make_trial({}, seed) for seed in range(100)]
+    records = {trial.trial_id: make_record(trial, {60: trial.seed / 100}) for trial in plan}
+    (cell,) = cells(endpoint_values(plan, records, endpoint), (), ()).values()
+    assert list(cell.values.items()) == [(seed, seed / 100) for seed in range(100)]
