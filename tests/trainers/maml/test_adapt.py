@@ -151,3 +151,17 @@ def test_an_adaptation_that_blows_up_scores_nothing(smooth):
     counts = correct_counts(SMOOTH, params, episode, how, range(how.steps + 1))
     assert counts[0] > 0
     assert counts[1:].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "adapted"),
+    [
+        ("maml", ("conv", "head.weight", "head.bias")),
+        ("anil", ("head.weight", "head.bias")),
+        ("contrastive", ("head.weight", "head.bias")),
+        ("boil", ("conv",)),
+    ],
+)
+def test_an_algorithm_adapts_the_head_the_encoder_or_both(algorithm, adapted):
+    params = dict.fromkeys(("conv", "head.weight", "head.bias"), torch.zeros(1))
+    assert adapted_names(algorithm, params) == adapted
