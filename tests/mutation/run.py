@@ -3,6 +3,9 @@
 The tests run once as they are, to learn which of them call which function. Then each mutant has a fork of this process,
 in which one function has other code and only the tests that call it run, the quickest first, until one fails. No test
 is collected twice, and nothing is written into the sources. A mutant that never ends is ended by its limit of CPU time.
+
+The test that killed a mutant runs once more on the code as it is. If it fails there too, the run ends: something else
+makes tests fail, and a further verdict would say nothing about mutants.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import json
 import os
 import resource
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -19,6 +23,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import CodeType
 from typing import Any, TextIO
+
+import pytest
 
 from tests.mutation.mutants import live, mutants_of
 
@@ -85,7 +91,7 @@ class Runner:
         functions = {(mutant.module, mutant.function): live(mutant.module, mutant.function) for mutant in chosen}
         calls = baseline(items, {function.__code__ for function in functions.values() if function})
         print(f"the tests took {sum(took for took, _ in calls.values()):.0f} s of CPU", file=sys.stderr, flush=True)
-        living: dict[int, tuple[Any, float]] = {}
+        living: dict[int, tuple[Any, list[Any], float, int]] = {}
         for mutant in chosen:
             function = functions[mutant.module, mutant.function]
             tests = sorted((took, n) for n, (took, called) in calls.items() if function and function.__code__ in called)
@@ -100,21 +106,29 @@ class Runner:
                     break
                 kept.append(items[n])
                 total += took
-            pid = os.fork()
-            if pid == 0:
-                _mutated(functools.partial(setattr, function, "__code__", mutant.code), kept, total)
-            living[pid] = mutant, time.monotonic()
+            change = functools.partial(setattr, function, "__code__", mutant.code)
+            pid, told = _forked(change, kept, total)
+            living[pid] = mutant, kept, total, told
         while living:
             self._note_one(living)
         return True
 
-    def _note_one(self, living: dict[int, tuple[Any, float]]) -> None:
+    def _note_one(self, living: dict[int, tuple[Any, list[Any], float, int]]) -> None:
         pid, status, used = os.wait4(-1, 0)
         if pid in living:
-            mutant, _ = living.pop(pid)
+            mutant, kept, total, told = living.pop(pid)
+            begun = len(os.read(told, len(kept)))
+            os.close(told)
             code = os.waitstatus_to_exitcode(status)
             outcome = {0: "survived", 1: "killed"}.get(code, "killed" if code < 0 else "error")
+            if outcome == "killed" and not self._passes_as_it_is(test := kept[begun - 1], total):
+                pytest.exit(f"{test.nodeid} killed '{mutant.name}', and fails on the code as it is too", returncode=1)
             self._note(mutant, outcome, used.ru_utime + used.ru_stime)
+
+    def _passes_as_it_is(self, test: Any, usual_s: float) -> bool:
+        pid, told = _forked(None, [test], usual_s)
+        os.close(told)
+        return os.waitpid(pid, 0)[1] == 0
 
     def _note(self, mutant: Any, outcome: str, cpu_s: float) -> None:
         self.outcomes[outcome] += 1
@@ -154,24 +168,42 @@ def passes(item: Any) -> bool:
     """Run one test with fixtures of its own; return whether it passed or was skipped."""
     from _pytest.runner import runtestprotocol
 
-    return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
+    failed = [report for report in runtestprotocol(item, log=False, nextitem=None) if report.failed]
+    for report in failed:
+        print(report.longreprtext, file=sys.stderr, flush=True)
+    return not failed
 
 
-def _mutated(change: Callable[[], None], tests: list[Any], usual_s: float) -> None:
-    """Run `tests` on changed code in this fork and end it: 0 if all pass, 1 if one fails, 3 if nothing could run."""
+def _forked(change: Callable[[], None] | None, tests: list[Any], usual_s: float) -> tuple[int, int]:
+    """Return a fork that runs `tests`, and a pipe with one byte for each test that it began.
+
+    A fork without a `change` runs them on the code as it is, and says on stderr why one fails.
+    """
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _mutated(change, tests, usual_s, tell)
+    os.close(tell)
+    return pid, told
+
+
+def _mutated(change: Callable[[], None] | None, tests: list[Any], usual_s: float, tell: int) -> None:
+    """Run `tests` in this fork and end it: 0 if all pass, 1 if one fails, 3 if nothing could run."""
     try:
         used = resource.getrusage(resource.RUSAGE_SELF)
         limit = int(used.ru_utime + used.ru_stime + SPARE_S + 5 * usual_s)
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
+        for descriptor in (0, 1, 2) if change else (0, 1):
             os.dup2(nowhere, descriptor)
-        change()
+        if change:
+            change()
         clear_caches()
     except BaseException:
         os._exit(3)
     try:
         for item in tests:
+            os.write(tell, b".")
             if not passes(item):
                 os._exit(1)
         os._exit(0)
@@ -190,8 +222,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     part, parts = map(int, options.share.split("/"))
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    import pytest
-
     options.out.parent.mkdir(parents=True, exist_ok=True)
     words = [
         "-q",
@@ -204,9 +234,10 @@ def main(arguments: list[str] | None = None) -> int:
         "-o",
         "tmp_path_retention_policy=none",
     ]
-    with options.out.open("w", encoding="utf-8") as out:
+    # A folder of its own: other runs of pytest remove old ones of theirs
+    with options.out.open("w", encoding="utf-8") as out, tempfile.TemporaryDirectory() as own:
         runner = Runner(options.modules, (part - 1, parts), options.processes, out)
-        code = pytest.main([*words, *options.tests], plugins=[runner])
+        code = pytest.main([*words, f"--basetemp={own}/tests", *options.tests], plugins=[runner])
     print(json.dumps({"modules": len(options.modules), **runner.outcomes}))
     return int(code not in (0, 5))
 

@@ -1,5 +1,6 @@
 """A mutant is a small fault of one function, and in `make test-long` the tests of the maths notice each that counts."""
 
+import io
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pytest
 
 from tests.budget import LONG
 from tests.mutation.mutants import live, mutants_in, mutants_of
-from tests.mutation.run import MODULES, _mutated
+from tests.mutation.run import MODULES, Runner, _forked
 from tests.places import ROOT
 from tests.waiting import HANG_S
 
@@ -112,10 +113,32 @@ def test_a_fork_ends_with_what_the_tests_said_or_at_its_limit_of_cpu(monkeypatch
             return False
         return True
 
-    pid = os.fork()
-    if pid == 0:
-        _mutated(lambda: None, [item], 0.0)
+    pid, told = _forked(lambda: None, [item], 0.0)
+    os.close(told)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sound", [True, False], ids=["sound", "fails anyway"])
+def test_a_killing_test_must_pass_on_the_code_as_it_is(monkeypatch, sound):
+    """The second of three tests fails; it is that one that runs again, and alone."""
+    monkeypatch.setattr("tests.mutation.run.passes", lambda item: item())
+    mutated: list[bool] = []
+    items = [lambda: True, lambda: sound and not mutated, lambda: not mutated]
+    for item, name in zip(items, ("first", "second", "third"), strict=True):
+        item.nodeid = name
+    out = io.StringIO()
+    runner = Runner((), (0, 1), 1, out)
+    (mutant, *_) = mutants_in(SOURCE, "m", "m.py")
+    pid, told = _forked(lambda: mutated.append(True), items, 0.0)
+    living = {pid: (mutant, items, 0.0, told)}
+    if sound:
+        runner._note_one(living)
+        assert json.loads(out.getvalue())["outcome"] == "killed"
+    else:
+        with pytest.raises(pytest.exit.Exception, match=r"second killed 'm area: .* fails on the code as it is too"):
+            runner._note_one(living)
+        assert out.getvalue() == ""
 
 
 def known() -> dict[str, str]:
