@@ -1,8 +1,9 @@
 """`python -m tests.mutation.run`: breaks the maths in small ways, and sees whether a fast test notices each time.
 
 The tests run once as they are, to learn which of them call which function. Then each mutant has a fork of this process,
-in which one function has other code and only the tests that call it run, the quickest first, until one fails. No test
-is collected twice, and nothing is written into the sources. A mutant that never ends is ended by its limit of CPU time.
+in which one function has other code and only the tests that call it run until one fails: those in the file of its
+module before others, quick ones first. No test is collected twice, and nothing is written into the sources. A mutant
+that never ends is ended by its limit of CPU time.
 
 The test that killed a mutant runs once more on the code as it is. If it fails there too, the run ends: something else
 makes tests fail, and a further verdict would say nothing about mutants.
@@ -19,14 +20,14 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
 from typing import Any, TextIO
 
 import pytest
 
-from tests.mutation.mutants import live, mutants_of
+from tests.mutation.mutants import Mutant, live, mutants_of
 
 MODULES = (
     "trainers.maml.rng",
@@ -60,7 +61,7 @@ TESTS = ("tests/trainers/maml", "tests/analysis/numbers", "tests/analysis/judgin
 LEFT_OUT = ("test_compiled.py",)
 """Minutes of CPU, and of an engine whose formulas are compiled once: a mutant of them would change nothing."""
 LONGEST_S = 10.0
-"""CPU seconds of all tests of one mutant; the quickest of those that call the function are taken."""
+"""CPU seconds of all tests of one mutant by default: those of its module's file before others, quick ones first."""
 SPARE_S = 20
 """CPU seconds that a mutant has beyond five times what its tests took."""
 PARTS = ("trainers.", "analysis.")
@@ -78,31 +79,34 @@ def clear_caches() -> None:
 class Runner:
     """A pytest plugin that runs mutants in place of the collected tests."""
 
-    def __init__(self, modules: Iterable[str], share: tuple[int, int], processes: int, out: TextIO) -> None:
-        self._modules, self._share, self._processes, self._out = modules, share, processes, out
+    def __init__(self, chosen: Callable[[], list[Mutant]], longest_s: float, processes: int, out: TextIO) -> None:
+        self._chosen, self._longest_s, self._processes, self._out = chosen, longest_s, processes, out
         self.outcomes: dict[str, int] = defaultdict(int)
 
     def pytest_runtestloop(self, session: Any) -> bool:
         items = [item for item in session.items if item.path.name not in LEFT_OUT]
-        found = [mutant for module in self._modules for mutant in mutants_of(module)]
-        part, parts = self._share
-        chosen = [mutant for mutant in found if zlib.crc32(mutant.name.encode()) % parts == part]
-        print(f"{len(chosen)} of {len(found)} mutants, {len(items)} tests", file=sys.stderr, flush=True)
+        chosen = self._chosen()
+        print(f"{len(chosen)} mutants, {len(items)} tests", file=sys.stderr, flush=True)
         functions = {(mutant.module, mutant.function): live(mutant.module, mutant.function) for mutant in chosen}
         calls = baseline(items, {function.__code__ for function in functions.values() if function})
         print(f"the tests took {sum(took for took, _ in calls.values()):.0f} s of CPU", file=sys.stderr, flush=True)
         living: dict[int, tuple[Any, list[Any], float, int]] = {}
         for mutant in chosen:
             function = functions[mutant.module, mutant.function]
-            tests = sorted((took, n) for n, (took, called) in calls.items() if function and function.__code__ in called)
+            own = f"test_{mutant.module.rpartition('.')[2]}.py"
+            tests = sorted(
+                (items[n].path.name != own, took, n)
+                for n, (took, called) in calls.items()
+                if function and function.__code__ in called
+            )
             while len(living) >= self._processes:
                 self._note_one(living)
             if function is None or not tests:
                 self._note(mutant, "untested", 0.0)
                 continue
             kept, total = [], 0.0
-            for took, n in tests:
-                if kept and total + took > LONGEST_S:
+            for _, took, n in tests:
+                if kept and total + took > self._longest_s:
                     break
                 kept.append(items[n])
                 total += took
@@ -211,6 +215,12 @@ def _mutated(change: Callable[[], None] | None, tests: list[Any], usual_s: float
         os._exit(1)
 
 
+def _not_killed(out: Path) -> set[str]:
+    """Return the names of the mutants that the run into `out` did not kill."""
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    return {line["mutant"] for line in lines if line["outcome"] != "killed"}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run; return 0 if the tests passed as they are."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation.run", description=__doc__)
@@ -218,10 +228,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--share", default="1/1", help="K/N: the K-th of N parts of all mutants, drawn by their names")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files and folders of tests; default: of the maths")
+    parser.add_argument("--seconds", type=float, default=LONGEST_S, help="CPU time of the tests of one mutant")
+    parser.add_argument("--again", type=Path, metavar="OUT", help="only mutants that the run into OUT did not kill")
     parser.add_argument("--out", type=Path, default=Path("build/mutation.jsonl"), help="one line for each mutant")
     options = parser.parse_args(arguments)
     part, parts = map(int, options.share.split("/"))
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    left = _not_killed(options.again) if options.again else None
+
+    def chosen() -> list[Mutant]:
+        found = [mutant for module in options.modules for mutant in mutants_of(module)]
+        drawn = [mutant for mutant in found if zlib.crc32(mutant.name.encode()) % parts == part - 1]
+        return [mutant for mutant in drawn if left is None or mutant.name in left]
+
     options.out.parent.mkdir(parents=True, exist_ok=True)
     words = [
         "-q",
@@ -236,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     ]
     # A folder of its own: other runs of pytest remove old ones of theirs
     with options.out.open("w", encoding="utf-8") as out, tempfile.TemporaryDirectory() as own:
-        runner = Runner(options.modules, (part - 1, parts), options.processes, out)
+        runner = Runner(chosen, options.seconds, options.processes, out)
         code = pytest.main([*words, f"--basetemp={own}/tests", *options.tests], plugins=[runner])
     print(json.dumps({"modules": len(options.modules), **runner.outcomes}))
     return int(code not in (0, 5))

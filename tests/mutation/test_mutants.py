@@ -128,7 +128,7 @@ def test_a_killing_test_must_pass_on_the_code_as_it_is(monkeypatch, sound):
     for item, name in zip(items, ("first", "second", "third"), strict=True):
         item.nodeid = name
     out = io.StringIO()
-    runner = Runner((), (0, 1), 1, out)
+    runner = Runner(list, 10.0, 1, out)
     (mutant, *_) = mutants_in(SOURCE, "m", "m.py")
     pid, told = _forked(lambda: mutated.append(True), items, 0.0)
     living = {pid: (mutant, items, 0.0, told)}

@@ -4,6 +4,7 @@
 """
 
 import errno
+import gc
 import hashlib
 import inspect
 import os
@@ -368,6 +369,16 @@ def test_a_new_folder_for_kernels_is_this_users_alone(kept_below):
     folder = kernel_cache.kept_in()
     assert folder.parent == kept_below / "kernels"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("kept_below")
+def test_garbage_is_not_searched_while_kernels_are_compiled():
+    with kernel_cache.alone():
+        assert not gc.isenabled()
+        with pytest.raises(OSError, match="ours"), kernel_cache.alone():
+            raise OSError("ours")
+        assert not gc.isenabled()
+    assert gc.isenabled()
 
 
 @pytest.mark.usefixtures("kept_below")
