@@ -77,10 +77,10 @@ class Match(NamedTuple):
 
     `differing` leaves out the step target: without a schedule, step k of a short run is step k of a long one. Our value
     is read at `read_at`, so our runs have at least that length. The published value is at `paper_at`, which is the
-    paper's length for a value at the end of training.
+    paper's length for a value at the end of training. `differing` is None if the paper has no such runs.
     """
 
-    differing: tuple[str, ...]
+    differing: tuple[str, ...] | None
     read_at: int
     paper_at: int
 
@@ -128,6 +128,8 @@ def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_their
         return why
     if match is None or n_theirs == 0:
         return "no published value"
+    if match.differing is None:
+        return "the paper has no such cell"
     if match.differing:
         return f"the config differs from the paper's in {', '.join(match.differing)}"
     if match.read_at != match.paper_at:

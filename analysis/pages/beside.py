@@ -36,7 +36,7 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
         theirs = {key: list(values.values()) for key, values in every.items() if values}
         facts = facts_of(cells[0][1], endpoint)
         matches = {
-            _key(cell): Match(config_differences(_as_read(trial, endpoint)), _step(cell, trial), _step(cell, trial))
+            _key(cell): Match(_differing(trial, endpoint), _step(cell, trial), _step(cell, trial))
             for cell, trial in cells
             if _key(cell) in theirs
         }
@@ -94,19 +94,19 @@ def _by_task(readings: Readings, endpoint: Endpoint) -> dict[TaskFacts, list[tup
     return found
 
 
-def _as_read(trial: PlannedTrial, endpoint: Endpoint) -> PlannedTrial:
-    """Return `trial` with the paper's values in the fields that don't change what `endpoint` reads.
+def _differing(trial: PlannedTrial, endpoint: Endpoint) -> tuple[str, ...] | None:
+    """Return the fields that differ from the paper's and change what `endpoint` reads; None if the paper has no cell.
 
     Both values were read after the same inner steps with the same head, so how many more of them were scored is no
     difference. Between evaluations lies nothing that a mean of one evaluation reads.
     """
     if trial.paper is None:
-        return trial
+        return None
     unread = {*ALIKE_WHERE_READ, *(EVALUATION if endpoint.declared.measured == "probes" else PROBING)}
     if endpoint.window == 1:
         unread.add("eval_every")
     same = {name: value for name, value in trial.paper.items() if name in unread & trial.config.keys()}
-    return replace(trial, config={**trial.config, **same})
+    return config_differences(replace(trial, config={**trial.config, **same}))
 
 
 def _key(cell: Cell) -> str:

@@ -192,6 +192,7 @@ def test_a_small_difference_that_is_significant_agrees_and_does_not_differ() -> 
             3,
             "the config differs from the paper's in channels, bn_eps",
         ),
+        (MINI, Match(None, 2000, 2000), 3, 3, "the paper has no such cell"),
         (MINI, Match((), 200, 17500), 3, 3, "read at outer step 200, the paper's at 17500"),
         (MINI, HERE, 3, 1, "the authors have one seed"),
         (MINI, HERE, 2, 3, "2 seeds of ours, 3 are needed"),

@@ -62,6 +62,13 @@ def test_another_config_gets_no_verdict_but_its_numbers(make_readings) -> None:
     assert row[5] == "+0.0"
 
 
+def test_a_cell_that_the_paper_does_not_have_gets_no_verdict_but_its_numbers(make_readings) -> None:
+    found = make_readings()
+    plan = [replace(trial, paper=None) for trial in found.plan]
+    (word,) = verdicts(Readings(plan, AXES, found.records))
+    assert word == "no verdict (the paper has no such cell)"
+
+
 @pytest.mark.parametrize(
     "changed", [{"eval_steps": 3}, {"eval_heads": "zeroed"}, {"eval_each_step": False}, {"eval_every": 50}]
 )
