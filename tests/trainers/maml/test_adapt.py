@@ -1,5 +1,7 @@
 """The maths of one episode against closed forms and finite differences, in float64."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,6 +14,7 @@ from trainers.maml.adapt import (
     adapted_names,
     correct_counts,
     graph_gradient,
+    is_right,
     query_outcome,
     transform_gradient,
 )
@@ -62,6 +65,28 @@ def test_meta_gradient_of_a_quadratic_has_its_closed_form(inner, order, steps):
     at_adapted = problem.query_hessian @ (adapted - problem.query_centre)
     expected = shrink @ at_adapted if order == "second" else at_adapted
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@GRADIENTS
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_what_the_inner_loop_leaves_alone_gets_a_gradient_through_it_in_second_order_only(inner, order):
+    """Support loss (x y - 1)^2 / 2, query loss (x y - 2)^2 / 2, and only x moves: as in ANIL."""
+
+    def meta_loss(params: dict[str, Tensor]) -> Tensor:
+        how = Adaptation(("x",), 1, 0.1, inner(order))
+        fast = adapt(lambda fast: (fast["x"] * fast["y"] - 1) ** 2 / 2, params, how)[-1]
+        return (fast["x"] * fast["y"] - 2) ** 2 / 2
+
+    x, y = 0.7, 1.3
+    start = {name: torch.tensor(value, dtype=torch.float64) for name, value in (("x", x), ("y", y))}
+    if inner is graph_gradient:
+        leaves = {name: value.requires_grad_() for name, value in start.items()}
+        (found,) = torch.autograd.grad(meta_loss(leaves), [leaves["y"]])
+    else:
+        found = torch.func.grad(meta_loss)(start)["y"]
+    moved_x = x - 0.1 * (x * y - 1) * y
+    through = -0.1 * (2 * x * y - 1) * y if order == "second" else 0.0
+    assert float(found) == pytest.approx((moved_x * y - 2) * (moved_x + through), rel=1e-12)
 
 
 def test_adapt_returns_every_step_and_leaves_the_initial_parameters_alone():
@@ -151,6 +176,15 @@ def test_an_adaptation_that_blows_up_scores_nothing(smooth):
     counts = correct_counts(SMOOTH, params, episode, how, range(how.steps + 1))
     assert counts[0] > 0
     assert counts[1:].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_row_is_wrong_if_any_of_its_logits_is_not_finite_and_no_other_row_is(bad):
+    logits = torch.tensor([[2.0, 1, 0], [2, 1, 0], [2, 1, 0], [0, 3, 1], [1, 1, 0]])
+    labels = torch.tensor([0, 0, 0, 0, 0])
+    assert is_right(logits, labels).tolist() == [True, True, True, False, True]
+    logits[1, 2] = logits[2, 0] = bad
+    assert is_right(logits, labels).tolist() == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 
 from trainers.maml.layout import feature_count, parameter_count
 from trainers.maml.networks import encode, initial_params, native_norm, split_norm, zero_head
+from trainers.maml.rng import stream
 
 NORM = partial(native_norm, eps=1e-5)
 
@@ -33,6 +34,18 @@ def test_weights_are_kaiming_normal_and_biases_zero(tiny):
     assert float(params["conv2.weight"].std()) == pytest.approx(math.sqrt(2 / (32 * 9)), rel=0.03)
     assert not any(value.any() for name, value in params.items() if name.endswith("bias"))
     assert all((params[f"norm{n}.weight"] == 1).all() for n in (1, 2, 3, 4))
+
+
+def test_head_and_encoder_are_drawn_from_their_own_streams_of_the_seed(tiny):
+    params = initial_params(tiny(seed=3))
+    head, encoder = stream(3, "head"), stream(3, "encoder")
+    expected = {
+        "head.weight": head.standard_normal((3, 4)) * math.sqrt(2 / 4),
+        "conv1.weight": encoder.standard_normal((4, 1, 3, 3)) * math.sqrt(2 / 9),
+        "conv2.weight": encoder.standard_normal((4, 4, 3, 3)) * math.sqrt(2 / 36),
+    }
+    for name, value in expected.items():
+        torch.testing.assert_close(params[name], torch.from_numpy(value), rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize("change", [{"head_scale": 0.0}, {"head_bias": False}, {"zero_head_every": 1}, {"ways": 5}])

@@ -15,6 +15,7 @@ from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import Episode
 from trainers.maml.layout import BLOCKS
+from trainers.maml.methods.feature_pull import feature_gradients
 from trainers.maml.model import build_model
 from trainers.maml.networks import HEAD, Params, initial_params, zero_head
 from trainers.maml.train import train
@@ -77,6 +78,17 @@ def test_a_random_head_adds_negative_pairs_and_interference(tiny, noise):
     assert min(found["interference_norm"]) > 0
 
 
+def test_a_pair_whose_coefficient_is_0_neither_attracts_nor_repels(tiny, noise):
+    """Without features a bias makes every softmax exactly class 0: q - 1{u} is (0, 0, 0), (1, -1, 0) or (1, 0, -1)."""
+    config = tiny(probe_episodes=1, inner_steps=1, inner_lr=0.01)
+    params = {name: torch.zeros_like(value) for name, value in initial_params(config).items()}
+    params["head.bias"][0] = 1000.0
+    found, *_ = probed(config, noise, params)
+    # (1{t} - s) . (q - 1{u}) for t, u = 0..2: 0 0 0, 0 -2 -1 and 0 -1 -2
+    assert found["positive"] == [0.0]
+    assert found["negative"] == [pytest.approx(4 / 9, rel=1e-15)]
+
+
 def test_head_norm_is_of_weight_and_bias(tiny, noise):
     config = tiny(probe_episodes=1)
     params = initial_params(config)
@@ -119,6 +131,31 @@ def test_the_two_terms_are_what_contrastive_training_sums_in_the_encoder(tiny, n
         encoder = encoder_of(params)
         assert found["contrastive_norm"][e] == pytest.approx(norm(contrastive, encoder), rel=1e-10)
         assert found["interference_norm"][e] == pytest.approx(norm(interference, encoder), rel=1e-10)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_the_two_terms_are_of_at_least_one_inner_step_and_of_one_if_the_trial_has_one(tiny, noise, steps):
+    found, params, episodes = probed(tiny(inner_steps=steps, probe_episodes=1), noise)
+    one = tiny(algorithm="contrastive", order="first", inner_steps=1)
+    contrastive = meta_gradient(one.model_copy(update={"interference": False}), params, episodes, 0)
+    whole = meta_gradient(one, params, episodes, 0)
+    interference = {name: whole[name] - contrastive[name] for name in whole}
+    encoder = encoder_of(params)
+    assert found["contrastive_norm"] == [pytest.approx(norm(contrastive, encoder), rel=1e-10)]
+    assert found["interference_norm"] == [pytest.approx(norm(interference, encoder), rel=1e-10)]
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(0, 1), (1, 1), (3, 3)])
+def test_feature_gradients_are_of_the_trials_inner_steps_and_of_at_least_one(tiny, noise, steps, taken):
+    config = tiny(inner_steps=steps, probe_episodes=1)
+    found, params, episodes = probed(config, noise)
+    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+    model = build_model(config, vectorised=False)
+    for order in ("first", "second"):
+        how = Adaptation(HEAD, taken, config.inner_lr, graph_gradient(order))
+        expected = [float(each.norm()) for each in feature_gradients(model, leaves, episodes.at(0), how)]
+        pull = found["feature_pull"][order]
+        assert [pull[who]["gradient"] for who in ("support", "query")] == pytest.approx(expected, rel=1e-12)
 
 
 def distances(before: Params, after: Params) -> dict[str, float]:
@@ -194,6 +231,16 @@ def test_variances_are_those_batch_norm_divides_by_in_the_support_set(tiny, nois
         assert found["smallest_live_variance"][e] == pytest.approx(float(live.min()), rel=1e-9)
         assert found["flat_channels"][e] == flat
         assert flat >= 0.25
+
+
+def test_a_channel_is_flat_only_below_the_bound(tiny, noise, monkeypatch):
+    config = tiny(probe_episodes=1)
+    params = initial_params(config)
+    params["conv4.weight"] *= 1e-3  # the smallest variance is one of the last layer
+    (least,) = probed(config, noise, params)[0]["smallest_live_variance"]
+    for bound, share in ((least, 0.0), (math.nextafter(least, 1), 0.25)):
+        monkeypatch.setattr("trainers.maml.probes.FLAT", bound)
+        assert probed(config, noise, params)[0]["flat_channels"] == [share]
 
 
 def test_where_every_channel_is_dead_there_is_no_smallest_live_variance(tiny, noise):

@@ -12,8 +12,18 @@ from tests.trainers.maml.adams import ADAMS
 from tests.trainers.trained import same_bits, whole
 from trainers.maml.checkpoints import checkpoint
 from trainers.maml.engines.compiled.engine import CompiledEngine
+from trainers.maml.engines.engines import LoopEngine
+from trainers.maml.networks import initial_params
+from trainers.maml.probes import probe
 from trainers.maml.run_state import RunState
-from trainers.maml.train import train
+from trainers.maml.train import begun, train
+
+
+@pytest.mark.parametrize(("algorithm", "head"), [("anil", True), ("boil", False)])
+def test_a_run_begins_with_a_rate_of_each_parameter_that_its_algorithm_adapts(tiny, algorithm, head):
+    config = tiny(algorithm=algorithm, inner_rates="per_parameter")
+    rates = {f"rate:{name}" for name in initial_params(config) if name.startswith("head.") == head}
+    assert begun(config).params.keys() == initial_params(config).keys() | rates
 
 
 @pytest.mark.slow
@@ -305,6 +315,101 @@ def test_a_chunk_takes_about_its_time_evaluations_included(tiny, noise, monkeypa
     config = tiny(outer_steps=2, eval_episodes=10)
     assert len(list(train([config], noise, chunk_s=0))) == 2 + 10
     assert len(list(train([config], noise, chunk_s=3))) == (2 + 10) / 3
+
+
+SMALL = {"channels": 2, "meta_batch_size": 1, "inner_steps": 1, "eval_episodes": 1, "eval_heads": "zeroed"}
+AT_ONCE, AFTER_A_STEP = {"inner_lr": 1e200}, {"outer_lr": 1e200}
+"""Rates with which a run diverges at step 1, and at step 2."""
+PROBED = {"probe_episodes": 1, "probe_orders": "own", "order": "first", **SMALL}
+
+
+def steps_of(records, key) -> list[int]:
+    return [record.step for record in records if record.key == key]
+
+
+def test_a_pack_refuses_runs_at_different_points_and_a_run_without_a_state(tiny, noise):
+    configs = [tiny(seed=seed, outer_steps=2) for seed in (0, 1)]
+    fresh = [begun(config) for config in configs]
+    within = dataclasses.replace(fresh[1], step=2, correct=np.zeros((2, 1, 3), dtype=np.int64))
+    said = "must continue from one point; these are at step 0; step 2, 1 episodes into its evaluation pass"
+    with pytest.raises(ValueError, match=said):
+        next(train(configs, noise, states=[fresh[0], within], engine="loop"))
+    with pytest.raises(ValueError, match="shorter"):
+        next(train(configs, noise, states=fresh[:1], engine="loop"))
+
+
+def test_a_run_that_diverges_at_once_has_no_record_and_its_neighbour_goes_on_to_the_end(tiny, noise):
+    configs = [tiny(outer_steps=2, **own, **SMALL) for own in (AT_ONCE, {})]
+    chunks = list(train(configs, noise, engine="loop", chunk_s=0))
+    statuses = [[run.status for run in chunk.runs] for chunk in chunks]
+    assert statuses == [["diverged", "running"], ["diverged", "running"], ["diverged", "done"]]
+    assert {chunk.runs[0].message for chunk in chunks} == {"diverged at step 1: query loss nan"}
+    dead, alive = chunks[-1].states()
+    assert dead.records == ()
+    assert [record[:2] for record in alive.records] == [(1, "training"), (2, "evaluation"), (2, "scores")]
+
+
+def test_a_pack_ends_with_its_last_run_and_says_what_its_loss_had_been(tiny, noise, monkeypatch):
+    honest, calls = LoopEngine.meta_gradient, []
+
+    def counted(*given):
+        calls.append(given)
+        return honest(*given)
+
+    monkeypatch.setattr(LoopEngine, "meta_gradient", counted)
+    configs = [tiny(outer_steps=5, **own, **SMALL) for own in (AT_ONCE, AFTER_A_STEP)]
+    (chunk,) = train(configs, noise, engine="loop", chunk_s=60)
+    (record,) = chunk.states()[1].records
+    assert (record.step, record.key) == (1, "training")
+    was = f"; it was {record.value['query_loss']:.4g} at step 1"
+    assert [run.message for run in chunk.runs] == [
+        "diverged at step 1: query loss nan",
+        f"diverged at step 2: query loss nan{was}",
+    ]
+    assert (chunk.step, len(calls)) == (2, 2)
+
+
+def test_the_first_probe_is_at_probe_first_and_sees_the_head_of_that_step(tiny, noise):
+    config = tiny(probe_every=3, probe_first=1, outer_steps=2, zero_head_every=2, **PROBED)
+    records, _ = whole(config, noise, engine="loop")
+    (found,) = [record for record in records if record.key == "probe"]
+    assert found.step == 1
+    assert found.value["head_norm"] > 0
+
+
+def test_a_run_that_was_probed_before_the_stop_is_not_probed_again_with_its_neighbour(tiny, noise):
+    configs = [tiny(seed=seed, probe_every=2, outer_steps=1, **PROBED) for seed in (0, 1)]
+    chunk = next(train(configs[:1], noise, engine="loop", chunk_s=0))
+    states = [*chunk.states(), begun(configs[1])]
+    assert [(state.step, steps_of(state.records, "probe")) for state in states] == [(0, [0]), (0, [])]
+    *_, last = train(configs, noise, states=states, engine="loop")
+    assert [steps_of(state.records, "probe") for state in last.states()] == [[0], [0]]
+
+
+def test_a_probe_looks_with_the_engine_that_trains(tiny, noise, monkeypatch):
+    engines = []
+
+    def watched(*given):
+        engines.append(given[3])
+        return probe(*given)
+
+    monkeypatch.setattr("trainers.maml.train.probe", watched)
+    whole(tiny(probe_every=2, outer_steps=1, **PROBED), noise, engine="vmap")
+    assert engines == ["vmap"]
+
+
+def test_a_step_and_an_evaluation_multiply_as_the_config_says(tiny, noise, monkeypatch):
+    seen, honest = [], {name: getattr(LoopEngine, name) for name in ("meta_gradient", "correct")}
+    for name in honest:
+
+        def watched(*given, name=name):
+            seen.append((name, torch.is_autocast_enabled("cpu")))
+            return honest[name](*given)
+
+        monkeypatch.setattr(LoopEngine, name, watched)
+    for arithmetic in ("full", "bf16"):
+        whole(tiny(outer_steps=1, dtype="float32", arithmetic=arithmetic, **SMALL), noise, engine="loop")
+    assert seen == [(name, coarse) for coarse in (False, True) for name in ("meta_gradient", "correct")]
 
 
 @pytest.mark.slow

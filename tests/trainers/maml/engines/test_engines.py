@@ -2,21 +2,23 @@
 
 import random
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import trainers.maml.model
 import trainers.maml.theory.engines
 from tests.budget import budget
 from tests.trainers.small import tiny_config
-from trainers.maml.engines.engines import build
+from trainers.maml.adapt import QueryOutcome
+from trainers.maml.engines.engines import LoopEngine, VmapEngine, build, episode_model, mean_gradient
 from trainers.maml.engines.table import EngineName, cannot_treat
-from trainers.maml.episodes import evaluation_draw, gather, training_draw
-from trainers.maml.networks import initial_params, native_norm
+from trainers.maml.episodes import Episode, evaluation_draw, gather, training_draw
+from trainers.maml.networks import encode, initial_params, native_norm
 from trainers.maml.theory.claim import Setting
 from trainers.maml.theory.engines import CLAIMS, agreement, difference
 
@@ -204,3 +206,59 @@ def test_a_dead_run_leaves_its_neighbour_alone(tiny, noise):
     one = engine.meta_gradient(params, episodes, rates, [False, True])
     assert all(torch.equal(one.gradient[name][1], both.gradient[name][1]) for name in params)
     assert all(not one.gradient[name][0].any() for name in params)
+    assert not engine.correct(params, episodes, rates, [False, True], (0, 1))[0].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("loop", LoopEngine), ("fused", LoopEngine), ("vmap", VmapEngine), ("graph", VmapEngine), ("unfold", VmapEngine)],
+)
+def test_a_name_stands_for_one_kind_of_engine(tiny, name, kind):
+    assert type(build(name, tiny())) is kind
+
+
+def test_the_compiled_engine_has_one_kind_for_the_paper_and_one_for_the_methods_beyond_it(tiny, monkeypatch):
+    monkeypatch.setattr("trainers.maml.engines.compiled.methods.MethodsEngine", lambda config: "beyond")
+    monkeypatch.setattr("trainers.maml.engines.compiled.engine.CompiledEngine", lambda config: "paper's")
+    assert [build("compiled", tiny(algorithm=name)) for name in ("maml", "boil")] == ["paper's", "beyond"]
+
+
+def test_the_convolution_that_a_vectorised_engine_is_given_is_the_one_it_uses(tiny, noise):
+    config, calls = tiny(inner_steps=0, meta_batch_size=1), []
+
+    def counted(*given):
+        calls.append(given)
+        return F.conv2d(*given)
+
+    params, episodes, rates = stacked([config], noise)
+    VmapEngine(config, counted).meta_gradient(params, episodes, rates, [True])
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize("name", ["loop", "vmap", "graph", "unfold", "fused", "compiled"])
+def test_one_episode_is_encoded_by_the_fused_blocks_or_to_the_bits_of_native_batch_norm(tiny, noise, monkeypatch, name):
+    config = tiny()
+    params, episode = initial_params(config), gather(training_draw(config, 0), noise, config).at(0)
+    params = {key: value * 0.7 if key.startswith("norm") else value for key, value in params.items()}
+    monkeypatch.setattr("trainers.maml.engines.fused.encode_fused", lambda config, params, images: "fused")
+    found = episode_model(name, config).support_features(params, episode)
+    if name in ("fused", "compiled"):
+        assert found == "fused"
+    else:
+        norm = partial(native_norm, eps=config.bn_eps)
+        assert torch.equal(found, encode(config, params, episode.support_images, norm))
+
+
+def test_a_mean_gradient_is_that_of_its_episodes_and_leaves_no_trace_on_the_parameters():
+    """Of the objective lr x^2 y, whose loss and accuracy are told apart; z has no part in it."""
+    params = {name: torch.tensor(value, dtype=torch.float64) for name, value in (("x", 2.0), ("z", 5.0))}
+    ys = torch.tensor([3.0, 5.0], dtype=torch.float64)
+
+    def outcome(at, episode, lr):
+        y = episode.query_images
+        return QueryOutcome(lr * at["x"] ** 2 * y, y, y / 10)
+
+    found = mean_gradient(outcome, params, Episode(ys, ys, ys, ys), 0.5)
+    assert {name: float(value) for name, value in found.gradient.items()} == {"x": 2 * 2.0 * 0.5 * 4, "z": 0}
+    assert (float(found.loss), float(found.accuracy)) == (4.0, 0.4)
+    assert not any(value.requires_grad for value in params.values())

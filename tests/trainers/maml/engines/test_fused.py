@@ -61,6 +61,16 @@ def test_features_and_both_derivatives_are_those_of_torch(tiny, network, order, 
             assert (a - b).norm() <= 1e-10 * whole
 
 
+def test_a_block_may_have_a_single_filter(tiny):
+    config = tiny(channels=1)
+    params, images = drawn(config)
+    gradients = []
+    for encoder in (encode_fused, plain):
+        loss = encoder(config, params, images).sin().sum()
+        gradients.append(torch.autograd.grad(loss, list(params.values())))
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("network", "order"), NETWORKS)
 def test_derivatives_are_those_of_differences(tiny, network, order):

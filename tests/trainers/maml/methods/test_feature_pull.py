@@ -66,6 +66,23 @@ def test_from_a_zero_head_second_order_pulls_both_by_eq_10(tiny, noise):
     assert on_support.norm() > 0
 
 
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_after_many_steps_the_gradient_is_taken_at_the_last_head(tiny, noise, order):
+    config = tiny(inner_steps=3, head_bias=False)
+    model, params, episode = looked_at(config, noise, initial_params(config))
+    found = feature_gradients(model, params, episode, head_alone(config, order))
+    support = model.support_features(params, episode).detach().requires_grad_()
+    query = model.query_features(params, episode).detach().requires_grad_()
+    head = params["head.weight"].detach()
+    for _ in range(3):
+        error = F.softmax(support @ head.T, dim=1) - F.one_hot(episode.support_labels)
+        slope = error.T @ support / len(support)
+        head = head - config.inner_lr * (slope.detach() if order == "first" else slope)
+    loss = F.cross_entropy(query @ head.T, episode.query_labels)
+    expected = torch.autograd.grad(loss, (support, query), materialize_grads=True)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+
+
 def test_from_a_random_head_second_order_is_the_gradient_of_the_exact_explicit_loss(tiny, noise):
     config = tiny(inner_steps=1)
     model, params, episode = looked_at(config, noise, initial_params(config))
