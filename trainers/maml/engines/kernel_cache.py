@@ -26,15 +26,28 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     how: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy"}
     folder = kept_in()
     if folder is None:
-        return numba.njit(function, **how)
+        return _for_all_values(numba.njit(function, **how))
     usual, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)
     try:
         kernel: Any = numba.njit(function, cache=True, **how)
     except RuntimeError:  # the folder can't be written any more
-        return numba.njit(function, **how)
+        return _for_all_values(numba.njit(function, **how))
     finally:
         settings.CACHE_DIR = usual
     kernel._cache = _Forgiving(kernel._cache)  # numba has no other way to go on when the disk is full
+    return _for_all_values(kernel)
+
+
+def _for_all_values(kernel: Any) -> Any:
+    """Let `kernel` be compiled once for all values of an argument; numba compiles it for each constant in a call."""
+    from numba import types
+
+    usual = kernel.get_call_template
+
+    def of_types(args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        return usual(tuple(map(types.unliteral, args)), {name: types.unliteral(kind) for name, kind in kws.items()})
+
+    kernel.get_call_template = of_types
     return kernel
 
 

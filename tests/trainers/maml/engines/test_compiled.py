@@ -372,12 +372,24 @@ def test_a_new_folder_for_kernels_is_this_users_alone(kept_below):
 
 
 @pytest.mark.usefixtures("kept_below")
+def test_a_kernel_is_compiled_once_for_all_constants_that_it_is_called_with():
+    @kernel_cache.compiled
+    def scaled(x, by, negative):
+        return -x * by if negative else x * by
+
+    @kernel_cache.compiled
+    def both(x):
+        return scaled(x, 2, True) + scaled(x, 3, False)
+
+    assert both(1.5) == 1.5
+    assert len(scaled.signatures) == 1
+
+
+@pytest.mark.usefixtures("kept_below")
 def test_garbage_is_not_searched_while_kernels_are_compiled():
-    with kernel_cache.alone():
+    with pytest.raises(OSError, match="ours"), kernel_cache.alone():
         assert not gc.isenabled()
-        with pytest.raises(OSError, match="ours"), kernel_cache.alone():
-            raise OSError("ours")
-        assert not gc.isenabled()
+        raise OSError("ours")
     assert gc.isenabled()
 
 

@@ -271,7 +271,7 @@ class Network:
         shapes = self.layout.shapes
         images, top = len(kept.g[-1]), len(shapes) - 1
         kept.sums[:] = 0
-        mean, inverse = (loops.as_is(values[top], self._floor) for values in (kept.mean, kept.inverse))
+        mean, inverse = (values[top].astype(self._floor.dtype) for values in (kept.mean, kept.inverse))
         loops.arrive(kept.g[top], kept.x[-1], 0, kept.top[top], self._last, mean, inverse, kept.sums[top])
         for n in range(top, -1, -1):
             shape, own, out = shapes[n], views.blocks[n], found.blocks[n]
