@@ -246,5 +246,6 @@ sweeper.running.session.Worker = functools.partial(sweeper.running.session.Worke
     for attempt in (1, 2):
         text = results.trial(spec.trial_id).log(attempt).read_text()
         assert "Timeout (0:00:04)!\n" in text
-        assert re.search(r" in step\n|importlib", text)  # on a busy machine it may still import
+        # The dump reads the frames of a thread that runs, so it may be torn; on a busy machine that one still imports
+        assert re.search(r"/(sweeper|trainers)/\S+\.py\", line|importlib|/numba/", text)
     assert f"{spec.trial_id}/a2/trial.log" in err

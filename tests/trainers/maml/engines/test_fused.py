@@ -186,13 +186,18 @@ def test_a_channel_that_hardly_varies_keeps_its_variance():
 
 
 def test_kernels_work_where_nothing_can_be_kept_for_the_next_process(monkeypatch):
+    usual = numba.njit
+
     def njit(function, **how):
         if how.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
-        return function
+        return usual(function, **how)
+
+    def double(x):
+        return 2 * x
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert kernel_cache.compiled(len)([1, 2]) == 2
+    assert kernel_cache.compiled(double)(3) == 6
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no mallopt")
