@@ -230,16 +230,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tests", nargs="+", default=TESTS, help="files and folders of tests; default: of the maths")
     parser.add_argument("--seconds", type=float, default=LONGEST_S, help="CPU time of the tests of one mutant")
     parser.add_argument("--again", type=Path, metavar="OUT", help="only mutants that the run into OUT did not kill")
+    parser.add_argument("--but", type=Path, metavar="KNOWN", help="leave out the mutants that this file names")
     parser.add_argument("--out", type=Path, default=Path("build/mutation.jsonl"), help="one line for each mutant")
     options = parser.parse_args(arguments)
     part, parts = map(int, options.share.split("/"))
     os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     left = _not_killed(options.again) if options.again else None
+    but = options.but.read_text(encoding="utf-8").splitlines() if options.but else []
+    known = {line.split(" | ")[0] for line in but}
 
     def chosen() -> list[Mutant]:
         found = [mutant for module in options.modules for mutant in mutants_of(module)]
         drawn = [mutant for mutant in found if zlib.crc32(mutant.name.encode()) % parts == part - 1]
-        return [mutant for mutant in drawn if left is None or mutant.name in left]
+        return [mutant for mutant in drawn if (left is None or mutant.name in left) and mutant.name not in known]
 
     options.out.parent.mkdir(parents=True, exist_ok=True)
     words = [
