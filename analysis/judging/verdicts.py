@@ -25,6 +25,7 @@ from analysis.paper.margins import TaskFacts, margin_of, why_no_margin
 
 ALPHA = 1 - CONFIDENCE
 EQUIVALENCE = 1 - 2 * ALPHA  # a 90 % interval within the margin is an equivalence test at level 5 %
+NO_PAPER = "the paper has no such cell"
 
 ClaimWord = Literal["reproduced", "reversed", "contradicted", "negligible", "inconclusive", "not enough seeds"]
 ValueWord = Literal["agrees", "differs", "undecided", "no verdict"]
@@ -129,7 +130,7 @@ def no_value_verdict(facts: TaskFacts, match: Match | None, n_ours: int, n_their
     if match is None or n_theirs == 0:
         return "no published value"
     if match.differing is None:
-        return "the paper has no such cell"
+        return NO_PAPER
     if match.differing:
         return f"the config differs from the paper's in {', '.join(match.differing)}"
     if match.read_at != match.paper_at:

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from analysis.contract.question import PlannedTrial
+from analysis.judging.verdicts import NO_PAPER
 from analysis.pages.contents import Section, TextTable, axis_title
 
 WATCHING = {
@@ -20,7 +21,6 @@ WATCHING = {
 SEED = "seed"
 DEFAULT = "default"
 """The origin of a field that was not set."""
-NO_PAPER = "the paper has no such cell"
 EVERY_CELL = "every cell"
 
 
