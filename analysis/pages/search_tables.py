@@ -47,29 +47,22 @@ def confirmed_table(
     for found in searches:
         heard = last_values(found)
         for one in found.confirmed:
-            chosen_by = heard[one.number].value if one.number in heard else None
+            value = heard[one.number].value if one.number in heard else None
             rows.append((
                 found.name,
                 str(one.number),
                 point_words(found, one.number),
-                "-" if chosen_by is None else in_unit(chosen_by, units[0]),
+                "-" if value is None else in_unit(value, units[0]),
                 _mean(one, confirmations, units[1]),
                 f"{sum(trial in confirmations for trial in one.trial_ids)} of {len(one.trial_ids)}",
                 "among the best" if one.current else "superseded",
             ))  # fmt: skip
     if not rows:
         return None
+    chosen_by = f"{_compared(searches)} (chosen by)"
     return TextTable(
         caption=f"The confirmation: {_named(endpoint)} over fresh seeds, beside the value that each was chosen by.",
-        heads=(
-            "search",
-            "proposal",
-            "point",
-            f"{_compared(searches)} (chosen by)",
-            _named(endpoint),
-            "seeds",
-            "",
-        ),
+        heads=("search", "proposal", "point", chosen_by, _named(endpoint), "seeds", "standing"),
         rows=tuple(rows),
         notes=("± is half the 95 % t-interval of the mean over fresh seeds.",),
     )
