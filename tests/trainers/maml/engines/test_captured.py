@@ -8,6 +8,7 @@ from tests.trainers.trained import same_bits, whole
 from trainers.maml.engines.captured import CapturedMover
 from trainers.maml.engines.engines import build
 from trainers.maml.networks import initial_params
+from trainers.maml.theory.engines import before_norm
 from trainers.maml.train import train
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here: a graph can't be captured")
@@ -107,13 +108,36 @@ def test_a_replayed_step_is_the_eager_step_on_a_gpu(tiny, noise, variant):
     """In float64, each of 20 steps from the same state; weights after many steps would tell of chaos."""
     configs = [tiny(**variant), tiny(seed=1, **variant)]
     pixels = noise.cuda()
-    captured, eager = _mover(configs, pixels), _mover(configs, pixels, CapturedMover.__base__)
-    for step in range(20):
+    assert_steps_agree(_mover(configs, pixels), _mover(configs, pixels, CapturedMover.__base__), steps=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [VARIANTS["second order"], VARIANTS["pooled"]], ids=["strided", "pooled"])
+def test_steps_that_only_round_otherwise_agree_and_others_do_not(tiny, noise, variant):
+    """A device may sum a captured step in another order; here another engine does."""
+    configs = [tiny(**variant), tiny(seed=1, **variant)]
+    captured, eager = _mover(configs, noise), _mover(configs, noise, CapturedMover.__base__)
+    eager._engine = build("loop", configs[0])
+    assert_steps_agree(captured, eager, steps=2)
+    eager.inner_lr = eager.inner_lr * (1 + 1e-6)
+    with pytest.raises(AssertionError):
+        assert_steps_agree(captured, eager, steps=1)
+
+
+def assert_steps_agree(captured, eager, steps):
+    """Both take each of `steps` from the state of `captured`, and come to the same one but for rounding.
+
+    A convolution's bias right before batch norm has no gradient but rounding, which Adam divides by its own size. Two
+    ways to round then differ by a hundred times the tolerance of what has a gradient.
+    """
+    config = captured._configs[0]
+    for step in range(steps):
         eager.carried = captured.kept()
         captured.take(step, [True, True])
         eager.take(step, [True, True])
         for name, value in eager.carried.params.items():
-            torch.testing.assert_close(captured.carried.params[name], value, rtol=1e-9, atol=1e-12)
+            if not before_norm(config, name):
+                torch.testing.assert_close(captured.carried.params[name], value, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(captured.seen.loss, eager.seen.loss, rtol=1e-10, atol=1e-12)
 
 
