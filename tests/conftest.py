@@ -1,5 +1,7 @@
 """Fixtures for tests of every package; what comes first in a run of the suite by several processes."""
 
+import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -23,6 +25,7 @@ from trainers.data.datasets import STROKES_SEED
 settings.register_profile("no clock", deadline=None)  # an example that takes long on a busy machine is not wrong
 settings.load_profile("no clock")
 
+TESTS = ROOT / "tests"
 KERNELS = [
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
     ("compiled", {"dataset": "strokes", "dtype": "float64", "order": "second"}),
@@ -66,6 +69,22 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
         assert process.stdin is not None
         process.stdin.write(json.dumps(KERNELS))
         process.stdin.close()
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Import the modules of tests in a process of xdist beginning at a place of its own.
+
+    pytest rewrites the assertions of a module at its first import and keeps the result. Processes that all begin at the
+    first module would each rewrite every one.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.args != session.config.getini("testpaths"):
+        return
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in sorted(TESTS.rglob("test_*.py"))]
+    first = int(worker["workerid"].removeprefix("gw")) * len(names) // worker["workercount"]
+    for name in names[first:] + names[:first]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # collecting says what is wrong with it
+            importlib.import_module(name)
 
 
 @pytest.fixture(scope="session", autouse=True)
