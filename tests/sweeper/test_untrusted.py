@@ -98,7 +98,7 @@ def test_a_bomb_of_a_sweep_file_is_refused_at_once_with_a_message(tmp_path, text
     begun = time.process_time()
     with pytest.raises(SweepFileError, match=rf"bomb\.yaml:\d+:\d+: .*{said}"):
         load(path)
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 20  # seconds of CPU, in which no bomb goes off
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "/etc", ".", "..", "", "A", "a b", "a" * 65, "ü", '"x\\n"', "a.b"])
