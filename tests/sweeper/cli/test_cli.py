@@ -1,5 +1,6 @@
 """The commands as a user types them: what they print, and what they say to mistakes."""
 
+import gc
 import json
 import os
 import shutil
@@ -244,3 +245,14 @@ def test_a_plan_loads_nothing_that_trains_or_tracks(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, "8 trials: 8 new" in done.stdout) == (0, True), done
+
+
+@pytest.mark.parametrize("searching", [True, False])
+def test_garbage_is_searched_as_before_once_a_command_is_imported(searching):
+    try:
+        if not searching:
+            gc.disable()
+        assert main.get_command(None, "plan") is not None
+        assert gc.isenabled() is searching
+    finally:
+        gc.enable()
