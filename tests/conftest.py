@@ -1,6 +1,7 @@
 """Fixtures for tests of every package; what comes first in a run of the suite by several processes."""
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -25,6 +26,8 @@ from trainers.data.datasets import STROKES_SEED
 settings.register_profile("no clock", deadline=None)  # an example that takes long on a busy machine is not wrong
 settings.load_profile("no clock")
 
+gc.disable()  # until all tests are collected: imports leave next to no garbage, and the search for it took a third
+
 TESTS = ROOT / "tests"
 KERNELS = [
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
@@ -44,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow.setdefault(item.path, set()).add(item.get_closest_marker("slow") is not None)
     ranks = {(True,): 0, (False, True): 1, (False,): 2}
     items.sort(key=lambda item: ranks[tuple(sorted(slow[item.path]))])
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage from now on, but not among all that was imported and collected."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_setup() -> None:

@@ -148,6 +148,7 @@ def known() -> dict[str, str]:
     return dict(line.split(" | ", 1) for line in lines)
 
 
+@pytest.mark.slow
 def test_every_known_survivor_is_a_mutant_of_today_and_has_a_reason():
     modules = {name.split(" ", 1)[0] for name in known()}
     of_today = {mutant.name for module in modules for mutant in mutants_of(module)}
