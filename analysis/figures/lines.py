@@ -112,7 +112,8 @@ def draw_curve(
 ) -> None:
     """Draw one curve, with its band clipped to `bounds`. A page shows its values after `name`, with its `step`.
 
-    `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide.
+    `place` in [0, 1) shifts its markers along it, so that those of several curves don't coincide. A curve of one step
+    stands by so much of a step to the right.
     """
     scale, digits, _ = unit
     face, edge, edge_width = ("white", look.colour, 0.9) if hollow else (look.colour, "white", 0.5)
@@ -126,13 +127,16 @@ def draw_curve(
 
     if (curve.n >= SEEDS_FOR_INTERVAL).any():
         low, high = scale * bounds.clip(curve.low), scale * bounds.clip(curve.high)
-        axes.fill_between(curve.steps, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=2)
-        line(curve.steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
+        steps = curve.steps + (place if len(curve.steps) == 1 else 0.0)
+        axes.fill_between(steps, low, high, color=look.colour, alpha=0.15, linewidth=0, zorder=2)
+        if (bars := _lonely(curve)).any():
+            axes.vlines(steps[bars], low[bars], high[bars], color=look.colour, linewidth=1.3, alpha=0.6, zorder=3)
+        line(steps, scale * curve.mean, width=1.3, size=4.4, alpha=1.0, zorder=4)
         for index in _noted(curve.mean):
             numbers = [written(each[index], scale, digits) for each in (curve.mean, curve.low, curve.high)]
             interval = f"({numbers[1]} to {numbers[2]}), n = {curve.n[index]}"
             text = f"{name}, {step} {curve.steps[index]:,}: {numbers[0]} {interval}"
-            note(axes, float(curve.steps[index]), scale * float(curve.mean[index]), text)
+            note(axes, float(steps[index]), scale * float(curve.mean[index]), text)
     alone = curve.steps[curve.n < SEEDS_FOR_INTERVAL]
     for track in curve.tracks:
         values = np.where(np.isin(track.steps, alone), scale * track.values, np.nan)
@@ -147,6 +151,9 @@ def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> N
     """Set margins and ticks of a panel along the step; one without a value and without `points` says so."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
+    steps = {int(step) for curve in curves for step in curve.steps}
+    if len(steps) == 1 and not points:  # the curves stand side by side
+        axes.set_xticks([axes.dataLim.intervalx.mean()], [str(*steps)])
     if not points and not any(curve.n.any() for curve in curves):
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
@@ -159,7 +166,9 @@ def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str
     parts = []
     if any(count >= SEEDS_FOR_INTERVAL for count in counts):
         many = seeds_in_words([count for count in counts if count >= SEEDS_FOR_INTERVAL])
-        parts.append(f"Lines: mean over seeds ({many}); bands: 95 % t-interval at each step.")
+        bars = any(_lonely(curve).any() for curve in curves)
+        drawn = "bands: 95 % t-interval at each step" + (", a bar where a step stands alone" if bars else "")
+        parts.append(f"Lines: mean over seeds ({many}); {drawn}.")
         parts.append(clipped_sentence([end for curve in curves for end in (*curve.low, *curve.high)], scale, bounds))
     if any((curve.n < SEEDS_FOR_INTERVAL).any() for curve in curves):
         parts.append("Thin lines: single seeds, where fewer than 3 have a value.")
@@ -167,6 +176,12 @@ def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str
     if short:
         parts.append("The number of seeds changes along a line if a seed ends early or was measured at other steps.")
     return " ".join(filter(None, parts))
+
+
+def _lonely(curve: Curve) -> np.ndarray:
+    """Return at which steps there is an interval, but none at the steps beside: a band has no width there."""
+    there = np.concatenate([[False], curve.n >= SEEDS_FOR_INTERVAL, [False]])
+    return there[1:-1] & ~there[:-2] & ~there[2:]
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from analysis.contract.question import FigureSpec
 from analysis.errors import AnalysisError
@@ -142,6 +143,22 @@ def test_every_point_of_the_authors_has_its_marker(make_info) -> None:
     points = [(step, 0.3) for step in range(1, 61)]
     (*_, theirs) = draw_curves(make_info(published={("A", "none"): points})).axes[0].lines
     assert theirs.get_markevery() is None and len(theirs.get_xdata()) == 60
+
+
+def test_a_single_step_has_its_interval_as_a_bar(make_info, endpoint) -> None:
+    """Of three evaluations a window of three leaves one step, where a band has no width."""
+    figure = draw_curves(make_info(asked=read_otherwise(endpoint, window=3)))
+    bars = [one for one in figure.axes[0].collections if isinstance(one, LineCollection)]
+    *_, low, high = summary([np.mean(list(SCORES[seed].values())) for seed in (0, 1, 3)])
+    (first,), (second,) = (one.get_segments() for one in bars)
+    assert first == pytest.approx(np.array([[60, 100 * low], [60, 100 * high]]))
+    assert (second[:, 0] == 60.5).all()  # beside the other's, which it would hide
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["60"]
+    footer = figure.texts[1].get_text().replace("\n", " ")
+    assert "bands: 95 % t-interval at each step, a bar where a step stands alone." in footer
+    several = draw_curves(make_info())
+    assert not any(isinstance(one, LineCollection) for one in several.axes[0].collections)
+    assert "a bar where" not in several.texts[1].get_text().replace("\n", " ")
 
 
 def test_a_window_is_named_on_the_axis_and_a_seed_without_a_full_one_is_missing(make_info, endpoint) -> None:
