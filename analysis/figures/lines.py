@@ -151,13 +151,15 @@ def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> N
     """Set margins and ticks of a panel along the step; one without a value and without `points` says so."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
+    if points:
+        return
     steps = {int(step) for curve in curves for step in curve.steps}
-    if len(steps) == 1 and not points:  # the curves stand side by side
-        axes.set_xticks([axes.dataLim.intervalx.mean()], [str(*steps)])
-    if not points and not any(curve.n.any() for curve in curves):
+    if not any(curve.n.any() for curve in curves):
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
+    elif len(steps) == 1:  # the curves stand side by side
+        axes.set_xticks([axes.dataLim.intervalx.mean()], [str(*steps)])
 
 
 def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 from sweeper.executors.ray.environment import AWAKE, MODULES
 
 gc.disable()
-importlib.import_module("sweeper.executors.ray.tune")
-for name in os.environ.get(MODULES, "").split():
-    with contextlib.suppress(Exception):  # the first assignment says what is wrong
-        importlib.import_module(name)
-gc.freeze()
-gc.enable()
+try:
+    importlib.import_module("sweeper.executors.ray.tune")
+    for name in os.environ.get(MODULES, "").split():
+        with contextlib.suppress(Exception):  # the first assignment says what is wrong
+            importlib.import_module(name)
+finally:
+    gc.freeze()
+    gc.enable()
 
 with contextlib.suppress(KeyError, OSError):  # without the file the driver waits for AWAITED_S
     Path(os.environ[AWAKE], str(os.getpid())).touch()

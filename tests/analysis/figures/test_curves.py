@@ -101,8 +101,10 @@ def test_a_value_that_is_not_finite_is_a_gap_for_as_long_as_it_is_in_the_window(
     assert track.steps[np.isnan(track.values)].tolist() == [11, 12, 13]
 
 
-def test_a_panel_of_values_that_are_all_missing_has_no_ticks_and_says_so(make_info, endpoint) -> None:
-    figure = draw_curves(make_info(asked=read_otherwise(endpoint, steps=7)))  # evaluated, but never after 7 inner steps
+@pytest.mark.parametrize("window", [1, 3], ids=["several steps", "one step"])
+def test_a_panel_of_values_that_are_all_missing_has_no_ticks_and_says_so(make_info, endpoint, window) -> None:
+    # evaluated, but never after 7 inner steps
+    figure = draw_curves(make_info(asked=read_otherwise(endpoint, steps=7, window=window)))
     assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["nothing to draw"] * 2
     assert not any(len(axes.get_xticks()) or len(axes.get_yticks()) for axes in figure.axes)
 
