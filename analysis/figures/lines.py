@@ -158,8 +158,10 @@ def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> N
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
-    elif len(steps) == 1:  # the curves stand side by side
-        axes.set_xticks([axes.dataLim.intervalx.mean()], [str(*steps)])
+    elif len(steps) == 1:  # the curves stand side by side, in the middle
+        middle = axes.dataLim.intervalx.mean()
+        axes.set_xticks([middle], [str(*steps)])
+        axes.set_xlim(middle - 2, middle + 2)
 
 
 def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str:

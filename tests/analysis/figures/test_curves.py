@@ -156,6 +156,7 @@ def test_a_single_step_has_its_interval_as_a_bar(make_info, endpoint) -> None:
     assert first == pytest.approx(np.array([[60, 100 * low], [60, 100 * high]]))
     assert (second[:, 0] == 60.5).all()  # beside the other's, which it would hide
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["60"]
+    assert figure.axes[0].get_xlim() == (58.25, 62.25)  # in the middle of the panel
     footer = figure.texts[1].get_text().replace("\n", " ")
     assert "bands: 95 % t-interval at each step, a bar where a step stands alone." in footer
     several = draw_curves(make_info())

@@ -9,6 +9,7 @@ from analysis.errors import AnalysisError
 from analysis.report.files import Report, refuse_empty, store_in_words, write
 from analysis.report.sweep_report import Asked, commits_of, find, in_words
 from analysis.store import load
+from tests.analysis.endpoints import read_otherwise
 
 # MLflow's own queries use what SQLAlchemy 2.1 deprecates
 pytestmark = pytest.mark.slow
@@ -171,3 +172,14 @@ def test_a_question_cannot_become_markup(whole) -> None:
 def test_a_hue_along_the_columns_is_contrasted_too(make_report) -> None:
     report = make_report(WHOLE, tables=[TableSpec(rows=("steps",), columns="zeroing")])
     assert "| +19.0 ± 2.5 (n = 3) |" in Path(report.paths[0].parent / "contrast_1.md").read_text()
+
+
+def test_the_differences_of_another_endpoint_are_told_from_those_of_the_sweeps(make_report, endpoint) -> None:
+    other = TableSpec(rows=("zeroing",), columns="steps", endpoint=read_otherwise(endpoint, head="trained"))
+    report = make_report(WHOLE, tables=[TableSpec(rows=("zeroing",), columns="steps"), other])
+    first, second = (text for _, text in report.verdicts)
+    assert first.startswith("zeroing: every step - none: +19.0 points")
+    assert second.split("; ")[:2] == [
+        "Test accuracy after 1 inner step with the head as trained",
+        "zeroing: every step - none: +19.0 points over 1 comparison by seed",
+    ]
