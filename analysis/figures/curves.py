@@ -6,6 +6,7 @@ metric's unit.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import matplotlib
@@ -84,8 +85,10 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     """Return the numbers of the figure: one panel per facet, one curve per hue, each trial up to its planned length.
 
     A seed is missing if it has no endpoint at the planned length, or no full window there; `endpoint.at` isn't read.
+    Where every endpoint averages fewer measurements than the window, the window is as many as the most has.
     """
-    arms, records, endpoint = request.arms(), request.records, request.endpoint
+    arms, records = request.arms(), request.records
+    endpoint = _with_a_window_that_fits(request.endpoint, [trial for arm in arms for trial in arm.trials], records)
     panels, drawn_of = [], 1
     for facet in request.facets:
         own = [arm for arm in arms if arm.facet == facet]
@@ -161,6 +164,13 @@ def _footer(info: CurvesInfo) -> str:
         parts.append("Hollow markers: the authors' values, in the same colours and markers.")
     parts.append(ordinates_sentence([panel.task for panel in info.panels]))
     return " ".join(filter(None, [*parts, absences_in_words(info.absences)]))
+
+
+def _with_a_window_that_fits(
+    endpoint: Endpoint, trials: Sequence[PlannedTrial], records: Mapping[str, TrialRecord]
+) -> Endpoint:
+    most = max(read(trial, records.get(trial.trial_id), endpoint, "last").evaluations for trial in trials)
+    return replace(endpoint, window=min(endpoint.window, most or endpoint.window))
 
 
 def _why_missing(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoint: Endpoint, kind: str) -> str:

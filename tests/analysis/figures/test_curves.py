@@ -80,7 +80,8 @@ def test_a_point_is_what_the_endpoint_would_read_there_from_the_first_full_windo
     track = info.panels[0].curves[1].tracks[3]
     trial = next(trial for trial in plan if trial.labels == {"task": "A", "zeroing": "every step"} and trial.seed == 3)
     steps = track.steps.tolist()
-    assert steps == ([20, 40, 60] if metric == "test_accuracy" else [1, 20, 40, 60])[window - 1 :]
+    there = [20, 40, 60] if metric == "test_accuracy" else [1, 20, 40, 60]
+    assert steps == there[min(window, len(there)) - 1 :]
     expected = [read(trial, records[trial.trial_id], asked, step).value for step in steps]
     np.testing.assert_allclose(track.values, expected, rtol=1e-12)
 
@@ -170,10 +171,27 @@ def test_a_window_is_named_on_the_axis_and_a_seed_without_a_full_one_is_missing(
     footer = figure.texts[1].get_text().replace("\n", " ")
     assert "running mean of 2 evaluations from the first full window" in footer and "2 of the" not in footer
     assert figure.axes[0].lines[0].get_xdata().tolist() == [40, 60]
-    figure = draw_curves(make_info(asked=read_otherwise(endpoint, window=5)))
-    assert [text.get_text() for text in figure.axes[0].texts] == ["nothing to draw"]
-    footer = figure.texts[1].get_text().replace("\n", " ")
-    assert "A · every step: 0 of 4 seeds (seeds 0, 1, 2, 3 with 3 of the 5 evaluations that a mean takes)" in footer
+
+
+def test_a_window_longer_than_every_trial_is_drawn_as_the_table_reads_it(make_info, endpoint) -> None:
+    info, plan, records = make_info(asked=read_otherwise(endpoint, window=5), parts=True)
+    (track, *_) = info.panels[0].curves[1].tracks
+    trial = next(trial for trial in plan if trial.labels == {"task": "A", "zeroing": "every step"} and trial.seed == 0)
+    found = read(trial, records[trial.trial_id], read_otherwise(endpoint, window=5), "last")
+    assert (track.steps.tolist(), track.values.tolist()) == ([60], [pytest.approx(found.value, rel=1e-12)])
+    assert info.y_title == "test accuracy (%)\nmean of 3 evaluations"
+    assert [absence.arm for absence in info.absences] == ["A · none", "B · none", "B · every step"]  # as not finished
+
+
+def test_a_seed_with_fewer_evaluations_than_the_others_is_missing(make_trial, make_record, endpoint) -> None:
+    plan = [make_trial({"task": "A"}, seed) for seed in range(2)]
+    scores = ({20: 0.3, 40: 0.4, 60: 0.5}, {20: 0.3, 60: 0.5})
+    records = {trial.trial_id: make_record(trial, scores[trial.seed]) for trial in plan}
+    spec = FigureSpec(kind="curves", x=None, hue=None, facets=("task",))
+    asked = read_otherwise(endpoint, window=5)
+    request = FigureRequest(plan=plan, records=records, axes=("task",), spec=spec, question="?", endpoint=asked)
+    (absence,) = curves_info(request).absences
+    assert absence.reasons == ((1, "with 2 of the 3 evaluations that a mean takes"),)
 
 
 NEAR_A_BOUND = {
