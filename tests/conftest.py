@@ -5,6 +5,7 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,12 +30,24 @@ settings.load_profile("no clock")
 gc.disable()  # until all tests are collected: imports leave next to no garbage, and the search for it took a third
 
 TESTS = ROOT / "tests"
+FIGURES = TESTS / "analysis" / "figures"
 KERNELS = [
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
     ("compiled", {"dataset": "strokes", "dtype": "float64", "order": "second"}),
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "second"}),
 ]
 """An engine and a config for each kind of kernels that many tests need, in the order in which they need them."""
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 8 << 30
+"""Bytes that are free in memory where the suite's temporary folders are there: it writes less than a tenth of it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary folders into memory where there is room: a busy disk made the tests wait for half of their time."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))  # pytest's own variable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,10 +68,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_runtest_setup() -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Spare what takes long and no test looks at, once a test has loaded what does it.
 
-    Blank stores of MLflow are copies of one (see blank_store), and pictures have fewer dots.
+    Blank stores of MLflow are copies of one (see blank_store), pictures have fewer dots, and a PDF keeps fonts a quick
+    way but in the tests of figures.
     """
     if "mlflow.store.tracking.sqlalchemy_store" in sys.modules:
         from tests.blank_store import copy_from_now_on
@@ -66,6 +80,7 @@ def pytest_runtest_setup() -> None:
         copy_from_now_on()
     if style := sys.modules.get("analysis.figures.style"):
         style.RC["savefig.dpi"] = 60
+        style.RC["pdf.fonttype"] = 42 if FIGURES in item.path.parents else 3
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,6 +109,15 @@ def pytest_collection(session: pytest.Session) -> None:
     for name in names[first:] + names[:first]:
         with contextlib.suppress(Exception, pytest.skip.Exception):  # collecting says what is wrong with it
             importlib.import_module(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leave_nothing_in_memory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Remove this process's temporary folders, if they are in memory, unless a test failed."""
+    yield
+    folder = tmp_path_factory.getbasetemp()
+    if folder.is_relative_to(MEMORY) and not request.session.testsfailed:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -281,7 +281,7 @@ def _warm_up(without: str) -> None:
     from analysis.figures.style import RC
     from tests.blank_store import copy_from_now_on, made
 
-    RC["savefig.dpi"] = 60  # nobody looks at the pictures of a fork
+    RC["savefig.dpi"], RC["pdf.fonttype"] = 60, 3  # nobody looks at the pictures of a fork
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
     made()

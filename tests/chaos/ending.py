@@ -1,9 +1,14 @@
 """What a sweep ends with, and the proof that it doesn't depend on what happened on the way."""
 
+import fcntl
 import gzip
 import json
+import os
+import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from analysis.contract.record import ARTIFACT, TAG_KIND, TAG_TRIAL_ID
 from sweeper.results.fold import fold
@@ -93,8 +98,23 @@ def ending(results: Results, steps: int = STEPS) -> Ending:
     return Ending(records, {name: path.read_bytes() for name, path in last.items()})
 
 
-def undisturbed_ending(folder: Path, seeds: int) -> Ending:
-    """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are."""
+def undisturbed_ending(factory: pytest.TempPathFactory, seeds: int) -> Ending:
+    """Run the sweep in one process, without Ray and a store, with chunks and checkpoints as they are.
+
+    The processes of pytest-xdist share one such run.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _run_alone(factory.mktemp("undisturbed"), seeds)
+    folder = factory.getbasetemp().parent / f"undisturbed-{seeds}"  # that of all processes
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (kept := folder / "ending.pickle").exists():
+            kept.write_bytes(pickle.dumps(_run_alone(folder, seeds)))
+        return pickle.loads(kept.read_bytes())
+
+
+def _run_alone(folder: Path, seeds: int) -> Ending:
     write_sweep(folder, "undisturbed", seeds)
     words = ["run", "chaos.yaml", "--executor", "inline", "--tracking-uri", "none"]
     process = fork(PLAIN, words, cwd=folder, env=environment())

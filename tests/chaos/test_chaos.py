@@ -99,7 +99,7 @@ def server(tmp_path_factory) -> Iterator[Server | None]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Ending:
-    return undisturbed_ending(tmp_path_factory.mktemp("undisturbed"), SEEDS)
+    return undisturbed_ending(tmp_path_factory, SEEDS)
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def _step(journal: Path) -> int:
 
 
 def test_a_sweep_on_a_cluster_outlives_a_lost_node_a_restarted_server_and_a_database_that_was_away(
-    tmp_path, cluster, postgres, server, log, monkeypatch
+    tmp_path, tmp_path_factory, cluster, postgres, server, log, monkeypatch
 ):
     nodes = []
     for _ in range(2 if FULL else 1):  # Ray gives one of two nodes up that start at the same moment on a busy machine
@@ -138,8 +138,7 @@ def test_a_sweep_on_a_cluster_outlives_a_lost_node_a_restarted_server_and_a_data
         log(f"node {nodes[-1].address} with 1 CPU has joined the head at {cluster.address}")
     with ThreadPoolExecutor() as beside:
         serving = beside.submit(server.start)
-        (alone := tmp_path / "alone").mkdir()
-        undisturbed = undisturbed_ending(alone, SEEDS)
+        undisturbed = undisturbed_ending(tmp_path_factory, SEEDS)
         serving.result()
     log(f"MLflow answers at {server.uri} with PostgreSQL behind it; the same sweep ran alone, inline")
     assert (server.answers("wrong"), server.answers(server.password)) == (401, 200)

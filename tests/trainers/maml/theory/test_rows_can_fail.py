@@ -5,7 +5,7 @@ breaks: give a new row a break.
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, partial, partialmethod
 from typing import Any, NamedTuple
 
 import pytest
@@ -343,6 +343,8 @@ def intact(check: Check) -> list[tuple[str, Claim]]:
 
 @pytest.fixture(autouse=True)
 def few_steps_and_variants(monkeypatch):
+    monkeypatch.setattr(differences, "STEPS", (2,))
+    monkeypatch.setattr(Twin, "jumps", partialmethod(Twin.jumps, directions=2))
     monkeypatch.setattr(trainings, "STEPS", 3)  # Adam's moments tell from the second step on, and a head from the third
     monkeypatch.setattr(engines, "variants", lambda algorithm, order: [{"inner_steps": 1}])
 
