@@ -53,6 +53,7 @@ def there(digits, monkeypatch):
     return digits
 
 
+@pytest.mark.slow
 def test_the_sweep_of_the_page_plans_the_trials_that_it_shows(there):
     shown = set(re.findall(r"^([0-9a-f]{16}) ", block("text", "$ sweeper plan digits.yaml"), re.M))
     assert len(shown) > 2

@@ -108,6 +108,7 @@ def test_the_tests_of_the_page_pass(lab, monkeypatch):
     found.test_it_resumes_to_the_bit()
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_page_about_networks_pass(lab, monkeypatch, tmp_path_factory, drawn_before):
     found = module(lab("own_network") / "test_nets.py")
     threads = torch.get_num_threads()

@@ -100,6 +100,7 @@ atexit.register(lambda: print([name for name in {heavy.split()} if name in sys.m
     assert offered == ["plain,none", r"plain,every\\ step"] and loaded == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_puts_the_value_behind_the_axis(folder):
     command = folder / "bin/sweeper"

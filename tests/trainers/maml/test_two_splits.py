@@ -36,6 +36,7 @@ def test_both_splits_have_the_bits_of_a_trial_of_each_alone(config, noise):
         FORMS[record.key].model_validate(record.value)
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_any_chunk(config, noise, tmp_path):
     records, last = whole(config("both"), noise, engine="fused")
     for chunk in train([config("both")], noise, chunk_s=0, engine="fused"):

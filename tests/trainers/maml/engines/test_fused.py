@@ -118,6 +118,7 @@ def test_what_is_no_number_stays_none(tiny, network, order):
     assert not encode_fused(config, params, images).isfinite().any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("network", "order"), NETWORKS)
 @pytest.mark.parametrize("trained", ["first", "second"])
 def test_float32_is_no_further_from_float64_than_three_times_the_loop(tiny, noise, network, order, trained):

@@ -134,6 +134,7 @@ SMALL = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["meta-sgd", "boil", "maml++", "reptile", "imaml"])
 def test_a_trial_grows_and_resumes_to_the_bit(data, noise, name):
     values = SMALL | METHODS[name]

@@ -119,6 +119,7 @@ def test_a_start_depends_on_the_seed_alone(net):
     assert out.split() == [float(value.double().sum()).hex() for value in first.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["Small", "plain", "resnet12"])
 def test_stopping_at_any_chunk_and_growing_change_no_bit(tiny, noise, net, tmp_path, function):
     values = {"outer_steps": 3, "eval_every": 2, "eval_episodes": 2, "probe_every": 2, "probe_episodes": 1}
