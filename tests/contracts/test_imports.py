@@ -51,6 +51,7 @@ def test_click_and_rich_stay_in_the_command_line():
 HEAVY = ("torch", "ray", "mlflow", "click", "pandas", "matplotlib", "scipy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [

@@ -38,6 +38,7 @@ def drawn(kind: str, size: float, endpoint=LOSS):
     return figure
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["line", "curves"])
 @pytest.mark.parametrize("size", [1e-7, 3e-3, 1.0, 5e6, -4e9, 1e12])
 def test_no_tick_label_reaches_into_another_panel_or_over_the_edge(kind: str, size: float) -> None:

@@ -30,6 +30,7 @@ def named(figure: Figure) -> list[str]:
     return [text.get_text() for text in legend.get_texts()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [("5w1s",), ("5w1s", "20w1s"), ("a", "b", "c", "d")])
 def test_tasks_have_a_panel_each_and_methods_are_named_once_below_them(tasks: tuple[str, ...]) -> None:
     searches = [search({"task": task, "method": method}) for task in tasks for method in METHODS]

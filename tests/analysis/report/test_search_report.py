@@ -55,6 +55,7 @@ def found():
     return find_searched(asked(plan), SEARCHES, Loaded(records=records, run_ids={}, unreadable={}), "by hand")
 
 
+@pytest.mark.slow
 def test_what_was_found_and_what_confirms_it_are_apart(found) -> None:
     lines = [verdict.text for verdict in found.page.verdicts]
     assert lines[0] == (

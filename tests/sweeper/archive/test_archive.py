@@ -379,6 +379,7 @@ def test_nothing_to_export_and_no_such_folder_are_said(write_sweep, results, tmp
     assert not results.root.exists()
 
 
+@pytest.mark.slow
 def test_export_and_import_load_no_torch_ray_or_mlflow(exported, tmp_path):
     program = (
         "import sys\nfrom sweeper.cli import main\n"

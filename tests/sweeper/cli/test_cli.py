@@ -236,6 +236,7 @@ def test_a_closed_stderr_keeps_no_trial_from_running(write_sweep, results):
     assert len(list(results.root.glob("trials/*/a1/*.ckpt"))) == 1
 
 
+@pytest.mark.slow
 def test_a_plan_loads_nothing_that_trains_or_tracks(tmp_path):
     """Each of them costs more than the rest of the command."""
     program = (

@@ -86,6 +86,7 @@ def test_sweep_files_and_folders_are_left_to_the_shell(folder):
     assert completed("run", "asked.yaml", "--results", "r")[1] == "dir,r\n"
 
 
+@pytest.mark.slow
 def test_a_completion_loads_nothing_that_trains_or_tracks(folder):
     heavy = "torch ray mlflow numba pandas scipy matplotlib seaborn rich"
     program = f"""

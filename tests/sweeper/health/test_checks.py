@@ -55,6 +55,7 @@ def test_each_line_that_is_not_good_is_followed_by_what_to_do_and_bad_ends_with_
     assert PASSWORD not in result.output
 
 
+@pytest.mark.slow
 def test_it_loads_no_torch_ray_or_mlflow_where_there_is_no_driver(tmp_path):
     if Path("/dev/nvidiactl").exists():
         pytest.skip("a driver is here, so torch is rightly loaded")

@@ -194,7 +194,11 @@ def engines_of(config) -> list[str]:
 
 @pytest.mark.parametrize(
     ("entry", "engine"),
-    [(entry, engine) for entry, (values, *_) in GOLDEN.items() for engine in engines_of(configured(values))],
+    [
+        pytest.param(entry, engine, marks=[pytest.mark.slow] if engine == "fused" else [])
+        for entry, (values, *_) in GOLDEN.items()
+        for engine in engines_of(configured(values))
+    ],
 )
 def test_numbers_have_not_moved_under_their_recipe(entry, engine, pixels, monkeypatch):
     monkeypatch.setattr("trainers.maml.train.RECORD_EVERY", 1)

@@ -94,6 +94,7 @@ def test_inner_steps_reach_the_proximal_minimum():
     assert (phi - problem.start).norm() > 0.1
 
 
+@pytest.mark.slow
 def test_at_the_minimum_it_is_the_finite_difference_of_the_outer_loss():
     """The inner problem is solved again at each shifted start, by Newton's method with the Hessian of the first."""
     problem = Smooth()

@@ -51,6 +51,7 @@ def test_engines_that_treat_a_method_equal_the_loop(tiny, noise, engine, name):
     assert largest_error(outer_gradient(config, noise, engine)[0], expected) < 1e-10
 
 
+@pytest.mark.slow
 def test_inductive_batch_norm_pools_and_another_network_change_no_agreement(tiny, noise):
     for name in ("reptile", "imaml", "maml++"):
         config = tiny(network="conv4_pooled", batch_norm="inductive", net_order="bn_relu", **METHODS[name])
