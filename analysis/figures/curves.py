@@ -105,6 +105,10 @@ def curves_info(request: FigureRequest, published: Published | None = None) -> C
     if window > 1:
         y_title += f"\nmean of {window} {kind}"
         sentence += f", running mean of {window} {kind} from the first full window"
+    if window < request.endpoint.window:
+        sentence += f", since no trial has the {request.endpoint.window} that the endpoint asks for"
+        if published:
+            sentence += " and the authors' values average"
     if drawn_of > 1:
         sentence += f", drawn at one of {drawn_of} steps with a measurement"
     return CurvesInfo(

@@ -180,6 +180,12 @@ def test_a_window_longer_than_every_trial_is_drawn_as_the_table_reads_it(make_in
     found = read(trial, records[trial.trial_id], read_otherwise(endpoint, window=5), "last")
     assert (track.steps.tolist(), track.values.tolist()) == ([60], [pytest.approx(found.value, rel=1e-12)])
     assert info.y_title == "test accuracy (%)\nmean of 3 evaluations"
+    few = (
+        "running mean of 3 evaluations from the first full window, since no trial has the 5 that the endpoint asks for"
+    )
+    assert info.sentence.endswith(few)
+    theirs = make_info(asked=read_otherwise(endpoint, window=5), published={("A", "none"): [(60, 0.3)]})
+    assert theirs.sentence.endswith(f"{few} and the authors' values average")
     assert [absence.arm for absence in info.absences] == ["A · none", "B · none", "B · every step"]  # as not finished
 
 
