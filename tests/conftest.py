@@ -23,6 +23,7 @@ from tests.places import ROOT
 from tests.waiting import HANG_S
 from trainers.data import strokes
 from trainers.data.datasets import STROKES_SEED
+from trainers.maml.engines.kernel_cache import nothing_kept
 
 settings.register_profile("no clock", deadline=None)  # an example that takes long on a busy machine is not wrong
 settings.load_profile("no clock")
@@ -85,9 +86,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
-    """Compile what kernels are missing beside the first tests: processes that need them would wait for each other."""
+    """Compile what kernels are missing beside the first tests: processes that need them would wait for each other.
+
+    Without slow tests it is not worth its while to look which of some kernels are missing.
+    """
     yield
-    if session.config.getoption("numprocesses", None):  # None without xdist and in its workers
+    some_do = session.config.getoption("markexpr") == "not slow" and not nothing_kept()
+    if session.config.getoption("numprocesses", None) and not some_do:  # None without xdist and in its workers
         command = [sys.executable, "-m", "trainers.maml.compile_ahead"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdin is not None

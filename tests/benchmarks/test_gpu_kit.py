@@ -152,6 +152,7 @@ def test_a_step_takes_the_longest_of_its_bounds():
     assert times_s(step, CARDS["H100"], sure, runs=2, tf32=True)["arithmetic"] == pytest.approx(0.008 * 67 / 494)
 
 
+@pytest.mark.slow
 def test_kernels_and_bytes_are_those_of_what_is_computed():
     a, table = torch.ones(10, 10), torch.ones(1000, 10)
     with Counting() as count:

@@ -60,6 +60,7 @@ def test_the_sweep_of_the_page_plans_the_trials_that_it_shows(there):
     assert shown == {spec.trial_id for spec in expand(load(there / "digits.yaml"))}
 
 
+@pytest.mark.slow
 def test_the_episode_of_the_page_is_drawn(there):
     words = re.search(r"^    sweeper (data show digits .*)$", PAGE, re.M)[1].split()
     assert CliRunner().invoke(main, words).exit_code == 0

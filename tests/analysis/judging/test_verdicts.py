@@ -252,6 +252,7 @@ def _verdicts(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_theirs", "margin", "power"), [(3, 1.0, 0.61), (3, 1.5, 0.97), (2, 1.5, 0.91)])
 def test_how_often_equal_values_are_found_to_agree(n_theirs: int, margin: float, power: float) -> None:
     words = [word for word, _ in _verdicts(10, n_theirs, 4, margin, 0.0, cells=4, draws=1000)]

@@ -72,6 +72,7 @@ def test_every_command_is_tried():
     assert WORDS.keys() == _COMMANDS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "path"), TRIED, ids=lambda word: word[:60])
 def test_a_path_that_can_be_nothing_is_one_sentence(folder, monkeypatch, words, path):
     monkeypatch.setenv("SWEEPER_CACHE", str(folder / "cache"))

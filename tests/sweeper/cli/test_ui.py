@@ -33,6 +33,7 @@ def started(monkeypatch) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_server_gets_the_store_by_its_environment_and_argv_has_no_password(tmp_path, started):
     ended = command("ui", "--results", tmp_path, "--tracking-uri", URI, "--port", free_port())
     assert ended.exit_code == 0, ended.output

@@ -52,6 +52,7 @@ def test_one_process_in_turns_does_what_one_run_does(tmp_path, results):
     assert lines(results, search) == lines(other, search)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("bad", ["done", "diverged", "failed"])
 def test_several_processes_lose_and_double_nothing(tmp_path, results, seed, bad):

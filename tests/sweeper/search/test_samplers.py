@@ -98,6 +98,7 @@ def test_a_study_has_every_proposal_for_optunas_own_plots(tmp_path):
     assert study.best_trial.number == winner.number and study.best_value == winner.reached.value
 
 
+@pytest.mark.slow
 def test_optunas_plots_and_its_storage_take_a_study(tmp_path, monkeypatch):
     import optuna
 

@@ -52,6 +52,7 @@ def test_the_captured_step_trains_to_the_bits_of_the_eager_one(tiny, noise, vari
     assert same_bits(end, last)
 
 
+@pytest.mark.slow
 @variants
 def test_a_step_holds_nothing_that_a_graph_can_not(tiny, noise, variant):
     mover = _mover([tiny(**variant), tiny(seed=1, **variant)], noise)

@@ -190,6 +190,7 @@ def test_where_no_gradient_points_anywhere_there_is_no_displacement(tiny, noise)
     assert json.loads(json.dumps(pull, allow_nan=False)) == pull
 
 
+@pytest.mark.slow
 def test_from_a_zero_head_first_order_moves_queries_to_their_class_and_the_support_hardly(tiny, pixels):
     """Fig. 6, with an encoder whose weights both sets share; second order moves both. Of 8 episodes, in float32."""
     config = tiny(algorithm="anil", inner_steps=1, channels=16, ways=5, shots=1, probe_episodes=8, dtype="float32")

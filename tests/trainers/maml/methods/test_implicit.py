@@ -73,6 +73,7 @@ def implicit_gradient(problem: Smooth, inner, *, steps: int, cg_steps: int, lr: 
     return torch.cat([part.flatten() for part in torch.autograd.grad(objective(leaves), list(leaves.values()))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [graph_gradient, transform_gradient])
 def test_the_outer_gradient_is_the_closed_form_by_a_dense_solve(inner):
     """(I + H / lambda)^-1 g, with H and g where the inner steps ended."""

@@ -33,6 +33,7 @@ BOUND = 1e-11
 """Of a second implementation's gradient, of each tensor relative to its norm; docs/trainer.md has what was measured."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_the_outer_gradient_is_that_of_a_second_implementation(tiny, noise, name):
     assert error_of_second_implementation(tiny(**METHODS[name]), noise) < BOUND
