@@ -252,8 +252,9 @@ def _contrasts(readings: Readings, asked: Asked) -> dict[str, Table]:
                 one = contrast(values, readings.axes, turned, axis, readings.unit(read), step)
                 if not one.cells:  # no cell with one label has a twin with the other
                     continue
-                own = read != asked.endpoint
-                made.append(replace(one, caption=f"{metric_sentence(read)}; {one.caption}") if own else one)
+                if read != asked.endpoint:
+                    one = replace(one, caption=f"{metric_sentence(read)}; {one.caption}")
+                made.append(one)
     return {f"contrast_{number}": one for number, one in enumerate(made, 1)}
 
 
