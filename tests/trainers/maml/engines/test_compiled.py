@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.forks import fork
 from tests.places import ROOT
 from tests.trainers.small import noise_pixels, tiny_config
 from tests.waiting import HANG_S
-from trainers.maml.engines import kernel_cache, kernels
+from trainers.maml.engines import kernel_cache
 from trainers.maml.engines.compiled import head, products, tangents
 from trainers.maml.engines.compiled.network import Network
 from trainers.maml.engines.compiled.sizes import SIZES, instruction_set
@@ -330,21 +331,38 @@ def test_kernels_are_kept_for_the_next_process(tmp_path):
     assert [path.stat().st_mtime_ns for path in files] == stamps
 
 
-def one_kernel():
-    """Print what one small kernel computes; run where kernels are kept elsewhere or nowhere."""
-    mean, inverse = np.empty(3), np.empty(3)
-    kernels.moments(random(7, 3), -np.inf, 1e-5, mean, inverse)
-    print(mean, inverse)
+ONE_KERNEL = """
+import numpy as np
+from trainers.maml.engines import kernels
+mean, inverse = np.empty(3), np.empty(3)
+kernels.moments(np.linspace(0.0, 1.0, 21).reshape(7, 3), -np.inf, 1e-5, mean, inverse)
+print(mean, inverse)
+"""
+"""Prints what one small kernel computes."""
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))"
+"""Lets no file grow beyond that, as a full disk would."""
 
 
 @pytest.mark.slow
-def test_a_folder_that_cant_be_written_only_costs_time(tmp_path):
-    program = "from tests.trainers.maml.engines.test_compiled import one_kernel; one_kernel()"
-    kept, nowhere = tmp_path / "kept", tmp_path / "file"
-    first = run(program, NUMBA_CACHE_DIR=str(kept))
-    assert list(kept.rglob("*.nbc"))
-    nowhere.write_text("in the way", encoding="utf-8")
-    assert run(program, NUMBA_CACHE_DIR=str(nowhere)) == first
+def test_two_that_fill_a_folder_at_once_leave_kernels_for_a_third(tmp_path):
+    with ThreadPoolExecutor() as both:
+        first, second = both.map(lambda _: run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path)), range(2))
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+    suffixes = sorted(path.suffix for path in files)
+    assert suffixes == [".nbc", ".nbc", ".nbi", ".nbi"]  # code and index of the kernel and of one that it calls
+    third = run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
+    assert first == second == third
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")} == files
+
+
+@pytest.mark.slow
+def test_where_nothing_can_be_kept_it_only_costs_time(tmp_path):
+    (in_the_way := tmp_path / "file").write_text("", encoding="utf-8")
+    nowhere = run(ONE_KERNEL, NUMBA_CACHE_DIR=str(in_the_way))
+    full = run(FULL + ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path / "full"))
+    kept = run(ONE_KERNEL, NUMBA_CACHE_DIR=str(tmp_path / "kept"))
+    assert full == nowhere == kept
+    assert list((tmp_path / "full").rglob("*.nbc")) == []
 
 
 @pytest.fixture
