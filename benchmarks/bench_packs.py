@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 
 from trainers.data import strokes
 from trainers.data.catalog import CATALOG
@@ -136,6 +135,8 @@ def measure(protocol: str, engine: EngineName, arguments: argparse.Namespace) ->
 
 def paired(seeds: int, engine: EngineName, device: str) -> dict[str, Any]:
     """Return the differences, pack minus alone, of the final accuracies of `seeds` trials, in points."""
+    from scipy import stats  # half a second, which nothing else here needs
+
     values = protocols.load("strokes") | {"outer_steps": 40, "eval_every": 0, "eval_episodes": 200, "channels": 32}
     configs = [resolve(values | {"seed": seed}) for seed in range(seeds)]
     pixels = torch.from_numpy(strokes.make(0)).to(device)

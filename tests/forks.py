@@ -278,13 +278,19 @@ def _warm_up(without: str) -> None:
         except ModuleNotFoundError as error:
             if not without or not f"{error.name}.".startswith(f"{without}."):
                 raise
+    import numba
+
     from analysis.figures.style import RC
+    from analysis.pages import html
     from tests.blank_store import copy_from_now_on, made
 
     RC["savefig.dpi"], RC["pdf.fonttype"] = 60, 3  # nobody looks at the pictures of a fork
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
     made()
+    numba.njit(lambda: 0)()  # loads what every compiled kernel needs, as long as a small trial takes
+    for template in html._environment().list_templates():
+        html._environment().get_template(template)
 
 
 def _modules() -> Iterator[str]:

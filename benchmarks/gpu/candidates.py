@@ -42,7 +42,7 @@ from trainers.maml.train import MOVERS
 ENGINES = ("vmap", "graph", "unfold", "inductor")
 BLOCKS = 5
 BLOCK_S = 0.1
-TINY = {"channels": 4, "meta_batch_size": 2, "queries": 2, "outer_steps": 10}
+TINY = {"channels": 4, "meta_batch_size": 2, "queries": 2, "inner_steps": 1, "outer_steps": 10}
 
 
 class InductorEngine(VmapEngine):
@@ -96,7 +96,7 @@ class Cell:
     """A data set and an order, with what its rows are compared with."""
 
     def __init__(self, protocol: str, order: str, wanted: argparse.Namespace) -> None:
-        self._device = wanted.device
+        self._device, self._block_s = wanted.device, 0.0 if wanted.tiny else BLOCK_S
         self._config = resolve(protocols.load(protocol) | {"order": order} | (TINY if wanted.tiny else {}))
         self._pixels = load_pixels(prepare(self._config.dataset, data_root(None)), wanted.device)
         self._about = {"protocol": protocol, "network": self._config.network, "order": order}
@@ -106,7 +106,7 @@ class Cell:
         plain = step_of(BASE, first)
         with multiplying("full", self._pixels.device):
             self._plain_error = error(plain(), self._exact)
-            self._plain_s = statistics.median(_blocks(plain, self._device))
+            self._plain_s = statistics.median(self._blocks(plain))
 
     def row(self, name: str, arithmetic: str, runs: int) -> dict[str, Any]:
         """Return the numbers of one candidate, or why there are none."""
@@ -138,7 +138,7 @@ class Cell:
         mover.take(next(steps), [True] * runs)
         wait(self._device)
         first_s = time.perf_counter() - begun
-        taken = _blocks(lambda: mover.take(next(steps), [True] * runs), self._device)
+        taken = self._blocks(lambda: mover.take(next(steps), [True] * runs))
         median, *_ = found = [statistics.median(taken), min(taken), max(taken)]
         episodes = [gather(training_draw(config, 0), self._pixels, config) for config in configs]
         rates = torch.tensor([config.inner_lr for config in configs], device=self._device)
@@ -151,23 +151,22 @@ class Cell:
             "peak_bytes": torch.cuda.max_memory_allocated() if self._device == "cuda" else None,
         }  # fmt: skip
 
-
-def _blocks(step: Any, device: str) -> list[float]:
-    """Return the seconds of a step in each of some blocks, which are as long as `BLOCK_S` or one step."""
-    step()
-    wait(device)
-    begun = time.perf_counter()
-    step()
-    wait(device)
-    steps = max(1, round(BLOCK_S / (time.perf_counter() - begun)))
-    taken = []
-    for _ in range(BLOCKS):
+    def _blocks(self, step: Any) -> list[float]:
+        """Return the seconds of a step in each of some blocks, as long as `BLOCK_S` or one step; tiny, one step."""
+        step()
+        wait(self._device)
         begun = time.perf_counter()
-        for _ in range(steps):
-            step()
-        wait(device)
-        taken.append((time.perf_counter() - begun) / steps)
-    return taken
+        step()
+        wait(self._device)
+        steps = max(1, round(self._block_s / (time.perf_counter() - begun)))
+        taken = []
+        for _ in range(BLOCKS):
+            begun = time.perf_counter()
+            for _ in range(steps):
+                step()
+            wait(self._device)
+            taken.append((time.perf_counter() - begun) / steps)
+        return taken
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,19 +14,20 @@ from sweeper.cli import main
 from sweeper.health import checks as doctor
 from sweeper.host import devices
 from sweeper.host.system import WITHOUT_LOCKS, system, usable_cpus
-from tests.places import ROOT
+from tests.forks import Forked, fork
 from tests.sweeper.command import environment
 from tests.sweeper.tiny import TINY
+from tests.waiting import HANG_S
 from trainers.__main__ import main as trainers_main
 
 LOADING = """
 import pkgutil, sys
-from tests.sweeper.host.as_macos import become_macos
-{first}
+from tests.sweeper.host.as_macos import OURS, become_macos
+for name in [name for name in sys.modules if f"{name}.".startswith(OURS)]:
+    del sys.modules[name]
 become_macos()
 import analysis, sweeper, trainers
 """
-LIBRARIES = "import torch, numba, mlflow, scipy.stats"  # these ask for the system as they load
 EVERY_MODULE = """
 for package in (trainers, sweeper, analysis):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -47,10 +47,12 @@ for words in sys.argv[1:]:
 """`sweeper WORDS` for each argument, until one fails."""
 
 
-def on_macos(program: str, *words, cwd: Path, first: str = "") -> subprocess.CompletedProcess:
-    """Run `program` in a process that lacks what macOS lacks."""
-    command = [sys.executable, "-c", LOADING.format(first=first) + program, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment(PYTHONPATH=str(ROOT)))
+def on_macos(program: str, *words: str, cwd: Path) -> Forked:
+    """Fork a process that lacks what macOS lacks and loads all of ours anew.
+
+    It has the libraries already: some ask for the system as they load.
+    """
+    return fork(LOADING + program, words, cwd=cwd, env=environment())
 
 
 @pytest.mark.parametrize(
@@ -136,21 +138,23 @@ def test_the_trainer_alone_says_it_too(monkeypatch, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_every_module_loads_where_linuxs_own_names_and_files_are_absent(tmp_path):
-    ended = on_macos(EVERY_MODULE, cwd=tmp_path, first=f"{LIBRARIES}, ray, matplotlib, seaborn")
-    assert ended.returncode == 0, ended.stderr
-    assert int(ended.stdout.split()[-1]) > 150
+    loading = on_macos(EVERY_MODULE, cwd=tmp_path)
+    out, err = loading.communicate(timeout=HANG_S)
+    assert loading.returncode == 0, err
+    assert int(out.split()[-1]) > 150
 
 
 @pytest.mark.slow
 def test_a_sweep_trains_is_checked_and_is_shown_where_linuxs_own_names_and_files_are_absent(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
-    doctor = on_macos(COMMANDS, "doctor --json", cwd=tmp_path)
-    assert doctor.returncode == 0, doctor.stderr
-    checks = {check["name"]: check for check in json.loads(doctor.stdout)}
+    checking = on_macos(COMMANDS, "doctor --json", cwd=tmp_path)
+    out, err = checking.communicate(timeout=HANG_S)
+    assert checking.returncode == 0, err
+    checks = {check["name"]: check for check in json.loads(out)}
     assert checks["platform"]["found"] == "macOS 15.6, arm64; sweeper is tested on Linux only"
     assert checks["cpu"]["found"] == f"{os.cpu_count()} of {os.cpu_count()} cores usable"
-    run = on_macos(COMMANDS, "plan tiny.yaml", "run tiny.yaml --executor inline", cwd=tmp_path, first=LIBRARIES)
-    assert run.returncode == 0, run.stderr
-    ended = on_macos(COMMANDS, "status tiny.yaml", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    assert re.search(r"^done +4$", ended.stdout, re.MULTILINE)
+    words = ("plan tiny.yaml", "run tiny.yaml --executor inline", "status tiny.yaml")
+    training = on_macos(COMMANDS, *words, cwd=tmp_path)
+    out, err = training.communicate(timeout=HANG_S)
+    assert training.returncode == 0, err
+    assert re.search(r"^done +4$", out, re.MULTILINE)
