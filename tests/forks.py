@@ -40,6 +40,7 @@ LATER = (
     "matplotlib.backends.backend_svg",
     "mlflow",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
     "pandas",
     "seaborn",
     "torch",
