@@ -1,4 +1,7 @@
-"""Fixtures for tests of every package; what comes first in a run of the suite by several processes."""
+"""Fixtures for tests of every package; what comes first in a run of the suite by several processes.
+
+Parts of the project are imported where they are used: the process that hands out the tests needs none of them.
+"""
 
 import contextlib
 import gc
@@ -16,14 +19,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from sweeper.cli.data import adding
-from sweeper.running import session as running
-from sweeper.tracking import views
 from tests.places import ROOT
 from tests.waiting import HANG_S
-from trainers.data import strokes
-from trainers.data.datasets import STROKES_SEED
-from trainers.maml.engines.kernel_cache import nothing_kept
 
 settings.register_profile("no clock", deadline=None)  # an example that takes long on a busy machine is not wrong
 settings.load_profile("no clock")
@@ -91,13 +88,19 @@ def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
     Without slow tests it is not worth its while to look which of some kernels are missing.
     """
     yield
-    some_do = session.config.getoption("markexpr") == "not slow" and not nothing_kept()
+    some_do = session.config.getoption("markexpr") == "not slow" and not _nothing_kept()
     if session.config.getoption("numprocesses", None) and not some_do:  # None without xdist and in its workers
         command = [sys.executable, "-m", "trainers.maml.compile_ahead"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, cwd=ROOT)
         assert process.stdin is not None
         process.stdin.write(json.dumps(KERNELS))
         process.stdin.close()
+
+
+def _nothing_kept() -> bool:
+    from trainers.maml.engines.kernel_cache import nothing_kept
+
+    return nothing_kept()
 
 
 def pytest_collection(session: pytest.Session) -> None:
@@ -131,6 +134,10 @@ def patience() -> Iterator[None]:
 
     A run leaves the last of its store to no other process, and nothing tells now and then how far it is.
     """
+    from sweeper.cli.data import adding
+    from sweeper.running import session as running
+    from sweeper.tracking import views
+
     with pytest.MonkeyPatch.context() as patch:
         for module in (running, views):
             patch.setattr(module, "GRACE_S", HANG_S)
@@ -151,6 +158,9 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def characters() -> NDArray[np.uint8]:
     """Return the synthetic characters, drawn once; they can't be written to."""
+    from trainers.data import strokes
+    from trainers.data.datasets import STROKES_SEED
+
     drawn = strokes.make(STROKES_SEED)
     drawn.flags.writeable = False
     return drawn
@@ -159,4 +169,7 @@ def characters() -> NDArray[np.uint8]:
 @pytest.fixture
 def drawn_before(characters: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `strokes.make` return the characters that are drawn already: drawing takes a second of a CPU."""
+    from trainers.data import strokes
+    from trainers.data.datasets import STROKES_SEED
+
     monkeypatch.setattr(strokes, "make", {STROKES_SEED: characters}.__getitem__)

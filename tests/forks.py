@@ -290,8 +290,20 @@ def _warm_up(without: str) -> None:
     copy_from_now_on()
     made()
     numba.njit(lambda: 0)()  # loads what every compiled kernel needs, as long as a small trial takes
+    if not without:
+        _load_kernels()
     for template in html._environment().list_templates():
         html._environment().get_template(template)
+
+
+def _load_kernels() -> None:
+    """Load the kernels that most forks train with, if they are compiled."""
+    from trainers.maml.config import resolve
+    from trainers.maml.engines.engines import build
+    from trainers.maml.engines.kernel_cache import nothing_kept
+
+    if not nothing_kept():
+        build("compiled", resolve({"dataset": "strokes", "order": "first"}))
 
 
 def _modules() -> Iterator[str]:
