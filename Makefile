@@ -26,7 +26,11 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-all test-fast test-long chaos cluster-test store-test bench docs lint clean
 
-# What running needs. The version is checked before pip starts, since pip downloads gigabytes before it refuses.
+# The kB that torch with CUDA and the rest take in the environment on Linux x86-64
+ROOM := 7000000
+
+# What running needs. Python's version and the disk are checked before pip starts, since pip downloads gigabytes before
+# it fails. An environment that has a torch needs little more.
 $(INSTALLED): pyproject.toml
 	@python=$(PYTHON); first=; \
 	if test -x $(BIN)/python; then python=$(BIN)/python; first="remove $(VENV), then "; fi; \
@@ -37,6 +41,14 @@ $(INSTALLED): pyproject.toml
 			"$${first}make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; \
 		exit 1;; \
 	esac
+	@free=$$(df -Pk $(dir $(VENV)) 2>/dev/null | awk 'NR == 2 {print $$4}'); \
+	if test "$$(uname -sm)" = "Linux x86_64" && test "$${free:-$(ROOM)}" -lt $(ROOM) \
+		&& ! $(BIN)/python -c 'import torch' 2>/dev/null; then \
+		echo "$(VENV) will take $$(($(ROOM) / 1000000)) GB, and its disk has $$((free / 1000)) MB free:" \
+			"make room, choose another disk with make $(or $(MAKECMDGOALS),demo) VENV=DIR," \
+			"or install a torch for CPUs first (README.md, section Install)" >&2; \
+		exit 1; \
+	fi
 	@echo "Installing into $(VENV). The first time takes minutes and gigabytes, most of them torch with CUDA;"
 	@echo "README.md, section Install, says how to use a smaller torch for CPUs."
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
