@@ -21,6 +21,7 @@ from tests.places import ROOT
 def copy_from_now_on() -> None:
     """Have MLflow fill each blank sqlite store of this process and its forks with a copy of one that it makes here."""
     utils._initialize_tables = registry._initialize_tables = _copy
+    utils._get_latest_schema_revision = latest_schema
 
 
 def _copy(engine: Engine) -> None:
@@ -33,6 +34,8 @@ def _copy(engine: Engine) -> None:
 
 
 _make = utils._initialize_tables
+latest_schema = cache(utils._get_latest_schema_revision)
+"""MLflow looks through all of its migrations at each opening of a store, twice."""
 
 
 @cache

@@ -283,12 +283,13 @@ def _warm_up(without: str) -> None:
 
     from analysis.figures.style import RC
     from analysis.pages import html
-    from tests.blank_store import copy_from_now_on, made
+    from tests.blank_store import copy_from_now_on, latest_schema, made
 
     RC["savefig.dpi"], RC["pdf.fonttype"] = 60, 3  # nobody looks at the pictures of a fork
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
     made()
+    latest_schema()
     numba.njit(lambda: 0)()  # loads what every compiled kernel needs, as long as a small trial takes
     if not without:
         _load_kernels()
