@@ -1,46 +1,33 @@
 """Deals pending trials to workers and journals what they report; the same for every executor.
 
-A trial is locked and its attempt journalled before it is dealt. A record is on disk before anything shows it. Only
-this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing delays. Trials that
-go on from one point are packed, whether they are new or have checkpoints. A source may give further trials meanwhile,
-and hears how each of them ends.
+A trial is opened (see `opening`) and its attempt journalled before it is dealt. A record is on disk before anything
+shows it. Only this module writes `done`. A lost worker's trials are dealt again, up to three times, after growing
+delays. Trials that go on from one point are packed, whether they are new or have checkpoints. A source may give further
+trials meanwhile, and hears how each of them ends.
 """
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from analysis.contract.lifecycle import EVENT_OF, NEXT, OPEN, End, Event
 from sweeper.dealing.assignment import Assignment, Member, MemberUpdate, TrainerFound, Update
 from sweeper.dealing.codes import Codes
-from sweeper.dealing.dealt_trial import (
-    Change,
-    Dealt,
-    Fixed,
-    Others,
-    Worker,
-    facts,
-    keep_engine,
-    may_be_cut_off,
-    other_kernels,
-    why_not,
-)
+from sweeper.dealing.dealt_trial import Change, Dealt, Worker, facts, may_be_cut_off, other_kernels
+from sweeper.dealing.opening import Opening, Others
 from sweeper.dealing.silence import Silence
 from sweeper.dealing.source import Deal, NothingMore, Progress, Source
 from sweeper.dealing.waiting_list import Waiting
 from sweeper.errors import SweepError
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.first_attempt import began_with
-from sweeper.results.journal import Journal, NotReproducibleError, TakenOverError
-from sweeper.results.locks import Lock, holder_of
-from sweeper.results.paths import FURTHEST, STORAGE_ADVICE, Results, ResultsError, TrialPaths, step_of
+from sweeper.results.journal import NotReproducibleError, TakenOverError
+from sweeper.results.paths import STORAGE_ADVICE, Results, ResultsError
 from sweeper.results.stop_requests import STOPPED, taken
-from sweeper.results.trial_summary import in_one_line, read_summary
-from trainers.trainer import DEFAULT, TrainerError
+from sweeper.results.trial_summary import in_one_line
+from trainers.trainer import DEFAULT
 
 LOST_RETRIES = 3
 STOPPED_RUN = "the run was stopped"
@@ -73,7 +60,8 @@ class Dealer:
             spec.trial_id: Dealt(spec=spec, engine=engines[spec.trial_id], largest_pack=worker.pack) for spec in specs
         }
         self._results = results
-        self._waiting = Waiting(self.trials.values(), self._point_of)
+        self._opening = Opening(results=results, worker=worker, retry_failed=retry_failed, others=others)
+        self._waiting = Waiting(self.trials.values(), self._opening.point)
         self._left = len(self.trials)
         self._source: Source = NothingMore() if source is None else source
         self._given: set[str] = set()
@@ -86,8 +74,6 @@ class Dealer:
         self._sweeps = dict(sweeps)
         self._worker = worker
         self._note = note
-        self._retry_failed = retry_failed
-        self._others = others
         self._packs: dict[int, list[Dealt]] = {}
         self._dealt = 0
         self._silence = Silence(worker.timeout_s, clock)
@@ -110,7 +96,7 @@ class Dealer:
             with self._storage_guarded():
                 members: list[Dealt] = []
                 for trial in [first, *self._mates(first)]:
-                    if self._open(trial, members):
+                    if self._opened(trial, members):
                         members.append(trial)
                 if members:
                     return self._assignment(members)
@@ -272,94 +258,24 @@ class Dealer:
         """Take the trials that train with `first`."""
         return self._waiting.take_mates(first, first.largest_pack) if first.largest_pack > 1 else []
 
-    def _point_of(self, trial: Dealt) -> Hashable:
-        """Return the step and the point in the furthest checkpoint of `trial` that is readable.
-
-        The worker reads the whole checkpoints. It hands back a member that is at another point than the others.
-        """
-        try:
-            checkpoints = self._checkpoints(trial)
-            for path in checkpoints:
-                if (point := trial.spec.trainer.point_in(path)) is not None:
-                    return step_of(path), point
-            return 0, trial.spec.trainer.point_in(None)
-        except (OSError, TrainerError):  # it is dealt alone, and the one that reads its folder then says what is wrong
-            return trial.spec.trial_id
-
-    def _checkpoints(self, trial: Dealt) -> list[Path]:
-        """Return the checkpoints from which a trial may go on, the furthest first."""
-        if not trial.spec.trainer.resumes:
-            return []
-        return self._results.trial(trial.spec.trial_id).checkpoints(trial.spec.target or FURTHEST)
-
-    def _fixed(self, trial: Dealt, journal: Journal) -> Fixed:
-        """Return the engine and threads of the trial's first attempt, or those that it will have."""
-        first = journal.first or {"engine": trial.engine, "threads": self._worker.threads}
-        return Fixed(first["engine"], first["threads"])
-
-    def _open(self, trial: Dealt, mates: Sequence[Dealt]) -> bool:
-        """Lock `trial` and open its journal. Skip a trial that another run holds or that began on another device.
-
-        A trial that began with another engine or other threads than its `mates` waits again, to train alone.
-        """
-        paths = self._results.trial(trial.spec.trial_id)
-        if self._others is not None:  # many slots come by a trial that has ended: no lock for that
-            reason = self._others.barred(paths) or self._why_not(trial, paths)
-            if reason:
-                self._enter(trial, "skip", reason)
-                return False
-        lock = Lock(paths, required=self._others is None)
-        if not lock.take():
-            holder = holder_of(paths) or {"host": "another host", "pid": "unknown"}
-            self._skip_held(trial, f"held by process {holder['pid']} on {holder['host']}")
-            return False
-        if not self._open_locked(trial, paths, mates):
-            lock.release()
-            return False
-        trial.lock = lock
-        return True
-
-    def _open_locked(self, trial: Dealt, paths: TrialPaths, mates: Sequence[Dealt]) -> bool:
-        """Open the journal of `trial`, whose lock this run has, and take its next attempt; see `_open`."""
-        if self._others is not None and (who := self._others.holder(paths)):
-            self._skip_held(trial, f"held by {who}")
-            return False
-        if reason := self._why_not(trial, paths):
-            self._enter(trial, "skip", reason)
-            return False
-        journal = Journal(paths.journal)
-        if journal.first is None and self._checkpoints(trial):
-            reason = keep_engine(trial, began_with(paths, trial.spec.trainer), self._worker)
-            if reason:
-                self._enter(trial, "skip", reason)
-                return False
-        if mates and self._fixed(trial, journal) != self._fixed(mates[0], mates[0].open_journal):
+    def _opened(self, trial: Dealt, mates: Sequence[Dealt]) -> bool:
+        """Open `trial` to train with its `mates`. Skip it if it must not, and let it wait if it must train alone."""
+        shut = self._opening.open(trial, mates)
+        if shut is None:
+            return True
+        if shut.apart:
             trial.largest_pack = 1
             self._waiting.put_back(trial, self._clock())
-            return False
-        try:
-            number = journal.claim()
-        except TakenOverError as error:
-            self._skip_held(trial, str(error))
-            return False
-        if self._others is not None:
-            self._others.taken(paths, number)
-        trial.journal = journal
-        trial.step = trial.first_step = max(map(step_of, self._checkpoints(trial)), default=0)
-        return True
-
-    def _why_not(self, trial: Dealt, paths: TrialPaths) -> str:
-        return why_not(trial.spec, read_summary(paths.journal), self._worker, self._retry_failed)
-
-    def _skip_held(self, trial: Dealt, why: str) -> None:
-        trial.held = True
-        self._enter(trial, "skip", why)
+        else:
+            trial.held = shut.held
+            self._enter(trial, "skip", shut.why)
+        return False
 
     def _assignment(self, members: list[Dealt]) -> Assignment:
         self._dealt += 1
         self._packs[self._dealt] = members
         self._silence.heard(self._dealt)
-        fixed = self._fixed(members[0], members[0].open_journal)
+        fixed = self._opening.fixed(members[0], members[0].open_journal)
         spec = members[0].spec
         code = self._codes.of(spec)
         for trial in members:

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from analysis.contract.lifecycle import FINISHED, Phase
+from analysis.contract.lifecycle import Phase
 from sweeper.host.provenance import circumstances
 from sweeper.planning.trial_spec import TrialSpec
-from sweeper.results.first_attempt import Began
 from sweeper.results.journal import Journal
 from sweeper.results.journal_lines import FORM_OF_OTHERS
 from sweeper.results.locks import Lock
-from sweeper.results.paths import TrialPaths
-from sweeper.results.survey import judge
-from sweeper.results.trial_summary import TrialSummary, class_of
+from sweeper.results.trial_summary import class_of
 from trainers.trainer import DEFAULT
 from trainers.tuned import kernels
 
@@ -32,22 +29,6 @@ class Worker:
     timeout_s: float
     chunk_s: float = 1.0
     share: float = 1.0
-
-
-class Others(Protocol):
-    """What a dealer asks about the processes whose locks may not reach it, before it takes a trial that it has locked.
-
-    Without it, a lock decides alone.
-    """
-
-    def barred(self, paths: TrialPaths) -> str:
-        """Return why this run must leave the trial alone, or ""."""
-
-    def holder(self, paths: TrialPaths) -> str:
-        """Return who may still train the trial, or ""."""
-
-    def taken(self, paths: TrialPaths, attempt: int) -> None:
-        """Note that this process has taken `attempt`. Raises OSError."""
 
 
 @dataclass(kw_only=True)
@@ -161,32 +142,3 @@ def other_kernels(trial: Dealt, engine: str) -> str:
         f"{trial.spec.trial_id} began with kernels of {before} and goes on with {now}: its last bits may differ from "
         "those of a run on one machine"
     )
-
-
-def keep_engine(trial: Dealt, began: Began | None, worker: Worker) -> str:
-    """Give a trial the engine that it began with, and return why it must not train here, or "".
-
-    For a trial with checkpoints whose journal has lost its first line. `began` is None if nothing is known of it.
-    """
-    if began is None:
-        return ""
-    if began.device != worker.device:
-        return f"began on {began.device}; go on with --device {began.device}"
-    trial.engine = began.engine
-    return ""
-
-
-def why_not(spec: TrialSpec, summary: TrialSummary | None, worker: Worker, retry_failed: bool) -> str:
-    """Return why a locked trial must not train, or "". It may have ended since the run was planned.
-
-    Another run may have trained it, or this run may have, to a shorter target.
-    """
-    if summary is None:
-        return ""
-    if summary.trouble:
-        return summary.trouble
-    if summary.device != worker.device:
-        return f"began on {summary.device}; go on with --device {summary.device}"
-    state, why = judge(summary, spec.target, held=False)
-    ended = state in FINISHED or (state == "failed" and not retry_failed)
-    return f"{why}, since this run began" if ended else ""

@@ -63,7 +63,7 @@ def _lines(journal: Path) -> list[Line]:
 
 
 class Holders:
-    """What the dealer of a slot asks about other processes; see `sweeper.dealing.dealt_trial.Others`."""
+    """What the dealer of a slot asks about other processes; see `sweeper.dealing.opening.Others`."""
 
     def __init__(
         self,

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from analysis.contract.lifecycle import Phase
-from sweeper.dealing.dealt_trial import Worker, why_not
+from sweeper.dealing.dealt_trial import Worker
 from sweeper.dealing.engine import engine_for_new
+from sweeper.dealing.opening import why_not
 from sweeper.dealing.source import Deal, Progress
 from sweeper.executors.slurm.ending import submit_more
 from sweeper.executors.slurm.frozen_search import Thawed

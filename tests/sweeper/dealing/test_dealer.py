@@ -190,7 +190,7 @@ def test_a_pack_never_mixes_engines(make_dealer, specs):
     dealer = make_dealer(pack=4)
     for trial, engine in zip(dealer.trials.values(), ("fused", "compiled", "compiled", "compiled"), strict=True):
         trial.engine = engine
-    dealer._waiting = Waiting(dealer.trials.values(), dealer._point_of)
+    dealer._waiting = Waiting(dealer.trials.values(), dealer._opening.point)
     packs = []
     while (assignment := dealer.next_assignment()) is not None:
         packs.append((assignment["engine"], len(assignment["members"])))
