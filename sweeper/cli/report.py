@@ -19,7 +19,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.terminal.mending import command_to_mend
 from sweeper.cli.terminal.printing import hand_out, say
-from sweeper.reporting import request
+from sweeper.reporting import answers, request
 from sweeper.reporting.sweep_answer import push_report
 from sweeper.results.index import summaries
 from sweeper.results.paths import Results
@@ -106,7 +106,7 @@ def report(
         say(f"left out, because the authors have no runs of them: {', '.join(asked.left_out)}")
     for part in asked.parts if authors is None and data is None else ():
         _tell_damaged(part, results, profile, settings)
-    for made in request.write(asked, say):
+    for made in answers.write(asked, say):
         if isinstance(made, Path):
             hand_out(made)
         else:
@@ -126,7 +126,7 @@ def _tell_damaged(part: request.Part, results: Path, profile: str | None, settin
         say(command)
 
 
-def _print(made: request.Written, every: bool) -> None:
+def _print(made: answers.Written, every: bool) -> None:
     """Print a sweep's answer to stderr, its first table if it is the only sweep, and its files to stdout."""
     say(broken(f"{made.sweep}: {made.sentence}" if every else made.sentence))
     for word, text in made.verdicts if not every else ():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis.contract.question import FORMATS
 from sweeper.errors import TrackingError
-from sweeper.reporting import request
+from sweeper.reporting import answers, request
 from sweeper.results.fold import read_record
 from sweeper.results.paths import Results
 from sweeper.results.survey import SurveyedSweep
@@ -51,11 +51,11 @@ def push_answer(tracker: "MlflowTracker", part: SurveyedSweep, results: Results)
         return
     with tempfile.TemporaryDirectory() as folder:
         files = _contents(write(found, Path(folder)).paths)
-    note = _note(part.sweep.question, found.page.sentence, found.page.verdicts, request.first_table(found))
+    note = _note(part.sweep.question, found.page.sentence, found.page.verdicts, answers.first_table(found))
     tracker.push_answer(SweepAnswer(note=note, source=f"{part.sweep.name}.yaml", files=files))
 
 
-def push_report(part: request.Part, made: request.Written, results: Results, uri: str) -> str:
+def push_report(part: request.Part, made: answers.Written, results: Results, uri: str) -> str:
     """Add the answer and the files of a report to the run of its sweep; return why that failed, or an empty text.
 
     Leaves a results folder alone that can't be written.
@@ -84,7 +84,7 @@ def _find(part: SurveyedSweep, results: Results) -> "Found":
     whole = request.part_of(options, Path(f"{part.sweep.name}.yaml"), part.sweep, results.digests())
     begun = [one.spec.trial_id for one in part.standings if one.summary is not None and not one.unreadable]
     loaded = Loaded(records={trial_id: read_record(results, trial_id) for trial_id in begun}, run_ids={}, unreadable={})
-    return request.found_of(whole, loaded, "the journals")
+    return answers.found_of(whole, loaded, "the journals")
 
 
 def _note(question: str, sentence: str, verdicts: "Iterable[Verdict]", table: "TextTable | None") -> str:

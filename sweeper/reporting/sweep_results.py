@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import SweepError, of_os
 from sweeper.planning.selectors import select
-from sweeper.reporting.request import Options, Part, published_for, understand
-from sweeper.reporting.request import read as read_evidence
+from sweeper.reporting.answers import published_for
+from sweeper.reporting.answers import read as read_evidence
+from sweeper.reporting.request import Options, Part, understand
 from sweeper.results.known_trainers import sweep_in
 from sweeper.results.paths import Results
 from sweeper.results.survey import survey
