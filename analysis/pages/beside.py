@@ -29,7 +29,8 @@ PROBING = ("probe_every", "probe_first", "probe_episodes", "probe_orders")
 def values_table(readings: Readings, endpoint: Endpoint, published: Published) -> TextTable | None:
     """Return the cells for which the authors have a value too; None if there is no such cell."""
     unit = unit_of(endpoint)
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    windows: dict[str, None] = {}
     for cells in _by_task(readings, endpoint).values():
         ours = {_key(cell): list(cell.values.values()) for cell, _ in cells}
         every = {_key(cell): published_values(published, cell.labels, endpoint, _step(cell, t)) for cell, t in cells}
@@ -41,11 +42,11 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
             if _key(cell) in theirs
         }
         verdicts = value_verdicts(ours, theirs, facts, matches)
-        rows += [
-            _row(cell, _step(cell, trial), theirs[_key(cell)], verdicts[_key(cell)], unit)
-            for cell, trial in cells
-            if _key(cell) in theirs and cell.values
-        ]
+        for cell, trial in cells:
+            key, step = _key(cell), _step(cell, trial)
+            if key in theirs and cell.values:
+                rows.append(_row(cell, step, theirs[key], verdicts[key], unit))
+                windows[_windows(trial, endpoint, step)] = None
     if not rows:
         return None
     heads = (*map(axis_title, readings.axes), "outer step", "ours", "authors'", "ours - authors'", "verdict")
@@ -59,6 +60,7 @@ def values_table(readings: Readings, endpoint: Endpoint, published: Published) -
             f"{'Percent; ' if unit.name else ''}mean ± half the 95 % t-interval over n seeds; no interval below three "
             "seeds. The seeds of the two sides are independent and not paired. An agreement is a test of equivalence, "
             "not an overlap of intervals.",
+            *filter(None, windows),
         ),
     )
 
@@ -115,6 +117,20 @@ def _key(cell: Cell) -> str:
 
 def _step(cell: Cell, trial: PlannedTrial) -> int:
     return trial.target if cell.at in get_args(Word) else int(cell.at)
+
+
+def _windows(trial: PlannedTrial, endpoint: Endpoint, step: int) -> str:
+    """Say which outer steps a mean of evaluations at `step` covers, ours and the authors'; "" if they are the same."""
+    if trial.paper is None or endpoint.declared.measured != "evaluations":
+        return ""
+    ours, theirs = (
+        [*(range(every, step, every) if every else ()), step][-endpoint.window :]
+        for every in (trial.config["eval_every"], trial.paper["eval_every"])
+    )
+    if ours == theirs:
+        return ""
+    said = (f"{at[0]:,} to {step:,}" if len(at) > 1 else f"{step:,} alone" for at in (ours, theirs))
+    return "The two sides are means over other outer steps: ours {}, the authors' {}.".format(*said)
 
 
 def _row(cell: Cell, step: int, theirs: Sequence[float], verdict: ValueVerdict, unit: Unit) -> tuple[str, ...]:

@@ -82,11 +82,23 @@ def test_a_field_that_changes_nothing_of_what_is_read_refuses_no_verdict(make_re
     assert found.startswith("agrees")
 
 
-def test_the_distance_of_evaluations_counts_where_several_are_averaged(make_readings) -> None:
+@pytest.mark.parametrize(
+    ("every", "window", "said"),
+    [
+        (50, 5, "ours 50 to 200, the authors' 200 alone"),
+        (80, 5, "ours 80 to 200, the authors' 200 alone"),
+        (100, 1, ""),
+    ],
+)
+def test_the_distance_of_evaluations_counts_where_several_are_averaged(make_record, make_readings, every, window, said):
     readings = make_readings()
-    plan = [replace(t, config=CONFIG | SCORED | {"eval_every": 50}, paper=CONFIG | SCORED) for t in readings.plan]
-    table = values_table(Readings(plan, AXES, readings.records), read_otherwise(ENDPOINT, window=5), load("head_scale"))
-    assert table is None or "eval_every" in table.rows[0][-1]
+    paper = CONFIG | SCORED | {"eval_every": 200}
+    plan = [replace(t, config=CONFIG | SCORED | {"eval_every": every}, paper=paper) for t in readings.plan]
+    records = {t.trial_id: make_record(t, dict.fromkeys([*range(every, 200, every), 200], 0.4)) for t in plan}
+    endpoint = read_otherwise(ENDPOINT, window=window)
+    table = values_table(Readings(plan, AXES, records), endpoint, load("head_scale"))
+    assert (f"eval_every {every} (paper 200)" in table.rows[0][-1]) == bool(said)
+    assert table.notes[1:] == ((f"The two sides are means over other outer steps: {said}.",) if said else ())
 
 
 def test_a_cell_that_the_authors_lack_is_left_out(make_readings) -> None:
