@@ -54,7 +54,7 @@ class Opening:
     others: Others | None
 
     def open(self, trial: Dealt, mates: Sequence[Dealt]) -> Shut | None:
-        """Lock `trial` and open its journal, or return why not; it is as it was then.
+        """Lock `trial`, open its journal and take its next attempt, or return why not.
 
         It stays shut if another run holds it, if it has ended meanwhile, if it began on another device, or if it began
         with another engine or other threads than its `mates`. Raises OSError or NoLocksError of the folder.
