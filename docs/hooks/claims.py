@@ -4,6 +4,7 @@ A page asks for it by a line of its own, `<!-- claims -->`. Joins reports by swe
 """
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -35,18 +36,30 @@ def claims_table(evidence: Path) -> str:
 
 
 def _ours(evidence: Path) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return what our reports say of each claim that they judge, and the authors' effect after as many steps."""
-    found = {}
+    """Return what our reports say of each claim that they judge, and the authors' effect after as many steps.
+
+    Of several profiles the last counts, which is the longest. All reports of that profile are named, whatever machine
+    they are of.
+    """
+    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    theirs = {}
     for folder in sorted(evidence.glob("*-*")):
         if (folder / "claims.csv").exists():
-            sweep, _, profile = folder.name.rpartition("-")
-            link = f"[{sweep} @ {profile}](../sweeps/evidence/{folder.name}/report.md)"
+            sweep, _, name = folder.name.rpartition("-")
+            link = f"[{sweep} @ {name}](../sweeps/evidence/{folder.name}/report.md)"
             for row in _rows(folder / "claims.csv"):
                 if effect := _effect(row["numbers"].partition("authors:")[0]):
-                    theirs = _THEIRS.search(row["numbers"])
+                    key, same = (sweep, row["claim"]), _THEIRS.search(row["numbers"])
                     verdict = f"{_text(row['verdict'])}, {_text(effect)}, {link}"
-                    found[sweep, row["claim"]] = verdict, _text(theirs["effect"]) if theirs else ""
-    return found
+                    said.setdefault(key, {}).setdefault(_profile(folder) or name, []).append(verdict)
+                    theirs[key] = _text(same["effect"]) if same else ""
+    return {key: ("; ".join([*profiles.values()][-1]), theirs[key]) for key, profiles in said.items()}
+
+
+def _profile(folder: Path) -> str:
+    """Return the profile that the raw data in `folder` has, "" without raw data."""
+    question = folder / "question.json"
+    return json.loads(question.read_text(encoding="utf-8"))["profile"] if question.exists() else ""
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
