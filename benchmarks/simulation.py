@@ -26,7 +26,7 @@ from pathlib import Path
 from analysis.contract.lifecycle import ENDS
 from benchmarks.cluster import REPORTS, TIMEOUT_S, Cluster, Ledger
 from benchmarks.stopwatch import Stopwatch
-from sweeper.dealing import dealer as dealer_module
+from sweeper.dealing import opening
 from sweeper.dealing.dealer import Dealer, Worker
 from sweeper.planning.expand import expand
 from sweeper.planning.trial_spec import TrialSpec
@@ -130,7 +130,7 @@ def _parts() -> dict[str, list[tuple[object, str]]]:
         "taking back": [(Dealer, "ended")],
         "looking around": [(Dealer, "poll"), (Dealer, "overdue")],
         "locks": [(Lock, "take"), (Lock, "release")],
-        "reading journals": [(Journal, "__init__"), (dealer_module, "read_summary")],
+        "reading journals": [(Journal, "__init__"), (opening, "read_summary")],
         "writing journals": [(Journal, "open_attempt"), (Journal, "add"), (Journal, "end")],
         "waiting for the disk": [(os, "fsync")],
     }
