@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from tests.garbage import search_seldom
 from tests.places import ROOT
 from tests.waiting import HANG_S
 
@@ -66,9 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Search for garbage from now on, but not among all that was imported and collected."""
-    gc.freeze()
-    gc.enable()
+    search_seldom()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

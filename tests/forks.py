@@ -9,7 +9,6 @@ ends when the last of them does. Who asks for forks `without` a package shares a
 
 import atexit
 import contextlib
-import gc
 import importlib
 import importlib.abc
 import json
@@ -23,12 +22,14 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import IO
 
+from tests.garbage import search_seldom
 from tests.places import ROOT
 from tests.waiting import wait_until
 
@@ -183,7 +184,8 @@ def serve() -> CodeType:
     atexit.register(_leave)  # before anybody else, so it comes last
     listener = socket.socket(fileno=os.dup(0))
     _warm_up(without=sys.argv[1])
-    gc.freeze()
+    search_seldom()
+    _keep_torchs_library()
     assert threading.active_count() == 1, threading.enumerate()
     asking: list[socket.socket] = []
     running: dict[int, tuple[int, int]] = {}  # the process and where to tell of its end, by the end's descriptor
@@ -295,6 +297,15 @@ def _warm_up(without: str) -> None:
         _load_kernels()
     for template in html._environment().list_templates():
         html._environment().get_template(template)
+
+
+def _keep_torchs_library() -> None:
+    """Spare a fork the taking down of torch's operators, one by one, just before its memory is given back."""
+    from torch.library import _del_library
+
+    for final in list(weakref.finalize._registry):  # type: ignore[attr-defined] # its only list
+        if final.alive and final.peek()[1] is _del_library:
+            final.atexit = False
 
 
 def _load_kernels() -> None:

@@ -51,14 +51,14 @@ def mutants_of(module: str) -> list[Mutant]:
 def mutants_in(source: str, module: str, path: str) -> Iterator[Mutant]:
     """Yield the mutants of `source`, which is that of `module` and stands in `path`."""
     tree, seen = ast.parse(source), Counter[str]()
-    for qualname, function in _functions(tree, ""):
+    for qualname, function, alone in _functions(tree, "", ()):
         for node, parent, field, index in _places(function):
             for new in _changed(node, parent):
                 before = ast.unparse(node)
                 _put(parent, field, index, new)
                 try:
                     ast.fix_missing_locations(parent)
-                    code = _find(compile(tree, path, "exec", dont_inherit=True), qualname)
+                    code = _find(compile(alone, path, "exec", dont_inherit=True), qualname)
                     after = "(nothing)" if isinstance(new, ast.Pass) else ast.unparse(new)
                 finally:
                     _put(parent, field, index, node)
@@ -81,12 +81,18 @@ def live(module: str, qualname: str) -> FunctionType | None:
     return found if isinstance(found, FunctionType) else None
 
 
-def _functions(tree: ast.AST, before: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+def _functions(
+    tree: ast.AST, before: str, classes: tuple[str, ...]
+) -> Iterator[tuple[str, ast.FunctionDef, ast.Module]]:
+    """Yield each function with its qualified name, and alone in a module with no more than its classes around it."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef):
-            yield f"{before}{node.name}", node
+            inner: ast.stmt = node
+            for name in reversed(classes):
+                inner = ast.ClassDef(name, [], [], [inner], [])
+            yield f"{before}{node.name}", node, ast.fix_missing_locations(ast.Module([inner], []))
         elif isinstance(node, ast.ClassDef):
-            yield from _functions(node, f"{before}{node.name}.")
+            yield from _functions(node, f"{before}{node.name}.", (*classes, node.name))
 
 
 def _places(function: ast.FunctionDef) -> Iterator[tuple[ast.AST, ast.AST, str, int | None]]:

@@ -14,6 +14,7 @@ DRAWINGS = 20
 SIDE = 28  # pixels
 STROKES = 4  # per class, at most; a class with fewer repeats its first stroke
 SAMPLES = 28  # inked points of a stroke; mostly less than a pixel apart
+WINDOW = 4  # pixels around a point, one before and two after its own; no pen with its edge reaches 2 pixels
 
 Floats = NDArray[np.float64]
 
@@ -85,16 +86,29 @@ def _along(points: Floats) -> Iterator[Floats]:
 
 
 def _inked(curve: Floats, pen: Floats) -> NDArray[np.uint8]:
-    """Return drawings [drawings, 28, 28] of a round pen of radius `pen` pixels that follows `curve`."""
-    pixel = np.arange(SIDE, dtype=np.float32)
-    along_x = (curve[:, :, 0, None].astype(np.float32) - pixel) ** 2
-    along_y = (curve[:, :, 1, None].astype(np.float32) - pixel) ** 2
-    nearest = np.full((DRAWINGS, SIDE, SIDE), np.float32(SIDE * SIDE))
-    distance = np.empty_like(nearest)
-    for sample in range(curve.shape[1]):
-        np.add(along_y[:, sample, :, None], along_x[:, sample, None, :], out=distance)
-        np.minimum(nearest, distance, out=nearest)
+    """Return drawings [drawings, 28, 28] of a round pen of radius `pen` pixels that follows `curve`.
+
+    A point of the curve is measured against the pixels of its window alone: to those outside it is further than the pen
+    and its grey edge reach.
+    """
+    (columns, along_x), (rows, along_y) = (_windows(curve[:, :, axis].astype(np.float32)) for axis in (0, 1))
+    side = SIDE + 2 * WINDOW
+    drawing = np.arange(DRAWINGS)[:, None, None, None]
+    pixels = (drawing * side + rows[:, :, :, None]) * side + columns[:, :, None, :]
+    nearest = np.full((DRAWINGS, side, side), np.float32(SIDE * SIDE))
+    np.minimum.at(nearest.reshape(-1), pixels.ravel(), (along_y[:, :, :, None] + along_x[:, :, None, :]).ravel())
+    nearest = nearest[:, WINDOW:-WINDOW, WINDOW:-WINDOW]
     # Coverage falls from 1 at radius - 1/2 to 0 at radius + 1/2, linearly in the squared distance.
     radius = pen[:, None, None]
     ink = ((radius + 0.5) * (radius + 0.5) - nearest) / (2.0 * radius)
     return (255.0 * (1.0 - np.clip(ink, 0.0, 1.0)) + 0.5).astype(np.uint8)
+
+
+def _windows(points: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return, for points along one side, the pixels around each and its squared distance to them: [..., window].
+
+    Pixels count from a margin of one window, which takes the windows of points outside the picture.
+    """
+    first = np.clip(np.floor(points) - 1, -WINDOW, SIDE)
+    pixels = first[..., None] + np.arange(WINDOW, dtype=np.float32)
+    return pixels.astype(np.int64) + WINDOW, (points[..., None] - pixels) ** 2
