@@ -3,7 +3,7 @@
 A fork is a process of its own: its id, signals, exit code, streams, folder, environment and the interpreter's end are
 real. It has imported more than a new interpreter has, under the environment of whoever asked first: a test of what is
 imported, or of variables that are read at import, starts a new interpreter instead. Its new MLflow stores are copies of
-one (see blank_store), and its pictures have fewer dots. The processes of pytest-xdist share one warm process, which
+one (see blank_store), and its pictures are blank. The processes of pytest-xdist share one warm process, which
 ends when the last of them does. Who asks for forks `without` a package shares another one, in which no import finds it.
 """
 
@@ -283,11 +283,11 @@ def _warm_up(without: str) -> None:
                 raise
     import numba
 
-    from analysis.figures.style import RC
     from analysis.pages import html
+    from tests.blank_pictures import draw_blank
     from tests.blank_store import copy_from_now_on, latest_schema, made
 
-    RC["savefig.dpi"], RC["pdf.fonttype"] = 60, 3  # nobody looks at the pictures of a fork
+    draw_blank(True)
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # of the migrations
     copy_from_now_on()
     made()
