@@ -4,7 +4,7 @@ Accuracies are fractions. `published/rules.csv` gives the source of each number.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -91,6 +91,8 @@ class Published:
     plotted: tuple[Plotted, ...]
     by_hand: tuple[ByHand, ...]
     measured: pd.DataFrame
+    _found: dict[object, pd.DataFrame] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """The rows of each cell, head and number of steps that `_rows` was asked for: a report asks for them many times."""
 
     def values(
         self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"], step: int, window: int = 5
@@ -139,6 +141,12 @@ class Published:
         return dict(zip(rows["seed"].tolist(), rows[metric].tolist(), strict=True))
 
     def _rows(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> pd.DataFrame:
+        asked = (frozenset(labels.items()), head, steps)
+        if asked not in self._found:
+            self._found[asked] = self._scored(labels, head, steps)
+        return self._found[asked]
+
+    def _scored(self, labels: Mapping[str, str], head: Head, steps: int | Literal["inner_steps"]) -> pd.DataFrame:
         rows = self._cell(labels)
         if not len(rows) or "test_head" not in rows:
             return rows.iloc[:0]
