@@ -170,7 +170,7 @@ def test_a_sweep_survives_what_surrounds_it(number, name, undisturbed_small, not
 
 
 def test_nothing_outlives_the_runs(through):
-    wait_until(lambda: not any(scene.processes() for scene in through), "every process to end")
+    wait_until(lambda: not any(scene.processes() for scene in through), "every process to end", every_s=1)
 
 
 @contextmanager

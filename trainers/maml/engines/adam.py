@@ -55,14 +55,18 @@ def adam_step(
     Kingma and Ba (2015), algorithm 1, with bias correction.
     """
     new_params, first, second = {}, {}, {}
+    facing = {dims: (-1,) + (1,) * (dims - 1) for dims in {value.dim() for value in params.values()}}
+    lives, rates = ({dims: each.view(shape) for dims, shape in facing.items()} for each in (alive, lr))
+    body, head = (
+        {dims: [bias.view(shape) for bias in part] for dims, shape in facing.items()} for part in corrections
+    )
     for name, value in params.items():
-        shape = (-1,) + (1,) * (value.dim() - 1)
-        lives = alive.view(shape)
-        m_bias, v_bias = ((corrections.head if name in HEAD else corrections.body)[n].view(shape) for n in range(2))
+        dims = value.dim()
+        m_bias, v_bias = (head if name in HEAD else body)[dims]
         m = BETA1 * moments.first[name] + (1 - BETA1) * gradient[name]
         v = BETA2 * moments.second[name] + (1 - BETA2) * gradient[name].square()
-        change = lr.view(shape) * (m / m_bias) / ((v / v_bias).sqrt() + EPS)
-        new_params[name] = torch.where(lives, value - change, value)
-        first[name] = torch.where(lives, m, moments.first[name])
-        second[name] = torch.where(lives, v, moments.second[name])
+        change = rates[dims] * (m / m_bias) / ((v / v_bias).sqrt() + EPS)
+        new_params[name] = torch.where(lives[dims], value - change, value)
+        first[name] = torch.where(lives[dims], m, moments.first[name])
+        second[name] = torch.where(lives[dims], v, moments.second[name])
     return new_params, Moments(first, second)

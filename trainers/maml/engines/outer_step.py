@@ -17,7 +17,7 @@ from trainers.maml.engines.engine import Engine
 from trainers.maml.episodes import Places, gather_at, places_of, training_draw
 from trainers.maml.methods.multi_step import weights_at
 from trainers.maml.nested import mapped
-from trainers.maml.networks import Params, zero_head
+from trainers.maml.networks import HEAD, Params, zero_head
 
 
 class Carried(NamedTuple):
@@ -157,6 +157,6 @@ def _zeroed_where(runs: Tensor, params: Params) -> Params:
     """Return `params` with a zero head in each run for which `runs` (R,) is true."""
     zeroed = zero_head(params)
     return {
-        name: torch.where(runs.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value)
+        name: torch.where(runs.view((-1,) + (1,) * (value.dim() - 1)), zeroed[name], value) if name in HEAD else value
         for name, value in params.items()
     }
