@@ -57,9 +57,7 @@ def adam_step(
     new_params, first, second = {}, {}, {}
     facing = {dims: (-1,) + (1,) * (dims - 1) for dims in {value.dim() for value in params.values()}}
     lives, rates = ({dims: each.view(shape) for dims, shape in facing.items()} for each in (alive, lr))
-    body, head = (
-        {dims: [bias.view(shape) for bias in part] for dims, shape in facing.items()} for part in corrections
-    )
+    body, head = ({dims: [bias.view(shape) for bias in part] for dims, shape in facing.items()} for part in corrections)
     for name, value in params.items():
         dims = value.dim()
         m_bias, v_bias = (head if name in HEAD else body)[dims]
