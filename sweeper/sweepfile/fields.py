@@ -1,7 +1,7 @@
 """The fields of the trainers of a sweep, as its file sets them. Checks one field at a time, no combinations."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -22,7 +22,6 @@ class Fields:
         self.trainers = trainers
         self.trainer = trainers[0]
         self.apart: Sequence[Fields] = (self,) if not trainers[1:] else tuple(Fields(one) for one in trainers)
-        self._models: dict[str, type[BaseModel]] = {}
 
     @property
     def several(self) -> bool:
@@ -88,14 +87,17 @@ class Fields:
             found = [own.valid(name, value) for own in self.having(name)]
             alike = all(type(one) is type(found[0]) and one == found[0] for one in found)
             return found[0] if alike else value
-        if name not in self._models:
-            field = self.trainer.config.model_fields[name]
-            own = create_model("Field", __config__=ConfigDict(strict=True), **{name: (field.annotation, field)})  # type: ignore[call-overload]  # names as keywords
-            self._models[name] = own
-        return getattr(self._models[name].model_validate({name: value}), name)
+        return getattr(_alone(self.trainer.config, name).model_validate({name: value}), name)
 
     @cached_property
     def defaults(self) -> Mapping[str, Scalar]:
         """The default value of every field of `trainer` that has one, the seed's included."""
         fields = self.trainer.config.model_fields.items()
         return {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
+
+
+@lru_cache(maxsize=1024)
+def _alone(config: type[BaseModel], name: str) -> type[BaseModel]:
+    """Return a model of field `name` of `config` alone, which takes no other types than the field's."""
+    field = config.model_fields[name]
+    return create_model("Field", __config__=ConfigDict(strict=True), **{name: (field.annotation, field)})  # type: ignore[call-overload]  # names as keywords
