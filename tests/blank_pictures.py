@@ -1,4 +1,4 @@
-"""Pictures without a drawing, but of the right size, kind and provenance, for tests that look at no picture.
+"""Pictures without a drawing, but of the right size, kind and provenance, where no test looks at them or compares them.
 
 Every sync and report draws each of its figures four times, which took a fortieth of the suite.
 """

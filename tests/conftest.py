@@ -29,8 +29,9 @@ settings.load_profile("no clock")
 gc.disable()  # until all tests are collected: imports leave next to no garbage, and the search for it took a third
 
 TESTS = ROOT / "tests"
-ANALYSIS = TESTS / "analysis"
-FIGURES = ANALYSIS / "figures"
+FIGURES = TESTS / "analysis" / "figures"
+COMPARED = {TESTS / "analysis", TESTS / "sweeper" / "reporting"}
+"""Whose tests look at pictures, or compare pages that have some."""
 KERNELS = [
     ("compiled", {"dataset": "strokes", "dtype": "float32", "order": "first"}),
     ("compiled", {"dataset": "strokes", "dtype": "float64", "order": "second"}),
@@ -74,8 +75,8 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Spare what takes long and no test looks at, once a test has loaded what does it.
 
-    Blank stores of MLflow are copies of one (see blank_store). Only tests of the analysis see pictures (see
-    blank_pictures), and a PDF keeps fonts a quick way but in the tests of figures.
+    Blank stores of MLflow are copies of one (see blank_store). Pictures are blank where no test looks at them
+    (see blank_pictures), and a PDF keeps fonts a quick way but in the tests of figures.
     """
     if "mlflow.store.tracking.sqlalchemy_store" in sys.modules:
         from tests.blank_store import copy_from_now_on
@@ -84,7 +85,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if style := sys.modules.get("analysis.figures.style"):
         from tests.blank_pictures import draw_blank
 
-        draw_blank(ANALYSIS not in item.path.parents)
+        draw_blank(COMPARED.isdisjoint(item.path.parents))
         style.RC["pdf.fonttype"] = 42 if FIGURES in item.path.parents else 3
 
 

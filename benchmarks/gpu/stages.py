@@ -87,8 +87,9 @@ def measuring(device: str, out: Path, *, quick: bool) -> list[Stage]:
     python, rows = sys.executable, str(out / "rows.jsonl")
     candidates = [python, "-m", "benchmarks.gpu.candidates", "--device", device, "--out", rows]
     if quick:
-        tiny = ["--tiny", "--protocols", "strokes", "--orders", "first", "--runs", "2"]
-        first, later = [*candidates, *tiny, "--engines", "vmap", "graph", "unfold", "inductor"], []
+        tiny = ["--tiny", "--protocols", "strokes", "--orders", "first", "--runs", "1", "2"]
+        first = [*candidates, *tiny]
+        later = [[*candidates, *tiny, "--engines", "inductor", "--runs", "1"]]
     else:
         first = [*candidates, "--protocols", "omniglot"]
         later = [

@@ -128,7 +128,8 @@ def test_every_stage_runs_on_a_cpu(tmp_path):
     logs = {path.name: path.read_text()[-2000:] for path in tmp_path.glob("*.log")}
     assert ended.returncode == 0, (ended.stdout, ended.stderr, logs)
     assert [line.split(",")[0] for line in lines] == [
-        f"{name}: status 0" for name in ("versions", "tests", "candidates", "winners", "sweep", "status", "export")
+        f"{name}: status 0"
+        for name in ("versions", "tests", "candidates", "candidates-2", "winners", "sweep", "status", "export")
     ]
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert not any("failed" in row for row in rows)
