@@ -70,7 +70,10 @@ def test_the_episode_of_the_page_is_drawn(there):
 @pytest.mark.slow
 def test_the_sweep_of_the_page_runs(there):
     text = (there / "digits.yaml").read_text().replace("seeds: 3", "seeds: 1")
-    (there / "digits.yaml").write_text(re.sub(r"outer_steps: \d+", "outer_steps: 100", text))
+    for field, short in (("outer_steps", 20), ("eval_every", 10), ("eval_episodes", 10)):
+        text, count = re.subn(rf"{field}: \d+", f"{field}: {short}", text)
+        assert count == 1
+    (there / "digits.yaml").write_text(text)
     ended = sweeper("run", "digits.yaml", "--executor", "inline", "--tracking-uri", "none", cwd=there)
     assert ended.code == 0, ended.out + ended.err
 

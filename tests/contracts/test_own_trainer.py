@@ -36,9 +36,15 @@ def blocks(page: str) -> dict[str, str]:
 SWEEPS = [(page, name) for page in PAGES for name in blocks(page) if name.endswith(".yaml")]
 CELL = re.compile(r"^(?:hinge|log_loss)?\s+0\.\d+\s+0\.[89]\d+\s+0\.0\d+\s+3$", re.M)
 """A line of the table that pandas prints: step size, mean, standard deviation, count."""
-LENGTH = "outer_steps: 20, eval_every: 20, eval_episodes: 20"
-SHORT = "outer_steps: 2, eval_every: 2, eval_episodes: 2, queries: 2"
-"""The length of the sweeps over networks, and the one that a test has."""
+SHORTER = (
+    (
+        "outer_steps: 20, eval_every: 20, eval_episodes: 20",
+        "outer_steps: 2, eval_every: 2, eval_episodes: 2, queries: 2",
+    ),
+    ("step_size: [0.001, 0.1]", "step_size: [0.001]"),
+    ("seeds: 3", "seeds: 1"),
+)
+"""What the pages' sweeps have, and what a test of them has: each trial of a script starts a program."""
 NEEDS_SCIKIT = {"function.yaml", "script.yaml"}
 
 
@@ -85,8 +91,10 @@ def test_a_sweep_of_the_page_runs(page, name, lab):
     if name in NEEDS_SCIKIT:
         pytest.importorskip("sklearn")
     path = lab(page) / name
-    text = path.read_text(encoding="utf-8").replace("seeds: 3", "seeds: 1")
-    path.write_text(text.replace(LENGTH, SHORT), encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    for whole, short in SHORTER:
+        text = text.replace(whole, short)
+    path.write_text(text, encoding="utf-8")
     own = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = sweeper("run", name, "--executor", "inline", cwd=path.parent, PATH=own)
     assert done.code == 0, done.out + done.err

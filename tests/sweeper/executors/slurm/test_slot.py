@@ -27,6 +27,13 @@ from sweeper.executors.slurm import ending, slot
 {}
 sys.exit(slot.main(Path(sys.argv[1])))
 """
+IDLE = """
+import time
+from trainers.maml.engines.outer_step import Mover
+take = Mover.take
+Mover.take = lambda *given: (time.sleep(0.1), take(*given))
+"""
+"""Lets a training wait for most of its time, where a test needs one that lasts."""
 HERE = ("--device", "cpu", "--tracking-uri", "none")
 
 
@@ -160,7 +167,8 @@ def test_where_requeue_is_forbidden_the_slot_submits_itself(submit, slot, played
 
 def test_before_its_time_limit_a_slot_saves(submit, slot, played, results):
     submission = submit("  outer_steps: 400000", "  eval_every: 400000", "seeds: 1", words=["--slurm", "time=0:24"])
-    code, said = ended(slot(submission, "100_0"))  # played: it ran for 10 s, and a quarter of the limit is left free
+    process = slot(submission, "100_0", IDLE)  # played: it ran for 10 s, and a quarter of the limit is left free
+    code, said = ended(process)
     assert code == 0, said
     assert "is queued again: the time limit is near" in said
     assert statuses(results) == ["interrupted"]
