@@ -13,7 +13,7 @@ SEED ?= $(shell date +%j%H%M%S)
 TRAINER ?= maml
 CHAOS := build/chaos.md
 CORES := $(shell getconf _NPROCESSORS_ONLN)
-WORKERS ?= $(shell echo $$(($(CORES) + 2)))
+WORKERS ?= $(shell echo $$(($(CORES) + 1)))
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 CLUSTER := build/cluster.log
 # What speaks to the operating system, against Python's own types for macOS; no other package's types depend on it
@@ -70,8 +70,8 @@ demo: $(INSTALLED)
 	@echo "store   $(DEMO)/mlflow.db"
 	@echo "MLflow  $(BIN)/sweeper ui --results $(DEMO)"
 
-# Lint beside the tests. A file's tests stay together, since they share what they train; two processes more than there
-# are cores, since some wait for Ray and servers.
+# Lint beside the tests. A file's tests stay together, since they share what they train; one process more than there are
+# cores, since some wait for Ray and servers. A second one fills what is left of the waits, and costs as much to start.
 test: $(DEV)
 	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint test-all
 
