@@ -166,9 +166,9 @@ def test_where_requeue_is_forbidden_the_slot_submits_itself(submit, slot, played
 
 
 def test_before_its_time_limit_a_slot_saves(submit, slot, played, results):
+    """The played job has run for 10 s when its slot starts, and a quarter of the limit is left free."""
     submission = submit("  outer_steps: 400000", "  eval_every: 400000", "seeds: 1", words=["--slurm", "time=0:24"])
-    process = slot(submission, "100_0", IDLE)  # played: it ran for 10 s, and a quarter of the limit is left free
-    code, said = ended(process)
+    code, said = ended(slot(submission, "100_0", IDLE))
     assert code == 0, said
     assert "is queued again: the time limit is near" in said
     assert statuses(results) == ["interrupted"]

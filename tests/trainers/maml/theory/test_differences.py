@@ -17,10 +17,13 @@ from trainers.maml.theory.twins import TWIN_LR, noise_episode, smooth_twin
 pytestmark = pytest.mark.slow
 
 
+DIRECTIONS = budget(2, 8)
+"""Along how many directions beside the gradient's own jumps are looked for; `sweeper theory` takes eight."""
+
+
 @pytest.fixture(autouse=True)
 def some_directions(monkeypatch):
-    """Look for jumps along the gradient and two other directions; `sweeper paper check` takes eight others."""
-    monkeypatch.setattr(twins.Twin, "jumps", partialmethod(twins.Twin.jumps, directions=budget(2, 8)))
+    monkeypatch.setattr(twins.Twin, "jumps", partialmethod(twins.Twin.jumps, directions=DIRECTIONS))
 
 
 @pytest.mark.parametrize("claims_of", differences.CLAIMS, ids=lambda claims_of: claims_of.__name__)
@@ -70,7 +73,7 @@ def test_a_jump_is_found_at_its_height_and_a_smooth_loss_has_none():
         further = sum(float((gradient[name] * value).sum()) for name, value in params.items()) > start
         return loss(params) + 1e-4 * further
 
-    assert case.jumps(gradient, broken, within=1e-3) == pytest.approx([1e-4] * budget(3, 9), rel=1e-6)
+    assert case.jumps(gradient, broken, within=1e-3) == pytest.approx([1e-4] * (1 + DIRECTIONS), rel=1e-6)
 
 
 def test_the_printed_eq_8_is_no_slope_of_the_exact_one():
