@@ -15,6 +15,7 @@ from mkdocs.structure.pages import Page
 EVIDENCE = Path(__file__).parents[2] / "sweeps" / "evidence"
 MARKER = "<!-- claims -->"
 _EFFECT = re.compile(r"^'?(?P<value>[^(;]+) \(n = (?P<n>\d+)")
+_STEPS = re.compile(r"^\| outer_steps \| (?P<steps>[\d,]+) \|", re.MULTILINE)
 _THEIRS = re.compile(r"authors: (?P<effect>[^;]+)")
 
 
@@ -46,7 +47,7 @@ def _ours(evidence: Path) -> dict[tuple[str, str], tuple[str, str]]:
     for folder in sorted(evidence.glob("*-*")):
         if (folder / "claims.csv").exists():
             sweep, _, name = folder.name.rpartition("-")
-            link = f"[{sweep} @ {name}](../sweeps/evidence/{folder.name}/report.md)"
+            link = f"{_length(folder)}[{sweep} @ {name}](../sweeps/evidence/{folder.name}/report.md)"
             for row in _rows(folder / "claims.csv"):
                 if effect := _effect(row["numbers"].partition("authors:")[0]):
                     key, same = (sweep, row["claim"]), _THEIRS.search(row["numbers"])
@@ -60,6 +61,13 @@ def _profile(folder: Path) -> str:
     """Return the profile that the raw data in `folder` has, "" without raw data."""
     question = folder / "question.json"
     return json.loads(question.read_text(encoding="utf-8"))["profile"] if question.exists() else ""
+
+
+def _length(folder: Path) -> str:
+    """Return how many outer steps the trials of a report have, for before its link."""
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    steps = _STEPS.search(report)
+    return f"{steps['steps']} outer steps, " if steps else ""
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
