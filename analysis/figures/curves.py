@@ -37,6 +37,7 @@ from analysis.figures.lines import (
     curve_of,
     draw_curve,
     finish_panel,
+    only_step,
     seeds_sentence,
     stride,
     thinned,
@@ -150,9 +151,12 @@ def draw_curves(info: CurvesInfo, *, printed: bool = False) -> Sheet:
                 place = info.hues.index(curve.label) / len(info.hues)
                 name = curve.label or panel.title or "mean"
                 draw_curve(axes, curve, by_hue[curve.label], info.unit, info.bounds, place, name, step=info.step)
+            theirs = [step for points in panel.published.values() for step, _ in points]
+            alone = only_step(panel.curves, theirs) is not None
             for hue, points in panel.published.items():
-                _draw_published(axes, points, by_hue[hue], info.unit, f"authors, {hue}" if hue else "authors")
-            finish_panel(axes, panel.curves, bool(panel.published))
+                place = info.hues.index(hue) / len(info.hues) if alone else 0.0
+                _draw_published(axes, points, by_hue[hue], info.unit, place, f"authors, {hue}" if hue else "authors")
+            finish_panel(axes, panel.curves, theirs)
             axes.set_ylabel(y_title if index % columns == 0 else "")
             axes.set_xlabel(info.step if index + columns >= len(info.panels) else "")
         share_ordinates(places, [panel.task for panel in info.panels])
@@ -185,12 +189,16 @@ def _why_missing(trial: PlannedTrial, records: Mapping[str, TrialRecord], endpoi
     return f"with {found.evaluations} of the {endpoint.window} {kind} that a mean takes"
 
 
-def _draw_published(axes: Axes, points: Sequence[tuple[int, float]], look: Look, unit: Unit, name: str) -> None:
-    steps = np.array([step for step, _ in points])
+def _draw_published(
+    axes: Axes, points: Sequence[tuple[int, float]], look: Look, unit: Unit, place: float, name: str
+) -> None:
+    """Draw the authors' points by `place` of a step to the right, where a curve of one step stands too."""
+    steps = np.array([step + place for step, _ in points])
     values = unit.scale * np.array([value for _, value in points])
     axes.plot(
         steps, values, color=look.colour, linestyle="none", marker=look.marker, markersize=4.4,
         markerfacecolor="white", markeredgewidth=0.9, zorder=5,
     )  # fmt: skip
     for step, value in points:
-        note(axes, step, unit.scale * value, f"{name}, outer step {step:,}: {written(value, unit.scale, unit.digits)}")
+        text = f"{name}, outer step {step:,}: {written(value, unit.scale, unit.digits)}"
+        note(axes, step + place, unit.scale * value, text)

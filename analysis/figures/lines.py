@@ -3,7 +3,7 @@
 A running mean begins with the first full window. A band ends at the bounds of the metric.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -147,21 +147,24 @@ def draw_curve(
             note(axes, float(track.steps[index]), float(values[index]), text)
 
 
-def finish_panel(axes: Axes, curves: Sequence[Curve], points: bool = False) -> None:
-    """Set margins and ticks of a panel along the step; one without a value and without `points` says so."""
+def finish_panel(axes: Axes, curves: Sequence[Curve], points: Collection[int] = ()) -> None:
+    """Set margins and ticks of a panel along the step; one without a value says so. `points` are the authors' steps."""
     axes.margins(x=0.03, y=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=(1, 2, 2.5, 5, 10)))
-    if points:
-        return
-    steps = {int(step) for curve in curves for step in curve.steps}
-    if not any(curve.n.any() for curve in curves):
+    if not points and not any(curve.n.any() for curve in curves):
         axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", color=GREY)
         axes.set_xticks([])
         axes.set_yticks([])
-    elif len(steps) == 1:  # the curves stand side by side, in the middle
+    elif (step := only_step(curves, points)) is not None:  # the curves stand side by side, in the middle
         middle = axes.dataLim.intervalx.mean()
-        axes.set_xticks([middle], [str(*steps)])
+        axes.set_xticks([middle], [str(step)])
         axes.set_xlim(middle - 2, middle + 2)
+
+
+def only_step(curves: Sequence[Curve], points: Collection[int] = ()) -> int | None:
+    """Return the step of a panel whose curves and points are all of one step, None if there are more or none."""
+    steps = {int(step) for curve in curves for step in curve.steps} | set(points)
+    return steps.pop() if len(steps) == 1 else None
 
 
 def seeds_sentence(curves: Sequence[Curve], scale: float, bounds: Bounds) -> str:

@@ -165,6 +165,19 @@ def test_a_single_step_has_its_interval_as_a_bar(make_info, endpoint) -> None:
     assert "a bar where" not in several.texts[1].get_text().replace("\n", " ")
 
 
+def test_the_authors_values_of_a_single_step_stand_where_the_curves_of_one_step_do(make_info, endpoint) -> None:
+    """With their points, too, the step is the only tick, and a point hides no other curve's."""
+    theirs = {("A", "none"): [(60, 0.25)], ("A", "every step"): [(60, 0.5)]}
+    axes = draw_curves(make_info(asked=read_otherwise(endpoint, window=3), published=theirs)).axes[0]
+    assert [line.get_xdata().tolist() for line in axes.lines[-2:]] == [[60], [60.5]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["60"]
+    assert axes.get_xlim() == (58.25, 62.25)
+    more = {("A", "none"): [(30, 0.2), (60, 0.25)], ("A", "every step"): [(60, 0.5)]}
+    axes = draw_curves(make_info(asked=read_otherwise(endpoint, window=3), published=more)).axes[0]
+    assert [line.get_xdata().tolist() for line in axes.lines[-2:]] == [[30, 60], [60]]
+    assert len(axes.get_xticklabels()) > 1
+
+
 def test_a_window_is_named_on_the_axis_and_a_seed_without_a_full_one_is_missing(make_info, endpoint) -> None:
     figure = draw_curves(make_info(asked=read_otherwise(endpoint, window=2)))
     assert figure.axes[0].get_ylabel() == "test accuracy (%)\nmean of 2 evaluations"
