@@ -136,6 +136,7 @@ def draw_curves(info: CurvesInfo, *, printed: bool = False) -> Sheet:
     overlay = any(panel.published for panel in info.panels)
     with matplotlib.rc_context(PRINTED if printed else RC):
         by_hue = dict(zip(info.hues, looks(len(info.hues)), strict=True))
+        place_of = {hue: index / len(info.hues) for index, hue in enumerate(info.hues)}
         keys = [key(*entry) for entry in by_hue.items()] if info.hue_title else []
         if overlay:
             keys.append(key("authors", Look("0.2", "o", "none"), markerfacecolor="white"))
@@ -148,13 +149,13 @@ def draw_curves(info: CurvesInfo, *, printed: bool = False) -> Sheet:
         for index, (axes, panel) in enumerate(zip(places, info.panels, strict=True)):
             axes.set_title(panel.title, loc="left")
             for curve in panel.curves:
-                place = info.hues.index(curve.label) / len(info.hues)
+                place = place_of[curve.label]
                 name = curve.label or panel.title or "mean"
                 draw_curve(axes, curve, by_hue[curve.label], info.unit, info.bounds, place, name, step=info.step)
             theirs = [step for points in panel.published.values() for step, _ in points]
             alone = only_step(panel.curves, theirs) is not None
             for hue, points in panel.published.items():
-                place = info.hues.index(hue) / len(info.hues) if alone else 0.0
+                place = place_of[hue] if alone else 0.0
                 _draw_published(axes, points, by_hue[hue], info.unit, place, f"authors, {hue}" if hue else "authors")
             finish_panel(axes, panel.curves, theirs)
             axes.set_ylabel(y_title if index % columns == 0 else "")

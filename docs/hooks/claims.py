@@ -64,9 +64,8 @@ def _profile(folder: Path) -> str:
 
 
 def _length(folder: Path) -> str:
-    """Return how many outer steps the trials of a report have, for before its link."""
-    report = (folder / "report.md").read_text(encoding="utf-8")
-    steps = _STEPS.search(report)
+    """Return how many outer steps the trials of a report have, for before its link; "" if not all have as many."""
+    steps = _STEPS.search((folder / "report.md").read_text(encoding="utf-8"))
     return f"{steps['steps']} outer steps, " if steps else ""
 
 

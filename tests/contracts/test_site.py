@@ -154,6 +154,18 @@ def test_the_page_of_the_paper_has_every_claim_with_our_verdict_and_that_on_the_
     claim = "With the head as trained, the zeroing trick raises 5-shot accuracy over a random head."
     assert f"{claim} Fig. 14 reproduced, +8.1 ± 3.0 points (n = 3), 300 outer steps, omniglot_basic @ cpu; " in text
     assert "reproduced, +7.8 ± 2.5 points (n = 3), 300 outer steps, omniglot_basic @ epyc +7.4 ± 2.4 points" in text
-    assert "+0.024 ± 0.039 (n = 4), 101 outer steps, cosine_similarity @ cpu; reproduced, +0.033 ± 0.028" in text
-    assert "reproduced, +4.9 ± 1.0 points (n = 3), 3,000 outer steps, omniglot_basic @ length reproduced" in text
+    first, second = "inconclusive, +0.024 ± 0.039 (n = 4)", "reproduced, +0.033 ± 0.028 (n = 4)"
+    assert f"{first}, 101 outer steps, cosine_similarity @ cpu; {second}" in text  # one profile on two machines
+    longest = "3,000 outer steps, omniglot_basic @ length"  # not @ cpu
+    assert f"Fig. 14 reproduced, +4.9 ± 1.0 points (n = 3), {longest} reproduced" in text
     assert "omniglot_basic-cpu/report.html" in (site / "paper.html").read_text(encoding="utf-8")
+
+
+def test_every_effect_of_the_short_table_of_claims_is_in_a_report():
+    """The table is kept by hand, for those who read the page where no site is built."""
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    table = text.partition("## What our runs say")[2].partition("Each report lists")[0]
+    effects = set(re.findall(r"[+-]\d+\.\d+ ± \d+\.\d+", table))
+    assert len(effects) > 30
+    reports = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "sweeps" / "evidence").glob("*/claims.csv"))
+    assert not {effect for effect in effects if effect not in reports}
