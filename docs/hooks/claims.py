@@ -4,7 +4,6 @@ A page asks for it by a line of its own, `<!-- claims -->`. Joins reports by swe
 """
 
 import csv
-import json
 import re
 from pathlib import Path
 
@@ -39,34 +38,35 @@ def claims_table(evidence: Path) -> str:
 def _ours(evidence: Path) -> dict[tuple[str, str], tuple[str, str]]:
     """Return what our reports say of each claim that they judge, and the authors' effect after as many steps.
 
-    Of several profiles the last counts, which is the longest. All reports of that profile are named, whatever machine
-    they are of.
+    The reports with the most outer steps count. All of them are named, whatever profile and machine they are of.
     """
-    said: dict[tuple[str, str], dict[str, list[str]]] = {}
-    theirs = {}
-    for folder in sorted(evidence.glob("*-*")):
-        if (folder / "claims.csv").exists():
-            sweep, _, name = folder.name.rpartition("-")
-            link = f"{_length(folder)}[{sweep} @ {name}](../sweeps/evidence/{folder.name}/report.md)"
-            for row in _rows(folder / "claims.csv"):
-                if effect := _effect(row["numbers"].partition("authors:")[0]):
-                    key, same = (sweep, row["claim"]), _THEIRS.search(row["numbers"])
-                    verdict = f"{_text(row['verdict'])}, {_text(effect)}, {link}"
-                    said.setdefault(key, {}).setdefault(_profile(folder) or name, []).append(verdict)
-                    theirs[key] = _text(same["effect"]) if same else ""
-    return {key: ("; ".join([*profiles.values()][-1]), theirs[key]) for key, profiles in said.items()}
+    said: dict[tuple[str, str], list[tuple[int, str, str]]] = {}
+    for folder in sorted(path.parent for path in evidence.glob("*-*/claims.csv")):
+        sweep, _, name = folder.name.rpartition("-")
+        steps = _steps(folder)
+        link = f"{steps:,} outer steps, [{sweep} @ {name}](../sweeps/evidence/{folder.name}/report.md)"
+        for row in _rows(folder / "claims.csv"):
+            if effect := _effect(row["numbers"].partition("authors:")[0]):
+                same = _THEIRS.search(row["numbers"])
+                verdict = f"{_text(row['verdict'])}, {_text(effect)}, {link}"
+                entry = (steps, verdict, _text(same["effect"]) if same else "")
+                said.setdefault((sweep, row["claim"]), []).append(entry)
+    return {key: _longest(entries) for key, entries in said.items()}
 
 
-def _profile(folder: Path) -> str:
-    """Return the profile that the raw data in `folder` has, "" without raw data."""
-    question = folder / "question.json"
-    return json.loads(question.read_text(encoding="utf-8"))["profile"] if question.exists() else ""
+def _longest(entries: list[tuple[int, str, str]]) -> tuple[str, str]:
+    """Return the verdicts after the most outer steps, joined, and the authors' effect there."""
+    most = max(steps for steps, _, _ in entries)
+    longest = [(verdict, theirs) for steps, verdict, theirs in entries if steps == most]
+    return "; ".join(verdict for verdict, _ in longest), longest[-1][1]
 
 
-def _length(folder: Path) -> str:
-    """Return how many outer steps the trials of a report have, for before its link; "" if not all have as many."""
+def _steps(folder: Path) -> int:
+    """Return how many outer steps the trials of a report have."""
     steps = _STEPS.search((folder / "report.md").read_text(encoding="utf-8"))
-    return f"{steps['steps']} outer steps, " if steps else ""
+    if steps is None:
+        raise ValueError(f"{folder / 'report.md'}: no row `outer_steps`, which its claims.csv needs")
+    return int(steps["steps"].replace(",", ""))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ import html
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,32 @@ def test_the_page_of_the_paper_has_every_claim_with_our_verdict_and_that_on_the_
     longest = "3,000 outer steps, omniglot_basic @ length"  # not @ cpu
     assert f"Fig. 14 reproduced, +4.9 ± 1.0 points (n = 3), {longest} reproduced" in text
     assert "omniglot_basic-cpu/report.html" in (site / "paper.html").read_text(encoding="utf-8")
+
+
+def test_of_several_reports_those_with_the_most_outer_steps_count_whatever_their_names(tmp_path):
+    """A profile `second` of 300 outer steps comes after `length` in the alphabet, and does not replace its 3,000."""
+    reports = {
+        "authors": ("", "'+3.0 ± 0.5 points (n = 4)"),
+        "a-cpu": ("300", "'+7.0 ± 1.0 points (n = 3); authors: +6.0 points (n = 4)"),
+        "a-length": ("3,000", "'+2.0 ± 1.0 points (n = 3); authors: +3.0 points (n = 4)"),
+        "a-once_more": ("3,000", "'+2.1 ± 1.0 points (n = 3); authors: +3.0 points (n = 4)"),
+        "a-second": ("300", "'+7.1 ± 1.0 points (n = 3); authors: +6.0 points (n = 4)"),
+    }
+    for name, (steps, numbers) in reports.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "claims.csv").write_text(
+            f"sweep,claim,source,numbers,verdict\na,It helps.,Fig. 1,{numbers},reproduced\n"
+        )
+        (folder / "report.md").write_text(f"| outer_steps | {steps} | a.yaml:3 |\n")
+    hook = runpy.run_path(str(ROOT / "docs" / "hooks" / "claims.py"))
+    row = hook["claims_table"](tmp_path).splitlines()[-1]
+    length, again = ("[a @ length](../sweeps/evidence/a-length", "[a @ once_more](../sweeps/evidence/a-once_more")
+    assert row == (
+        f"| It helps. | Fig. 1 | reproduced, +2.0 ± 1.0 points (n = 3), 3,000 outer steps, {length}/report.md); "
+        f"reproduced, +2.1 ± 1.0 points (n = 3), 3,000 outer steps, {again}/report.md) | +3.0 points (n = 4) "
+        "| reproduced, +3.0 ± 0.5 points (n = 4) |"
+    )
 
 
 def test_every_effect_of_the_short_table_of_claims_is_in_a_report():
