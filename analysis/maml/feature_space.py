@@ -144,7 +144,7 @@ def _footer(info: FeatureSpaceInfo) -> str:
     parts = [
         f"Large points: mean over seeds ({n}); bars: 95 % t-interval, none below 3 seeds; faint points: single seeds.",
         "Left: gradient in feature space, with only the head adapted. Right: displacement by one small plain step of "
-        "the encoder along the trial's own outer gradient; positive is towards the other set's features of that class.",
+        "the encoder along either order's outer gradient; positive is towards the other set's features of that class.",
     ]
     norms = [end for row in info.rows for dot in row.gradients for end in (dot.summary.low, dot.summary.high)]
     parts.append(clipped_sentence(norms, 1.0, NORM))
