@@ -11,6 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.processes import alive
 from tests.waiting import HANG_S, wait_until
 
 NODES = ("a", "b")
@@ -132,7 +133,7 @@ class Cluster:
                 os.kill(int(pid), number)
             except ProcessLookupError:
                 return
-            wait_until(lambda: not Path(f"/proc/{pid}/stat").exists() or _is_zombie(pid), f"the end of {name}")
+            wait_until(lambda: not alive(pid), f"the end of {name}")
 
     def run(self, *words: str, check: bool = True) -> str:
         """Run a command of Slurm and return what it prints."""
@@ -160,13 +161,6 @@ class Cluster:
 
 def _munge_answers(socket: Path) -> bool:
     return subprocess.run(["munge", "-n", f"--socket={socket}"], capture_output=True, check=False).returncode == 0
-
-
-def _is_zombie(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def _free_ports(number: int) -> list[int]:

@@ -3,12 +3,10 @@
 Dealer, journals, checkpoints and training are real. A kill is played: the worker is dropped and its pack taken back.
 """
 
-import contextlib
 import json
 import signal
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -20,6 +18,7 @@ from sweeper.results.paths import Results, step_of
 from sweeper.sweepfile.sweep import load
 from sweeper.worker import work as work_module
 from sweeper.worker.work import Work
+from tests.processes import state_of
 from tests.sweeper.command import start, sweeper
 from tests.sweeper.driven_run import DrivenRun
 from tests.sweeper.tiny import write_tiny
@@ -341,17 +340,10 @@ main()
 
 
 def has_stopped(process) -> bool:
-    """Stop `process` where it is; False if it ended before. Linux tells when it stands still."""
+    """Stop `process` where it is; False if it ended before."""
     process.send_signal(signal.SIGSTOP)
     wait_until(lambda: process.poll() is not None or state_of(process.pid) == "T", "a process to stop", every_s=0.001)
     return process.poll() is None
-
-
-def state_of(pid: int) -> str:
-    """Return the letter that Linux has for what a process does, "" if there is none."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][0]
-    return ""
 
 
 def test_a_process_that_is_killed_in_the_middle_of_a_pack_leaves_one_that_goes_on(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugs import toy_function
+from tests.processes import alive
 from tests.waiting import wait_until
 from trainers.program import process
 from trainers.program.trainer import from_mapping
@@ -374,13 +375,6 @@ def test_a_checkpoint_that_is_gone_when_its_line_is_read_is_said_and_the_last_on
     assert records == loss(1, 2, 3)
     assert "no checkpoint at step 1: 1 is not in the folder, or no more" in lines
     assert last.states()[0].step == 2
-
-
-def alive(number):
-    try:
-        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def gone(numbers):
