@@ -39,7 +39,7 @@ def test_the_help_of_every_command_has_an_example(name):
 
 @pytest.mark.parametrize(
     "page",
-    [path.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "sweeps/*.md") for path in ROOT.glob(pattern)],
+    [path.relative_to(ROOT) for pattern in ("*.md", "docs/**/*.md", "sweeps/*.md") for path in ROOT.glob(pattern)],
     ids=str,
 )
 def test_relative_links_resolve(page):
