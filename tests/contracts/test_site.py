@@ -197,3 +197,38 @@ def test_every_effect_of_the_short_table_of_claims_is_in_a_report():
     assert len(effects) > 30
     reports = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "sweeps" / "evidence").glob("*/claims.csv"))
     assert not {effect for effect in effects if effect not in reports}
+
+
+VERDICT = re.compile(r"reproduced|reversed|negligible|inconclusive|not enough seeds")
+EFFECT = re.compile(r"[+-][\d.]+(?: ± [\d.]+| points, 90 % interval [+-][\d.]+ to [+-][\d.]+| points)")
+
+
+def test_every_row_of_the_short_table_of_claims_has_its_claim_in_a_report():
+    """A claim of the report it links has the row's figure, verdict and effect, and so has one on the authors' seeds."""
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    lines = text.partition("## What our runs say")[2].partition("Each report lists")[0].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if "Fig" in line and line.startswith("| ")]
+    assert len(rows) > 30
+    evidence = ROOT / "sweeps" / "evidence"
+    theirs = _claims(evidence / "authors" / "claims.csv")
+    for says, figure, our_verdict, _, their_verdict in rows:
+        label, report = re.fullmatch(r"\[(.+)\]\(\.\./sweeps/evidence/([\w-]+)/report\.md\)", figure).groups()
+        assert _has_its_claim(label, our_verdict, _claims(evidence / report / "claims.csv")), (says, our_verdict)
+        if their_verdict != "not measured":
+            assert _has_its_claim(label, their_verdict, theirs), (says, their_verdict)
+
+
+def _claims(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _has_its_claim(figure: str, cell: str, claims: list[dict[str, str]]) -> bool:
+    """Whether a claim about the row's figure, or of the abstract, has the first verdict and effect of its cell."""
+    place, verdict, effect = re.search(r"abstract|\d+", figure)[0], VERDICT.search(cell)[0], EFFECT.search(cell)[0]
+    return any(
+        re.search(rf"(^|Figs?\.[^;]*\b){place}\b", claim["source"])
+        and claim["verdict"] == verdict
+        and claim["numbers"].lstrip("'").startswith(effect)
+        for claim in claims
+    )
