@@ -35,6 +35,7 @@ from sweeper.worker.work import MemberUpdate, Update
 from trainers.data import strokes
 from trainers.data.catalog import CATALOG
 from trainers.data.datasets import DataError, data_root, prepare
+from trainers.maml.config import TrialConfig
 from trainers.maml.engines.table import fastest
 from trainers.maml.train import train
 
@@ -98,7 +99,7 @@ def sweeper(*words: str) -> float:
 
 def work_s(path: Path) -> float:
     """Return what one trial's training and evaluation take by themselves, the median of 20."""
-    config, pixels = expand(load(path))[0].config, torch.from_numpy(strokes.make(0))
+    config, pixels = _config_of(expand(load(path))[0]), torch.from_numpy(strokes.make(0))
     taken = []
     for _ in range(20):
         begun = time.perf_counter()
@@ -146,7 +147,7 @@ def warm_starts(folder: Path, workers: int, seeds: int = 12) -> dict[str, float]
         first = next(line for line in rest if line["kind"] == "record")
         taken_s = (first["time_ms"] - attempt["time_ms"]) / 1000
         starts[attempt["config"]["dataset"]].append((attempt["time_ms"], taken_s))
-    found = {}
+    found: dict[str, float] = {}
     for name, begun in starts.items():
         taken = [taken_s for _, taken_s in sorted(begun)[workers:]]
         found |= {f"warm_{name}_s": median(taken), f"warm_{name}_longest_s": max(taken)}
@@ -167,11 +168,16 @@ def dealer_of(batch: Batch, specs: Sequence[TrialSpec], results: Results) -> Dea
     return Dealer(
         specs,
         sweeps=sweeps,
-        engines=dict.fromkeys(sweeps, fastest(specs[0].config, "cpu")),
+        engines=dict.fromkeys(sweeps, fastest(_config_of(specs[0]), "cpu")),
         results=results,
         worker=Worker(device="cpu", threads=1, pack=1, data=batch.data, timeout_s=60.0),
         note=lambda trial_id: None,
     )
+
+
+def _config_of(spec: TrialSpec) -> TrialConfig:
+    assert isinstance(spec.config, TrialConfig)
+    return spec.config
 
 
 def our_share_s(folder: Path) -> float:
@@ -192,15 +198,22 @@ def driver(folder: Path, workers: int = 10, records: int = 100, chunks: int = 20
     batch = prepare_run([sweep], None, results, folder)
     specs = batch.parts[0].specs[:workers]
     dealer = dealer_of(batch, specs, results)
-    dealt = [dealer.next_assignment() for _ in specs]
+    dealt = [assignment for _ in specs if (assignment := dealer.next_assignment()) is not None]
+    assert len(dealt) == len(specs)
     taken = []
     for chunk in range(chunks):
         for assignment in dealt:
             (member,) = assignment["members"]
             first = chunk * records
             new = [(first + n, "training", {"query_loss": 1.0, "query_accuracy": 0.5}) for n in range(records)]
-            words = {"trial_id": member["trial_id"], "attempt": member["attempt"], "step": first + records}
-            update = MemberUpdate(**words, records=new, status="running", message="")
+            update = MemberUpdate(
+                trial_id=member["trial_id"],
+                attempt=member["attempt"],
+                step=first + records,
+                records=new,
+                status="running",
+                message="",
+            )
             begun = time.perf_counter()
             dealer.receive(Update(pack=assignment["pack"], members=[update], over=False))
             taken.append(time.perf_counter() - begun)
@@ -230,7 +243,7 @@ def main() -> None:
                 wall_s = plain(own, arguments.plain, arguments.workers)
                 rounds[-1] |= {"plain_wall_s": wall_s, "plain_a_trial_s": wall_s / arguments.plain}
                 rounds[-1]["times_less"] = rounds[-1]["plain_a_trial_s"] / rounds[-1]["a_trial_none_s"]
-        found = {}
+        found: dict[str, float] = {}
         for key in rounds[0]:
             values = [one[key] for one in rounds]
             found |= {key: median(values), f"{key}_least": min(values)}

@@ -135,6 +135,7 @@ def company(row: str, cell: str, count: int = CORES - 1) -> Iterator[None]:
     others = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     try:
         for other in others:
+            assert other.stdout is not None
             other.stdout.readline()  # it has warmed up
         yield
     finally:
@@ -174,7 +175,7 @@ def measure(cell: str, rows: list[str], rounds: int, device: str) -> list[dict[s
     return found
 
 
-def _seconds(step: Step) -> float:
+def _seconds(step: Callable[[], object]) -> float:
     _wait()
     begun = time.perf_counter()
     step()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -233,7 +234,7 @@ class Cluster:
         told = []
         for member in members:
             target = self._targets[member["trial_id"]]
-            records = [
+            records: list[tuple[int, str, dict[str, Any]]] = [
                 (_step(target, number), "training", TRAINING) for number in range(pack.told + 1, pack.report + 1)
             ]
             if status == "done":

@@ -64,7 +64,7 @@ def measure(name: str, device: str, rounds: int) -> list[dict[str, Any]]:
     median = {part: statistics.median(seconds[1:]) for part, seconds in taken.items()}
     training = config.outer_steps * median["outer step"]
     size = SLICE_OF_ENGINE[ENGINES_OF_DEVICE[device][0]]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for kind in PASSES:
         curve = kind.startswith("curves")
         episodes = config.outer_steps // config.eval_every * config.eval_episodes if curve else FINAL_EPISODES

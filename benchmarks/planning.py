@@ -105,9 +105,9 @@ def main() -> None:
             "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
             "print(json.dumps([n, time.perf_counter() - begun, time.process_time(), peak]))"
         )
-        words = [sys.executable, "-c", program, str(path), str(results.root)]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # makes the index
-        rounds = [subprocess.run(words, check=True, capture_output=True) for _ in range(arguments.rounds)]
+        measured = [sys.executable, "-c", program, str(path), str(results.root)]
+        subprocess.run(measured, check=True, stdout=subprocess.DEVNULL)  # makes the index
+        rounds = [subprocess.run(measured, check=True, capture_output=True) for _ in range(arguments.rounds)]
         taken = [json.loads(done.stdout) for done in rounds]
         found["trials"] = taken[0][0]
         found["expand_and_compare_s"] = min(one[1] for one in taken)

@@ -17,14 +17,14 @@ from torch import Tensor
 from trainers.data.datasets import data_root, prepare
 from trainers.data.on_device import load_pixels
 from trainers.maml import protocols
-from trainers.maml.config import TrialConfig, resolve
+from trainers.maml.config import Arithmetic, TrialConfig, resolve
 from trainers.maml.engines.arithmetic import multiplying
 from trainers.maml.engines.engines import build
 from trainers.maml.episodes import gather, training_draw
 from trainers.maml.networks import initial_params
 
 
-def gradient(config: TrialConfig, pixels: Tensor, dtype: str, arithmetic: str) -> Tensor:
+def gradient(config: TrialConfig, pixels: Tensor, dtype: str, arithmetic: Arithmetic) -> Tensor:
     """Return the gradient of the first outer step as one vector in float64."""
     own = config.model_copy(update={"dtype": dtype})
     params = {name: value[None].to(pixels.device) for name, value in initial_params(config).items()}
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    kinds = ["full", "tf32", "bf16"] if arguments.device == "cuda" else ["full", "bf16"]
+    kinds: list[Arithmetic] = ["full", "tf32", "bf16"] if arguments.device == "cuda" else ["full", "bf16"]
     print("| protocol | order | network | products | error, median (largest) | cosine, median (least) |")
     print("|---|---|---|---|---:|---:|")
     rows = []

@@ -35,7 +35,8 @@ def write(search: Search, results: Results, proposals: int) -> None:
             journal.append(asked | {"duplicate": twin, "heard": heard})
             continue
         journal.append(asked | {"heard": heard})
-        journal.append({"kind": "heard", "n": n, "rung": 0, "step": 1, "value": abs(params["x"] - 0.3), "end": "done"})
+        value = abs(float(params["x"]) - 0.3)
+        journal.append({"kind": "heard", "n": n, "rung": 0, "step": 1, "value": value, "end": "done"})
 
 
 def seconds(work: Callable[[], object]) -> dict[str, float]:

@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,11 +94,15 @@ def simulate(folder: Path, *, trials: int, slots: int, pack: int = 1, seed: int 
             while len(ended) >= len(tenths) * len(specs) / 10:
                 tenths.append(_driving(watch))
 
+        def ticked(until: Callable[[], bool]) -> bool:
+            tick()
+            return until()
+
         for until in (half, lambda: False):
             with watch.part("surveying"):
                 standings = survey(results, specs).standings
             dealer = _dealer(pending(standings, retry_failed=False), results, pack, cluster)
-            cluster.run(dealer, lambda until=until: tick() or until())
+            cluster.run(dealer, partial(ticked, until))
             if not dealer.over:
                 cluster.kill_driver()
         tick()
