@@ -99,7 +99,7 @@ def lines(alone_s: Sequence[float]) -> list[str]:
     ]
     for machine in MACHINES:
         for protocol, seconds in zip(("omniglot", "mini_imagenet"), alone_s, strict=True):
-            moved = TRAFFIC * traffic(resolve(dict(protocols.load(protocol))))
+            moved = TRAFFIC * traffic(resolve(protocols.load(protocol)))
             one = aggregate(machine, seconds, moved, 1)
             times = [aggregate(machine, seconds, moved, count) / one for count in WORKERS]
             remote = aggregate(machine, seconds, moved, 64, remote=True) / one if machine.nodes > 1 else None

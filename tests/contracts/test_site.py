@@ -24,6 +24,10 @@ from trainers.maml.config import TrialConfig
 
 pytestmark = pytest.mark.slow  # one build takes seconds
 
+EVIDENCE = ROOT / "sweeps" / "evidence"
+VERDICT = re.compile(r"reproduced|reversed|negligible|inconclusive|not enough seeds")
+EFFECT = re.compile(r"[+-][\d.]+(?: ± [\d.]+| points, 90 % interval [+-][\d.]+ to [+-][\d.]+| points)")
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
@@ -147,8 +151,7 @@ def test_the_notebook_runs_on_the_results_of_the_quickstart(tmp_path):
 
 def test_the_page_of_the_paper_has_every_claim_with_our_verdict_and_that_on_the_authors_seeds(site):
     text = words(site / "paper.html")
-    with (ROOT / "sweeps" / "evidence" / "authors" / "claims.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = _claims(EVIDENCE / "authors" / "claims.csv")
     assert len(rows) > 70
     for row in rows:
         assert " ".join(row["claim"].split()) in text, row["claim"]
@@ -191,31 +194,27 @@ def test_of_several_reports_those_with_the_most_outer_steps_count_whatever_their
 
 def test_every_effect_of_the_short_table_of_claims_is_in_a_report():
     """The table is kept by hand, for those who read the page where no site is built."""
-    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
-    table = text.partition("## What our runs say")[2].partition("Each report lists")[0]
-    effects = set(re.findall(r"[+-]\d+\.\d+ ± \d+\.\d+", table))
+    effects = set(re.findall(r"[+-]\d+\.\d+ ± \d+\.\d+", _short_table()))
     assert len(effects) > 30
-    reports = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "sweeps" / "evidence").glob("*/claims.csv"))
+    reports = "".join(path.read_text(encoding="utf-8") for path in EVIDENCE.glob("*/claims.csv"))
     assert not {effect for effect in effects if effect not in reports}
-
-
-VERDICT = re.compile(r"reproduced|reversed|negligible|inconclusive|not enough seeds")
-EFFECT = re.compile(r"[+-][\d.]+(?: ± [\d.]+| points, 90 % interval [+-][\d.]+ to [+-][\d.]+| points)")
 
 
 def test_every_row_of_the_short_table_of_claims_has_its_claim_in_a_report():
     """A claim of the report it links has the row's figure, verdict and effect, and so has one on the authors' seeds."""
-    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
-    lines = text.partition("## What our runs say")[2].partition("Each report lists")[0].splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if "Fig" in line and line.startswith("| ")]
+    rows = [line.strip("| ").split(" | ") for line in _short_table().splitlines() if "Fig" in line]
     assert len(rows) > 30
-    evidence = ROOT / "sweeps" / "evidence"
-    theirs = _claims(evidence / "authors" / "claims.csv")
+    theirs = _claims(EVIDENCE / "authors" / "claims.csv")
     for says, figure, our_verdict, _, their_verdict in rows:
         label, report = re.fullmatch(r"\[(.+)\]\(\.\./sweeps/evidence/([\w-]+)/report\.md\)", figure).groups()
-        assert _has_its_claim(label, our_verdict, _claims(evidence / report / "claims.csv")), (says, our_verdict)
+        assert _has_its_claim(label, our_verdict, _claims(EVIDENCE / report / "claims.csv")), (says, our_verdict)
         if their_verdict != "not measured":
             assert _has_its_claim(label, their_verdict, theirs), (says, their_verdict)
+
+
+def _short_table() -> str:
+    text = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+    return text.partition("## What our runs say")[2].partition("Each report lists")[0]
 
 
 def _claims(path: Path) -> list[dict[str, str]]:

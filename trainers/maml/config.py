@@ -226,7 +226,7 @@ _CONTRASTIVE_ALONE = {
 }
 
 
-def resolve(values: dict[str, Any]) -> TrialConfig:
+def resolve(values: Mapping[str, Any]) -> TrialConfig:
     """Return the config of `values` (plain field names to plain values).
 
     Raises ConfigError with every field that is unknown, missing, of the wrong type or out of bounds, or with every
